@@ -1,0 +1,1 @@
+"""The bundle: one self-checking folder that Python and C++ both serve."""

@@ -1,0 +1,72 @@
+"""The model card: what a person should know before trusting the labels, written from the manifest."""
+
+from __future__ import annotations
+
+from kuaixun.schemas.manifest import Manifest
+
+_CARD = """\
+# Model card
+
+A TextCNN over characters that sorts short texts into {classes} classes: {labels}.
+
+- Shape: {characters} characters × {size}, {filters} filters of each width {widths}{ngrams}. At most {tokens}
+  characters of a text are read.
+- Size: {megabytes:.1f} MB, weights in half precision, once as TorchScript and once for other engines. Whoever loads
+  `student.pt` alone calls `.float()` on it first.
+- Confidences are calibrated with temperature {temperature:.4g}, fitted on the dev rows.
+- Made: {created_at}.
+{origin}
+## Figures
+
+| rows | figure | value |
+|---|---|---|
+{figures}
+
+## How it was made
+
+```
+{command}
+```
+
+Seed {seed}; {versions}.
+
+| data | file | rows | SHA-256 |
+|---|---|---|---|
+{data}
+
+## Limits
+
+It knows the classes above and nothing else: a text of another kind gets one of them all the same, often with a low
+confidence, which is what the worker's abstention threshold is for. Texts unlike the training rows in register, script
+or language were not measured. A label is the model's guess, not a fact about the news.
+"""
+
+
+def model_card(manifest: Manifest, origin: str) -> str:
+    """The card as Markdown. Every figure in it stands in the manifest too; `origin` says where the data comes from."""
+    architecture, training, ngrams = manifest.architecture, manifest.training, manifest.architecture.ngrams
+    return _CARD.format(
+        classes=len(manifest.labels),
+        labels=", ".join(manifest.labels),
+        characters=architecture.vocabulary_size,
+        size=architecture.embedding_size,
+        filters=architecture.filters,
+        widths=", ".join(map(str, architecture.widths)),
+        ngrams=f"; hashed {' and '.join(f'{order}-grams' for order in ngrams.orders)} in 2^{ngrams.bucket_bits} buckets"
+        if ngrams
+        else "",
+        tokens=manifest.text.max_tokens,
+        megabytes=sum(entry.size_bytes for entry in manifest.files.values()) / 1e6,
+        temperature=manifest.temperature,
+        created_at=manifest.created_at,
+        origin=f"- Origin: {origin}\n" if origin else "",
+        figures="\n".join(
+            f"| {role} | {name} | {value:.4f} |"
+            for role, figures in manifest.metrics.items()
+            for name, value in figures.items()
+        ),
+        command=training.command,
+        seed=training.seed,
+        versions=", ".join(f"{name} {version}" for name, version in training.versions.items()),
+        data="\n".join(f"| {data.role} | {data.name} | {data.rows} | `{data.sha256}` |" for data in training.data),
+    )

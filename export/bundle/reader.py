@@ -1,0 +1,148 @@
+"""Opening a bundle: every byte is checked before it is parsed, and parsed from the bytes that were checked.
+
+version → manifest's own id → size and SHA-256 of every file → contents against each other
+(→ golden cases, on the engine that will serve: see `golden.py`)
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from kuaixun.export.bundle.golden import GoldenCase, golden_from_file
+from kuaixun.export.errors import BundleError, BundleTamperedError, BundleVersionError
+from kuaixun.export.student.weights import StudentWeights
+from kuaixun.export.text.files import PIPELINE_FILES, pipeline_from_files
+from kuaixun.export.text.pipeline import TextPipeline
+from kuaixun.schemas.manifest import FORMAT_VERSION, Manifest
+
+MANIFEST_FILE = "manifest.json"
+TORCHSCRIPT_FILE = "student.pt"
+WEIGHTS_FILE = "weights.safetensors"
+GOLDEN_FILE = "golden.jsonl"
+MODEL_CARD_FILE = "MODEL_CARD.md"
+REQUIRED_FILES = frozenset({TORCHSCRIPT_FILE, WEIGHTS_FILE, GOLDEN_FILE, MODEL_CARD_FILE, *PIPELINE_FILES})
+
+MANIFEST_LIMIT_BYTES = 1 << 20
+FILE_LIMIT_BYTES = 1 << 30
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bundle:
+    """A bundle whose files are whole and fit together. It may serve on an engine that passes its golden cases."""
+
+    path: Path
+    manifest: Manifest
+    pipeline: TextPipeline
+    weights: StudentWeights
+    golden: tuple[GoldenCase, ...]
+
+    def read_file(self, name: str) -> bytes:
+        """A file's bytes, checked against the manifest anew. Raises BundleError."""
+        return _read_checked(self.path, name, self.manifest)
+
+
+class _VersionOnly(msgspec.Struct):
+    """The one field that manifests of every format version share."""
+
+    format_version: int
+
+
+def default_bundle_path() -> Path:
+    """The bundle that ships inside the package."""
+    return Path(__file__).parent.parent / "default_bundle"
+
+
+def read_bundle(path: Path) -> Bundle:
+    """Read and check a bundle's files. Raises BundleError, or a kind of it, naming the file and the reason."""
+    manifest = read_manifest(path)
+    files = {name: _read_checked(path, name, manifest) for name in manifest.files}
+    try:
+        pipeline = pipeline_from_files(manifest.text, files)
+    except ValueError as error:
+        raise BundleError(f"the bundle {path} has an unusable file: {error}") from error
+    if len(pipeline.vocabulary) != manifest.architecture.vocabulary_size:
+        raise BundleError(
+            f"the bundle {path} has a vocabulary of {len(pipeline.vocabulary)} entries; its architecture says "
+            f"{manifest.architecture.vocabulary_size}"
+        )
+    weights = _parse_weights(path, manifest, files[WEIGHTS_FILE])
+    return Bundle(path, manifest, pipeline, weights, _parse_golden(path, manifest, files[GOLDEN_FILE]))
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read and check the manifest alone. Raises BundleError, or a kind of it."""
+    content = _read(path, MANIFEST_FILE, MANIFEST_LIMIT_BYTES)
+    try:
+        version = msgspec.json.decode(content, type=_VersionOnly).format_version
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BundleTamperedError(f"{path / MANIFEST_FILE} is not a manifest: {error}. {_RESTORE}") from error
+    if version != FORMAT_VERSION:
+        raise BundleVersionError(
+            f"{path / MANIFEST_FILE} is of bundle format {version}; this version of kuaixun reads format "
+            f"{FORMAT_VERSION}. Export the model again, or install the kuaixun that wrote it."
+        )
+    try:
+        manifest = msgspec.json.decode(content, type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BundleTamperedError(f"{path / MANIFEST_FILE} is not a manifest: {error}. {_RESTORE}") from error
+    if manifest.content_id() != manifest.model_id:
+        raise BundleTamperedError(
+            f"{path / MANIFEST_FILE} was altered: its content does not hash to its model_id. {_RESTORE}"
+        )
+    if missing := REQUIRED_FILES - manifest.files.keys():
+        raise BundleError(f"{path / MANIFEST_FILE} lists no {', '.join(sorted(missing))}. {_RESTORE}")
+    for name in manifest.files:
+        if "/" in name or "\\" in name or "\0" in name or name in {"", ".", "..", MANIFEST_FILE}:
+            raise BundleError(f"{path / MANIFEST_FILE} lists {name!r}, which is no name for a file of a bundle")
+    if len(set(manifest.labels)) != len(manifest.labels):
+        raise BundleError(f"{path / MANIFEST_FILE} names a label twice")
+    widths = manifest.architecture.widths
+    if not widths or sorted(set(widths)) != list(widths):
+        raise BundleError(f"{path / MANIFEST_FILE} has widths {widths}; they must be distinct and ascending")
+    return manifest
+
+
+_RESTORE = "Copy the bundle again from where it was made."
+
+
+def _read(path: Path, name: str, limit_bytes: int) -> bytes:
+    """A file's bytes, at most `limit_bytes` of them."""
+    try:
+        with (path / name).open("rb") as file:
+            content = file.read(limit_bytes + 1)
+    except OSError as error:
+        raise BundleTamperedError(f"{path / name} cannot be read: {error.strerror}. {_RESTORE}") from error
+    if len(content) > limit_bytes:
+        raise BundleTamperedError(f"{path / name} is larger than the {limit_bytes} bytes expected. {_RESTORE}")
+    return content
+
+
+def _read_checked(path: Path, name: str, manifest: Manifest) -> bytes:
+    """A file's bytes, if they are those that the manifest promises."""
+    entry = manifest.files[name]
+    if entry.size_bytes > FILE_LIMIT_BYTES:
+        raise BundleError(f"{path / MANIFEST_FILE} promises {name} at {entry.size_bytes} bytes, more than any bundle's")
+    content = _read(path, name, entry.size_bytes)
+    if len(content) < entry.size_bytes:
+        raise BundleTamperedError(f"{path / name} is cut short: {len(content)} bytes of {entry.size_bytes}. {_RESTORE}")
+    if hashlib.sha256(content).hexdigest() != entry.sha256:
+        raise BundleTamperedError(f"{path / name} was altered: its SHA-256 is not the manifest's. {_RESTORE}")
+    return content
+
+
+def _parse_weights(path: Path, manifest: Manifest, content: bytes) -> StudentWeights:
+    try:
+        return StudentWeights.from_safetensors(content, manifest.architecture, classes=len(manifest.labels))
+    except ValueError as error:
+        raise BundleError(f"{path / WEIGHTS_FILE} does not fit the manifest: {error}") from error
+
+
+def _parse_golden(path: Path, manifest: Manifest, content: bytes) -> tuple[GoldenCase, ...]:
+    try:
+        return golden_from_file(content, classes=len(manifest.labels))
+    except (ValueError, msgspec.DecodeError) as error:
+        raise BundleError(f"{path / GOLDEN_FILE} is unusable: {error}") from error

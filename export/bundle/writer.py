@@ -1,0 +1,75 @@
+"""Building a bundle from a checkpoint: deploy the weights, trace, record golden cases, describe, hash."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import torch
+
+from kuaixun.export.bundle.golden import GOLDEN_TEXTS, golden_to_file, record_golden
+from kuaixun.export.bundle.model_card import model_card
+from kuaixun.export.bundle.reader import (
+    GOLDEN_FILE,
+    MANIFEST_FILE,
+    MODEL_CARD_FILE,
+    TORCHSCRIPT_FILE,
+    WEIGHTS_FILE,
+)
+from kuaixun.export.checkpoint import Checkpoint, write_folder
+from kuaixun.export.engine.torchscript import TorchScriptEngine
+from kuaixun.export.errors import CheckpointError
+from kuaixun.export.student.tracing import from_torchscript_file, to_torchscript_file
+from kuaixun.export.student.weights import StudentWeights
+from kuaixun.export.text.files import pipeline_to_files
+from kuaixun.schemas.manifest import FileEntry, Manifest
+
+
+def write_bundle(folder: Path, checkpoint: Checkpoint, *, origin: str = "") -> Manifest:
+    """Write a checkpoint as a new bundle folder, whole or not at all, and return its manifest.
+
+    `origin` is a sentence or two for the model card about where the data comes from. Raises CheckpointError where
+    the checkpoint does not fit together, FileExistsError where the folder exists.
+    """
+    record, pipeline = checkpoint.record, checkpoint.pipeline
+    try:
+        weights = StudentWeights.from_trained(checkpoint.state, record.architecture)
+    except (KeyError, ValueError) as error:
+        raise CheckpointError(f"the checkpoint's weights do not fit its architecture: {error}") from error
+    if len(weights.linear_bias) != len(record.labels):
+        raise CheckpointError(
+            f"the checkpoint scores {len(weights.linear_bias)} classes and names {len(record.labels)}"
+        )
+    student = to_torchscript_file(record.architecture, weights)
+    cpu = torch.device("cpu")
+    reference = TorchScriptEngine("reference", from_torchscript_file(student, cpu), cpu, len(record.labels))
+    files = {
+        **pipeline_to_files(pipeline),
+        TORCHSCRIPT_FILE: student,
+        WEIGHTS_FILE: weights.to_safetensors(record.architecture),
+        GOLDEN_FILE: golden_to_file(record_golden(GOLDEN_TEXTS, pipeline, reference)),
+    }
+    manifest = Manifest(
+        model_id="",
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        labels=record.labels,
+        text=record.text,
+        architecture=record.architecture,
+        temperature=record.temperature,
+        metrics=record.metrics,
+        training=record.training,
+        files={name: _entry(content) for name, content in files.items()},
+    )
+    files[MODEL_CARD_FILE] = model_card(manifest, origin).encode()
+    entries = {**manifest.files, MODEL_CARD_FILE: _entry(files[MODEL_CARD_FILE])}
+    manifest = msgspec.structs.replace(manifest, files=dict(sorted(entries.items())))
+    manifest = msgspec.structs.replace(manifest, model_id=manifest.content_id())
+    files[MANIFEST_FILE] = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+    write_folder(folder, files)
+    return manifest
+
+
+def _entry(content: bytes) -> FileEntry:
+    return FileEntry(size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())

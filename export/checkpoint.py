@@ -1,0 +1,92 @@
+"""The hand-over from trainer to exporter: a trained TextCNN as a folder, in full precision and without code.
+
+checkpoint.json       labels, text parameters, architecture, temperature, metrics, how it was trained
+weights.safetensors   the module's state, float32
+codepoints.tsv, patterns.json, vocabulary.tsv   the text pipeline that the training texts went through
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import numpy as np
+import safetensors
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from kuaixun.export.errors import CheckpointError
+from kuaixun.export.text.files import PIPELINE_FILES, pipeline_from_files, pipeline_to_files
+from kuaixun.export.text.pipeline import TextPipeline
+from kuaixun.schemas.manifest import Architecture, Label, TextParameters, Training
+
+RECORD_FILE = "checkpoint.json"
+WEIGHTS_FILE = "weights.safetensors"
+
+
+class CheckpointRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything about a trained student but its numbers. `metrics` maps a data role to named figures."""
+
+    labels: Annotated[tuple[Label, ...], msgspec.Meta(min_length=2)]
+    text: TextParameters
+    architecture: Architecture
+    temperature: Annotated[float, msgspec.Meta(gt=0.0)]
+    metrics: dict[str, dict[str, float]]
+    training: Training
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checkpoint:
+    """A trained student: `state` is the TextCNN's `state_dict` as float32 arrays."""
+
+    record: CheckpointRecord
+    pipeline: TextPipeline
+    state: Mapping[str, NDArray[np.float32]]
+
+
+def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write a new folder, whole or not at all. Raises FileExistsError where the folder exists."""
+    files = pipeline_to_files(checkpoint.pipeline)
+    files[RECORD_FILE] = msgspec.json.format(msgspec.json.encode(checkpoint.record), indent=2) + b"\n"
+    files[WEIGHTS_FILE] = safetensors.numpy.save(
+        {name: np.ascontiguousarray(tensor, dtype=np.float32) for name, tensor in checkpoint.state.items()}
+    )
+    write_folder(folder, files)
+
+
+def read_checkpoint(folder: Path) -> Checkpoint:
+    """Read what `write_checkpoint` wrote. Raises CheckpointError naming the file and the reason."""
+    try:
+        record = msgspec.json.decode((folder / RECORD_FILE).read_bytes(), type=CheckpointRecord)
+        pipeline = pipeline_from_files(record.text, {name: (folder / name).read_bytes() for name in PIPELINE_FILES})
+        state = safetensors.numpy.load((folder / WEIGHTS_FILE).read_bytes())
+    except OSError as error:
+        raise CheckpointError(f"{folder} is no checkpoint: {error.strerror}: {error.filename}") from error
+    except (msgspec.DecodeError, ValueError, safetensors.SafetensorError) as error:
+        raise CheckpointError(f"the checkpoint {folder} does not fit together: {error}") from error
+    if len(pipeline.vocabulary) != record.architecture.vocabulary_size:
+        raise CheckpointError(
+            f"the checkpoint {folder} has a vocabulary of {len(pipeline.vocabulary)} entries and an architecture for "
+            f"{record.architecture.vocabulary_size}"
+        )
+    return Checkpoint(record, pipeline, state)
+
+
+def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files as a new folder, whole or not at all: a temporary neighbour is filled, then renamed.
+
+    Raises FileExistsError where the folder exists and is not empty.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FileExistsError(f"{folder} exists already; name a new folder or remove it first")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as unfinished:
+        whole = Path(unfinished) / "whole"
+        whole.mkdir()
+        for name, content in files.items():
+            (whole / name).write_bytes(content)
+        whole.rename(folder)

@@ -1,0 +1,74 @@
+"""`kuaixun-export classify`: one text per line in, one JSON object per line out, in order, as the lines arrive."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
+
+import msgspec
+
+from kuaixun.export.classifier import Classifier
+from kuaixun.export.predictions import NO_LABEL
+from kuaixun.export.text.pipeline import in_batches
+
+READ_BYTES = 1 << 18
+BATCH_LINES = 1024
+UTF8_BYTES_PER_CHARACTER = 4
+
+
+class ClassifiedLine(msgspec.Struct, frozen=True):
+    """What is printed for one line. A line with nothing to classify has no label, confidence 0 and no scores."""
+
+    label: str | None
+    confidence: float
+    scores: dict[str, float]
+
+
+def classify_lines(source: int, sink: BinaryIO, classifier: Classifier) -> int:
+    """Label every line that can be read from the descriptor `source`; returns how many there were.
+
+    Lines end at a newline byte and nowhere else; a last line without one counts; bytes that are not UTF-8 are
+    replaced by U+FFFD. Blocks for input, and flushes what it has labelled before it does.
+    """
+    encoder = msgspec.json.Encoder()
+    # The pipeline reads no further than this into a text, so neither need we.
+    limit_bytes = classifier.bundle.manifest.text.max_raw_chars * UTF8_BYTES_PER_CHARACTER
+    count = 0
+    for lines in _arriving_lines(source, limit_bytes):
+        for batch in in_batches(lines, BATCH_LINES):
+            answers = label_lines([line.decode("utf-8", "replace") for line in batch], classifier)
+            sink.write(b"".join(encoder.encode(answer) + b"\n" for answer in answers))
+        sink.flush()
+        count += len(lines)
+    return count
+
+
+def label_lines(texts: Sequence[str], classifier: Classifier) -> list[ClassifiedLine]:
+    """Label texts, one answer each."""
+    predictions = classifier.classify(texts)
+    rows = zip(
+        predictions.label_ids.tolist(), predictions.confidences.tolist(), predictions.scores.tolist(), strict=True
+    )
+    return [
+        ClassifiedLine(None, 0.0, {})
+        if label_id == NO_LABEL
+        else ClassifiedLine(classifier.labels[label_id], confidence, dict(zip(classifier.labels, scores, strict=True)))
+        for label_id, confidence, scores in rows
+    ]
+
+
+def _arriving_lines(source: int, limit_bytes: int) -> Iterator[list[bytes]]:
+    """Whole lines, as many as one read brought to an end, each cut to `limit_bytes`."""
+    pending = b""
+    while block := os.read(source, READ_BYTES):
+        *lines, rest = block.split(b"\n")
+        if lines:
+            lines[0] = pending + lines[0]
+            pending = rest
+            yield [line[:limit_bytes] for line in lines]
+        else:
+            pending += rest
+        pending = pending[:limit_bytes]
+    if pending:
+        yield [pending]

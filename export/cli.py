@@ -1,0 +1,114 @@
+"""`kuaixun-export`: makes, describes, checks and tries out bundles."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from kuaixun.export.bundle.golden import check_golden
+from kuaixun.export.bundle.reader import MANIFEST_FILE, default_bundle_path, read_bundle, read_manifest
+from kuaixun.export.checkpoint import read_checkpoint
+from kuaixun.export.classifier import open_classifier
+from kuaixun.export.classify_lines import classify_lines
+from kuaixun.export.describe import manifest_tables, verification_table
+from kuaixun.export.engine.select import DEVICES, ENGINES, open_engine, present_engines
+from kuaixun.export.errors import EngineError, ExportError
+
+USAGE_EXIT_CODE = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code. Expected errors print one paragraph on standard error."""
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.run(options)
+    except ExportError as error:
+        print(f"kuaixun-export: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader went away (`| head`): leave without a trace, also when the interpreter flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    except OSError as error:
+        print(f"kuaixun-export: {error}", file=sys.stderr)
+        return USAGE_EXIT_CODE
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="kuaixun-export", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    build = commands.add_parser("build", help="make a bundle from the trainer's checkpoint")
+    build.add_argument("checkpoint", type=Path, help="the folder that kuaixun-trainer wrote")
+    build.add_argument("bundle", type=Path, help="the folder to make; it must not exist")
+    build.add_argument("--origin", default="", help="where the training data comes from, for the model card")
+    build.set_defaults(run=_build)
+
+    inspect = commands.add_parser("inspect", help="show what a bundle says of itself")
+    _add_bundle(inspect)
+    inspect.add_argument("--json", action="store_true", help="print the manifest as it is")
+    inspect.set_defaults(run=_inspect)
+
+    verify = commands.add_parser("verify", help="check every file, and the golden cases on every engine present")
+    _add_bundle(verify)
+    verify.set_defaults(run=_verify)
+
+    classify = commands.add_parser("classify", help="label standard input, one text per line, as JSON lines")
+    _add_bundle(classify)
+    classify.add_argument("--engine", default="auto", choices=("auto", *ENGINES), help="default: %(default)s")
+    classify.add_argument("--device", default="auto", choices=DEVICES, help="default: %(default)s")
+    classify.add_argument("--threads", type=int, help="CPU threads; default: the engine's own choice")
+    classify.set_defaults(run=_classify)
+    return parser
+
+
+def _add_bundle(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--bundle", type=Path, default=default_bundle_path(), help="a bundle's folder; default: the one shipped"
+    )
+
+
+def _build(options: argparse.Namespace) -> int:
+    if importlib.util.find_spec("torch") is None:
+        raise EngineError("building a bundle needs torch, which is not installed: pip install 'kuaixun[torch]'")
+    from kuaixun.export.bundle.writer import write_bundle
+
+    manifest = write_bundle(options.bundle, read_checkpoint(options.checkpoint), origin=options.origin)
+    print(f"{options.bundle}: model {manifest.model_id}")
+    return _verify(options)
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    manifest = read_manifest(options.bundle)
+    if options.json:
+        print((options.bundle / MANIFEST_FILE).read_text(encoding="utf-8"), end="")
+        return 0
+    console = Console()
+    for table in manifest_tables(manifest):
+        console.print(table)
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    bundle = read_bundle(options.bundle)
+    differences = {}
+    for name, device in present_engines():
+        engine = open_engine(bundle, name, device=device)
+        differences[engine.name] = check_golden(bundle.golden, bundle.pipeline, engine, bundle.path)
+    Console().print(verification_table(differences, len(bundle.golden)))
+    return 0
+
+
+def _classify(options: argparse.Namespace) -> int:
+    classifier = open_classifier(options.bundle, engine=options.engine, device=options.device, threads=options.threads)
+    classify_lines(sys.stdin.fileno(), sys.stdout.buffer, classifier)
+    return 0

@@ -1,0 +1,55 @@
+"""`kuaixun-export inspect` and `verify`: a bundle and its engines as tables for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.table import Table
+
+from kuaixun.schemas.manifest import Manifest
+
+
+def manifest_tables(manifest: Manifest) -> list[Table]:
+    """What a bundle says of itself."""
+    architecture = manifest.architecture
+    about = Table.grid(padding=(0, 2))
+    about.add_row("model id", manifest.model_id)
+    about.add_row("created", manifest.created_at)
+    about.add_row("labels", ", ".join(manifest.labels))
+    about.add_row(
+        "student",
+        f"{architecture.vocabulary_size} characters × {architecture.embedding_size}, "
+        f"{architecture.filters} filters of each width {', '.join(map(str, architecture.widths))}",
+    )
+    if architecture.ngrams:
+        orders = ", ".join(map(str, architecture.ngrams.orders))
+        about.add_row("n-grams", f"orders {orders} in 2^{architecture.ngrams.bucket_bits} buckets")
+    about.add_row("reads", f"{manifest.text.max_tokens} characters after cleaning")
+    about.add_row("temperature", f"{manifest.temperature:.4g}")
+    about.add_row("made by", manifest.training.command)
+    figures = Table(title="figures", title_justify="left")
+    figures.add_column("rows")
+    figures.add_column("figure")
+    figures.add_column("value", justify="right")
+    for role, values in manifest.metrics.items():
+        for name, value in values.items():
+            figures.add_row(role, name, f"{value:.4f}")
+    files = Table(title="files", title_justify="left")
+    files.add_column("file")
+    files.add_column("bytes", justify="right")
+    files.add_column("SHA-256")
+    for name, entry in manifest.files.items():
+        files.add_row(name, f"{entry.size_bytes:,}", f"{entry.sha256[:16]}…")
+    total = sum(entry.size_bytes for entry in manifest.files.values())
+    files.add_row("all", f"{total:,}", "")
+    return [about, figures, files]
+
+
+def verification_table(differences: Mapping[str, float], cases: int) -> Table:
+    """Each engine's largest logit difference over the golden cases."""
+    table = Table(title=f"{cases} golden cases", title_justify="left")
+    table.add_column("engine")
+    table.add_column("largest logit difference", justify="right")
+    for engine, difference in differences.items():
+        table.add_row(engine, f"{difference:.2g}")
+    return table

@@ -1,0 +1,89 @@
+"""The student as it is trained: a TextCNN over characters with an optional branch of hashed n-grams.
+
+Embedding → parallel 1-d convolutions of several widths → ReLU → max over time → dropout → linear, after Kim (2014),
+"Convolutional Neural Networks for Sentence Classification". Its traced form is the reference that every faster
+engine must agree with.
+
+**Which windows count.** A window of width k counts where it starts on a token; what hangs over the end of the text
+meets PAD, whose embedding is zero. So a text of n tokens has n windows of each width, any text of one token or more
+has at least one, and the padding of a batch changes nothing. ReLU makes zero the least feature, hence windows that
+do not count are set to zero before the maximum.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kuaixun.export.student.ngrams import ngram_buckets
+from kuaixun.export.text.vocabulary import PAD
+from kuaixun.schemas.manifest import Architecture, NgramBranch
+
+
+class TextCNN(nn.Module):
+    """ids (batch, tokens) int64, PAD only at the end of a row → logits (batch, classes).
+
+    `dropout` acts on the pooled features, in training only. `folded_ngrams` is set when the module is deployed.
+    """
+
+    def __init__(
+        self, architecture: Architecture, classes: int, dropout: float = 0.0, *, folded_ngrams: bool = False
+    ) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.embedding = nn.Embedding(architecture.vocabulary_size, architecture.embedding_size, padding_idx=PAD)
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(architecture.embedding_size, architecture.filters, width) for width in architecture.widths
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.linear = nn.Linear(architecture.filters * len(architecture.widths), classes)
+        self.ngrams = NgramScores(architecture.ngrams, classes, folded=folded_ngrams) if architecture.ngrams else None
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Class scores before softmax."""
+        logits: Tensor = self.linear(self.dropout(self.pooled(ids)))  # (batch, classes)
+        if self.ngrams is not None:
+            logits = logits + self.ngrams(ids)  # (batch, classes)
+        return logits
+
+    def pooled(self, ids: Tensor) -> Tensor:
+        """The state before the last layer: (batch, tokens) → (batch, widths * filters)."""
+        starts = (ids != PAD).unsqueeze(1)  # (batch, 1, tokens)
+        overhang = max(self.architecture.widths) - 1
+        embedded = self.embedding(F.pad(ids, (0, overhang), value=PAD)).transpose(
+            1, 2
+        )  # (batch, size, tokens + overhang)
+        pooled = []
+        for convolution in self.convolutions:
+            windows = convolution(embedded)[:, :, : ids.shape[1]]  # (batch, filters, tokens)
+            pooled.append((F.relu(windows) * starts).amax(dim=2))  # (batch, filters)
+        return torch.cat(pooled, dim=1)  # (batch, widths * filters)
+
+
+class NgramScores(nn.Module):
+    """Hashed n-grams, summed over the text and brought to class scores: ids (batch, tokens) → (batch, classes).
+
+    Sum and linear map commute, so the branch folds exactly to a table of one row of class scores per bucket; `folded`
+    builds it in that form. `sparse_gradients` may be set in training, where a batch touches few of the rows.
+    """
+
+    def __init__(self, branch: NgramBranch, classes: int, *, folded: bool = False) -> None:
+        super().__init__()
+        self.branch = branch
+        self.sparse_gradients = False
+        size = classes if folded else branch.size
+        table = torch.zeros((1 << branch.bucket_bits) + 1, size)  # (buckets + 1, size), the last row is padding
+        nn.init.normal_(table[:-1], std=0.05)
+        self.table = nn.Parameter(table)
+        self.linear = nn.Identity() if folded else nn.Linear(size, classes, bias=False)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Class scores to add to those of the convolutions."""
+        buckets = ngram_buckets(ids, self.branch)  # (batch, n-grams)
+        none = self.table.shape[0] - 1
+        summed = F.embedding_bag(
+            buckets, self.table, mode="sum", padding_idx=none, sparse=self.sparse_gradients
+        )  # (batch, size)
+        scores: Tensor = self.linear(summed)  # (batch, classes)
+        return scores

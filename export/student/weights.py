@@ -1,0 +1,108 @@
+"""The student's numbers as they are deployed: what every engine computes from, whatever form it brings them to.
+
+Deploying rounds the trained parameters once, to half precision, and folds the n-gram branch to class scores; from
+there on all engines hold the same numbers, and differ by the order of their additions alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from kuaixun.schemas.manifest import Architecture
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StudentWeights:
+    """float32 arrays whose values are all exact in float16.
+
+    embedding (vocabulary, size), its row 0 (PAD) zero; per width, a convolution (filters, size, width) and its bias
+    (filters,); linear (classes, widths * filters) and its bias (classes,); ngrams (buckets, classes) or None.
+    """
+
+    embedding: NDArray[np.float32]
+    convolutions: tuple[NDArray[np.float32], ...]
+    convolution_biases: tuple[NDArray[np.float32], ...]
+    linear: NDArray[np.float32]
+    linear_bias: NDArray[np.float32]
+    ngrams: NDArray[np.float32] | None
+
+    @classmethod
+    def from_trained(cls, state: Mapping[str, NDArray[np.float32]], architecture: Architecture) -> StudentWeights:
+        """Round and fold a trained TextCNN's state, keyed as its `state_dict`. Raises KeyError or ValueError."""
+        tensors = {
+            "embedding": state["embedding.weight"],
+            "linear": state["linear.weight"],
+            "linear_bias": state["linear.bias"],
+        }
+        for index, width in enumerate(architecture.widths):
+            tensors[f"convolution_{width}"] = state[f"convolutions.{index}.weight"]
+            tensors[f"convolution_{width}_bias"] = state[f"convolutions.{index}.bias"]
+        if architecture.ngrams:
+            tensors["ngrams"] = state["ngrams.table"][:-1] @ state["ngrams.linear.weight"].T  # (buckets, classes)
+        with np.errstate(over="ignore"):  # what overflows is found, and named, by the check for finite numbers
+            halves = {name: tensor.astype(np.float16) for name, tensor in tensors.items()}
+        return cls._from_tensors(halves, architecture, classes=len(state["linear.bias"]))
+
+    def to_safetensors(self, architecture: Architecture) -> bytes:
+        """The file `weights.safetensors`: half-precision tensors by the names that `from_safetensors` reads."""
+        tensors = {"embedding": self.embedding, "linear": self.linear, "linear_bias": self.linear_bias}
+        for width, weight, bias in zip(architecture.widths, self.convolutions, self.convolution_biases, strict=True):
+            tensors[f"convolution_{width}"] = weight
+            tensors[f"convolution_{width}_bias"] = bias
+        if self.ngrams is not None:
+            tensors["ngrams"] = self.ngrams
+        return safetensors.numpy.save(
+            {name: np.ascontiguousarray(tensor, dtype=np.float16) for name, tensor in tensors.items()}
+        )
+
+    @classmethod
+    def from_safetensors(cls, content: bytes, architecture: Architecture, classes: int) -> StudentWeights:
+        """Read what `to_safetensors` wrote. Raises ValueError for a file, a shape or a number that does not fit."""
+        try:
+            tensors = safetensors.numpy.load(content)
+        except safetensors.SafetensorError as error:
+            raise ValueError(f"not a safetensors file: {error}") from error
+        return cls._from_tensors(tensors, architecture, classes)
+
+    @classmethod
+    def _from_tensors(
+        cls, tensors: Mapping[str, NDArray[np.float16]], architecture: Architecture, classes: int
+    ) -> StudentWeights:
+        """Check every shape and number against the architecture."""
+        size, filters, widths = architecture.embedding_size, architecture.filters, architecture.widths
+        shapes: dict[str, tuple[int, ...]] = {
+            "embedding": (architecture.vocabulary_size, size),
+            "linear": (classes, len(widths) * filters),
+            "linear_bias": (classes,),
+        }
+        for width in widths:
+            shapes[f"convolution_{width}"] = (filters, size, width)
+            shapes[f"convolution_{width}_bias"] = (filters,)
+        if architecture.ngrams:
+            shapes["ngrams"] = (1 << architecture.ngrams.bucket_bits, classes)
+        if tensors.keys() != shapes.keys():
+            raise ValueError(f"the tensors are {sorted(tensors)}, the architecture wants {sorted(shapes)}")
+        checked = {}
+        for name, shape in shapes.items():
+            tensor = tensors[name]
+            if tensor.shape != shape or tensor.dtype != np.float16:
+                raise ValueError(f"{name} is {tensor.dtype} {tensor.shape}, the architecture wants float16 {shape}")
+            if not np.isfinite(tensor).all():
+                raise ValueError(f"{name} holds numbers that are not finite")
+            checked[name] = tensor.astype(np.float32)
+        if checked["embedding"][0].any():
+            raise ValueError("the embedding of PAD is not zero")
+        return cls(
+            embedding=checked["embedding"],
+            convolutions=tuple(checked[f"convolution_{width}"] for width in widths),
+            convolution_biases=tuple(checked[f"convolution_{width}_bias"] for width in widths),
+            linear=checked["linear"],
+            linear_bias=checked["linear_bias"],
+            ngrams=checked.get("ngrams"),
+        )

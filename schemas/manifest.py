@@ -1,0 +1,93 @@
+"""The bundle's manifest: everything about a model but its numbers. `model_id` is a hash over all of it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Any, TypeAlias
+
+import msgspec
+
+FORMAT_VERSION = 1
+MODEL_ID_DIGITS = 16
+
+Sha256: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+Positive: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
+Label: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
+
+class TextParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a raw text becomes token ids; the tables themselves are files of the bundle.
+
+    Only the first `max_raw_chars` code points of a text are read at all, which bounds the cost of hostile input.
+    """
+
+    max_raw_chars: Positive = 2048
+    max_tokens: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 32
+    prepend_cls: bool = False
+
+
+class NgramBranch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Hashed n-grams of token ids: each bucket holds a row of class scores once it is folded."""
+
+    orders: tuple[Annotated[int, msgspec.Meta(ge=2, le=3)], ...] = (2, 3)
+    bucket_bits: Annotated[int, msgspec.Meta(ge=1, le=24)] = 17
+    size: Positive = 32
+
+
+class Architecture(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The shape of a TextCNN: all that is needed to build one and load its weights."""
+
+    vocabulary_size: Annotated[int, msgspec.Meta(ge=4, le=1 << 20)]
+    embedding_size: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 200
+    widths: tuple[Annotated[int, msgspec.Meta(ge=1, le=16)], ...] = (2, 3, 4)
+    filters: Annotated[int, msgspec.Meta(ge=1, le=1 << 16)] = 256
+    ngrams: NgramBranch | None = None
+
+
+class DataFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that the model was trained, chosen or measured on."""
+
+    role: str
+    name: str
+    rows: int
+    sha256: Sha256
+
+
+class Training(msgspec.Struct, frozen=True, kw_only=True):
+    """How to make the model again: the command, the seed, the versions, the data."""
+
+    command: str
+    seed: int
+    versions: dict[str, str]
+    data: tuple[DataFile, ...]
+
+
+class FileEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a file of the bundle must be."""
+
+    size_bytes: Annotated[int, msgspec.Meta(ge=0)]
+    sha256: Sha256
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole manifest. `metrics` maps a data role to named figures, as measured on the weights in the bundle."""
+
+    format_version: int = FORMAT_VERSION
+    model_id: str
+    created_at: str
+    labels: Annotated[tuple[Label, ...], msgspec.Meta(min_length=2)]
+    text: TextParameters
+    architecture: Architecture
+    temperature: Annotated[float, msgspec.Meta(gt=0.0)]
+    metrics: dict[str, dict[str, float]]
+    training: Training
+    files: dict[str, FileEntry]
+
+    def content_id(self) -> str:
+        """The id that this manifest must bear: SHA-256 over its canonical JSON with the id left empty, cut short.
+
+        Every event carries it, hence 64 bits: enough to tell models apart and to notice an accident. Whether the
+        maker is to be trusted is not for a hash to say.
+        """
+        tree: Any = msgspec.to_builtins(msgspec.structs.replace(self, model_id=""))
+        return hashlib.sha256(msgspec.json.encode(tree, order="sorted")).hexdigest()[:MODEL_ID_DIGITS]
