@@ -112,3 +112,7 @@ def _classify(options: argparse.Namespace) -> int:
     classifier = open_classifier(options.bundle, engine=options.engine, device=options.device, threads=options.threads)
     classify_lines(sys.stdin.fileno(), sys.stdout.buffer, classifier)
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

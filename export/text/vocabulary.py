@@ -21,6 +21,8 @@ class Vocabulary:
             raise ValueError("a vocabulary holds single characters")
         if len(set(self.characters)) != len(self.characters):
             raise ValueError("a vocabulary holds each character once")
+        if any(character == "\n" or "\ud800" <= character <= "\udfff" for character in self.characters):
+            raise ValueError("a vocabulary holds no newline and no surrogate: no cleaned text does")
 
     def __len__(self) -> int:
         return len(SPECIALS) + len(self.characters)

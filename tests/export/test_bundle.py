@@ -1,0 +1,167 @@
+"""A bundle opens whole and as it was made, or is refused with the file and the reason."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from kuaixun.export import BundleError, BundleTamperedError, BundleVersionError, GoldenCaseError, open_classifier
+from kuaixun.export.bundle.golden import GOLDEN_TEXTS, check_golden, golden_from_file
+from kuaixun.export.bundle.reader import GOLDEN_FILE, MANIFEST_FILE, REQUIRED_FILES, WEIGHTS_FILE, Bundle, read_bundle
+from kuaixun.export.bundle.writer import write_bundle
+from kuaixun.export.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from kuaixun.export.engine.select import open_engine
+from kuaixun.export.errors import CheckpointError
+from kuaixun.export.text.files import CODE_POINTS_FILE, PATTERNS_FILE, VOCABULARY_FILE
+from kuaixun.schemas.manifest import FileEntry, Manifest
+
+ALL_FILES = sorted({*REQUIRED_FILES, MANIFEST_FILE})
+
+
+@pytest.fixture
+def copy(bundle_path: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(bundle_path, tmp_path / "copy"))
+
+
+def rewrite(path: Path, files: dict[str, bytes] | None = None, **fields: Any) -> None:
+    """Alter a bundle the way its maker could: hashes and id made to agree."""
+    manifest = msgspec.json.decode((path / MANIFEST_FILE).read_bytes(), type=Manifest)
+    entries = dict(manifest.files)
+    for name, content in (files or {}).items():
+        (path / name).write_bytes(content)
+        entries[name] = FileEntry(size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+    manifest = msgspec.structs.replace(manifest, **{"files": entries, **fields})
+    manifest = msgspec.structs.replace(manifest, model_id=manifest.content_id())
+    (path / MANIFEST_FILE).write_bytes(msgspec.json.encode(manifest))
+
+
+def test_a_bundle_holds_what_the_checkpoint_held(bundle: Bundle, checkpoint: Checkpoint) -> None:
+    assert bundle.manifest.labels == checkpoint.record.labels
+    assert bundle.manifest.training == checkpoint.record.training
+    assert bundle.pipeline.vocabulary == checkpoint.pipeline.vocabulary
+    trained = checkpoint.state["convolutions.1.weight"]
+    assert np.array_equal(bundle.weights.convolutions[1], trained.astype(np.float16).astype(np.float32))
+    assert [case.text for case in bundle.golden] == list(GOLDEN_TEXTS)
+
+
+def test_the_model_id_changes_with_any_content_and_with_nothing_else(bundle: Bundle, bundle_path: Path) -> None:
+    assert read_bundle(bundle_path).manifest.model_id == bundle.manifest.model_id
+    warmer = msgspec.structs.replace(bundle.manifest, temperature=1.6)
+    assert warmer.content_id() != bundle.manifest.model_id
+
+
+@pytest.mark.parametrize("name", ALL_FILES)
+@pytest.mark.parametrize("place", [0, 0.5, 1])
+def test_one_flipped_byte_in_any_file_is_refused_by_name(copy: Path, name: str, place: float) -> None:
+    content = bytearray((copy / name).read_bytes())
+    content[int(place * (len(content) - 1))] ^= 0x20
+    (copy / name).write_bytes(content)
+    with pytest.raises((BundleTamperedError, BundleVersionError), match=name):
+        read_bundle(copy)
+
+
+@pytest.mark.parametrize("name", ALL_FILES)
+def test_a_file_cut_short_lengthened_or_missing_is_refused_by_name(copy: Path, name: str) -> None:
+    content = (copy / name).read_bytes()
+    for other in (content[:-1], content + b"x", None):
+        if other is None:
+            (copy / name).unlink()
+        else:
+            (copy / name).write_bytes(other)
+        if name == MANIFEST_FILE and other is not None and other.strip() == content.strip():
+            continue  # only the newline at the end is gone: the manifest says the same
+        with pytest.raises(BundleTamperedError, match=name):
+            read_bundle(copy)
+
+
+def test_another_format_version_is_told_apart_from_damage(copy: Path) -> None:
+    manifest = (copy / MANIFEST_FILE).read_text(encoding="utf-8")
+    (copy / MANIFEST_FILE).write_text(manifest.replace('"format_version": 1', '"format_version": 2'), encoding="utf-8")
+    with pytest.raises(BundleVersionError, match="is of bundle format 2; this version of kuaixun reads format 1"):
+        read_bundle(copy)
+
+
+@pytest.mark.parametrize(
+    ("files", "fields", "reason"),
+    [
+        ({CODE_POINTS_FILE: b"zz"}, {}, "codepoints.tsv: line 1"),
+        ({VOCABULARY_FILE: b"\xff"}, {}, "vocabulary.tsv: 'utf-8' codec"),
+        ({VOCABULARY_FILE: b"[PAD]\n[UNK]\n[CLS]\nU+0061\ta\n"}, {}, "a vocabulary of 4 entries"),
+        (
+            {PATTERNS_FILE: b'{"patterns":[{"name":"x","guard":"","regex":"(a+)+$","replacement":""}]}'},
+            {},
+            "not one of",
+        ),
+        ({WEIGHTS_FILE: b"\xff" * 64}, {}, "weights.safetensors does not fit"),
+        ({GOLDEN_FILE: b""}, {}, "golden.jsonl is unusable: it holds no case"),
+        ({GOLDEN_FILE: b'{"text":"","cleaned":"","ids":[],"logits":[0]}\n'}, {}, "1 logits for 3 labels"),
+        ({"../escape": b""}, {}, "no name for a file"),
+        ({}, {"labels": ("finance", "finance", "game")}, "names a label twice"),
+        ({}, {"labels": ("finance", "game")}, "does not fit"),
+    ],
+)
+def test_files_that_do_not_fit_together_are_refused(
+    copy: Path, files: dict[str, bytes], fields: dict[str, Any], reason: str
+) -> None:
+    rewrite(copy, files, **fields)
+    with pytest.raises(BundleError, match=reason):
+        read_bundle(copy)
+
+
+def test_a_bundle_without_a_required_file_is_refused(copy: Path, bundle: Bundle) -> None:
+    rewrite(copy, files=None)
+    entries = {name: entry for name, entry in bundle.manifest.files.items() if name != GOLDEN_FILE}
+    manifest = msgspec.structs.replace(bundle.manifest, files=entries)
+    (copy / MANIFEST_FILE).write_bytes(
+        msgspec.json.encode(msgspec.structs.replace(manifest, model_id=manifest.content_id()))
+    )
+    with pytest.raises(BundleError, match=r"lists no golden\.jsonl"):
+        read_bundle(copy)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [("cleaned", "别的", "cleans to"), ("ids", (3,), "token ids"), ("logits", (9.0, 0.0, 0.0), "logits differ by")],
+)
+@pytest.mark.parametrize("engine", ["torchscript", "torchscript-convolutional"])
+def test_an_engine_that_answers_otherwise_never_serves(
+    copy: Path, engine: str, field: str, value: Any, reason: str
+) -> None:
+    cases = list(golden_from_file((copy / GOLDEN_FILE).read_bytes(), classes=3))
+    cases[1] = msgspec.structs.replace(cases[1], **{field: value})
+    rewrite(copy, {GOLDEN_FILE: b"\n".join(msgspec.json.encode(case) for case in cases)})
+    with pytest.raises(GoldenCaseError, match=f"golden case 2 of .*{reason}"):
+        open_classifier(copy, engine=engine)
+
+
+@pytest.mark.parametrize("engine", ["torchscript", "torchscript-convolutional"])
+def test_every_engine_passes_the_golden_cases_closely(bundle: Bundle, engine: str) -> None:
+    assert check_golden(bundle.golden, bundle.pipeline, open_engine(bundle, engine), bundle.path) < 1e-4
+
+
+def test_a_bundle_is_never_written_over_another(bundle_path: Path, checkpoint: Checkpoint) -> None:
+    with pytest.raises(FileExistsError, match="exists already"):
+        write_bundle(bundle_path, checkpoint)
+
+
+def test_a_checkpoint_survives_being_written(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "run", checkpoint)
+    again = read_checkpoint(tmp_path / "run")
+    assert again.record == checkpoint.record
+    assert again.pipeline.vocabulary == checkpoint.pipeline.vocabulary
+    assert all(np.array_equal(again.state[name], tensor) for name, tensor in checkpoint.state.items())
+
+
+def test_a_damaged_checkpoint_is_refused_with_its_file(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"No such file.*checkpoint\.json"):
+        read_checkpoint(tmp_path / "none")
+    write_checkpoint(tmp_path / "run", checkpoint)
+    (tmp_path / "run" / VOCABULARY_FILE).write_text("[PAD]\n[UNK]\n[CLS]\n", encoding="utf-8")
+    with pytest.raises(CheckpointError, match="a vocabulary of 3 entries"):
+        read_checkpoint(tmp_path / "run")

@@ -1,0 +1,65 @@
+"""What a classifier promises of its predictions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kuaixun.export import NO_LABEL, Classifier, EngineError, open_classifier
+
+
+@pytest.fixture(scope="module")
+def classifier(bundle_path: Path) -> Classifier:
+    return open_classifier(bundle_path)
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(max_size=30), max_size=8))
+def test_a_text_has_the_same_figures_in_any_company(classifier: Classifier, texts: list[str]) -> None:
+    together = classifier.classify(texts)
+    assert len(together) == len(texts)
+    for row, text in enumerate(texts):
+        alone = classifier.classify([text])
+        assert together.label_ids[row] == alone.label_ids[0]
+        assert together.confidences[row] == alone.confidences[0]
+        assert together.scores[row].tolist() == alone.scores[0].tolist()
+
+
+def test_what_cleans_to_nothing_has_no_label(classifier: Classifier) -> None:
+    predictions = classifier.classify(["", "\u200b \ue000", "中国", "<br>"])
+    assert (predictions.label_ids == NO_LABEL).tolist() == [True, True, False, True]
+    assert predictions.confidences[[0, 1, 3]].tolist() == [0.0, 0.0, 0.0]
+    assert predictions.scores[[0, 1, 3]].sum() == 0.0
+
+
+def test_scores_are_probabilities_and_the_label_is_the_likeliest(classifier: Classifier) -> None:
+    predictions = classifier.classify(["央行降准", "主队晋级", "新游戏"])
+    assert np.abs(predictions.scores.sum(axis=1) - 1).max() < 1e-5
+    assert predictions.label_ids.tolist() == predictions.scores.argmax(axis=1).tolist()
+    assert predictions.confidences.tolist() == predictions.scores.max(axis=1).tolist()
+
+
+def test_confidences_are_calibrated_by_the_bundles_temperature(classifier: Classifier) -> None:
+    texts = ["央行降准"]
+    logits = classifier.engine.logits(classifier.bundle.pipeline.encode(texts))[0]
+    expected = np.exp(logits / 1.5) / np.exp(logits / 1.5).sum()
+    assert np.abs(classifier.classify(texts).scores[0] - expected).max() <= 5e-7
+
+
+@pytest.mark.parametrize(
+    ("engine", "device", "reason"),
+    [("abacus", "auto", "the engine 'abacus' is unknown"), ("auto", "tpu", "the device 'tpu' is unknown")],
+)
+def test_an_unknown_engine_or_device_is_refused(bundle_path: Path, engine: str, device: str, reason: str) -> None:
+    with pytest.raises(EngineError, match=reason):
+        open_classifier(bundle_path, engine=engine, device=device)
+
+
+def test_cuda_that_is_not_there_is_refused(bundle_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(EngineError, match="finds no CUDA GPU"):
+        open_classifier(bundle_path, device="cuda")

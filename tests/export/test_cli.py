@@ -1,0 +1,143 @@
+"""`kuaixun-export` as its users call it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kuaixun.export import Classifier, open_classifier
+from kuaixun.export.bundle.reader import MANIFEST_FILE
+from kuaixun.export.checkpoint import Checkpoint, write_checkpoint
+from kuaixun.export.classify_lines import classify_lines
+from kuaixun.export.cli import main
+
+
+@pytest.fixture(scope="module")
+def classifier(bundle_path: Path) -> Classifier:
+    return open_classifier(bundle_path)
+
+
+def classified(content: bytes, classifier: Classifier, tmp_path: Path) -> list[dict[str, object]]:
+    source = tmp_path / "input"
+    source.write_bytes(content)
+    sink = io.BytesIO()
+    descriptor = os.open(source, os.O_RDONLY)
+    try:
+        count = classify_lines(descriptor, sink, classifier)
+    finally:
+        os.close(descriptor)
+    answers = [json.loads(line) for line in sink.getvalue().splitlines()]
+    assert len(answers) == count
+    return answers
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.binary(max_size=20).map(lambda line: line.replace(b"\n", b"")), max_size=8), st.booleans())
+def test_any_input_line_gives_exactly_one_output_line(
+    classifier: Classifier, tmp_path: Path, lines: list[bytes], ended: bool
+) -> None:
+    if not ended and lines and not lines[-1]:
+        lines.pop()  # nothing after the last newline is no line
+    content = b"\n".join(lines) + (b"\n" if ended and lines else b"")
+    answers = classified(content, classifier, tmp_path)
+    expected = classifier.classify([line.decode("utf-8", "replace") for line in lines])
+    assert [answer["confidence"] for answer in answers] == expected.confidences.tolist()
+
+
+def test_lines_end_at_newlines_alone(classifier: Classifier, tmp_path: Path) -> None:
+    content = "甲\u2028乙\x0b丙\r\n\x85丁\n".encode()
+    assert len(classified(content, classifier, tmp_path)) == 2
+
+
+def test_a_line_longer_than_any_block_is_one_line_and_as_its_beginning(classifier: Classifier, tmp_path: Path) -> None:
+    beginning = "央行降准" * 100
+    long, short, after = classified(
+        (beginning + "字" * 1_000_000 + "\n" + beginning + "\n中").encode(), classifier, tmp_path
+    )
+    assert long == short
+    assert after["label"] is not None
+
+
+def test_an_answer_has_label_confidence_and_all_scores(classifier: Classifier, tmp_path: Path) -> None:
+    answer, empty = classified("央行降准\n\n".encode(), classifier, tmp_path)
+    assert list(answer) == ["label", "confidence", "scores"]
+    scores = answer["scores"]
+    assert isinstance(scores, dict)
+    assert list(scores) == list(classifier.labels)
+    assert answer["confidence"] == scores[answer["label"]] == max(scores.values())
+    assert empty == {"label": None, "confidence": 0.0, "scores": {}}
+
+
+def test_answers_come_before_the_input_ends(bundle_path: Path) -> None:
+    """A person at a pipe sees each answer at once."""
+    command = [sys.executable, "-m", "kuaixun.export.cli", "classify", "--bundle", str(bundle_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for text in ("央行降准", "主队晋级"):
+            process.stdin.write(text.encode() + b"\n")
+            process.stdin.flush()
+            assert json.loads(process.stdout.readline())["label"]
+        process.stdin.close()
+        assert process.wait(60) == 0
+
+
+def test_a_reader_that_goes_away_is_no_error(bundle_path: Path) -> None:
+    command = [sys.executable, "-m", "kuaixun.export.cli", "classify", "--bundle", str(bundle_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stdin is not None
+        process.stdin.write("央行降准\n".encode() * 5000)
+        process.stdin.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+        assert process.wait(60) == 0
+
+
+def test_build_verifies_what_it_made(
+    checkpoint: Checkpoint, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_checkpoint(tmp_path / "run", checkpoint)
+    assert main(["build", str(tmp_path / "run"), str(tmp_path / "bundle"), "--origin", "Made up."]) == 0
+    output = capsys.readouterr().out
+    assert "torchscript-convolutional (cpu)" in output
+    assert "- Origin: Made up." in (tmp_path / "bundle" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert main(["verify", "--bundle", str(tmp_path / "bundle")]) == 0
+
+
+def test_inspect_shows_the_manifest(bundle_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "--bundle", str(bundle_path), "--json"]) == 0
+    printed = capsys.readouterr().out
+    assert printed == (bundle_path / MANIFEST_FILE).read_text(encoding="utf-8")
+    assert main(["inspect", "--bundle", str(bundle_path)]) == 0
+    assert json.loads(printed)["model_id"] in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["verify", "inspect", "classify"])
+def test_what_is_no_bundle_ends_in_one_line_and_its_exit_code(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command, "--bundle", str(tmp_path)]) == 3
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert f"{tmp_path / MANIFEST_FILE} cannot be read" in error
+
+
+def test_a_bundle_of_another_format_has_an_exit_code_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / MANIFEST_FILE).write_text('{"format_version": 99}', encoding="utf-8")
+    assert main(["verify", "--bundle", str(tmp_path)]) == 4
+
+
+def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["build", str(tmp_path / "none"), str(tmp_path / "bundle")]) == 2
+    assert "is no checkpoint" in capsys.readouterr().err
+    assert not (tmp_path / "bundle").exists()

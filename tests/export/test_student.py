@@ -1,0 +1,151 @@
+"""The student's definition in plain numpy, and that each form of it computes just that."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from kuaixun.export.bundle.reader import TORCHSCRIPT_FILE, Bundle
+from kuaixun.export.student.folded import FoldedTextCNN
+from kuaixun.export.student.ngrams import FINALISER, MULTIPLIERS, ngram_buckets
+from kuaixun.export.student.textcnn import TextCNN
+from kuaixun.export.student.tracing import convolutional_module, from_torchscript_file, trace
+from kuaixun.export.student.weights import StudentWeights
+from kuaixun.export.text.vocabulary import PAD
+from kuaixun.schemas.manifest import Architecture, NgramBranch
+
+token_rows = st.lists(st.lists(st.integers(1, 60), max_size=12), min_size=1, max_size=6)
+
+
+def bucket_by_hand(gram: tuple[int, ...], bits: int) -> int:
+    mixed = (
+        sum(token * factor for token, factor in zip(gram, MULTIPLIERS, strict=False)) + len(gram) * MULTIPLIERS[3]
+    ) % 2**32
+    mixed = ((mixed ^ (mixed >> 15)) * FINALISER) % 2**32
+    bucket: int = (mixed ^ (mixed >> 12)) % 2**bits
+    return bucket
+
+
+def logits_by_hand(tokens: list[int], weights: StudentWeights, architecture: Architecture) -> NDArray[np.float64]:
+    """One text, one window at a time, in double precision."""
+    features: list[NDArray[np.float64]] = []
+    for width, kernel, bias in zip(architecture.widths, weights.convolutions, weights.convolution_biases, strict=True):
+        best = np.zeros(architecture.filters)
+        for start in range(len(tokens)):
+            window = weights.embedding[(tokens + [PAD] * width)[start : start + width]].astype(float)  # (width, size)
+            best = np.maximum(best, np.einsum("ws,fsw->f", window, kernel.astype(float)) + bias)
+        features.append(best)
+    logits = weights.linear.astype(float) @ np.concatenate(features) + weights.linear_bias
+    if weights.ngrams is not None and architecture.ngrams is not None:
+        for order in architecture.ngrams.orders:
+            for start in range(len(tokens) - order + 1):
+                gram = tuple(tokens[start : start + order])
+                logits = logits + weights.ngrams[bucket_by_hand(gram, architecture.ngrams.bucket_bits)]
+    return np.asarray(logits)
+
+
+def as_batch(rows: list[list[int]], extra_padding: int = 0) -> torch.Tensor:
+    width = max(1, max(map(len, rows))) + extra_padding
+    return torch.tensor([row + [PAD] * (width - len(row)) for row in rows])
+
+
+@pytest.fixture(scope="module")
+def folded(bundle: Bundle) -> torch.jit.ScriptModule:
+    return trace(FoldedTextCNN(bundle.manifest.architecture, bundle.weights).eval())
+
+
+@pytest.fixture(scope="module")
+def reference(bundle: Bundle) -> torch.jit.ScriptModule:
+    return from_torchscript_file(bundle.read_file(TORCHSCRIPT_FILE), torch.device("cpu"))
+
+
+@settings(deadline=None)
+@given(token_rows, st.integers(0, 5))
+def test_traced_and_folded_compute_the_definition_for_any_batch_and_padding(
+    bundle: Bundle,
+    reference: torch.jit.ScriptModule,
+    folded: torch.jit.ScriptModule,
+    rows: list[list[int]],
+    padding: int,
+) -> None:
+    by_hand = np.stack([logits_by_hand(row, bundle.weights, bundle.manifest.architecture) for row in rows])
+    batch = as_batch(rows, padding)
+    with torch.no_grad():
+        assert np.abs(reference(batch).numpy() - by_hand).max() < 1e-4
+        assert np.abs(folded(batch).numpy() - by_hand).max() < 1e-4
+
+
+@settings(deadline=None)
+@given(token_rows, st.integers(0, 5))
+def test_folded_logits_are_the_same_bits_in_every_batch(
+    folded: torch.jit.ScriptModule, rows: list[list[int]], padding: int
+) -> None:
+    with torch.no_grad():
+        together = folded(as_batch(rows, padding)).float()
+        alone = torch.cat([folded(as_batch([row])) for row in rows]).float()
+    assert torch.equal(together, alone)
+
+
+def test_folding_the_ngrams_is_exact_but_for_rounding(bundle: Bundle) -> None:
+    """The trained form has a hidden layer; deployed, a bucket is a row of class scores."""
+    architecture = Architecture(
+        vocabulary_size=50, embedding_size=4, filters=3, ngrams=NgramBranch(bucket_bits=6, size=5)
+    )
+    torch.manual_seed(3)
+    trained = TextCNN(architecture, 4).eval()
+    state = {name: tensor.numpy() for name, tensor in trained.state_dict().items()}
+    deployed = convolutional_module(architecture, StudentWeights.from_trained(state, architecture))
+    ids = torch.randint(1, 50, (7, 9), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        assert (trained(ids) - deployed(ids)).abs().max() < 5e-3  # half precision keeps three digits
+
+
+def test_buckets_are_those_of_the_written_definition() -> None:
+    ids = torch.tensor([[5, 9, 1048575, 7], [4, PAD, PAD, PAD]])
+    buckets = ngram_buckets(ids, NgramBranch(orders=(2, 3), bucket_bits=20)).tolist()
+    none = 1 << 20
+    first = [(5, 9), (9, 1048575), (1048575, 7), None, (5, 9, 1048575), (9, 1048575, 7), None, None]
+    assert buckets[0] == [none if gram is None else bucket_by_hand(gram, 20) for gram in first]
+    assert buckets[1] == [none] * 8
+
+
+def test_ngram_training_gradients_reach_no_padding_row() -> None:
+    architecture = Architecture(
+        vocabulary_size=50, embedding_size=4, filters=3, ngrams=NgramBranch(bucket_bits=6, size=5)
+    )
+    module = TextCNN(architecture, 4)
+    assert module.ngrams is not None
+    module(torch.tensor([[3, 4, PAD, PAD]])).sum().backward()
+    gradient = module.ngrams.table.grad
+    assert gradient is not None
+    assert gradient[:-1].abs().sum() > 0
+    assert gradient[-1].abs().sum() == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "reason"),
+    [
+        ("embedding", lambda tensor: tensor[:-1], r"embedding is float16 \(\d+, 12\), the architecture wants"),
+        ("linear", lambda tensor: tensor * np.float16(np.nan), "linear holds numbers that are not finite"),
+        ("linear_bias", lambda tensor: tensor.astype(np.float32), "linear_bias is float32"),
+        ("embedding", lambda tensor: tensor + np.float16(1), "the embedding of PAD is not zero"),
+        ("ngrams", None, "the tensors are"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(bundle: Bundle, name: str, change: object, reason: str) -> None:
+    import safetensors.numpy
+
+    architecture = bundle.manifest.architecture
+    tensors = safetensors.numpy.load(bundle.weights.to_safetensors(architecture))
+    if callable(change):
+        tensors[name] = np.ascontiguousarray(change(tensors[name]))
+    else:
+        del tensors[name]
+    with pytest.raises(ValueError, match=reason):
+        StudentWeights.from_safetensors(safetensors.numpy.save(tensors), architecture, classes=3)
+    with pytest.raises(ValueError, match="not a safetensors file"):
+        StudentWeights.from_safetensors(b"nothing of the kind", architecture, classes=3)
