@@ -1,0 +1,50 @@
+# Every command sets up what it needs in .venv the first time, and again when pyproject.toml or constraints.txt change.
+#   make demo ARGS='--count 5000'    passes arguments on
+#   make test PYTHON=python3.12      names the Python that .venv is made with
+
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: help demo test lint bench chaos clean
+.DELETE_ON_ERROR:
+
+help: ## list the commands
+	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 14
+
+demo: .venv/worker-installed ## label real headlines through an embedded broker; ends by itself
+	@$(BIN)/kuaixun-worker demo $(ARGS)
+
+test: lint ## the whole test suite, real Kafka included where Java 17 and Maven are
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/dev-installed ## ruff and mypy over everything
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/dev-installed ## throughput, side by side with plain convolutions; writes build/bench.json
+	@mkdir -p build
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-enable --benchmark-only --benchmark-json=build/bench.json $(ARGS)
+
+chaos: .venv/dev-installed ## kill and restart workers against real Kafka, count every headline; writes build/chaos.json
+	@$(BIN)/python -m tests.chaos $(ARGS)
+
+clean: ## remove build/ and the tools' caches; .venv stays
+	rm -rf build .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
+
+.venv/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "kuaixun needs Python 3.11 or newer and $(PYTHON) is not: name another, as in make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv
+
+.venv/worker-installed: pyproject.toml constraints.txt | .venv/bin/pip
+	@echo "Installing kuaixun[worker] into .venv; the first time this fetches PyTorch's CUDA build (5 GB on disk)." >&2
+	@$(PIP_INSTALL) --editable '.[worker]'
+	@touch $@
+
+.venv/dev-installed: pyproject.toml constraints.txt | .venv/bin/pip
+	@echo "Installing kuaixun[dev] into .venv; the first time this fetches PyTorch's CUDA build (5 GB on disk)." >&2
+	@$(PIP_INSTALL) --editable '.[dev]'
+	@touch .venv/worker-installed $@

@@ -1,0 +1,40 @@
+"""Fixtures that every package's tests share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import NoReturn
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.kafka_broker import BrokerUnavailableError, running_broker
+
+# How long an example takes says something about the machine, not about the code.
+settings.register_profile("unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap() -> Iterator[str]:
+    """The address of a real Kafka: the one named by KUAIXUN_TEST_BOOTSTRAP, else one started for this session.
+
+    Where this machine can have none the test is skipped with the reason; under CI=true it fails.
+    """
+    named = os.environ.get("KUAIXUN_TEST_BOOTSTRAP")
+    if named:
+        yield named
+        return
+    try:
+        with running_broker() as broker:
+            yield broker.bootstrap
+    except BrokerUnavailableError as error:
+        do_without_kafka(error)
+
+
+def do_without_kafka(error: BrokerUnavailableError) -> NoReturn:
+    """Skip the test that cannot have its broker; where CI=true promises that nothing is skipped, fail it."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"under CI=true the tests need a real Kafka: {error}", pytrace=False)
+    pytest.skip(f"no real Kafka: {error}")

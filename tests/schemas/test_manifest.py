@@ -1,0 +1,86 @@
+"""The manifest names its own content: any change shows in the id."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from kuaixun.schemas.manifest import (
+    Architecture,
+    DataFile,
+    FileEntry,
+    Manifest,
+    NgramBranch,
+    TextParameters,
+    Training,
+)
+
+MANIFEST = Manifest(
+    model_id="",
+    created_at="2026-01-02T03:04:05Z",
+    labels=("财经", "体育"),
+    text=TextParameters(),
+    architecture=Architecture(vocabulary_size=100, ngrams=NgramBranch()),
+    temperature=1.25,
+    metrics={"test": {"accuracy": 0.928}},
+    training=Training(
+        command="kuaixun-trainer run",
+        seed=1,
+        versions={"torch": "2.13.0"},
+        data=(DataFile(role="test", name="test.txt", rows=10_000, sha256="a" * 64),),
+    ),
+    files={"student.pt": FileEntry(size_bytes=5, sha256="b" * 64)},
+)
+
+
+def test_written_manifest_is_read_back_the_same() -> None:
+    assert msgspec.json.decode(msgspec.json.encode(MANIFEST), type=Manifest) == MANIFEST
+
+
+def test_content_id_does_not_depend_on_the_id_written_nor_on_the_order_of_names() -> None:
+    signed = msgspec.structs.replace(MANIFEST, model_id=MANIFEST.content_id())
+    assert signed.content_id() == MANIFEST.content_id()
+    reordered = msgspec.structs.replace(MANIFEST, metrics={"test": {"f1": 0.9, "accuracy": 0.8}})
+    same = msgspec.structs.replace(MANIFEST, metrics={"test": {"accuracy": 0.8, "f1": 0.9}})
+    assert reordered.content_id() == same.content_id()
+
+
+@pytest.mark.parametrize("field", [field for field in Manifest.__struct_fields__ if field != "model_id"])
+def test_content_id_covers_every_field(field: str) -> None:
+    changed: dict[str, Any] = {
+        "format_version": 2,
+        "created_at": "",
+        "labels": ("体育", "财经"),
+        "text": TextParameters(max_tokens=31),
+        "architecture": Architecture(vocabulary_size=101, ngrams=NgramBranch()),
+        "temperature": 1.5,
+        "metrics": {},
+        "training": msgspec.structs.replace(MANIFEST.training, seed=2),
+        "files": {"student.pt": FileEntry(size_bytes=5, sha256="c" * 64)},
+    }
+    assert msgspec.structs.replace(MANIFEST, **{field: changed[field]}).content_id() != MANIFEST.content_id()
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("labels",), ["only one"]),
+        (("labels",), ["财经", ""]),
+        (("temperature",), 0.0),
+        (("text", "max_tokens"), 0),
+        (("architecture", "widths"), [2, 17]),
+        (("architecture", "ngrams", "orders"), [1, 2]),
+        (("files", "student.pt", "sha256"), "B" * 64),
+        (("unheard_of",), 1),
+    ],
+)
+def test_manifest_out_of_range_is_refused_by_field(path: tuple[str, ...], value: object) -> None:
+    tree: Any = msgspec.to_builtins(MANIFEST)
+    holder = tree
+    for name in path[:-1]:
+        holder = holder[name]
+    holder[path[-1]] = value
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(tree, Manifest)
