@@ -8,6 +8,7 @@ precision: its result, rounded to single, is then the same in every batch.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -17,6 +18,9 @@ from kuaixun.export.student.weights import StudentWeights
 from kuaixun.export.text.vocabulary import PAD
 from kuaixun.schemas.manifest import Architecture
 
+# Sixteen of them still add up to a finite number in single precision.
+NEVER_THE_MAXIMUM = -1e37
+
 
 class FoldedTextCNN(nn.Module):
     """ids (batch, tokens) int64, PAD only at the end of a row → logits (batch, classes) float64."""
@@ -25,13 +29,15 @@ class FoldedTextCNN(nn.Module):
         super().__init__()
         self.architecture = architecture
         embedding = torch.from_numpy(weights.embedding).double()  # (vocabulary, size)
-        tables, biases = [], []
-        for convolution, bias in zip(weights.convolutions, weights.convolution_biases, strict=True):
+        self.tables = nn.ParameterList()
+        for convolution in weights.convolutions:
             places = torch.from_numpy(convolution).double().permute(2, 1, 0)  # (width, size, filters)
-            tables.append((embedding @ places).flatten(0, 1).float())  # (width * vocabulary, filters)
-            biases.append(torch.from_numpy(bias))
-        self.tables = nn.ParameterList(nn.Parameter(table, requires_grad=False) for table in tables)
-        self.biases = nn.ParameterList(nn.Parameter(bias, requires_grad=False) for bias in biases)
+            rows = (embedding @ places).flatten(0, 1).float()  # (width * vocabulary, filters)
+            # A last row for windows that do not count: less than any sum, so that no maximum takes it.
+            table = F.pad(rows, (0, 0, 0, 1), value=NEVER_THE_MAXIMUM)  # (width * vocabulary + 1, filters)
+            self.tables.append(nn.Parameter(table, requires_grad=False))
+        biases = torch.from_numpy(np.concatenate(weights.convolution_biases))  # (widths * filters,)
+        self.biases = nn.Parameter(biases, requires_grad=False)
         self.linear = nn.Parameter(torch.from_numpy(weights.linear).double().T.contiguous(), requires_grad=False)
         self.linear_bias = nn.Parameter(torch.from_numpy(weights.linear_bias).double(), requires_grad=False)
         self.ngrams: nn.Parameter | None = None
@@ -41,22 +47,18 @@ class FoldedTextCNN(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """Class scores before softmax."""
-        starts = (ids != PAD).unsqueeze(2)  # (batch, tokens, 1)
+        vocabulary_size, tokens = self.architecture.vocabulary_size, ids.shape[1]
+        counts = (ids != PAD).unsqueeze(2)  # (batch, tokens, 1)
         overhang = max(self.architecture.widths) - 1
         padded = F.pad(ids, (0, overhang), value=PAD)  # (batch, tokens + overhang)
         pooled = []
-        for width, table, bias in zip(self.architecture.widths, self.tables, self.biases, strict=True):
-            rows = torch.stack(
-                [
-                    padded[:, place : place + ids.shape[1]] + place * self.architecture.vocabulary_size
-                    for place in range(width)
-                ],
-                dim=2,
-            )  # (batch, tokens, width)
+        for width, table in zip(self.architecture.widths, self.tables, strict=True):
+            places = [padded[:, place : place + tokens] + place * vocabulary_size for place in range(width)]
+            rows = torch.where(counts, torch.stack(places, dim=2), width * vocabulary_size)  # (batch, tokens, width)
             windows = F.embedding_bag(rows.flatten(0, 1), table, mode="sum")  # (batch * tokens, filters)
-            windows = (windows + bias).unflatten(0, (ids.shape[0], ids.shape[1]))  # (batch, tokens, filters)
-            pooled.append((F.relu(windows) * starts).amax(dim=1))  # (batch, filters)
-        features = torch.cat(pooled, dim=1).double()  # (batch, widths * filters)
+            pooled.append(windows.unflatten(0, (ids.shape[0], tokens)).amax(dim=1))  # (batch, filters)
+        # The bias is the same for all windows of a filter and ReLU keeps their order, so both can wait for the maximum.
+        features = F.relu(torch.cat(pooled, dim=1) + self.biases).double()  # (batch, widths * filters)
         logits = features @ self.linear + self.linear_bias  # (batch, classes)
         if self.ngrams is not None and self.architecture.ngrams is not None:
             buckets = ngram_buckets(ids, self.architecture.ngrams)  # (batch, n-grams)
