@@ -1,7 +1,7 @@
 """The hand-over from trainer to exporter: a trained TextCNN as a folder, in full precision and without code.
 
 checkpoint.json       labels, text parameters, architecture, temperature, metrics, how it was trained
-weights.safetensors   the module's state, float32
+weights.safetensors   the module's state: float32, and int16 for the owners of n-gram buckets
 codepoints.tsv, patterns.json, vocabulary.tsv   the text pipeline that the training texts went through
 """
 
@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -41,11 +41,11 @@ class CheckpointRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Checkpoint:
-    """A trained student: `state` is the TextCNN's `state_dict` as float32 arrays."""
+    """A trained student: `state` is the TextCNN's `state_dict` as arrays."""
 
     record: CheckpointRecord
     pipeline: TextPipeline
-    state: Mapping[str, NDArray[np.float32]]
+    state: Mapping[str, NDArray[Any]]
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
@@ -53,7 +53,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     files = pipeline_to_files(checkpoint.pipeline)
     files[RECORD_FILE] = msgspec.json.format(msgspec.json.encode(checkpoint.record), indent=2) + b"\n"
     files[WEIGHTS_FILE] = safetensors.numpy.save(
-        {name: np.ascontiguousarray(tensor, dtype=np.float32) for name, tensor in checkpoint.state.items()}
+        {name: np.ascontiguousarray(tensor) for name, tensor in checkpoint.state.items()}
     )
     write_folder(folder, files)
 

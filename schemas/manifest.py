@@ -27,7 +27,7 @@ class TextParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class NgramBranch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Hashed n-grams of token ids: each bucket holds a row of class scores once it is folded."""
+    """Hashed n-grams of token ids: each bucket belongs to one n-gram and holds its row of class scores."""
 
     orders: tuple[Annotated[int, msgspec.Meta(ge=2, le=3)], ...] = (2, 3)
     bucket_bits: Annotated[int, msgspec.Meta(ge=1, le=24)] = 17

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kuaixun.export.student.ngrams import ngram_buckets
+from kuaixun.export.student.ngrams import ngram_hashes, owned_buckets
 from kuaixun.export.student.weights import StudentWeights
 from kuaixun.export.text.vocabulary import PAD
 from kuaixun.schemas.manifest import Architecture
@@ -42,7 +42,9 @@ class FoldedTextCNN(nn.Module):
         self.linear_bias = nn.Parameter(torch.from_numpy(weights.linear_bias).double(), requires_grad=False)
         self.ngrams: nn.Parameter | None = None
         if weights.ngrams is not None:
-            padded = F.pad(torch.from_numpy(weights.ngrams), (0, 0, 0, 1))  # (buckets + 1, classes)
+            self.owners: Tensor
+            self.register_buffer("owners", torch.from_numpy(weights.ngrams.owners))  # (buckets,)
+            padded = F.pad(torch.from_numpy(weights.ngrams.scores), (0, 0, 0, 1))  # (buckets + 1, classes)
             self.ngrams = nn.Parameter(padded, requires_grad=False)
 
     def forward(self, ids: Tensor) -> Tensor:
@@ -56,12 +58,12 @@ class FoldedTextCNN(nn.Module):
             places = [padded[:, place : place + tokens] + place * vocabulary_size for place in range(width)]
             rows = torch.where(counts, torch.stack(places, dim=2), width * vocabulary_size)  # (batch, tokens, width)
             windows = F.embedding_bag(rows.flatten(0, 1), table, mode="sum")  # (batch * tokens, filters)
-            pooled.append(windows.unflatten(0, (ids.shape[0], tokens)).amax(dim=1))  # (batch, filters)
+            pooled.append(windows.view(ids.shape[0], tokens, -1).amax(dim=1))  # (batch, filters)
         # The bias is the same for all windows of a filter and ReLU keeps their order, so both can wait for the maximum.
         features = F.relu(torch.cat(pooled, dim=1) + self.biases).double()  # (batch, widths * filters)
         logits = features @ self.linear + self.linear_bias  # (batch, classes)
         if self.ngrams is not None and self.architecture.ngrams is not None:
-            buckets = ngram_buckets(ids, self.architecture.ngrams)  # (batch, n-grams)
+            buckets = owned_buckets(ngram_hashes(ids, self.architecture.ngrams), self.owners)  # (batch, n-grams)
             last = self.ngrams.shape[0] - 1
             logits = logits + F.embedding_bag(buckets, self.ngrams, mode="sum", padding_idx=last)  # (batch, classes)
         return logits

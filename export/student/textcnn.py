@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kuaixun.export.student.ngrams import ngram_buckets
+from kuaixun.export.student.ngrams import NOBODY, ngram_hashes, owned_buckets
 from kuaixun.export.text.vocabulary import PAD
 from kuaixun.schemas.manifest import Architecture, NgramBranch
 
@@ -65,7 +65,8 @@ class NgramScores(nn.Module):
     """Hashed n-grams, summed over the text and brought to class scores: ids (batch, tokens) → (batch, classes).
 
     Sum and linear map commute, so the branch folds exactly to a table of one row of class scores per bucket; `folded`
-    builds it in that form. `sparse_gradients` may be set in training, where a batch touches few of the rows.
+    builds it in that form. Buckets belong to nobody until `owners` is filled from the training texts.
+    `sparse_gradients` may be set in training, where a batch touches few of the rows.
     """
 
     def __init__(self, branch: NgramBranch, classes: int, *, folded: bool = False) -> None:
@@ -73,14 +74,17 @@ class NgramScores(nn.Module):
         self.branch = branch
         self.sparse_gradients = False
         size = classes if folded else branch.size
-        table = torch.zeros((1 << branch.bucket_bits) + 1, size)  # (buckets + 1, size), the last row is padding
+        buckets = 1 << branch.bucket_bits
+        self.owners: Tensor
+        self.register_buffer("owners", torch.full((buckets,), NOBODY, dtype=torch.int16))  # (buckets,)
+        table = torch.zeros(buckets + 1, size)  # (buckets + 1, size), the last row is padding
         nn.init.normal_(table[:-1], std=0.05)
         self.table = nn.Parameter(table)
         self.linear = nn.Identity() if folded else nn.Linear(size, classes, bias=False)
 
     def forward(self, ids: Tensor) -> Tensor:
         """Class scores to add to those of the convolutions."""
-        buckets = ngram_buckets(ids, self.branch)  # (batch, n-grams)
+        buckets = owned_buckets(ngram_hashes(ids, self.branch), self.owners)  # (batch, n-grams)
         none = self.table.shape[0] - 1
         summed = F.embedding_bag(
             buckets, self.table, mode="sum", padding_idx=none, sparse=self.sparse_gradients

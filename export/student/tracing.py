@@ -32,7 +32,8 @@ def convolutional_module(architecture: Architecture, weights: StudentWeights) ->
         state |= {f"convolutions.{index}.weight": weight, f"convolutions.{index}.bias": bias}
     tensors = {name: torch.from_numpy(array) for name, array in state.items()}
     if weights.ngrams is not None:
-        tensors["ngrams.table"] = torch.nn.functional.pad(torch.from_numpy(weights.ngrams), (0, 0, 0, 1))
+        tensors["ngrams.table"] = torch.nn.functional.pad(torch.from_numpy(weights.ngrams.scores), (0, 0, 0, 1))
+        tensors["ngrams.owners"] = torch.from_numpy(weights.ngrams.owners)
     module.load_state_dict(tensors)
     return module.eval().requires_grad_(False)
 

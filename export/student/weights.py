@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import safetensors
@@ -18,11 +19,19 @@ from kuaixun.schemas.manifest import Architecture
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class NgramWeights:
+    """The folded n-gram branch: `scores` (buckets, classes) float32, `owners` (buckets,) int16 (see `ngrams.py`)."""
+
+    scores: NDArray[np.float32]
+    owners: NDArray[np.int16]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class StudentWeights:
     """float32 arrays whose values are all exact in float16.
 
     embedding (vocabulary, size), its row 0 (PAD) zero; per width, a convolution (filters, size, width) and its bias
-    (filters,); linear (classes, widths * filters) and its bias (classes,); ngrams (buckets, classes) or None.
+    (filters,); linear (classes, widths * filters) and its bias (classes,).
     """
 
     embedding: NDArray[np.float32]
@@ -30,10 +39,10 @@ class StudentWeights:
     convolution_biases: tuple[NDArray[np.float32], ...]
     linear: NDArray[np.float32]
     linear_bias: NDArray[np.float32]
-    ngrams: NDArray[np.float32] | None
+    ngrams: NgramWeights | None
 
     @classmethod
-    def from_trained(cls, state: Mapping[str, NDArray[np.float32]], architecture: Architecture) -> StudentWeights:
+    def from_trained(cls, state: Mapping[str, NDArray[Any]], architecture: Architecture) -> StudentWeights:
         """Round and fold a trained TextCNN's state, keyed as its `state_dict`. Raises KeyError or ValueError."""
         tensors = {
             "embedding": state["embedding.weight"],
@@ -46,8 +55,10 @@ class StudentWeights:
         if architecture.ngrams:
             tensors["ngrams"] = state["ngrams.table"][:-1] @ state["ngrams.linear.weight"].T  # (buckets, classes)
         with np.errstate(over="ignore"):  # what overflows is found, and named, by the check for finite numbers
-            halves = {name: tensor.astype(np.float16) for name, tensor in tensors.items()}
-        return cls._from_tensors(halves, architecture, classes=len(state["linear.bias"]))
+            deployed: dict[str, NDArray[Any]] = {name: tensor.astype(np.float16) for name, tensor in tensors.items()}
+        if architecture.ngrams:
+            deployed["ngram_owners"] = state["ngrams.owners"]
+        return cls._from_tensors(deployed, architecture, classes=len(state["linear.bias"]))
 
     def to_safetensors(self, architecture: Architecture) -> bytes:
         """The file `weights.safetensors`: half-precision tensors by the names that `from_safetensors` reads."""
@@ -56,10 +67,11 @@ class StudentWeights:
             tensors[f"convolution_{width}"] = weight
             tensors[f"convolution_{width}_bias"] = bias
         if self.ngrams is not None:
-            tensors["ngrams"] = self.ngrams
-        return safetensors.numpy.save(
-            {name: np.ascontiguousarray(tensor, dtype=np.float16) for name, tensor in tensors.items()}
-        )
+            tensors["ngrams"] = self.ngrams.scores
+        files: dict[str, NDArray[Any]] = {name: tensor.astype(np.float16) for name, tensor in tensors.items()}
+        if self.ngrams is not None:
+            files["ngram_owners"] = self.ngrams.owners
+        return safetensors.numpy.save({name: np.ascontiguousarray(tensor) for name, tensor in files.items()})
 
     @classmethod
     def from_safetensors(cls, content: bytes, architecture: Architecture, classes: int) -> StudentWeights:
@@ -72,7 +84,7 @@ class StudentWeights:
 
     @classmethod
     def _from_tensors(
-        cls, tensors: Mapping[str, NDArray[np.float16]], architecture: Architecture, classes: int
+        cls, tensors: Mapping[str, NDArray[Any]], architecture: Architecture, classes: int
     ) -> StudentWeights:
         """Check every shape and number against the architecture."""
         size, filters, widths = architecture.embedding_size, architecture.filters, architecture.widths
@@ -85,17 +97,19 @@ class StudentWeights:
             shapes[f"convolution_{width}"] = (filters, size, width)
             shapes[f"convolution_{width}_bias"] = (filters,)
         if architecture.ngrams:
-            shapes["ngrams"] = (1 << architecture.ngrams.bucket_bits, classes)
+            buckets = 1 << architecture.ngrams.bucket_bits
+            shapes |= {"ngrams": (buckets, classes), "ngram_owners": (buckets,)}
         if tensors.keys() != shapes.keys():
             raise ValueError(f"the tensors are {sorted(tensors)}, the architecture wants {sorted(shapes)}")
-        checked = {}
+        checked: dict[str, NDArray[Any]] = {}
         for name, shape in shapes.items():
             tensor = tensors[name]
-            if tensor.shape != shape or tensor.dtype != np.float16:
-                raise ValueError(f"{name} is {tensor.dtype} {tensor.shape}, the architecture wants float16 {shape}")
+            kind = np.dtype(np.int16 if name == "ngram_owners" else np.float16)
+            if tensor.shape != shape or tensor.dtype != kind:
+                raise ValueError(f"{name} is {tensor.dtype} {tensor.shape}, the architecture wants {kind} {shape}")
             if not np.isfinite(tensor).all():
                 raise ValueError(f"{name} holds numbers that are not finite")
-            checked[name] = tensor.astype(np.float32)
+            checked[name] = tensor if kind == np.int16 else tensor.astype(np.float32)
         if checked["embedding"][0].any():
             raise ValueError("the embedding of PAD is not zero")
         return cls(
@@ -104,5 +118,5 @@ class StudentWeights:
             convolution_biases=tuple(checked[f"convolution_{width}_bias"] for width in widths),
             linear=checked["linear"],
             linear_bias=checked["linear_bias"],
-            ngrams=checked.get("ngrams"),
+            ngrams=NgramWeights(checked["ngrams"], checked["ngram_owners"]) if architecture.ngrams else None,
         )

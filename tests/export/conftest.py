@@ -11,6 +11,7 @@ from kuaixun.export.bundle.golden import GOLDEN_TEXTS
 from kuaixun.export.bundle.reader import Bundle, read_bundle
 from kuaixun.export.bundle.writer import write_bundle
 from kuaixun.export.checkpoint import Checkpoint, CheckpointRecord
+from kuaixun.export.student.ngrams import OWNER_SHIFT, ngram_hashes
 from kuaixun.export.student.textcnn import TextCNN
 from kuaixun.export.text.folding import CodePointTable, unicode_table
 from kuaixun.export.text.patterns import Patterns
@@ -45,6 +46,11 @@ def checkpoint(pipeline: TextPipeline) -> Checkpoint:
         ngrams=NgramBranch(orders=(2, 3), bucket_bits=8, size=4),
     )
     module = TextCNN(architecture, len(LABELS))
+    assert module.ngrams is not None
+    # Some of the bigrams of low ids own their bucket: owners and rivals are both met everywhere.
+    hashes = ngram_hashes(torch.cartesian_prod(torch.arange(1, 61), torch.arange(1, 61)), module.ngrams.branch)
+    owned = hashes[hashes >= 0]
+    module.ngrams.owners[owned % 256] = (owned >> OWNER_SHIFT).short()
     record = CheckpointRecord(
         labels=LABELS,
         text=pipeline.parameters,

@@ -44,7 +44,7 @@ def classified(content: bytes, classifier: Classifier, tmp_path: Path) -> list[d
 def test_any_input_line_gives_exactly_one_output_line(
     classifier: Classifier, tmp_path: Path, lines: list[bytes], ended: bool
 ) -> None:
-    if not ended and lines and not lines[-1]:
+    while not ended and lines and not lines[-1]:
         lines.pop()  # nothing after the last newline is no line
     content = b"\n".join(lines) + (b"\n" if ended and lines else b"")
     answers = classified(content, classifier, tmp_path)

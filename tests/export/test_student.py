@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kuaixun.export.bundle.reader import TORCHSCRIPT_FILE, Bundle
 from kuaixun.export.student.folded import FoldedTextCNN
-from kuaixun.export.student.ngrams import FINALISER, MULTIPLIERS, ngram_buckets
+from kuaixun.export.student.ngrams import FINALISER, MULTIPLIERS, NOBODY, OWNER_SHIFT, ngram_hashes, owned_buckets
 from kuaixun.export.student.textcnn import TextCNN
 from kuaixun.export.student.tracing import convolutional_module, from_torchscript_file, trace
 from kuaixun.export.student.weights import StudentWeights
@@ -21,13 +21,12 @@ from kuaixun.schemas.manifest import Architecture, NgramBranch
 token_rows = st.lists(st.lists(st.integers(1, 60), max_size=12), min_size=1, max_size=6)
 
 
-def bucket_by_hand(gram: tuple[int, ...], bits: int) -> int:
+def hash_by_hand(gram: tuple[int, ...]) -> int:
     mixed = (
         sum(token * factor for token, factor in zip(gram, MULTIPLIERS, strict=False)) + len(gram) * MULTIPLIERS[3]
     ) % 2**32
     mixed = ((mixed ^ (mixed >> 15)) * FINALISER) % 2**32
-    bucket: int = (mixed ^ (mixed >> 12)) % 2**bits
-    return bucket
+    return mixed ^ (mixed >> 12)
 
 
 def logits_by_hand(tokens: list[int], weights: StudentWeights, architecture: Architecture) -> NDArray[np.float64]:
@@ -44,7 +43,9 @@ def logits_by_hand(tokens: list[int], weights: StudentWeights, architecture: Arc
         for order in architecture.ngrams.orders:
             for start in range(len(tokens) - order + 1):
                 gram = tuple(tokens[start : start + order])
-                logits = logits + weights.ngrams[bucket_by_hand(gram, architecture.ngrams.bucket_bits)]
+                upper, bucket = hash_by_hand(gram) >> 17, hash_by_hand(gram) % 2**architecture.ngrams.bucket_bits
+                if weights.ngrams.owners[bucket] == upper:
+                    logits = logits + weights.ngrams.scores[bucket]
     return np.asarray(logits)
 
 
@@ -97,33 +98,43 @@ def test_folding_the_ngrams_is_exact_but_for_rounding(bundle: Bundle) -> None:
     )
     torch.manual_seed(3)
     trained = TextCNN(architecture, 4).eval()
+    assert trained.ngrams is not None
+    ids = torch.randint(1, 50, (7, 9), generator=torch.Generator().manual_seed(1))
+    hashes = ngram_hashes(ids, trained.ngrams.branch)
+    trained.ngrams.owners[hashes[hashes >= 0] % 64] = (hashes[hashes >= 0] >> OWNER_SHIFT).short()
     state = {name: tensor.numpy() for name, tensor in trained.state_dict().items()}
     deployed = convolutional_module(architecture, StudentWeights.from_trained(state, architecture))
-    ids = torch.randint(1, 50, (7, 9), generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         assert (trained(ids) - deployed(ids)).abs().max() < 5e-3  # half precision keeps three digits
 
 
-def test_buckets_are_those_of_the_written_definition() -> None:
+def test_hashes_are_those_of_the_written_definition() -> None:
     ids = torch.tensor([[5, 9, 1048575, 7], [4, PAD, PAD, PAD]])
-    buckets = ngram_buckets(ids, NgramBranch(orders=(2, 3), bucket_bits=20)).tolist()
-    none = 1 << 20
-    first = [(5, 9), (9, 1048575), (1048575, 7), None, (5, 9, 1048575), (9, 1048575, 7), None, None]
-    assert buckets[0] == [none if gram is None else bucket_by_hand(gram, 20) for gram in first]
-    assert buckets[1] == [none] * 8
+    hashes = ngram_hashes(ids, NgramBranch(orders=(2, 3), bucket_bits=20)).tolist()
+    grams = [(5, 9), (9, 1048575), (1048575, 7), None, (5, 9, 1048575), (9, 1048575, 7), None, None]
+    assert hashes[0] == [-1 if gram is None else hash_by_hand(gram) for gram in grams]
+    assert hashes[1] == [-1] * 8
 
 
-def test_ngram_training_gradients_reach_no_padding_row() -> None:
+def test_a_bucket_serves_its_owner_and_nobody_else() -> None:
+    owners = torch.tensor([NOBODY, 6, NOBODY, NOBODY], dtype=torch.int16)
+    owner, rival, elsewhere, no_ngram = 6 << OWNER_SHIFT | 1, 7 << OWNER_SHIFT | 1, 6 << OWNER_SHIFT | 2, -1
+    assert owned_buckets(torch.tensor([[owner, rival, elsewhere, no_ngram]]), owners).tolist() == [[1, 4, 4, 4]]
+
+
+def test_ngram_training_gradients_reach_the_owners_alone() -> None:
     architecture = Architecture(
         vocabulary_size=50, embedding_size=4, filters=3, ngrams=NgramBranch(bucket_bits=6, size=5)
     )
     module = TextCNN(architecture, 4)
     assert module.ngrams is not None
-    module(torch.tensor([[3, 4, PAD, PAD]])).sum().backward()
+    ids = torch.tensor([[3, 4, 5, PAD, PAD]])
+    first, *_ = ngram_hashes(ids, module.ngrams.branch)[0].tolist()
+    module.ngrams.owners[first % 64] = first >> OWNER_SHIFT
+    module(ids).sum().backward()
     gradient = module.ngrams.table.grad
     assert gradient is not None
-    assert gradient[:-1].abs().sum() > 0
-    assert gradient[-1].abs().sum() == 0
+    assert gradient.abs().sum(dim=1).nonzero().flatten().tolist() == [first % 64]
 
 
 @pytest.mark.parametrize(
