@@ -78,7 +78,7 @@ class NgramScores(nn.Module):
         self.owners: Tensor
         self.register_buffer("owners", torch.full((buckets,), NOBODY, dtype=torch.int16))  # (buckets,)
         table = torch.zeros(buckets + 1, size)  # (buckets + 1, size), the last row is padding
-        nn.init.normal_(table[:-1], std=0.05)
+        nn.init.normal_(table[:-1], std=0.003)  # near zero: what few texts train should add little noise
         self.table = nn.Parameter(table)
         self.linear = nn.Identity() if folded else nn.Linear(size, classes, bias=False)
 

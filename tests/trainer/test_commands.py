@@ -1,0 +1,172 @@
+"""`kuaixun-trainer` from end to end: files in, a checkpoint that the exporter builds, figures of its bundle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kuaixun.export import cli as export_cli
+from kuaixun.export.checkpoint import read_checkpoint
+from kuaixun.trainer.cli import main
+from kuaixun.trainer.training import DevFigures
+
+ToyFile = Callable[[str, int, int], Path]
+SHAPE = "--filters 8 --embedding-size 12 --ngram-bits 8 --ngram-size 4 --minimum-frequency 1"
+FIT = "--epochs 4 --batch-size 16 --learning-rate 0.01 --evaluate-every-steps 10 --device cpu --threads 1 --seed 7"
+
+
+def distil(toy_file: ToyFile, output: Path, *more: str) -> int:
+    files = ["--train", str(toy_file("train.txt", 240, 1)), "--dev", str(toy_file("dev.txt", 60, 2))]
+    return main(["distil", *files, "--output", str(output), *SHAPE.split(), *FIT.split(), *more])
+
+
+def test_a_run_writes_a_checkpoint_that_builds_into_a_bundle_with_the_same_figures(
+    toy_file: ToyFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    test_file = toy_file("test.txt", 80, 3)
+
+    assert distil(toy_file, tmp_path / "run", "--test", str(test_file)) == 0
+    told = capsys.readouterr().err
+    assert "learning from 240 labels alone" in told
+    assert "lowest loss so far" in told
+    assert export_cli.main(["build", str(tmp_path / "run"), str(tmp_path / "bundle")]) == 0
+    capsys.readouterr()
+    evaluation = ["evaluate", "--bundle", str(tmp_path / "bundle"), "--data", str(test_file), "--json"]
+    assert main([*evaluation, "--train", str(test_file)]) == 0
+
+    figures = json.loads(capsys.readouterr().out)
+    record = read_checkpoint(tmp_path / "run").record
+    assert figures["accuracy"] >= 0.95
+    assert figures["accuracy"] == pytest.approx(record.metrics["test"]["accuracy"])
+    assert figures["calibration_error"] == pytest.approx(record.metrics["test"]["calibration_error"], abs=1e-5)
+    assert figures["clean_texts"] == 0
+    assert figures["clean_accuracy"] is None
+
+
+def test_a_checkpoint_tells_how_to_make_it_again_without_telling_where_files_lay(
+    toy_file: ToyFile, tmp_path: Path
+) -> None:
+    assert distil(toy_file, tmp_path / "run") == 0
+
+    training = read_checkpoint(tmp_path / "run").record.training
+    assert training.command.startswith("kuaixun-trainer distil --train train.txt --dev dev.txt --output run ")
+    assert "--seed 7" in training.command
+    assert training.seed == 7
+    assert [(file.role, file.name, file.rows) for file in training.data] == [
+        ("train", "train.txt", 240),
+        ("dev", "dev.txt", 60),
+    ]
+
+
+def test_the_table_of_figures_names_every_class(
+    toy_file: ToyFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dev = toy_file("dev.txt", 60, 2)
+    assert distil(toy_file, tmp_path / "run") == 0
+    assert export_cli.main(["build", str(tmp_path / "run"), str(tmp_path / "bundle")]) == 0
+    capsys.readouterr()
+
+    assert main(["evaluate", "--bundle", str(tmp_path / "bundle"), "--data", str(dev)]) == 0
+
+    shown = capsys.readouterr().out
+    for part in ("finance", "sports", "macro mean", "accuracy", "calibration error"):
+        assert part in shown
+
+
+def test_an_interrupted_run_writes_the_best_so_far_and_says_so(
+    toy_file: ToyFile, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_: object, figures: DevFigures) -> None:
+        if figures.step == 20:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("kuaixun.trainer.progress.Lines.evaluated", interrupt)
+
+    assert distil(toy_file, tmp_path / "run") == 130
+
+    assert "interrupted after" in capsys.readouterr().err
+    assert read_checkpoint(tmp_path / "run").record.metrics["dev"]["accuracy"] > 0.5
+
+
+def test_a_run_that_is_interrupted_before_any_evaluation_leaves_nothing_behind(
+    toy_file: ToyFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kuaixun.trainer.progress.Lines.stepped", interrupt)
+
+    assert distil(toy_file, tmp_path / "runs" / "run") == 130
+
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        (("--embeddings", "table.npz"), "--embedding-vocabulary"),
+        (("--learning-rate", "0"), "--learning-rate is 0.0"),
+        (("--dropout", "1"), "--dropout is 1.0"),
+        (("--test", "nowhere.txt"), "nowhere.txt: cannot be read"),
+    ],
+)
+def test_bad_input_ends_with_code_2_and_one_paragraph(
+    toy_file: ToyFile, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...], reason: str
+) -> None:
+    assert distil(toy_file, tmp_path / "run", *more) == 2
+
+    told = capsys.readouterr().err
+    assert reason in told
+    assert "Traceback" not in told
+    assert len(told.strip().splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_output_that_holds_something_is_refused_before_training(
+    toy_file: ToyFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "precious.txt").write_text("kept")
+
+    assert distil(toy_file, tmp_path / "run") == 2
+
+    told = capsys.readouterr().err
+    assert "exists already" in told
+    assert "step" not in told
+    assert (tmp_path / "run" / "precious.txt").read_text() == "kept"
+
+
+def test_a_test_file_of_which_cleaning_leaves_nothing_is_refused_before_training(
+    toy_file: ToyFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hollow = tmp_path / "hollow.txt"
+    hollow.write_text("\u200b\u200d\tsports\n", encoding="utf-8")
+
+    assert distil(toy_file, tmp_path / "run", "--test", str(hollow)) == 2
+
+    told = capsys.readouterr().err
+    assert "hollow.txt: cleaning leaves nothing" in told
+    assert "step" not in told
+
+
+@pytest.mark.parametrize("option", [("--widths", "2,2"), ("--ngram-bits", "99"), ("--filters", "0")])
+def test_a_shape_that_cannot_be_is_refused_by_its_option(
+    toy_file: ToyFile, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: tuple[str, str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        distil(toy_file, tmp_path / "run", *option)
+
+    assert caught.value.code == 2
+    assert f"argument {option[0]}" in capsys.readouterr().err
+
+
+def test_evaluating_a_folder_that_is_no_bundle_is_refused(
+    toy_file: ToyFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(["evaluate", "--bundle", str(tmp_path), "--data", str(toy_file("dev.txt", 5, 1))])
+
+    assert code not in (0, 1)
+    assert str(tmp_path) in capsys.readouterr().err

@@ -1,0 +1,148 @@
+"""Files of labelled texts: what is read, and what is refused with file, line and reason."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from kuaixun.trainer.data import CsvColumns, read_classes, read_labelled_texts, read_split
+from kuaixun.trainer.errors import DataError
+
+CLASSES = ("finance", "sports")
+
+
+def write(path: Path, content: str | bytes) -> Path:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def refusal(path: Path, labels: tuple[str, ...] | None = CLASSES, columns: CsvColumns | None = None) -> str:
+    with pytest.raises(DataError) as caught:
+        read_labelled_texts(path, labels=labels, columns=columns)
+    return str(caught.value)
+
+
+def test_a_label_may_be_an_index_or_a_name(tmp_path: Path) -> None:
+    path = write(tmp_path / "train.txt", "股市上涨\t0\n球队夺冠\tsports\n")
+
+    read = read_labelled_texts(path, labels=CLASSES)
+
+    assert read.texts == ("股市上涨", "球队夺冠")
+    assert read.label_ids.tolist() == [0, 1]
+    assert read.labels == CLASSES
+    assert read.source == path
+    assert read.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_class_named_like_a_number_is_meant_by_its_name(tmp_path: Path) -> None:
+    path = write(tmp_path / "train.txt", "甲\t0\n乙\t1\n")
+
+    assert read_labelled_texts(path, labels=("1", "0")).label_ids.tolist() == [1, 0]
+
+
+def test_quotes_and_unicode_line_separators_in_tab_files_are_text(tmp_path: Path) -> None:
+    path = write(tmp_path / "train.txt", '"半句引语\t0\n中\u2028间"\u0085的""引号\t1\n')
+
+    assert read_labelled_texts(path, labels=CLASSES).texts == ('"半句引语', '中\u2028间"\u0085的""引号')
+
+
+def test_byte_order_mark_and_windows_line_ends_are_no_part_of_the_data(tmp_path: Path) -> None:
+    path = write(tmp_path / "train.txt", "\ufeff股市\t0\r\n球队\t1\r\n")
+
+    read = read_labelled_texts(path, labels=CLASSES)
+
+    assert read.texts == ("股市", "球队")
+    assert read.label_ids.tolist() == [0, 1]
+
+
+def test_csv_columns_are_chosen_by_name_and_quoted_texts_stay_whole(tmp_path: Path) -> None:
+    path = write(tmp_path / "train.csv", '\ufeffid,Emotion,Comment\n1,sports,"赢了, ""真的"""\n2,finance,跌\n')
+
+    read = read_labelled_texts(path, columns=CsvColumns(text="Comment", label="Emotion"))
+
+    assert read.texts == ('赢了, "真的"', "跌")
+    assert read.labels == ("finance", "sports")
+    assert read.label_ids.tolist() == [1, 0]
+
+
+def test_numeric_names_found_in_the_data_are_ordered_by_value(tmp_path: Path) -> None:
+    path = write(tmp_path / "train.txt", "甲\t10\n乙\t2\n")
+
+    assert read_labelled_texts(path).labels == ("2", "10")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "parts"),
+    [
+        ("a.txt", "股市\t0\n没有标签\n", ("line 2", "no tab", "没有标签")),
+        ("b.txt", "股市\t0\t1\n", ("line 1", "3 columns")),
+        ("c.txt", "股市\t0\n天气\tweather\n", ("line 2", "unknown label 'weather'", "finance, sports")),
+        ("d.txt", "股市\t2\n", ("line 1", "unknown label '2'")),
+        ("e.txt", "股市\t0\n  \t1\n", ("line 2", "text is empty")),
+        ("f.txt", "股市\t\n", ("line 1", "label is empty")),
+        ("g.txt", "股市\t0\n\n球队\t1\n", ("line 2", "no tab")),
+        ("h.txt", "股市\t0\n".encode() + b"\xff\t1\n", ("line 2", "byte 9 ", "not UTF-8")),
+        ("i.txt", "", ("file is empty",)),
+        ("j.txt", "\n\n", ("holds no texts",)),
+        ("k.csv", "text,label\n", ("holds no texts",)),
+        ("l.csv", "title,label\n股市,0\n", ("line 1", "'text'", "title, label", "--text-column")),
+        ("m.csv", "text,label\n股市,0\n股市,上涨,0\n", ("line 3", "3 columns", "header has 2")),
+        ("n.csv", 'text,label\n"股市,0\n', ("line 2", "not CSV")),
+        ("o.csv", 'text,label\n"股\n市",0\n,1\n', ("line 4", "text is empty")),
+    ],
+)
+def test_a_bad_file_is_refused_with_file_line_and_reason(
+    tmp_path: Path, name: str, content: str | bytes, parts: tuple[str, ...]
+) -> None:
+    path = write(tmp_path / name, content)
+
+    message = refusal(path)
+
+    for part in (str(path), *parts):
+        assert part in message
+
+
+def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
+    message = refusal(tmp_path / "nowhere.txt")
+
+    assert "nowhere.txt" in message
+    assert "No such file" in message
+
+
+def test_training_on_one_class_is_refused(tmp_path: Path) -> None:
+    train = write(tmp_path / "train.txt", "股市\t0\n债市\t0\n")
+    classes = write(tmp_path / "class.txt", "finance\nsports\n")
+
+    with pytest.raises(DataError, match=r"train\.txt: all 2 texts are of one class, 'finance'"):
+        read_split(train, train, classes=classes)
+
+
+def test_dev_and_test_are_read_with_the_labels_of_train(tmp_path: Path) -> None:
+    train = write(tmp_path / "train.txt", "股市\tfinance\n球队\tsports\n")
+    dev = write(tmp_path / "dev.txt", "球赛\tsports\n")
+    test = write(tmp_path / "test.txt", "天气\tweather\n")
+
+    assert read_split(train, dev).dev.label_ids.tolist() == [1]
+    with pytest.raises(DataError, match=r"test\.txt, line 1: unknown label 'weather'"):
+        read_split(train, dev, test)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("finance\n\nsports\n", "line 2: a class name is missing"),
+        ("finance\nsports\nfinance\n", "line 3: the class 'finance' already stands in line 1"),
+        ("finance\n", "holds one class"),
+        ("\n", "line 1: a class name is missing"),
+    ],
+)
+def test_a_bad_classes_file_is_refused(tmp_path: Path, content: str, reason: str) -> None:
+    path = write(tmp_path / "class.txt", content)
+
+    with pytest.raises(DataError) as caught:
+        read_classes(path)
+
+    assert str(path) in str(caught.value)
+    assert reason in str(caught.value)

@@ -1,0 +1,32 @@
+"""Option values with a form of their own."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from kuaixun.trainer.options import bits_or_none, number_list, recorded_command, whole_number
+
+
+def test_a_recorded_command_can_be_pasted_and_names_no_folder() -> None:
+    arguments = ["distil", "--train", "/home/me/a b.txt", "--output=/tmp/run/", "--seed", "1"]
+    options = argparse.Namespace(train=Path("/home/me/a b.txt"), output=Path("/tmp/run/"), seed=1)  # noqa: S108
+
+    assert recorded_command(arguments, options) == "kuaixun-trainer distil --train 'a b.txt' --output=run --seed 1"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [("2,2", "twice"), ("2,x", "'x' is no whole number"), ("0", "at least 1 and at most 16")]
+)
+def test_a_list_of_numbers_is_refused_with_the_reason(text: str, reason: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match=reason):
+        number_list(1, 16)(text)
+
+
+def test_lists_bounds_and_none_are_read() -> None:
+    assert number_list(1, 16)("2, 3,4") == (2, 3, 4)
+    assert bits_or_none("none") is None
+    assert bits_or_none("17") == 17
+    assert whole_number(1)("12") == 12

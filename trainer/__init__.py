@@ -1,0 +1,1 @@
+"""Labelled headlines in, a checkpoint out, which `kuaixun-export build` turns into a bundle."""

@@ -1,0 +1,185 @@
+"""Labelled headlines on disk to texts and label ids: the trainer's first step.
+
+A file is either `text<TAB>label` lines or a CSV table with a header; its suffix says which. Both are UTF-8. One bad
+line refuses the whole file, with its name, the line and the reason: a silently skipped line would shift a figure.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kuaixun.trainer.errors import DataError
+
+SHOWN_CHARS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class CsvColumns:
+    """The header names under which a CSV file keeps the text and the label."""
+
+    text: str = "text"
+    label: str = "label"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledTexts:
+    """A file's texts in order; `label_ids` (n,) indexes `labels`; `sha256` is that of the file's bytes."""
+
+    texts: tuple[str, ...]
+    label_ids: NDArray[np.int64]
+    labels: tuple[str, ...]
+    source: Path
+    sha256: str
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+@dataclass(frozen=True, slots=True)
+class DataSplit:
+    """What a training works on. All parts share the labels of `train`."""
+
+    train: LabelledTexts
+    dev: LabelledTexts
+    test: LabelledTexts | None
+
+
+def read_split(
+    train: Path, dev: Path, test: Path | None = None, *, classes: Path | None = None, columns: CsvColumns | None = None
+) -> DataSplit:
+    """Read the files of a training. Raises DataError, also where fewer than two classes have training texts."""
+    columns = columns or CsvColumns()
+    labels = read_classes(classes) if classes else None
+    train_texts = read_labelled_texts(train, labels=labels, columns=columns)
+    found = sorted(set(train_texts.label_ids.tolist()))
+    if len(found) < 2:
+        only = train_texts.labels[found[0]]
+        raise DataError(
+            f"{train}: all {len(train_texts)} texts are of one class, {only!r}; training needs at least two"
+        )
+    labels = train_texts.labels
+    return DataSplit(
+        train=train_texts,
+        dev=read_labelled_texts(dev, labels=labels, columns=columns),
+        test=read_labelled_texts(test, labels=labels, columns=columns) if test else None,
+    )
+
+
+def read_classes(path: Path) -> tuple[str, ...]:
+    """Class names, one a line, in the order of their ids. Raises DataError."""
+    text, _ = _read_utf8(path)
+    names = [line.strip() for line in text.rstrip().split("\n")]
+    for line, name in enumerate(names, start=1):
+        if not name:
+            raise _at(path, line, "a class name is missing; write one name a line")
+        if names.index(name) != line - 1:
+            raise _at(path, line, f"the class {name!r} already stands in line {names.index(name) + 1}")
+    if len(names) < 2:
+        raise DataError(f"{path}: holds one class; a classifier needs at least two")
+    return tuple(names)
+
+
+def read_labelled_texts(
+    path: Path, *, labels: tuple[str, ...] | None = None, columns: CsvColumns | None = None
+) -> LabelledTexts:
+    """Read one file. A label is a name among `labels` or an index into them; where `labels` is None, the names found.
+
+    Raises DataError for a file that is missing, empty or not UTF-8, and for the first line that is not a text and a
+    known label.
+    """
+    content, sha256 = _read_utf8(path)
+    is_csv = path.suffix.lower() == ".csv"
+    rows = list(_csv_rows(path, content, columns or CsvColumns()) if is_csv else _tab_rows(path, content))
+    if not rows:
+        raise DataError(f"{path}: holds no texts")
+    if labels is None:
+        labels = _in_order({label for _, _, label in rows})
+    ids = {str(index): index for index in range(len(labels))} | {name: index for index, name in enumerate(labels)}
+    label_ids = np.empty(len(rows), dtype=np.int64)
+    for row, (line, text, label) in enumerate(rows):
+        if not text.strip():
+            raise _at(path, line, "the text is empty")
+        if label not in ids:
+            known = f"{len(labels)} are known: {_shown(', '.join(labels), 200)}, or their indices from 0"
+            raise _at(path, line, f"unknown label {_shown(label)!r}; {known}")
+        label_ids[row] = ids[label]
+    return LabelledTexts(tuple(text for _, text, _ in rows), label_ids, labels, path, sha256)
+
+
+def _tab_rows(path: Path, content: str) -> Iterator[tuple[int, str, str]]:
+    """(line, text, label) of every line. Quotes are text here, and only a line feed ends a line."""
+    for line, row in enumerate(content.rstrip("\r\n").split("\n") if content.strip() else (), start=1):
+        cells = row.removesuffix("\r").split("\t")
+        if len(cells) == 1:
+            raise _at(path, line, f"no tab in {_shown(row)!r}; a line is text<TAB>label")
+        if len(cells) > 2:
+            raise _at(path, line, f"{len(cells)} columns; a line is text<TAB>label, with one tab")
+        if not cells[1].strip():
+            raise _at(path, line, "the label is empty")
+        yield line, cells[0], cells[1].strip()
+
+
+def _csv_rows(path: Path, content: str, columns: CsvColumns) -> Iterator[tuple[int, str, str]]:
+    """(line, text, label) of every record after the header; a quoted text may span lines, its last one is given."""
+    reader = csv.reader(io.StringIO(content, newline=""), strict=True)
+    try:
+        header = next(reader, None)
+        if header is None:
+            return
+        missing = [name for name in (columns.text, columns.label) if header.count(name) != 1]
+        if missing:
+            raise _at(
+                path,
+                1,
+                f"the header has no column, or several, named {' and '.join(map(repr, missing))}; its columns are "
+                f"{_shown(', '.join(header), 200)}; choose with --text-column and --label-column",
+            )
+        text, label = header.index(columns.text), header.index(columns.label)
+        for cells in reader:
+            if len(cells) != len(header):
+                raise _at(path, reader.line_num, f"{len(cells)} columns where the header has {len(header)}")
+            if not cells[label].strip():
+                raise _at(path, reader.line_num, "the label is empty")
+            yield reader.line_num, cells[text], cells[label].strip()
+    except csv.Error as error:
+        raise _at(path, reader.line_num, f"not CSV: {error}") from None
+
+
+def _read_utf8(path: Path) -> tuple[str, str]:
+    """A file's text without byte-order mark, and the SHA-256 of its bytes."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+    if not content:
+        raise DataError(f"{path}: the file is empty")
+    try:
+        text = content.decode().removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise _at(path, line, f"byte {error.start} of the file is not UTF-8: {error.reason}") from None
+    return text, hashlib.sha256(content).hexdigest()
+
+
+def _in_order(names: set[str]) -> tuple[str, ...]:
+    """Names sorted; by value where all are numbers, so that 10 does not stand before 2."""
+    if all(name.isascii() and name.isdigit() for name in names):
+        return tuple(sorted(names, key=lambda name: (int(name), name)))
+    return tuple(sorted(names))
+
+
+def _at(path: Path, line: int, reason: str) -> DataError:
+    return DataError(f"{path}, line {line}: {reason}")
+
+
+def _shown(text: str, limit_chars: int = SHOWN_CHARS) -> str:
+    """A piece of a file, cut so that it fits a message."""
+    return text if len(text) <= limit_chars else text[:limit_chars] + "…"

@@ -1,0 +1,133 @@
+"""From labelled files to a checkpoint folder: the body of `kuaixun-trainer distil`.
+
+read → build the pipeline → encode once → fit → round as deployed → calibrate and measure → write, whole or not
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import kuaixun
+from kuaixun.export.checkpoint import Checkpoint, CheckpointRecord, write_checkpoint
+from kuaixun.export.student.textcnn import TextCNN
+from kuaixun.export.student.tracing import convolutional_module
+from kuaixun.export.student.weights import StudentWeights
+from kuaixun.schemas.manifest import Architecture, DataFile, Training
+from kuaixun.trainer.calibration import fit_temperature
+from kuaixun.trainer.data import DataSplit, LabelledTexts
+from kuaixun.trainer.embeddings import CharacterEmbeddings
+from kuaixun.trainer.encoding import EncodedTexts, encode
+from kuaixun.trainer.errors import FitError, SettingError
+from kuaixun.trainer.evaluation import Evaluation, evaluate
+from kuaixun.trainer.settings import FitSettings
+from kuaixun.trainer.student import StudentShape, new_student
+from kuaixun.trainer.training import Fit, Watcher, fit, logits_of
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Distilled:
+    """A finished run: what was written, how the fit went, the figures by role (dev, test)."""
+
+    checkpoint: Checkpoint
+    fit: Fit
+    figures: dict[str, Evaluation]
+
+
+def distil(
+    split: DataSplit,
+    shape: StudentShape,
+    settings: FitSettings,
+    output: Path,
+    *,
+    embeddings: CharacterEmbeddings | None,
+    device: torch.device,
+    command: str,
+    watcher: Watcher,
+    say: Callable[[str], None],
+) -> Distilled:
+    """Train a student on labels alone and write its checkpoint as the new folder `output`.
+
+    `command` is recorded as the way to make the model again; `say` takes one line at a time. Raises TrainerError for
+    settings and data that do not go together, before any training.
+    """
+    refuse_occupied(output)
+    student = new_student(split.train, shape, seed=settings.seed, dropout=settings.dropout, embeddings=embeddings)
+    characters = len(student.pipeline.vocabulary.characters)
+    say(f"{student.pretrained_characters} of {characters} characters start from pretrained embeddings")
+    train, dev = student.texts, encode(student.pipeline, split.dev)
+    measured = {"dev": (split.dev, dev)}
+    if split.test is not None:
+        measured["test"] = (split.test, encode(student.pipeline, split.test))
+    for data, encoded in ((split.train, train), *measured.values()):
+        say(f"{data.source}: {len(data)} texts, {len(data) - len(encoded)} of them empty after cleaning")
+    result = fit(student.module.to(device), train, dev, settings, watcher)
+
+    deployed = _deployed(student.architecture, result)
+    temperature = fit_temperature(logits_of(deployed, dev), dev.label_ids)
+    figures = {
+        role: _measure(deployed, encoded, data, split.train, temperature) for role, (data, encoded) in measured.items()
+    }
+    record = CheckpointRecord(
+        labels=split.train.labels,
+        text=student.pipeline.parameters,
+        architecture=student.architecture,
+        temperature=temperature,
+        metrics={role: evaluation.metrics() for role, evaluation in figures.items()},
+        training=Training(command=command, seed=settings.seed, versions=_versions(), data=_data_files(split)),
+    )
+    state = {name: tensor.numpy() for name, tensor in result.state.items()}
+    checkpoint = Checkpoint(record, student.pipeline, state)
+    write_checkpoint(output, checkpoint)
+    return Distilled(checkpoint, result, figures)
+
+
+def refuse_occupied(output: Path) -> None:
+    """Raise SettingError where `output` is a file or a folder that holds something: before the training, not after."""
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise SettingError(f"{output} exists already; name a new folder with --output, or remove it first")
+
+
+def _deployed(architecture: Architecture, result: Fit) -> TextCNN:
+    """The student with the numbers that a bundle will hold: figures are measured on what is served."""
+    state = {name: tensor.numpy() for name, tensor in result.state.items()}
+    try:
+        return convolutional_module(architecture, StudentWeights.from_trained(state, architecture))
+    except ValueError as error:
+        raise FitError(f"the trained weights cannot be deployed: {error}; lower --learning-rate") from error
+
+
+def _measure(
+    module: TextCNN, encoded: EncodedTexts, data: LabelledTexts, train: LabelledTexts, temperature: float
+) -> Evaluation:
+    """Figures over the whole file, texts that cleaning emptied included."""
+    probabilities = torch.softmax(logits_of(module, encoded).double() / temperature, dim=1).numpy()  # (n, classes)
+    rows = encoded.rows.numpy()
+    predicted = np.full(len(data), -1, dtype=np.int64)
+    confidences = np.zeros(len(data))
+    predicted[rows] = probabilities.argmax(axis=1)
+    confidences[rows] = probabilities.max(axis=1)
+    return evaluate(data.label_ids, predicted, confidences, data.labels, texts=data.texts, training_texts=train.texts)
+
+
+def _data_files(split: DataSplit) -> tuple[DataFile, ...]:
+    roles = {"train": split.train, "dev": split.dev, "test": split.test}
+    return tuple(
+        DataFile(role=role, name=data.source.name, rows=len(data), sha256=data.sha256)
+        for role, data in roles.items()
+        if data is not None
+    )
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "kuaixun": kuaixun.__version__,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+    }

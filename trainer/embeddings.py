@@ -1,0 +1,76 @@
+"""Pretrained character embeddings: the student's first table before training begins.
+
+The rows are an .npz file's array `embeddings` (n, size); a JSON object maps each character to its row. Published
+tables fill the characters that they never met with uniform noise from [0, 1], far from the zero-centred rest. Such
+rows carry nothing and are left out; they are told by that signature, so that a new table needs no list.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kuaixun.trainer.errors import EmbeddingError
+
+ARRAY_NAME = "embeddings"
+
+
+@dataclass(frozen=True, slots=True)
+class CharacterEmbeddings:
+    """`vectors` (n, size) float32, and for each trained character its row."""
+
+    vectors: NDArray[np.float32]
+    rows: dict[str, int]
+
+    @property
+    def size(self) -> int:
+        """The length of a vector."""
+        return int(self.vectors.shape[1])
+
+
+def read_embeddings(npz: Path, vocabulary: Path) -> CharacterEmbeddings:
+    """Read a table and its vocabulary, without the rows of random fill. Raises EmbeddingError."""
+    vectors = _read_vectors(npz)
+    rows = _read_rows(vocabulary)
+    if len(rows) != len(vectors) or set(rows.values()) != set(range(len(vectors))):
+        raise EmbeddingError(
+            f"{vocabulary} names {len(rows)} characters, {npz} holds {len(vectors)} rows; "
+            "each row, counted from 0, needs one character"
+        )
+    fill = (vectors.min(axis=1) >= 0.0) & (vectors.max(axis=1) <= 1.0)  # (n,)
+    trained = {character: row for character, row in rows.items() if len(character) == 1 and not fill[row]}
+    if not trained:
+        raise EmbeddingError(f"{npz}: every row lies in [0, 1] throughout: random fill, no trained embedding")
+    return CharacterEmbeddings(vectors, trained)
+
+
+def _read_vectors(path: Path) -> NDArray[np.float32]:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile) or ARRAY_NAME not in archive.files:
+                raise EmbeddingError(f"{path}: no .npz file with an array named {ARRAY_NAME!r}")
+            array = archive[ARRAY_NAME]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise EmbeddingError(f"{path}: cannot be read as .npz: {error}") from None
+    if array.ndim != 2 or not array.size or not np.issubdtype(array.dtype, np.floating):
+        raise EmbeddingError(f"{path}: {ARRAY_NAME!r} is {array.dtype} {array.shape}; expected floats (n, size)")
+    vectors = array.astype(np.float32)
+    if not np.isfinite(vectors).all():
+        raise EmbeddingError(f"{path}: row {int(np.argwhere(~np.isfinite(vectors))[0, 0])} is not finite")
+    return vectors
+
+
+def _read_rows(path: Path) -> dict[str, int]:
+    try:
+        tree: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise EmbeddingError(f"{path}: cannot be read as JSON: {error}") from None
+    if not isinstance(tree, dict) or any(type(row) is not int for row in tree.values()):
+        raise EmbeddingError(f"{path}: expected one JSON object that maps characters to rows")
+    return tree

@@ -1,0 +1,63 @@
+"""What a training shows: a bar on a terminal, plain lines where there is none. All on standard error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from kuaixun.trainer.training import DevFigures, Watcher
+
+
+@contextmanager
+def watching(console: Console) -> Iterator[Watcher]:
+    """A watcher for one training."""
+    if not console.is_terminal:
+        yield Lines(console)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
+        yield Bar(progress, progress.add_task("training", total=None))
+
+
+class Lines:
+    """One line an evaluation."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def stepped(self, step: int, steps: int, training_loss: float) -> None:
+        """Nothing: a line a step would drown the others."""
+
+    def evaluated(self, figures: DevFigures) -> None:
+        """One line."""
+        self._console.print(line_of(figures), soft_wrap=True, highlight=False)
+
+
+class Bar:
+    """A bar that moves with the steps, and the evaluations as lines above it."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress = progress
+        self._task = task
+
+    def stepped(self, step: int, steps: int, training_loss: float) -> None:
+        """Move the bar."""
+        self._progress.update(
+            self._task, completed=step, total=steps, description=f"training, loss {training_loss:.4f}"
+        )
+
+    def evaluated(self, figures: DevFigures) -> None:
+        """Print a line; the bar stays below it."""
+        self._progress.console.print(line_of(figures), highlight=False)
+
+
+def line_of(figures: DevFigures) -> str:
+    """An evaluation in words, the same line everywhere."""
+    remark = ", lowest loss so far" if figures.lowest else ""
+    return (
+        f"step {figures.step}/{figures.steps}: training loss {figures.training_loss:.4f}, dev loss "
+        f"{figures.dev_loss:.4f}, dev accuracy {figures.dev_accuracy:.4f}{remark}"
+    )

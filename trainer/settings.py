@@ -1,0 +1,56 @@
+"""What can be chosen about a training: the student's shape is the manifest's `Architecture`, the rest stands here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from kuaixun.trainer.errors import SettingError
+
+
+@dataclass(frozen=True, slots=True)
+class FitSettings:
+    """How the student is fitted. Raises SettingError for a number out of its range.
+
+    `epochs` is the length of the learning rate's course, and the most that is trained: patience may end it earlier.
+    `patience` counts evaluations in a row without a lower dev loss. `branch_loss` is the weight of the losses that
+    convolutions and n-grams have by themselves, beside that of their sum. `warm_up` is the share of all steps in
+    which the learning rate rises. `mixed_precision` computes the forward pass in bfloat16; evaluation is always
+    single precision.
+    """
+
+    epochs: int = 4
+    batch_size: int = 128
+    learning_rate: float = 2e-3
+    ngram_learning_rate: float = 4e-4
+    weight_decay: float = 0.01
+    dropout: float = 0.3
+    branch_loss: float = 0.7
+    warm_up: float = 0.05
+    label_smoothing: float = 0.1
+    evaluate_every_steps: int = 700
+    patience: int = 5
+    seed: int = 1
+    mixed_precision: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "evaluate_every_steps", "patience"):
+            if getattr(self, name) < 1:
+                raise SettingError(f"{_flag(name)} is {getattr(self, name)}; it must be at least 1")
+        for name in ("learning_rate", "ngram_learning_rate"):
+            if not getattr(self, name) > 0:
+                raise SettingError(f"{_flag(name)} is {getattr(self, name)}; it must be above 0")
+        if not self.weight_decay >= 0:
+            raise SettingError(f"--weight-decay is {self.weight_decay}; it must be at least 0")
+        for name in ("dropout", "branch_loss", "warm_up", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise SettingError(f"{_flag(name)} is {getattr(self, name)}; it must be at least 0 and below 1")
+        if not 0 <= self.seed < 1 << 63:
+            raise SettingError(f"--seed is {self.seed}; it must be at least 0 and below 2^63")
+
+
+FIT_DEFAULTS = FitSettings()
+FIT_NAMES = tuple(field.name for field in fields(FitSettings))
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")

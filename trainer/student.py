@@ -1,0 +1,83 @@
+"""A new, untrained student: its text pipeline, its architecture and its first weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from kuaixun.export.student.textcnn import TextCNN
+from kuaixun.export.text.pipeline import TextPipeline
+from kuaixun.schemas.manifest import Architecture, NgramBranch, TextParameters
+from kuaixun.trainer.data import LabelledTexts
+from kuaixun.trainer.embeddings import CharacterEmbeddings
+from kuaixun.trainer.encoding import EncodedTexts, build_pipeline, encode, initial_embedding
+from kuaixun.trainer.errors import SettingError
+from kuaixun.trainer.ngram_owners import ngram_owners
+
+
+@dataclass(frozen=True, slots=True)
+class StudentShape:
+    """What is chosen of the architecture and the text pipeline; the rest follows from the data."""
+
+    widths: tuple[int, ...] = (2, 3, 4)
+    filters: int = 256
+    embedding_size: int = 200
+    ngrams: NgramBranch | None = None
+    max_tokens: int = 32
+    vocabulary_size: int = 4800
+    minimum_frequency: int = 2
+    ngram_minimum_frequency: int = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Student:
+    """An untrained student and the texts it is about to learn from.
+
+    `pretrained_characters` of its vocabulary start from pretrained vectors.
+    """
+
+    pipeline: TextPipeline
+    architecture: Architecture
+    module: TextCNN
+    texts: EncodedTexts
+    pretrained_characters: int
+
+
+def new_student(
+    training_texts: LabelledTexts,
+    shape: StudentShape,
+    *,
+    seed: int,
+    dropout: float,
+    embeddings: CharacterEmbeddings | None = None,
+) -> Student:
+    """Build a student for the characters and labels of the training texts, on the CPU.
+
+    Raises SettingError where the embeddings are of another size than the shape, DataError where no text has tokens.
+    """
+    if embeddings is not None and embeddings.size != shape.embedding_size:
+        raise SettingError(
+            f"the pretrained embeddings are of size {embeddings.size}, the student's of {shape.embedding_size}; "
+            f"pass --embedding-size {embeddings.size}, or leave the embeddings away"
+        )
+    pipeline = build_pipeline(
+        training_texts,
+        TextParameters(max_tokens=shape.max_tokens),
+        vocabulary_size=shape.vocabulary_size,
+        minimum_frequency=shape.minimum_frequency,
+    )
+    architecture = Architecture(
+        vocabulary_size=len(pipeline.vocabulary),
+        embedding_size=shape.embedding_size,
+        widths=shape.widths,
+        filters=shape.filters,
+        ngrams=shape.ngrams,
+    )
+    torch.manual_seed(seed)
+    module = TextCNN(architecture, len(training_texts.labels), dropout)
+    texts = encode(pipeline, training_texts)
+    if module.ngrams is not None:
+        module.ngrams.owners.copy_(ngram_owners(texts.ids, module.ngrams.branch, shape.ngram_minimum_frequency))
+    found = initial_embedding(module.embedding.weight, pipeline, embeddings) if embeddings is not None else 0
+    return Student(pipeline, architecture, module, texts, found)

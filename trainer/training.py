@@ -1,0 +1,181 @@
+"""Fitting the student to labels: encoded texts in, the weights with the lowest dev loss out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.optim.optimizer import Optimizer
+
+from kuaixun.export.student.textcnn import TextCNN
+from kuaixun.trainer.batches import batches_by_length, shuffled_batches
+from kuaixun.trainer.calibration import calibrated_loss
+from kuaixun.trainer.encoding import EncodedTexts
+from kuaixun.trainer.errors import FitError
+from kuaixun.trainer.optimizers import build_optimizers, course, set_learning_rates
+from kuaixun.trainer.settings import FitSettings
+
+EVALUATION_BATCH = 500
+RUNNING_STEPS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class DevFigures:
+    """One evaluation on the way. `training_loss` is a running mean; `lowest` says that the weights were kept.
+
+    `dev_loss` is that of calibrated probabilities, as they will be served.
+    """
+
+    step: int
+    steps: int
+    training_loss: float
+    dev_loss: float
+    dev_accuracy: float
+    lowest: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fit:
+    """The end of a training: `state` is the module's state at the lowest dev loss, on the CPU."""
+
+    state: dict[str, Tensor]
+    best: DevFigures
+    steps_done: int
+    interrupted: bool
+
+
+class Watcher(Protocol):
+    """Whoever follows a training. Called in the training's own thread; what it raises ends the training."""
+
+    def stepped(self, step: int, steps: int, training_loss: float) -> None:
+        """After every step."""
+
+    def evaluated(self, figures: DevFigures) -> None:
+        """After every evaluation."""
+
+
+class _Lowest:
+    """The weights with the lowest dev loss so far, and how many evaluations ago that was."""
+
+    def __init__(self) -> None:
+        self.figures: DevFigures | None = None
+        self.state: dict[str, Tensor] = {}
+        self.evaluations_since = 0
+
+    def offer(self, figures: DevFigures, module: TextCNN) -> DevFigures:
+        """Keep the module's state if its loss is the lowest; says so in the figures returned."""
+        if not figures.dev_loss < (self.figures.dev_loss if self.figures else math.inf):  # NaN is never the lowest
+            self.evaluations_since += 1
+            return figures
+        self.figures = replace(figures, lowest=True)
+        self.state = {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
+        self.evaluations_since = 0
+        return self.figures
+
+
+def fit(module: TextCNN, train: EncodedTexts, dev: EncodedTexts, settings: FitSettings, watcher: Watcher) -> Fit:
+    """Train `module` where it stands, on its device. Same seed, data, device and threads: same weights.
+
+    A KeyboardInterrupt ends the training with the best weights so far; before the first evaluation there are none,
+    and it goes through. Raises FitError where the loss is no longer a number.
+    """
+    lowest = _Lowest()
+    steps_done, interrupted = 0, False
+    try:
+        for steps_done in _steps(module, train, dev, settings, watcher, lowest):  # noqa: B007  # the last one is told
+            if lowest.evaluations_since >= settings.patience:
+                break
+    except KeyboardInterrupt:
+        interrupted = True
+        if lowest.figures is None:
+            raise
+    if lowest.figures is None:
+        raise FitError("the dev loss was never a number; lower --learning-rate")
+    return Fit(lowest.state, lowest.figures, steps_done, interrupted)
+
+
+def _steps(
+    module: TextCNN,
+    train: EncodedTexts,
+    dev: EncodedTexts,
+    settings: FitSettings,
+    watcher: Watcher,
+    lowest: _Lowest,
+) -> Iterator[int]:
+    """Take one optimiser step at a time, evaluate where one is due, yield the number of steps taken."""
+    device = next(module.parameters()).device
+    optimizers = build_optimizers(module, settings)
+    shuffling = torch.Generator().manual_seed(settings.seed)
+    torch.manual_seed(settings.seed)  # dropout draws from the global generator
+    steps = math.ceil(len(train) / settings.batch_size) * settings.epochs
+    step, running = 0, 0.0
+    for _ in range(settings.epochs):
+        for rows in shuffled_batches(len(train), settings.batch_size, shuffling):
+            set_learning_rates(optimizers, course(step, steps, settings.warm_up))
+            loss = _step(module, optimizers, train.batch(rows, device), settings)
+            step += 1
+            running += (loss - running) / min(step, RUNNING_STEPS)
+            watcher.stepped(step, steps, running)
+            if step % settings.evaluate_every_steps == 0 or step == steps:
+                dev_loss, dev_accuracy = _loss_and_accuracy(module, dev)
+                figures = DevFigures(step, steps, running, dev_loss, dev_accuracy, lowest=False)
+                watcher.evaluated(lowest.offer(figures, module))
+            yield step
+
+
+def _step(
+    module: TextCNN, optimizers: Sequence[Optimizer], batch: tuple[Tensor, Tensor], settings: FitSettings
+) -> float:
+    """One forward and backward pass and one move of the parameters; returns the batch's mean loss."""
+    ids, label_ids = batch  # (batch, tokens), (batch,)
+    module.train()
+    with torch.autocast(ids.device.type, torch.bfloat16, enabled=settings.mixed_precision):
+        loss = student_loss(module, ids, label_ids, settings)
+    for optimizer in optimizers:
+        optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+    for optimizer in optimizers:
+        optimizer.step()
+    return loss.item()
+
+
+def student_loss(module: TextCNN, ids: Tensor, label_ids: Tensor, settings: FitSettings) -> Tensor:
+    """Cross-entropy of the student and, weighed by `branch_loss`, of each branch by itself.
+
+    N-grams know the training texts by heart within an epoch. Trained on the sum alone, they leave the convolutions
+    nothing to learn; judged alone as well, both branches learn, and their sum gains what an ensemble gains.
+    """
+
+    def loss_of(logits: Tensor) -> Tensor:
+        return F.cross_entropy(logits.float(), label_ids, label_smoothing=settings.label_smoothing)
+
+    convolutions = module.linear(module.dropout(module.pooled(ids)))  # (batch, classes)
+    if module.ngrams is None:
+        return loss_of(convolutions)
+    ngrams = module.ngrams(ids)  # (batch, classes)
+    if not settings.branch_loss:
+        return loss_of(convolutions + ngrams)
+    alone = loss_of(convolutions) + loss_of(ngrams)
+    return (1 - settings.branch_loss) * loss_of(convolutions + ngrams) + settings.branch_loss * alone
+
+
+def _loss_and_accuracy(module: TextCNN, data: EncodedTexts) -> tuple[float, float]:
+    logits = logits_of(module, data)  # (n, classes)
+    return calibrated_loss(logits, data.label_ids), (logits.argmax(dim=1) == data.label_ids).double().mean().item()
+
+
+def logits_of(module: TextCNN, data: EncodedTexts) -> Tensor:
+    """Logits (n, classes), on the CPU, in the order of `data`. Leaves the module in evaluation mode."""
+    device = next(module.parameters()).device
+    module.eval()
+    logits = torch.empty(len(data), module.linear.out_features)  # (n, classes)
+    with torch.inference_mode():
+        for rows in batches_by_length(data.tokens, EVALUATION_BATCH):
+            ids, _ = data.batch(rows, device)
+            logits[rows] = module(ids).float().cpu()
+    return logits

@@ -1,0 +1,216 @@
+"""The demo itself: a broker, the worker as it always runs, and an audience that sends headlines and reads them back.
+
+The worker runs in a thread of its own and knows nothing of the demo; all three meet over TCP, on the broker alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from itertools import cycle, islice
+from pathlib import Path
+
+import msgspec
+from pydantic import SecretStr
+from rich.console import Console
+
+from kuaixun.export import Classifier, ExportError, open_classifier
+from kuaixun.worker.demo.arrivals import read_arrival
+from kuaixun.worker.demo.headlines import Headline, own_headlines, read_headlines
+from kuaixun.worker.demo.ledger import Ledger
+from kuaixun.worker.demo.plain import PlainScreen
+from kuaixun.worker.demo.screen import Screen, Stage
+from kuaixun.worker.demo.summary import summarise, summary_lines
+from kuaixun.worker.demo.terminal import TerminalScreen
+from kuaixun.worker.demo.worker_thread import WorkerThread
+from kuaixun.worker.errors import SettingError, WorkerError, from_export
+from kuaixun.worker.kafka import CLIENT_LOG, EmbeddedBroker, KafkaSink, KafkaSource
+from kuaixun.worker.settings import WorkerSettings, read_settings
+from kuaixun.worker.stop import Stop, stop_on_signals
+from kuaixun.worker.streams import Outgoing, Partition, TooLargeError
+
+DEFAULT_COUNT = 1200
+SECONDS_ON_A_TERMINAL = 15.0
+# What may be under way at once: far less than the embedded broker keeps of a partition before it forgets the oldest.
+WINDOW_RECORDS = 2000
+WINDOW_BYTES = 1_000_000
+PATIENCE_SECONDS = 30.0
+END_SECONDS = 10.0
+END_KEY = b"end of the demo"
+READ_AT_ONCE = 1000
+READ_DELAY_SECONDS = 0.005
+READ_IDLE_SECONDS = 0.02
+
+OF_THE_CLUSTER = (
+    *("input_topic", "output_topic", "dead_letter_topic", "group_id", "auto_offset_reset", "partitioning"),
+    *("kafka", "consumer", "producer"),
+)
+# The embedded broker, unlike Kafka, answers a waiting fetch only when its time is over.
+CONSUMER_PROPERTIES = {"fetch.wait.max.ms": SecretStr("50")}
+
+
+def run_demo(*, headlines: Path | None = None, count: int | None = None) -> int:
+    """Show `count` headlines of a file, or of this project's own. Blocks until all are back; 0 where none was lost.
+
+    Ctrl-C ends it early: what was sent is still awaited and accounted for. Raises WorkerErrors.
+    """
+    if count is not None and count < 1:
+        raise SettingError(f"--count must be at least 1, but is {count}.")
+    lines = read_headlines(headlines or own_headlines())
+    planned = count or (DEFAULT_COUNT if headlines is None else len(lines))
+    settings = read_settings({})
+    try:
+        classifier = open_classifier(
+            settings.bundle, engine=settings.engine, device=settings.device, threads=settings.threads
+        )
+    except ExportError as error:
+        raise from_export(error) from error
+    # The broker lives and dies with this process: its clients' farewells are no news.
+    CLIENT_LOG.setLevel(logging.CRITICAL)
+    stop = Stop(settings.shutdown_budget_seconds)
+    with stop_on_signals(stop), EmbeddedBroker() as broker:
+        show = Show(_on_the_embedded_broker(settings, broker.bootstrap), classifier, lines, planned, stop)
+        return show.play()
+
+
+class Show:
+    """One run of the demo."""
+
+    def __init__(
+        self, settings: WorkerSettings, classifier: Classifier, lines: list[Headline], planned: int, stop: Stop
+    ) -> None:
+        self._settings, self._classifier, self._stop, self._planned = settings, classifier, stop, planned
+        self._script = islice(cycle(lines), planned)
+        self._ledger = Ledger()
+        self._topics = (settings.output_topic, settings.dead_letter_topic)
+        self._sink = KafkaSink(settings)
+        self._partitions = {topic: self._sink.partition_count(topic) for topic in (settings.input_topic, *self._topics)}
+        # The audience reads in a group of its own, so that the worker's is the worker's alone.
+        self._source = KafkaSource(settings.model_copy(update={"group_id": "demo-audience"}), self._topics)
+        self._worker = WorkerThread(settings, classifier)
+        self._unread_ends: set[Partition] = set()
+        self._unsent: Exception | None = None
+        self._started_at: float | None = None
+        self._last_arrival_at = time.monotonic()
+        stage = Stage(
+            planned, classifier.labels, classifier.model_id[:12], classifier.engine.name, settings.bootstrap_servers
+        )
+        self._on_terminal = sys.stdout.isatty()
+        self._screen: Screen = TerminalScreen(stage, Console()) if self._on_terminal else PlainScreen(stage, sys.stdout)
+
+    def play(self) -> int:
+        """Everything in order; the exit code."""
+        try:
+            self._screen.note("the worker joins its consumer group …")
+            self._source.subscribe(_Audience())
+            self._worker.start()
+            self._send_and_read()
+            self._worker.leave()
+            self._read_to_the_end()
+        finally:
+            self._screen.close()
+            self._worker.leave()
+            self._sink.close(END_SECONDS)
+            self._source.close(END_SECONDS)
+        return self._conclude()
+
+    def _send_and_read(self) -> None:
+        """Until all is back, or the worker is gone, or nothing has come for too long."""
+        self._send_next()  # alone: its return says that both groups have formed, and starts the clock
+        while self._ledger.outstanding or (self._ledger.sent < self._planned and not self._stop.requested):
+            while self._may_send():
+                self._send_next()
+            self._sink.poll(0.0)
+            if self._unsent is not None:
+                raise self._unsent
+            self._read()
+            if not self._worker.running or time.monotonic() - self._last_arrival_at > PATIENCE_SECONDS:
+                return
+
+    def _may_send(self) -> bool:
+        if self._started_at is None or self._stop.requested or self._ledger.sent >= self._planned:
+            return False
+        if self._ledger.outstanding >= WINDOW_RECORDS or self._ledger.outstanding_bytes >= WINDOW_BYTES:
+            return False
+        due = self._planned * (time.monotonic() - self._started_at) / SECONDS_ON_A_TERMINAL
+        return not self._on_terminal or self._ledger.sent < due
+
+    def _send_next(self) -> None:
+        key, value = self._ledger.send(next(self._script))
+        message = Outgoing(topic=self._settings.input_topic, partition=None, key=key.encode(), value=value)
+        try:
+            self._sink.send(message, self._sent)
+        except TooLargeError as error:
+            raise SettingError(f"The headline {key} is too long for the demo's broker: {error}.") from None
+
+    def _sent(self, error: Exception | None) -> None:
+        """A Report. What it notes is raised outside of the client's callback."""
+        self._unsent = self._unsent or error
+
+    def _read(self) -> None:
+        """What has come back since; each goes to the ledger, and to the screen where it is news."""
+        for record in self._source.batch(READ_AT_ONCE, READ_DELAY_SECONDS, READ_IDLE_SECONDS):
+            if record.key == END_KEY:
+                self._unread_ends.discard(Partition(record.topic, record.partition))
+                continue
+            self._last_arrival_at = time.monotonic()
+            self._started_at = self._started_at or self._last_arrival_at
+            arrival = read_arrival(record, self._settings.dead_letter_topic)
+            if self._ledger.receive(arrival):
+                self._screen.show(arrival)
+        self._screen.refresh(self._ledger, self._seconds())
+
+    def _read_to_the_end(self) -> None:
+        """Read what the worker wrote last: up to a mark that the audience sets behind it in every partition."""
+        self._unread_ends = {
+            Partition(topic, number) for topic in self._topics for number in range(self._partitions[topic])
+        }
+        for partition in sorted(self._unread_ends):
+            self._sink.send(
+                Outgoing(topic=partition.topic, partition=partition.number, key=END_KEY, value=None), self._sent
+            )
+        until = time.monotonic() + END_SECONDS
+        while self._unread_ends and time.monotonic() < until:
+            self._sink.poll(0.0)
+            self._read()
+        if self._unread_ends:
+            raise WorkerError(f"The demo could not read {', '.join(map(str, sorted(self._unread_ends)))} to the end.")
+
+    def _seconds(self) -> float:
+        """From the first headline's return to the last one's."""
+        return self._last_arrival_at - self._started_at if self._started_at is not None else 0.0
+
+    def _conclude(self) -> int:
+        """Say what became of everything, last of all in one line of JSON. Raises the error that ended the worker."""
+        ledger = self._ledger
+        summary = summarise(ledger, self._seconds(), self._classifier.model_id, self._classifier.engine.name)
+        if self._stop.requested:
+            print(f"interrupted: {ledger.sent:,} of {self._planned:,} headlines were sent")
+        print("", *summary_lines(ledger), sep="\n")
+        print(msgspec.json.encode(summary).decode(), flush=True)
+        if self._worker.error is not None:
+            raise self._worker.error
+        return 1 if summary.lost else 0
+
+
+class _Audience:
+    """A group member with nothing to commit: it never leaves before the end. See GroupListener."""
+
+    def positioned(self, offsets: object) -> None:
+        """Reading starts at the beginning."""
+
+    def revoked(self, partitions: object) -> None:
+        """There is nothing to finish."""
+
+    def lost(self, partitions: object) -> None:
+        """There is nothing to drop."""
+
+    def committed(self, offsets: object) -> None:
+        """Nothing is committed."""
+
+
+def _on_the_embedded_broker(settings: WorkerSettings, bootstrap: str) -> WorkerSettings:
+    """The user's settings for the model and the batches; none of their cluster."""
+    defaults = {name: WorkerSettings.model_fields[name].get_default() for name in OF_THE_CLUSTER}
+    return settings.model_copy(update={**defaults, "consumer": CONSUMER_PROPERTIES, "bootstrap_servers": bootstrap})

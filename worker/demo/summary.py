@@ -1,0 +1,60 @@
+"""What the demo says at its end: a few lines for people, then one of JSON."""
+
+from __future__ import annotations
+
+import msgspec
+
+from kuaixun.worker.demo.ledger import Fate, Ledger
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """The line for machines. `agreement` is the share of labels that are the writers' own, where they gave any."""
+
+    consumed: int
+    labelled: int
+    dead_lettered: int
+    tombstones: int
+    lost: int
+    duplicated: int
+    headlines_per_second: float
+    seconds: float
+    model: str
+    engine: str
+    agreement: float | None
+
+
+def summarise(ledger: Ledger, seconds: float, model: str, engine: str) -> Summary:
+    """The ledger as it stands; `seconds` is what the rate is counted over."""
+    judged = ledger.judged[Fate.LABELLED]
+    return Summary(
+        consumed=ledger.consumed,
+        labelled=ledger.outcomes[Fate.LABELLED],
+        dead_lettered=ledger.outcomes[Fate.DEAD_LETTERED],
+        tombstones=ledger.outcomes[Fate.TOMBSTONE],
+        lost=ledger.outstanding,
+        duplicated=ledger.duplicated,
+        headlines_per_second=round(ledger.consumed / seconds, 1) if seconds > 0 else 0.0,
+        seconds=round(seconds, 3),
+        model=model,
+        engine=engine,
+        agreement=round(ledger.agreed[Fate.LABELLED] / judged, 4) if judged else None,
+    )
+
+
+def summary_lines(ledger: Ledger) -> list[str]:
+    """What the audience should remember, before the line for machines."""
+    lines = []
+    for fate, what in (
+        (Fate.LABELLED, "labels agree with the writers'"),
+        (Fate.DEAD_LETTERED, "reasons are the expected"),
+    ):
+        judged, agreed = ledger.judged[fate], ledger.agreed[fate]
+        if judged:
+            lines.append(f"{what} on {agreed:,} of {judged:,} headlines ({agreed / judged:.1%})")
+    if ledger.outstanding:
+        lines.append(f"{ledger.outstanding:,} headlines never came back")
+    if ledger.duplicated:
+        lines.append(f"{ledger.duplicated:,} outcomes came more than once")
+    if ledger.unknown:
+        lines.append(f"{ledger.unknown:,} records on the output topics belong to no headline of the demo")
+    return lines
