@@ -244,10 +244,13 @@ def main() -> int:
     """Start a broker, print its address, keep it until SIGINT or SIGTERM."""
     parser = argparse.ArgumentParser(prog="python -m tests.kafka_broker", description=main.__doc__)
     parser.add_argument("--port", type=int, help="listen on this port of loopback (default: a free one)")
-    port: int | None = parser.parse_args().port
+    parser.add_argument("--topic", action="append", default=[], metavar="NAME", help="create this topic, 4 partitions")
+    options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with running_broker(port) as broker:
+        with running_broker(options.port) as broker:
+            for topic in options.topic:
+                create_topic(broker.bootstrap, topic, partitions=4)
             print(broker.bootstrap, flush=True)
             signal.pause()
     except KeyboardInterrupt:

@@ -11,7 +11,7 @@ Multiply-xor mixing after the finaliser of the Murmur family; ids stay under 2^2
 
 Many n-grams fall into one bucket, and most of them say nothing: three in four are seen once. So a bucket belongs to one
 n-gram, told by the hash's upper 15 bits, `owners[bucket] = h >> 17`, and any other scores nothing. On the reference
-data that gives 2^17 buckets the accuracy of four times as many shared ones (docs/experiments.md).
+data 2^17 owned buckets serve better than twice as many shared ones (docs/experiments.md).
 """
 
 from __future__ import annotations
