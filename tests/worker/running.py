@@ -1,0 +1,68 @@
+"""Workers for tests: one in a thread of this process, one as a process of its own.
+
+`python -m tests.worker.running FLAGS` is the real command line with a fake classifier in the bundle's place.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest import mock
+
+from kuaixun.worker import cli, service
+from kuaixun.worker.labelling import Labels
+from kuaixun.worker.loop import Counts, Observer
+from kuaixun.worker.settings import WorkerSettings
+from kuaixun.worker.stop import Stop
+from tests.worker.fake_classifier import FakeClassifier
+
+JOIN_SECONDS = 60
+
+
+class RunningWorker:
+    """A worker in a thread; `error` and `counts` are set once it has ended."""
+
+    def __init__(
+        self, settings: WorkerSettings, observer: Observer | None = None, classifier: Labels | None = None
+    ) -> None:
+        self.stop = Stop(settings.shutdown_budget_seconds)
+        self.error: BaseException | None = None
+        self.counts = Counts()
+        self._settings, self._observer, self._classifier = settings, observer, classifier or FakeClassifier()
+        self._thread = threading.Thread(target=self._run, name="worker")
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Wait until it ends by itself."""
+        self._thread.join(JOIN_SECONDS)
+        assert not self._thread.is_alive(), "the worker does not end"
+
+    def _run(self) -> None:
+        try:
+            self.counts = service.run_worker(
+                self._settings, self.stop, classifier=self._classifier, observer=self._observer
+            )
+        except BaseException as error:
+            self.error = error
+
+
+@contextmanager
+def running_worker(
+    settings: WorkerSettings, observer: Observer | None = None, classifier: Labels | None = None
+) -> Iterator[RunningWorker]:
+    """A worker for as long as the context lasts; an error of its own is raised at the end."""
+    worker = RunningWorker(settings, observer, classifier)
+    try:
+        yield worker
+    finally:
+        worker.stop.request()
+        worker.wait()
+    if worker.error is not None:
+        raise worker.error
+
+
+if __name__ == "__main__":
+    with mock.patch.object(service, "_open_classifier", return_value=FakeClassifier(seconds=0.02)):
+        sys.exit(cli.main(sys.argv[1:]))

@@ -1,0 +1,266 @@
+"""What the worker promises, held against the embedded broker and against real Kafka alike."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Message
+
+from kuaixun.schemas.dead_letter import DeadLetter, DeadLetterReason, Header
+from kuaixun.worker import service
+from kuaixun.worker.errors import DeliveryFailedError
+from kuaixun.worker.kafka import KafkaSink
+from kuaixun.worker.labelling import Outcome
+from kuaixun.worker.streams import Outgoing, Record, Report
+from tests.worker.fake_classifier import POISON, FakeClassifier, expected_label
+from tests.worker.running import RunningWorker, running_worker
+from tests.worker.topics import PARTITIONS, PATIENCE_SECONDS, Topics
+
+ROOT = Path(__file__).resolve().parents[2]
+# Not longer ago, for Kafka deletes records whose own timestamp is past retention.
+AN_HOUR_AGO_MS = time.time_ns() // 1_000_000 - 3_600_000
+HEADERS: tuple[Header, ...] = (("trace", b"\x00\xff"), ("trace", None), ("a", b""), ("trace", b"2"))
+
+
+def news(identity: str, title: str) -> bytes:
+    return json.dumps({"id": identity, "title": title}, ensure_ascii=False).encode()
+
+
+def record(
+    partition: int,
+    value: bytes | None,
+    key: bytes | None = b"k",
+    headers: tuple[Header, ...] = (),
+    at: int | None = None,
+) -> Record:
+    return Record("", partition, 0, key, value, headers, at)
+
+
+def many(count: int, start: int = 0) -> list[Record]:
+    return [
+        record(i % PARTITIONS, news(f"n{i}", f"新闻{i}"), f"k{i % 7}".encode()) for i in range(start, start + count)
+    ]
+
+
+def event_of(message: Message) -> dict[str, Any]:
+    event: dict[str, Any] = json.loads(message.value() or b"")
+    return event
+
+
+def headers_of(message: Message) -> list[Any]:
+    return list(message.headers() or [])
+
+
+def letters(topics: Topics, count: int) -> list[DeadLetter]:
+    messages = topics.read(topics.dead_letter, count)
+    assert len(messages) == count
+    return [DeadLetter.from_record(m.key(), m.value(), headers_of(m)) for m in messages]
+
+
+def assert_each_once(messages: Sequence[Message], count: int) -> None:
+    assert Counter(event_of(m)["id"] for m in messages) == Counter(f"n{i}" for i in range(count))
+
+
+def assert_in_order(messages: Sequence[Message]) -> None:
+    """Within each output partition, each input partition's records stand in the order of their offsets."""
+    offsets: dict[tuple[int | None, int], list[int]] = defaultdict(list)
+    for message in sorted(messages, key=lambda m: (m.partition(), m.offset())):
+        origin = event_of(message)["origin"]
+        offsets[message.partition(), origin["partition"]].append(origin["offset"])
+    assert len({source for _, source in offsets}) == len(offsets), "an input partition went to two output partitions"
+    assert all(numbers == sorted(numbers) for numbers in offsets.values())
+
+
+def test_every_record_has_one_outcome_in_order_and_is_committed(topics: Topics) -> None:
+    topics.write(many(500))
+    with running_worker(topics.settings(max_batch=64)) as worker:
+        labelled = topics.read(topics.output, 500)
+    assert_each_once(labelled, 500)
+    assert_in_order(labelled)
+    assert topics.read(topics.dead_letter) == []
+    assert topics.committed() == [125] * PARTITIONS
+    assert (worker.counts.consumed, worker.counts.labelled) == (500, 500)
+    for message in labelled:
+        event = event_of(message)
+        assert event["label"] == expected_label(event["title"])
+        assert event["origin"]["topic"] == topics.input
+
+
+def test_key_timestamp_and_headers_are_carried_through(topics: Topics) -> None:
+    sent = [
+        record(0, news("a", "标题"), b"\xff\x00key", HEADERS, AN_HOUR_AGO_MS),
+        record(1, news("b", "标题"), None, (), AN_HOUR_AGO_MS + 1),
+        record(2, news("c", "标题"), b"", HEADERS),
+    ]
+    before_ms = time.time_ns() // 1_000_000
+    topics.write(sent)
+    with running_worker(topics.settings()):
+        labelled = {event_of(m)["id"]: m for m in topics.read(topics.output, 3)}
+    assert [labelled[i].key() for i in "abc"] == [b"\xff\x00key", None, b""]
+    assert [headers_of(labelled[i]) for i in "abc"] == [list(HEADERS), [], list(HEADERS)]
+    assert [labelled[i].timestamp()[1] for i in "ab"] == [AN_HOUR_AGO_MS, AN_HOUR_AGO_MS + 1]
+    assert labelled["c"].timestamp()[1] >= before_ms
+
+
+def test_dead_letters_keep_the_bytes_and_say_why(topics: Topics) -> None:
+    sent = {
+        DeadLetterReason.INVALID_UTF8: b'{"id": "1", "title": "\xff"}',
+        DeadLetterReason.INVALID_JSON: b'{"id": "1", "title": ',
+        DeadLetterReason.INVALID_EVENT: b'{"id": "1", "title": 7}',
+        DeadLetterReason.EMPTY_TITLE: b'{"id": "1", "title": "  "}',
+        DeadLetterReason.CLASSIFICATION_FAILED: news("1", POISON),
+    }
+    good = many(8)
+    topics.write(
+        [*good[:4], *(record(1, value, b"\x00k", HEADERS, AN_HOUR_AGO_MS) for value in sent.values()), *good[4:]]
+    )
+    with running_worker(topics.settings()) as worker:
+        found = {letter.reason: letter for letter in letters(topics, len(sent))}
+        assert_each_once(topics.read(topics.output, 8), 8)
+    assert {reason: letter.value for reason, letter in found.items()} == sent
+    for letter in found.values():
+        assert (letter.key, list(letter.headers), letter.value_bytes_cut) == (b"\x00k", list(HEADERS), 0)
+        assert (letter.topic, letter.partition) == (topics.input, 1)
+        assert letter.message
+    assert sorted(letter.offset for letter in found.values()) == [1, 2, 3, 4, 5]
+    assert worker.counts.dead_lettered == Counter(dict.fromkeys(sent, 1))
+    assert {m.timestamp()[1] for m in topics.read(topics.dead_letter)} == {AN_HOUR_AGO_MS}
+    assert topics.committed() == [2, 7, 2, 2]
+
+
+def test_tombstones_pass_through_as_tombstones(topics: Topics) -> None:
+    topics.write([record(0, None, b"gone", HEADERS), record(0, None, None), record(3, news("n0", "在"), b"here")])
+    with running_worker(topics.settings()) as worker:
+        messages = topics.read(topics.output, 3)
+    tombstones = sorted((m for m in messages if m.value() is None), key=lambda m: m.offset() or 0)
+    assert [(m.key(), headers_of(m)) for m in tombstones] == [(b"gone", list(HEADERS)), (None, [])]
+    assert worker.counts.tombstones == 2
+    assert topics.read(topics.dead_letter) == []
+
+
+def test_an_output_too_large_becomes_a_dead_letter_cut_where_need_be(topics: Topics) -> None:
+    # The first is too large once labelled, for this model's id is long; the second as it came; the third not at all.
+    raw, huge = news("n1", "长" * 400), news("n2", "长" * 3000)
+    long_winded = FakeClassifier(model_id="f" * 1000)
+    topics.write([record(0, raw), record(0, huge), record(0, news("n0", "短"))])
+    with running_worker(topics.settings(producer={"message.max.bytes": "2000"}), classifier=long_winded) as worker:
+        labelled = topics.read(topics.output, 1)
+        found = sorted(letters(topics, 2), key=lambda letter: letter.offset)
+    assert_each_once(labelled, 1)
+    assert [letter.reason for letter in found] == [DeadLetterReason.OUTPUT_TOO_LARGE] * 2
+    assert (found[0].value, found[0].value_bytes_cut) == (raw, 0)
+    kept = found[1].value or b""
+    assert kept
+    assert huge.startswith(kept)
+    assert found[1].value_bytes_cut == len(huge) - len(kept) > 0
+    assert topics.committed() == [3, 0, 0, 0]
+    assert worker.counts.dead_lettered == {DeadLetterReason.OUTPUT_TOO_LARGE: 2}
+
+
+class LosingSink(KafkaSink):
+    """A producer that loses the event with this word in it: its report is a failure, and the topic never sees it."""
+
+    word = "遗失".encode()
+
+    def send(self, message: Outgoing, report: Report) -> None:
+        if message.value is not None and self.word in message.value:
+            report(DeliveryFailedError("lost on the way"))
+        else:
+            super().send(message, report)
+
+
+def test_nothing_is_committed_past_an_outcome_that_was_not_confirmed(
+    topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_worker(topics.settings()):
+        topics.write(many(20))
+        topics.read(topics.output, 20)
+    with monkeypatch.context() as patch:
+        patch.setattr(service, "KafkaSink", LosingSink)
+        topics.write([record(2, news("n20", "遗失")), *many(19, 21)])
+        worker = RunningWorker(topics.settings())
+        worker.wait()
+    assert isinstance(worker.error, DeliveryFailedError)
+    assert topics.committed()[2] == 5
+    with running_worker(topics.settings()):
+        labelled = topics.read(topics.output, 40)
+    assert {event_of(m)["id"] for m in labelled} == {f"n{i}" for i in range(40)}
+    assert sum(topics.committed()) == 40
+
+
+@contextmanager
+def process(topics: Topics, *flags: str) -> Iterator[subprocess.Popen[str]]:
+    """A worker as a process of its own, ended by force where the test did not end it."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.worker.running", "run", *topics.flags(), *flags],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as worker:
+        try:
+            yield worker
+        finally:
+            worker.kill()
+
+
+def test_sigterm_finishes_the_batch_commits_and_leaves(topics: Topics) -> None:
+    # At 50 headlines a batch and 20 ms a batch the signals come in the middle.
+    topics.write(many(5000))
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        labelled_before = topics.wait_for(topics.output, 0)
+        with process(topics, "--max-batch", "50") as worker:
+            topics.wait_for(topics.output, labelled_before + 1)
+            worker.send_signal(signal_number)
+            _, said = worker.communicate(timeout=PATIENCE_SECONDS)
+        assert worker.returncode == 0, said
+        assert "Traceback" not in said
+        # All that was written is committed, and nothing else.
+        assert sum(topics.committed()) == topics.wait_for(topics.output, 0) < 5000
+    with running_worker(topics.settings()):
+        labelled = topics.read(topics.output, 5000)
+    assert_each_once(labelled, 5000)
+    assert_in_order(labelled)
+
+
+def test_two_workers_share_the_partitions_and_repeat_nothing(topics: Topics) -> None:
+    labelled_by: dict[str, int] = Counter()
+
+    def observer(name: str) -> Any:
+        def observe(records: Sequence[Record], _outcomes: Sequence[Outcome]) -> None:
+            labelled_by[name] += len(records)
+
+        return observe
+
+    settings = topics.settings(max_batch=20)
+    topics.write(many(400))
+    sent = 400
+    with running_worker(settings, observer("first")):
+        topics.wait_for(topics.output, 1)
+        with running_worker(settings, observer("second")):
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while not labelled_by["second"] and time.monotonic() < deadline:
+                topics.write(many(40, sent))
+                sent += 40
+                time.sleep(0.1)
+        # The second has left: its partitions go back, and nothing is labelled twice on either way.
+        topics.write(many(40, sent))
+        sent += 40
+        labelled = topics.read(topics.output, sent)
+    assert labelled_by["first"]
+    assert labelled_by["second"]
+    assert_each_once(labelled, sent)
+    assert_in_order(labelled)
+    assert sum(topics.committed()) == sent

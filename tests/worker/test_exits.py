@@ -1,0 +1,109 @@
+"""How the worker leaves: each kind of trouble has its exit code and its paragraph; a stop has a budget."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import threading
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from kuaixun.export.bundle.reader import default_bundle_path
+from kuaixun.worker import cli, errors
+from kuaixun.worker.errors import (
+    BrokerUnreachableError,
+    BundleFormatError,
+    BundleRefusedError,
+    EngineUnavailableError,
+    ShutdownBudgetError,
+    WorkerError,
+)
+from kuaixun.worker.stop import Stop, hard_stop, stop_on_signals
+
+NOWHERE = ["--bootstrap-servers", "127.0.0.1:1", "--connect-seconds", "0.5"]
+
+
+def paragraph(capsys: pytest.CaptureFixture[str]) -> str:
+    said = capsys.readouterr().err.strip()
+    assert "Traceback" not in said
+    assert said.splitlines()[-1].startswith("kuaixun-worker: ")
+    return said.splitlines()[-1]
+
+
+def test_every_error_has_a_code_of_its_own_and_is_in_the_list() -> None:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, WorkerError)]
+    assert len({kind.exit_code for kind in kinds}) == len(kinds)
+    listed = (errors.__doc__ or "").splitlines()
+    for kind in kinds:
+        assert any(kind.__name__ in line and f" {kind.exit_code} " in line for line in listed), kind
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_no_broker_is_told_from_other_troubles(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([command, *NOWHERE]) == BrokerUnreachableError.exit_code
+    said = paragraph(capsys)
+    assert "Connection refused" in said
+    assert "127.0.0.1:1" in said
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(default_bundle_path(), tmp_path / "bundle"))
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in default_bundle_path().iterdir()))
+def test_one_byte_flipped_in_any_file_of_the_bundle_is_refused(
+    bundle: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = bytearray((bundle / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (bundle / name).write_bytes(content)
+    assert cli.main(["check", *NOWHERE, "--bundle", str(bundle)]) == BundleRefusedError.exit_code
+    assert name in paragraph(capsys)
+
+
+def test_a_bundle_of_another_format_is_told_from_a_broken_one(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = msgspec.json.decode((bundle / "manifest.json").read_bytes())
+    (bundle / "manifest.json").write_bytes(msgspec.json.encode({**manifest, "format_version": 99}))
+    assert cli.main(["check", *NOWHERE, "--bundle", str(bundle)]) == BundleFormatError.exit_code
+    assert "99" in paragraph(capsys)
+
+
+def test_an_engine_that_is_none_has_its_own_code(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["check", *NOWHERE, "--engine", "steam"]) == EngineUnavailableError.exit_code
+    assert "steam" in paragraph(capsys)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_only_sets_the_flag(number: signal.Signals) -> None:
+    stop = Stop(5.0)
+    before = signal.getsignal(number)
+    with stop_on_signals(stop):
+        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), number)
+        assert stop.requested
+    assert signal.getsignal(number) is before
+
+
+def test_a_process_that_hangs_past_its_budget_is_ended(capsys: pytest.CaptureFixture[str]) -> None:
+    stop, codes, left = Stop(0.0), list[int](), threading.Event()
+
+    def leave(code: int) -> None:
+        codes.append(code)
+        left.set()
+
+    with hard_stop(stop, leave):
+        stop.request()
+        assert left.wait(30)
+    assert codes == [ShutdownBudgetError.exit_code]
+    assert "KUAIXUN_SHUTDOWN_BUDGET_SECONDS" in capsys.readouterr().err
+
+
+def test_a_process_that_leaves_in_time_is_not_ended() -> None:
+    stop, codes = Stop(3600.0), list[int]()
+    with hard_stop(stop, codes.append):
+        stop.request()
+    assert codes == []

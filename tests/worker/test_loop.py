@@ -1,0 +1,260 @@
+"""The loop at its seams: what it commits when reports come late, in disorder, badly, or after a rebalance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from kuaixun.schemas.dead_letter import DeadLetterReason
+from kuaixun.worker.errors import DeliveryFailedError, ShutdownBudgetError
+from kuaixun.worker.labelling import DeadLettered, Labelled, Outcome, Policy
+from kuaixun.worker.loop import Loop, Pace
+from kuaixun.worker.routing import Partitioning, Routes, Target
+from kuaixun.worker.stop import Stop
+from kuaixun.worker.streams import Outgoing, Partition, Record, Report, TooLargeError
+from tests.worker.fake_classifier import FakeClassifier
+
+ZERO, ONE = Partition("raw", 0), Partition("raw", 1)
+
+
+def headline(offset: int, partition: int = 0, key: bytes | None = b"k") -> Record:
+    return Record("raw", partition, offset, key, b'{"id": "%d", "title": "t"}' % offset)
+
+
+@dataclass
+class Clock:
+    """Seconds, which pass when somebody waits."""
+
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class FakeSource:
+    """Hands out the turns of a script: batches, or something that happens instead of one; then asks to stop."""
+
+    turns: list[list[Record] | Callable[[], None]]
+    stop: Stop
+    commits: list[dict[Partition, int]] = field(default_factory=list)
+    closed: bool = False
+
+    def batch(self, max_records: int, max_delay_seconds: float, idle_seconds: float) -> Sequence[Record]:
+        turn = self.turns.pop(0) if self.turns else self.stop.request
+        if isinstance(turn, list):
+            return turn
+        turn()
+        return []
+
+    def commit(self, offsets: Mapping[Partition, int], *, last_chance: bool = False) -> None:
+        self.commits.append(dict(offsets))
+
+    def close(self, timeout_seconds: float) -> bool:
+        self.closed = True
+        return True
+
+
+@dataclass
+class FakeSink:
+    """Keeps reports back until told; each wait costs a second of the clock."""
+
+    clock: Clock
+    at_once: bool = False
+    limit: int = 1_000_000
+    sent: list[Outgoing] = field(default_factory=list)
+    reports: list[Report] = field(default_factory=list)
+    closed: bool = False
+
+    def send(self, message: Outgoing, report: Report) -> None:
+        if len(message.value or b"") > self.limit:
+            raise TooLargeError
+        self.sent.append(message)
+        self.reports.append(report)
+
+    def poll(self, timeout_seconds: float) -> None:
+        if self.at_once:
+            self.confirm(*range(len(self.reports)))
+        elif timeout_seconds:
+            self.clock.now += 1
+
+    def confirm(self, *indices: int) -> None:
+        for index in indices:
+            self.reports[index](None)
+        self.reports = [report for i, report in enumerate(self.reports) if i not in indices]
+
+    def close(self, timeout_seconds: float) -> None:
+        self.closed = True
+
+
+class Stage:
+    """A loop with a script."""
+
+    def __init__(self, *, at_once: bool = False, limit: int = 1_000_000, max_in_flight: int = 8) -> None:
+        self.clock = Clock()
+        self.stop = Stop(10.0, self.clock)
+        self.source = FakeSource([], self.stop)
+        self.sink = FakeSink(self.clock, at_once, limit)
+        self.observed: list[list[Outcome]] = []
+        self.loop = Loop(
+            self.source,
+            self.sink,
+            FakeClassifier(),
+            policy=Policy(confidence_threshold=0, top_scores=1, worker_version="1"),
+            routes=Routes(Target("labelled", 4), Target("dead", 4)),
+            pace=Pace(
+                max_batch=10,
+                max_delay_seconds=0,
+                max_in_flight=max_in_flight,
+                commit_interval_seconds=0,
+                revoke_budget_seconds=5,
+            ),
+            stop=self.stop,
+            observer=lambda _records, outcomes: self.observed.append(list(outcomes)),
+            monotonic=self.clock,
+        )
+
+    def play(self, *turns: list[Record] | Callable[[], None]) -> None:
+        self.source.turns = list(turns)
+        self.loop.run()
+
+    @property
+    def committed(self) -> dict[Partition, int]:
+        """What the broker holds after all commits, the last one of a partition counting."""
+        return {partition: offset for commit in self.source.commits for partition, offset in commit.items()}
+
+
+def test_a_batch_confirmed_before_an_earlier_one_waits_for_it() -> None:
+    stage = Stage()
+    seen: list[dict[Partition, int]] = []
+
+    def second_first() -> None:
+        stage.sink.confirm(1)
+
+    def look() -> None:
+        seen.append(stage.committed)
+        stage.sink.confirm(0)
+
+    stage.play([headline(0)], [headline(1)], second_first, look)
+    assert seen == [{}]
+    assert stage.committed == {ZERO: 2}
+    assert stage.source.closed
+    assert stage.sink.closed
+
+
+def test_a_failed_delivery_stops_the_worker_before_its_batch_is_committed() -> None:
+    stage = Stage()
+
+    def fail() -> None:
+        stage.sink.confirm(0)
+        stage.sink.reports[0](DeliveryFailedError("gone"))
+        stage.sink.reports[1](None)
+
+    with pytest.raises(DeliveryFailedError, match="gone"):
+        stage.play([headline(0)], [headline(1), headline(2)], [headline(3)], fail)
+    assert stage.committed == {ZERO: 1}
+    assert stage.source.closed
+
+
+def test_revoked_partitions_are_committed_as_far_as_confirmed_and_then_forgotten() -> None:
+    stage = Stage()
+
+    def revoke() -> None:
+        stage.sink.confirm(0)
+        stage.loop.revoked(frozenset({ZERO}))
+        assert stage.committed == {ZERO: 1}
+        assert stage.clock.now >= 5, "the revoke budget was not waited for"
+
+    def late_reports() -> None:
+        stage.sink.confirm(0, 1)
+
+    stage.play([headline(0)], [headline(1), headline(7, 1)], revoke, late_reports)
+    assert stage.committed == {ZERO: 1, ONE: 8}
+
+
+def test_a_revocation_waits_for_what_is_in_flight() -> None:
+    stage = Stage()
+
+    def revoke() -> None:
+        stage.sink.at_once = True
+        stage.loop.revoked(frozenset({ZERO}))
+        assert stage.committed == {ZERO: 1}
+
+    stage.play([headline(0)], revoke)
+
+
+def test_nothing_of_lost_partitions_is_committed() -> None:
+    stage = Stage()
+
+    def lose() -> None:
+        stage.loop.lost(frozenset({ZERO}))
+        stage.sink.confirm(0, 1)
+
+    stage.play([headline(0), headline(4, 1)], lose)
+    assert stage.committed == {ONE: 5}
+
+
+def test_a_stop_with_reports_outstanding_ends_within_the_budget_and_commits_the_confirmed() -> None:
+    stage = Stage()
+    with pytest.raises(ShutdownBudgetError):
+        stage.play([headline(0)], [headline(1)], lambda: stage.sink.confirm(0))
+    assert stage.committed == {ZERO: 1}
+    assert stage.clock.now <= 10.0
+    assert stage.source.closed
+
+
+def test_no_more_batches_are_in_flight_than_allowed() -> None:
+    stage = Stage(max_in_flight=2)
+    waited = stage.sink.poll
+    most = 0
+
+    def poll(timeout_seconds: float) -> None:
+        nonlocal most
+        most = max(most, len(stage.sink.reports))
+        waited(timeout_seconds)
+        if timeout_seconds:
+            stage.sink.confirm(0)
+
+    stage.sink.poll = poll  # type: ignore[method-assign]
+    stage.play(*([headline(offset)] for offset in range(6)))
+    assert most == 2
+    assert stage.committed == {ZERO: 6}
+
+
+def test_an_outcome_too_large_is_replaced_before_anything_past_it_is_committed() -> None:
+    stage = Stage(at_once=True, limit=200)
+    stage.play([headline(0)])
+    ((outcome,),) = stage.observed
+    assert isinstance(outcome, DeadLettered)
+    assert outcome.letter.reason is DeadLetterReason.OUTPUT_TOO_LARGE
+    assert [message.topic for message in stage.sink.sent] == ["dead"]
+    assert stage.committed == {ZERO: 1}
+
+
+def test_a_dead_letter_that_cannot_be_written_at_all_stops_the_worker() -> None:
+    stage = Stage(at_once=True, limit=-1)
+    with pytest.raises(DeliveryFailedError, match=r"raw\[0\]@0"):
+        stage.play([headline(0)])
+    assert stage.committed == {}
+
+
+@pytest.mark.parametrize(
+    ("partitioning", "key", "partition"),
+    [
+        (Partitioning.SOURCE, b"k", 1),
+        (Partitioning.SOURCE, None, 1),
+        (Partitioning.KEY, b"k", None),
+        (Partitioning.KEY, None, 1),
+    ],
+)
+def test_the_partition_follows_the_source_or_the_key(
+    partitioning: Partitioning, key: bytes | None, partition: int | None
+) -> None:
+    stage = Stage(at_once=True)
+    stage.play([headline(0)])
+    ((outcome,),) = stage.observed
+    assert isinstance(outcome, Labelled)
+    routes = Routes(Target("labelled", 4), Target("dead", 1), partitioning)
+    assert routes.address(headline(0, partition=5, key=key), outcome).partition == partition

@@ -1,0 +1,94 @@
+"""What only a real Kafka does: it lacks topics, deletes records, and refuses batches for their size."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from kuaixun.schemas.dead_letter import DeadLetterReason
+from kuaixun.worker import cli
+from kuaixun.worker.errors import OffsetsMissingError, TopicMissingError
+from tests.worker.running import RunningWorker, running_worker
+from tests.worker.test_contract import assert_each_once, letters, many, news, record
+from tests.worker.topics import PARTITIONS, PATIENCE_SECONDS, Topics
+
+Create = Callable[..., Topics]
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+@pytest.mark.parametrize("flag", ["--input-topic", "--output-topic", "--dead-letter-topic"])
+def test_a_missing_topic_is_named_and_not_created(
+    kafka_topics: Create, command: str, flag: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    topics = kafka_topics()
+    assert cli.main([command, *topics.flags(), flag, "no.such.topic"]) == TopicMissingError.exit_code
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "no.such.topic does not exist" in said
+    assert "--create --topic no.such.topic" in said
+    assert "no.such.topic" not in AdminClient({"bootstrap.servers": topics.bootstrap}).list_topics(timeout=10).topics
+
+
+def test_check_says_ready_where_all_is_well(kafka_topics: Create, capsys: pytest.CaptureFixture[str]) -> None:
+    topics = kafka_topics()
+    assert cli.main(["check", *topics.flags(), "--kafka", "sasl.password=hunter2"]) == 0
+    said = capsys.readouterr()
+    assert said.out.splitlines()[-1] == "ready"
+    assert topics.dead_letter in said.out
+    assert "hunter2" not in said.out + said.err
+
+
+def test_an_offset_that_is_gone_stops_the_worker_or_is_passed_aloud_as_chosen(
+    kafka_topics: Create, caplog: pytest.LogCaptureFixture
+) -> None:
+    topics = kafka_topics()
+    topics.write([record(0, news(f"n{i}", "标题")) for i in range(20)])
+    group = Consumer({"bootstrap.servers": topics.bootstrap, "group.id": topics.group})
+    positions = [TopicPartition(topics.input, number, 0 if number else 5) for number in range(PARTITIONS)]
+    group.commit(offsets=positions, asynchronous=False)
+    group.close()
+    admin = AdminClient({"bootstrap.servers": topics.bootstrap})
+    for deleted in admin.delete_records([TopicPartition(topics.input, 0, 10)]).values():
+        deleted.result(PATIENCE_SECONDS)
+
+    stopped = RunningWorker(topics.settings(auto_offset_reset="stop"))
+    stopped.wait()
+    assert isinstance(stopped.error, OffsetsMissingError)
+    assert f"{topics.input}[0] is not on the topic any more" in str(stopped.error)
+    assert topics.committed()[0] == 5
+
+    with running_worker(topics.settings(auto_offset_reset="earliest")) as worker:
+        topics.wait_for(topics.output, 10)
+    assert worker.counts.labelled == 10
+    assert topics.committed()[0] == 20
+    assert any("not on the topic any more" in line for line in caplog.messages)
+
+
+def test_beginning_at_the_latest_skips_nothing_across_a_restart(kafka_topics: Create) -> None:
+    topics = kafka_topics()
+    topics.write(many(8))
+    settings = topics.settings(auto_offset_reset="latest")
+    with running_worker(settings):
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while topics.committed() != [2, 2, 2, 2] and time.monotonic() < deadline:
+            time.sleep(0.05)
+    topics.write(many(4))
+    with running_worker(settings):
+        labelled = topics.read(topics.output, 4)
+    assert_each_once(labelled, 4)
+
+
+def test_records_refused_along_with_a_large_one_are_labelled_all_the_same(kafka_topics: Create) -> None:
+    # The broker refuses the whole batch of messages, and librdkafka reports that on each message in it.
+    topics = kafka_topics(max_message_bytes="3000")
+    large = news("large", "".join(chr(0x4E00 + i * 7 % 20000) for i in range(1500)))
+    topics.write([*many(40), record(0, large), *many(40, 40)])
+    with running_worker(topics.settings(producer={"linger.ms": "20", "compression.type": "none"})) as worker:
+        labelled = topics.read(topics.output, 80)
+        (letter,) = letters(topics, 1)
+    assert_each_once(labelled, 80)
+    assert (letter.reason, letter.value, letter.value_bytes_cut) == (DeadLetterReason.OUTPUT_TOO_LARGE, large, 0)
+    assert sum(topics.committed()) == 81 == worker.counts.consumed

@@ -1,0 +1,101 @@
+"""`kuaixun-worker run | demo | check`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from kuaixun import __version__
+from kuaixun.worker.errors import WorkerError
+from kuaixun.worker.flags import add_setting_flags, setting_flags
+
+PROGRAM = "kuaixun-worker"
+LOG = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code, as `errors.py` lists them. Errors are one paragraph on standard error."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        code: int = parsed.command(parsed)
+    except WorkerError as error:
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        return error.exit_code
+    except Exception:
+        LOG.exception("%s met a fault of its own; nothing unconfirmed is committed. Please report it.", PROGRAM)
+        return WorkerError.exit_code
+    return code
+
+
+def _run(parsed: argparse.Namespace) -> int:
+    # Imported here, as below: `--help` and a misspelt flag need no Kafka client.
+    from kuaixun.worker.service import run_worker
+    from kuaixun.worker.settings import read_settings
+    from kuaixun.worker.stop import Stop, hard_stop, stop_on_signals
+
+    settings = read_settings(setting_flags(parsed))
+    _log_to_stderr(settings.log_level)
+    stop = Stop(settings.shutdown_budget_seconds)
+    with stop_on_signals(stop), hard_stop(stop):
+        counts = run_worker(settings, stop)
+    LOG.info(
+        "done: consumed %d, labelled %d, dead-lettered %d, tombstones %d",
+        *(counts.consumed, counts.labelled, counts.dead_lettered.total(), counts.tombstones),
+    )
+    return 0
+
+
+def _check(parsed: argparse.Namespace) -> int:
+    from kuaixun.worker.check import check
+    from kuaixun.worker.settings import read_settings
+
+    settings = read_settings(setting_flags(parsed))
+    _log_to_stderr("error")
+    check(settings)
+    return 0
+
+
+def _demo(parsed: argparse.Namespace) -> int:
+    from kuaixun.worker.demo import run_demo
+
+    return run_demo(headlines=parsed.headlines, count=parsed.count)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog=PROGRAM, description="Label Chinese news headlines as they pass through Kafka.")
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="run | demo | check")
+    run = commands.add_parser("run", help="label headlines until told to stop", allow_abbrev=False)
+    add_setting_flags(run)
+    run.set_defaults(command=_run)
+    check = commands.add_parser("check", help="see whether run would work, and say what is found", allow_abbrev=False)
+    add_setting_flags(check)
+    check.set_defaults(command=_check)
+    demo = commands.add_parser("demo", help="label headlines on a broker inside this process", allow_abbrev=False)
+    demo.add_argument("--headlines", type=Path, metavar="FILE", help="your own: a headline, or a JSON event, a line")
+    demo.add_argument("--count", type=int, metavar="N", help="how many to send, from the start again when they run out")
+    demo.set_defaults(command=_demo)
+    return parser
+
+
+def _log_to_stderr(level: str) -> None:
+    logging.basicConfig(
+        stream=sys.stderr, level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that repeats no property's value, for it may be a secret."""
+
+    def error(self, message: str) -> NoReturn:
+        said = re.sub(r"=\S+", "=…", message) if message.startswith("unrecognized") else message
+        self.exit(2, f"{self.prog}: {said}. See {self.prog} --help.\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""What consumer and producer share, at both ends of the journey: errors met in callbacks, and a first answer."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from confluent_kafka import KafkaError, KafkaException
+
+from kuaixun.worker.errors import AccessRefusedError, TopicMissingError, WorkerError
+from kuaixun.worker.kafka_errors import AWAY, FATAL, REFUSED, TRANSIENT, Outage, classify
+from kuaixun.worker.properties import hide_secrets
+from kuaixun.worker.settings import WorkerSettings
+
+LOG = logging.getLogger(__name__)
+
+SLICE_SECONDS = 1.0  # so that a refused password is noticed before the whole time for connecting is over
+
+
+class Client(Protocol):
+    """What a consumer and a producer of confluent_kafka have in common."""
+
+    def list_topics(self, topic: str, /, *, timeout: float) -> Any:
+        """Metadata; raises KafkaException."""
+
+    def poll(self, timeout: float, /) -> object:
+        """Serve callbacks."""
+
+
+class Connection:
+    """What both clients share: settings, the errors of callbacks, and the outage they add up to."""
+
+    def __init__(self, settings: WorkerSettings, properties: Mapping[str, str]) -> None:
+        self.settings = settings
+        self.outage = Outage(settings.outage_seconds)
+        self._properties = properties
+        self._raised: WorkerError | None = None
+        self._last_away: WorkerError | None = None
+
+    def hide(self, text: str) -> str:
+        """A message of librdkafka's without secrets."""
+        return hide_secrets(text, self._properties)
+
+    def error(self, error: KafkaError, doing: str) -> WorkerError:
+        """The worker's error for one of the client's."""
+        return classify(error, doing, self.settings.bootstrap_servers, self.hide)
+
+    def raise_later(self, error: WorkerError) -> None:
+        """Note an error met in a callback; the first one counts."""
+        self._raised = self._raised or error
+
+    def raise_noted(self) -> None:
+        """Raise what a callback has noted, or the outage that has lasted too long."""
+        if self._raised is not None:
+            raise self._raised
+        self.outage.check()
+
+    def on_error(self, error: KafkaError) -> None:
+        """librdkafka's `error_cb`: most errors here are news of what it is already mending by itself."""
+        found = self.error(error, "talking to Kafka")
+        if error.fatal() or error.code() in FATAL:
+            self.raise_later(found)
+        elif error.code() in REFUSED:
+            self.outage.trouble(found)
+        elif error.code() == KafkaError._ALL_BROKERS_DOWN:
+            # One broker of several may be away without harm, all of them may not. The error before says why they are.
+            if not isinstance(self.outage.error, AccessRefusedError):
+                self.outage.trouble(self._last_away or found)
+        elif error.code() in AWAY:
+            self._last_away = found
+            LOG.debug("%s", found)
+        else:
+            LOG.warning("%s", found)
+
+    def partition_count(self, client: Client, topic: str) -> int:
+        """How many partitions a topic has; tries for as long as the settings allow for connecting.
+
+        Raises TopicMissingError, AccessRefusedError or BrokerUnreachableError.
+        """
+        deadline = time.monotonic() + self.settings.connect_seconds
+        while True:
+            left = max(0.1, deadline - time.monotonic())
+            try:
+                found = client.list_topics(topic, timeout=min(SLICE_SECONDS, left)).topics[topic]
+                error = found.error
+                if error is None and found.partitions:
+                    self.outage.over()
+                    return len(found.partitions)
+            except KafkaException as exception:
+                error = exception.args[0]
+            client.poll(0)
+            if error is None or error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise missing_topic(topic, self.settings)
+            if self.outage.error is not None and (
+                isinstance(self.outage.error, AccessRefusedError) or time.monotonic() >= deadline
+            ):
+                raise self.outage.error
+            if time.monotonic() >= deadline or error.code() not in TRANSIENT:
+                raise self.error(error, f"asking for topic {topic}")
+
+
+def missing_topic(topic: str, settings: WorkerSettings) -> TopicMissingError:
+    """The error for a topic that is not there."""
+    return TopicMissingError(
+        f"The topic {topic} does not exist at {settings.bootstrap_servers}, or this user may not describe it. "
+        f"Create it with `kafka-topics.sh --bootstrap-server {settings.bootstrap_servers} --create --topic {topic} "
+        "--partitions 4`, or correct KUAIXUN_INPUT_TOPIC, KUAIXUN_OUTPUT_TOPIC or KUAIXUN_DEAD_LETTER_TOPIC."
+    )

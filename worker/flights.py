@@ -1,0 +1,100 @@
+"""Batches on their way to the broker, in order: what is confirmed, and how far each partition may be committed.
+
+Production of one batch need not wait for the confirmation of the last, so several are in flight at once; offsets move
+only past batches that are confirmed as a whole, together with all before them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+
+from kuaixun.worker.labelling import Outcome
+from kuaixun.worker.streams import Partition, Record, Report, TooLargeError
+
+
+class Flight:
+    """One batch whose outcomes have been sent. `outcomes` stands parallel to `records` and may still change."""
+
+    def __init__(self, records: Sequence[Record], outcomes: Sequence[Outcome]) -> None:
+        self.records = records
+        self.outcomes = list(outcomes)
+        # The last record of each partition wins, for records come in order.
+        self.next_offsets = {Partition(record.topic, record.partition): record.offset + 1 for record in records}
+        self.too_large: list[int] = []
+        self.error: Exception | None = None
+        self._unconfirmed = len(records)
+
+    @property
+    def landed(self) -> bool:
+        """Whether every message has been reported on."""
+        return self._unconfirmed == 0
+
+    def report_for(self, index: int) -> Report:
+        """The report of the `index`-th outcome's message."""
+        return partial(self.report, index)
+
+    def report(self, index: int, error: Exception | None) -> None:
+        """Take one message's report."""
+        self._unconfirmed -= 1
+        if isinstance(error, TooLargeError):
+            self.too_large.append(index)
+        elif error is not None and self.error is None:
+            self.error = error
+
+
+class Flights:
+    """The flights in the order of their departure, and the positions that they leave behind."""
+
+    def __init__(self) -> None:
+        self._flights: deque[Flight] = deque()
+        self._confirmed: dict[Partition, int] = {}
+        self._committed: dict[Partition, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._flights)
+
+    def depart(self, flight: Flight) -> None:
+        """Add the newest flight."""
+        self._flights.append(flight)
+
+    def landed(self) -> Iterator[Flight]:
+        """The oldest flights as far as all their messages are reported on; each stays aboard until `confirm`."""
+        while self._flights and self._flights[0].landed:
+            yield self._flights[0]
+
+    def confirm(self, flight: Flight) -> None:
+        """The oldest flight's outcomes are all on the broker: its offsets may be committed."""
+        if flight is not self._flights[0]:
+            raise AssertionError("flights are confirmed in the order of their departure")
+        self._flights.popleft()
+        self._confirmed.update(flight.next_offsets)
+
+    def carries(self, partitions: frozenset[Partition]) -> bool:
+        """Whether records of these partitions are in flight."""
+        return any(not partitions.isdisjoint(flight.next_offsets) for flight in self._flights)
+
+    def positioned(self, offsets: Mapping[Partition, int]) -> None:
+        """These positions need committing although nothing was read up to them."""
+        self._confirmed.update(offsets)
+
+    def uncommitted(self) -> dict[Partition, int]:
+        """What may be committed and is not."""
+        return {
+            partition: offset
+            for partition, offset in self._confirmed.items()
+            if self._committed.get(partition) != offset
+        }
+
+    def committed(self, offsets: Mapping[Partition, int]) -> None:
+        """The broker has stored these, if they are still ours."""
+        self._committed.update({p: offset for p, offset in offsets.items() if p in self._confirmed})
+
+    def forget(self, partitions: frozenset[Partition]) -> None:
+        """These are no longer ours: nothing of them is committed from here on, whatever is confirmed later."""
+        for partition in partitions:
+            self._confirmed.pop(partition, None)
+            self._committed.pop(partition, None)
+            for flight in self._flights:
+                flight.next_offsets.pop(partition, None)

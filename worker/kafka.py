@@ -1,0 +1,369 @@
+"""Kafka itself: the only module of the project that consumes and produces. First and last station of the journey.
+
+Everything librdkafka says through callbacks is noted here and raised from the next method called, for an exception that
+left a callback would take the batch with it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Self, TypeAlias, cast
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_END,
+    TIMESTAMP_NOT_AVAILABLE,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
+
+from kuaixun.worker.connection import Connection
+from kuaixun.worker.errors import OffsetsMissingError, WorkerError
+from kuaixun.worker.kafka_errors import FATAL, REBALANCING, REFUSED, TOO_LARGE, TRANSIENT, Outage, undelivered
+from kuaixun.worker.settings import OffsetReset, WorkerSettings
+from kuaixun.worker.streams import GroupListener, Outgoing, Partition, Record, Report, TooLargeError
+
+LOG = logging.getLogger(__name__)
+CLIENT_LOG = logging.getLogger("librdkafka")
+# One line for each of many attempts to connect: `Connection.on_error` hears of them too, and says it once.
+CLIENT_LOG.addFilter(
+    lambda line: not line.getMessage().startswith(("FAIL ", "ERROR ")) or LOG.isEnabledFor(logging.DEBUG)
+)
+
+EMBEDDED_START_SECONDS = 10.0
+PROBE_EVERY_SECONDS = 5.0
+PROBE_SECONDS = 1.0
+QUEUE_FULL_SECONDS = 0.05
+
+_Tell: TypeAlias = Callable[[GroupListener, frozenset[Partition]], None]
+
+CONSUMER_DEFAULTS: dict[str, str] = {
+    "fetch.message.max.bytes": "8388608",
+    "queued.max.messages.kbytes": "65536",  # what a backlog may take in memory
+    "fetch.queue.backoff.ms": "50",
+}
+PRODUCER_DEFAULTS: dict[str, str] = {
+    "compression.type": "lz4",
+    "linger.ms": "5",
+    # What fitted the input topic fits the dead-letter topic: Kafka's own limit for a batch, rather than the client's.
+    "message.max.bytes": "1048588",
+}
+
+
+class EmbeddedBroker:
+    """librdkafka's own broker inside this process, for the demo and the tests; entering it starts it.
+
+    It speaks Kafka's protocol on a port of loopback, makes a topic of four partitions for whoever asks after one, and
+    keeps some 5 MB of each partition. A first member of a group waits 3 s for others; one that leaves is only missed
+    when its session times out.
+    """
+
+    def __enter__(self) -> Self:
+        self._host = Producer({"test.mock.num.brokers": 1}, logger=CLIENT_LOG)
+        (broker,) = self._host.list_topics(timeout=EMBEDDED_START_SECONDS).brokers.values()
+        self.bootstrap = f"{broker.host}:{broker.port}"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # The broker goes when the client that hosts it does.
+        del self._host
+
+
+class KafkaSource:
+    """The consumer. See streams.Source. `topics` defaults to the input topic."""
+
+    def __init__(self, settings: WorkerSettings, topics: Sequence[str] = ()) -> None:
+        properties = settings.consumer_properties()
+        self._connection = Connection(settings, properties)
+        self._topics = list(topics) or [settings.input_topic]
+        self._reset = settings.auto_offset_reset
+        self._commit_outage = Outage(settings.outage_seconds)
+        self._listener: GroupListener | None = None
+        self._gathered: list[Record] = []
+        self._commits_under_way = 0
+        self._closing = False
+        self._probe_at = 0.0
+        config: dict[str, Any] = {
+            **CONSUMER_DEFAULTS,
+            **properties,
+            "bootstrap.servers": settings.bootstrap_servers,
+            "group.id": settings.group_id,
+            # "error", whatever the operator chose: the choice is made here, aloud, and not silently by the client.
+            "auto.offset.reset": "error",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "allow.auto.create.topics": False,
+            "error_cb": self._connection.on_error,
+            "on_commit": self._on_commit,
+        }
+        if config.get("group.protocol", "classic") == "classic":
+            # Partition by partition, so that a member that joins does not stop the others.
+            config["partition.assignment.strategy"] = "cooperative-sticky"
+        try:
+            self._consumer = Consumer(config, logger=CLIENT_LOG)
+        except KafkaException as exception:
+            raise self._connection.error(exception.args[0], "configuring the consumer") from None
+
+    def partition_count(self, topic: str) -> int:
+        """How many partitions a topic has; never creates one. Raises what `Connection.partition_count` raises."""
+        return self._connection.partition_count(self._consumer, topic)
+
+    def subscribe(self, listener: GroupListener) -> None:
+        """Join the group. Partitions come with a later `batch`."""
+        self._listener = listener
+        self._consumer.subscribe(
+            self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
+
+    def batch(self, max_records: int, max_delay_seconds: float, idle_seconds: float) -> Sequence[Record]:
+        """See streams.Source."""
+        # `consume(n, timeout)` waits for all n or the whole timeout, so the first record is waited for alone.
+        self._consume(1, idle_seconds)
+        deadline = time.monotonic() + max_delay_seconds
+        while self._gathered and len(self._gathered) < max_records:
+            self._consume(max_records - len(self._gathered), max(0.0, deadline - time.monotonic()))
+            if time.monotonic() >= deadline:
+                break
+        self._probe()
+        records, self._gathered = self._gathered, []
+        return records
+
+    def commit(self, offsets: Mapping[Partition, int], *, last_chance: bool = False) -> None:
+        """See streams.Source."""
+        if not last_chance:
+            self._commit_outage.check()
+            if self._commits_under_way:
+                return
+        positions = [TopicPartition(p.topic, p.number, offset) for p, offset in offsets.items()]
+        try:
+            self._consumer.commit(offsets=positions, asynchronous=True)
+            self._commits_under_way += 1
+        except KafkaException as exception:
+            LOG.warning("commit not begun: %s", self._connection.error(exception.args[0], "committing"))
+
+    def close(self, timeout_seconds: float) -> bool:
+        """See streams.Source. The client finishes commits first, and takes a minute where the brokers are away."""
+        self._closing = True
+        leaving = threading.Thread(target=self._consumer.close, name="leave-group", daemon=True)
+        leaving.start()
+        leaving.join(timeout_seconds)
+        return not leaving.is_alive()
+
+    def _consume(self, limit: int, timeout_seconds: float) -> None:
+        for message in self._consumer.consume(limit, timeout_seconds):
+            if message.error() is None:
+                self._gathered.append(_record(message))
+            else:
+                self._on_event(message)
+        self._connection.raise_noted()
+        if self._gathered:
+            self._connection.outage.over()
+
+    def _probe(self) -> None:
+        """A topic can be quiet because the brokers are back and nobody writes; ask them, once in a while."""
+        if self._connection.outage.lasting and time.monotonic() >= self._probe_at:
+            self._probe_at = time.monotonic() + PROBE_EVERY_SECONDS
+            try:
+                self._consumer.list_topics(self._topics[0], timeout=PROBE_SECONDS)
+                self._connection.outage.over()
+            except KafkaException:
+                LOG.debug("still no answer from %s", self._connection.settings.bootstrap_servers)
+
+    def _on_event(self, message: Message) -> None:
+        """An error that comes in place of a record."""
+        error = message.error()
+        assert error is not None  # noqa: S101 - the caller looked
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
+            self._out_of_range(TopicPartition(str(message.topic()), message.partition() or 0), error)
+        elif error.code() == KafkaError._MAX_POLL_EXCEEDED:
+            LOG.warning("the group dropped this worker, which was silent for too long; it joins again")
+        elif error.code() in TRANSIENT | REBALANCING:
+            LOG.info("%s, which mends itself", self._connection.hide(error.str()))
+        else:
+            raise self._connection.error(error, f"reading {', '.join(self._topics)}")
+
+    def _out_of_range(self, position: TopicPartition, error: KafkaError) -> None:
+        """The group's offset is not on the topic (retention passed it, or the topic was made anew): choose aloud."""
+        where = f"{position.topic}[{position.partition}]"
+        if self._reset is OffsetReset.STOP:
+            raise OffsetsMissingError(
+                f"The group's position in {where} is not on the topic any more: {self._connection.hide(error.str())}. "
+                "Retention may have passed it. Set KUAIXUN_AUTO_OFFSET_RESET to earliest or latest to read on."
+            )
+        LOG.warning("position in %s is not on the topic any more, reading on from the %s record", where, self._reset)
+        position.offset = OFFSET_BEGINNING if self._reset is OffsetReset.EARLIEST else OFFSET_END
+        self._consumer.incremental_unassign([position])
+        self._consumer.incremental_assign([position])
+
+    def _on_assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
+        if self._closing:
+            return
+        try:
+            consumer.incremental_assign(self._starting_positions(consumer, assigned))
+        except KafkaException as exception:
+            self._connection.raise_later(self._connection.error(exception.args[0], "taking over partitions"))
+        except WorkerError as error:
+            self._connection.raise_later(error)
+        else:
+            LOG.info("assigned %s", ", ".join(map(str, sorted(_partitions(assigned)))) or "nothing")
+
+    def _starting_positions(self, consumer: Consumer, assigned: list[TopicPartition]) -> list[TopicPartition]:
+        """Committed offsets, or what the operator chose where there is none."""
+        timeout_seconds = self._connection.settings.outage_seconds
+        positions = consumer.committed(assigned, timeout=timeout_seconds) if assigned else []
+        unread: dict[Partition, int] = {}
+        for position in positions:
+            if position.error is not None:
+                raise KafkaException(position.error)
+            if position.offset >= 0:
+                continue
+            where = Partition(position.topic, position.partition)
+            if self._reset is OffsetReset.STOP:
+                raise OffsetsMissingError(
+                    f"The group {self._connection.settings.group_id} has no committed offset for {where}, and "
+                    "KUAIXUN_AUTO_OFFSET_RESET is stop. Set it to earliest or latest to begin."
+                )
+            if self._reset is OffsetReset.EARLIEST:
+                position.offset = OFFSET_BEGINNING
+            else:
+                # Committed at once: a worker that restarts before its first headline must not skip what came meanwhile.
+                _, position.offset = consumer.get_watermark_offsets(position, timeout=timeout_seconds)
+                unread[where] = position.offset
+        if unread and self._listener is not None:
+            self._listener.positioned(unread)
+        return positions
+
+    def _on_revoke(self, _consumer: Consumer, revoked: list[TopicPartition]) -> None:
+        self._let_go(revoked, lambda listener, partitions: listener.revoked(partitions))
+
+    def _on_lost(self, _consumer: Consumer, lost: list[TopicPartition]) -> None:
+        self._let_go(lost, lambda listener, partitions: listener.lost(partitions))
+
+    def _let_go(self, leaving: list[TopicPartition], tell: _Tell) -> None:
+        partitions = _partitions(leaving)
+        if self._closing or self._listener is None or not partitions:
+            return
+        # Records fetched in this very call belong to the next owner now.
+        self._gathered = [r for r in self._gathered if Partition(r.topic, r.partition) not in partitions]
+        try:
+            tell(self._listener, partitions)
+        except WorkerError as error:
+            self._connection.raise_later(error)
+        else:
+            LOG.info("gave up %s", ", ".join(map(str, sorted(partitions))))
+
+    def _on_commit(self, error: KafkaError | None, positions: list[TopicPartition]) -> None:
+        self._commits_under_way -= 1
+        stored = {Partition(p.topic, p.partition): p.offset for p in positions if error is None and p.error is None}
+        if stored and self._listener is not None:
+            self._listener.committed(stored)
+        failed = error or next((p.error for p in positions if p.error is not None), None)
+        if failed is None or failed.code() == KafkaError._NO_OFFSET:
+            self._commit_outage.over()
+            return
+        if failed.code() in REBALANCING:
+            # What is still ours is committed next time, and what is not is labelled again by whoever holds it now.
+            LOG.info("offsets not committed during a rebalance (%s)", failed.name())
+            return
+        found = self._connection.error(failed, "committing")
+        if failed.fatal() or failed.code() in REFUSED | FATAL:
+            self._connection.raise_later(found)
+        else:
+            self._commit_outage.trouble(found)
+
+
+class KafkaSink:
+    """The producer. See streams.Sink."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        properties = settings.producer_properties()
+        self._connection = Connection(settings, properties)
+        config: dict[str, Any] = {
+            **PRODUCER_DEFAULTS,
+            **properties,
+            "bootstrap.servers": settings.bootstrap_servers,
+            "enable.idempotence": True,
+            "message.timeout.ms": round(settings.outage_seconds * 1000),
+            "partitioner": "murmur2_random",
+            "error_cb": self._connection.on_error,
+        }
+        try:
+            self._producer = Producer(config, logger=CLIENT_LOG)
+        except KafkaException as exception:
+            raise self._connection.error(exception.args[0], "configuring the producer") from None
+
+    def partition_count(self, topic: str) -> int:
+        """How many partitions a topic has. Ask the source first, for this may create a topic that is missing."""
+        return self._connection.partition_count(self._producer, topic)
+
+    def send(self, message: Outgoing, report: Report) -> None:
+        """See streams.Sink. A timestamp of 0 cannot be sent, for librdkafka takes it for "now"."""
+        placed: dict[str, Any] = {} if message.partition is None else {"partition": message.partition}
+        while True:
+            try:
+                self._producer.produce(
+                    message.topic,
+                    value=message.value,
+                    key=message.key,
+                    headers=list(message.headers),
+                    timestamp=message.timestamp_ms or 0,
+                    on_delivery=partial(self._on_delivery, message.topic, report),
+                    **placed,
+                )
+            except BufferError:
+                self.poll(QUEUE_FULL_SECONDS)
+            except KafkaException as exception:
+                error: KafkaError = exception.args[0]
+                if error.code() in TOO_LARGE:
+                    raise TooLargeError(error.str()) from None
+                raise undelivered(
+                    error, message.topic, self._connection.settings.bootstrap_servers, self._connection.hide
+                ) from None
+            else:
+                return
+
+    def poll(self, timeout_seconds: float) -> None:
+        """See streams.Sink."""
+        self._producer.poll(timeout_seconds)
+        self._connection.raise_noted()
+
+    def close(self, timeout_seconds: float) -> None:
+        """See streams.Sink."""
+        self._producer.purge()
+        self._producer.flush(timeout_seconds)
+
+    def _on_delivery(self, topic: str, report: Report, error: KafkaError | None, _message: Message) -> None:
+        if error is None:
+            self._connection.outage.over()
+            report(None)
+        elif error.code() in TOO_LARGE:
+            report(TooLargeError(error.str()))
+        else:
+            report(undelivered(error, topic, self._connection.settings.bootstrap_servers, self._connection.hide))
+
+
+def _record(message: Message) -> Record:
+    kind, timestamp_ms = message.timestamp()
+    # The client types headers as what may be produced; what is consumed is always a list of names and bytes.
+    headers = cast("list[tuple[str, bytes | None]] | None", message.headers())
+    return Record(
+        topic=str(message.topic()),
+        partition=message.partition() or 0,
+        offset=message.offset() or 0,
+        key=message.key(),
+        value=message.value(),
+        headers=tuple(headers or ()),
+        timestamp_ms=None if kind == TIMESTAMP_NOT_AVAILABLE or timestamp_ms < 0 else timestamp_ms,
+    )
+
+
+def _partitions(positions: list[TopicPartition]) -> frozenset[Partition]:
+    return frozenset(Partition(position.topic, position.partition) for position in positions)

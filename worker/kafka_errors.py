@@ -1,0 +1,153 @@
+"""librdkafka's errors as the worker's own, and how long the brokers have been away."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from confluent_kafka import KafkaError
+
+from kuaixun.worker.errors import (
+    AccessRefusedError,
+    BrokerUnreachableError,
+    DeliveryFailedError,
+    FatalKafkaError,
+    SettingError,
+    TopicMissingError,
+    WorkerError,
+)
+
+LOG = logging.getLogger(__name__)
+
+AWAY = {
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._TRANSPORT,
+    KafkaError._RESOLVE,
+    KafkaError._TIMED_OUT,
+    KafkaError._TIMED_OUT_QUEUE,
+    KafkaError._WAIT_COORD,
+    KafkaError._NODE_UPDATE,
+}
+# What Kafka's protocol calls retriable, and the client retries by itself.
+TRANSIENT = AWAY | {
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.REPLICA_NOT_AVAILABLE,
+    KafkaError.REQUEST_TIMED_OUT,
+    KafkaError.NETWORK_EXCEPTION,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.KAFKA_STORAGE_ERROR,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.OFFSET_NOT_AVAILABLE,
+    KafkaError.UNSTABLE_OFFSET_COMMIT,
+    KafkaError.THROTTLING_QUOTA_EXCEEDED,
+    KafkaError._PARTITION_EOF,
+}
+# The group moves on without the request; a later one, of whoever holds the partition then, will do.
+REBALANCING = {
+    KafkaError.ILLEGAL_GENERATION,
+    KafkaError.UNKNOWN_MEMBER_ID,
+    KafkaError.REBALANCE_IN_PROGRESS,
+    KafkaError.STALE_MEMBER_EPOCH,
+    KafkaError.FENCED_MEMBER_EPOCH,
+}
+REFUSED = {
+    KafkaError._AUTHENTICATION,
+    KafkaError._SSL,
+    KafkaError.SASL_AUTHENTICATION_FAILED,
+    KafkaError.UNSUPPORTED_SASL_MECHANISM,
+    KafkaError.ILLEGAL_SASL_STATE,
+    KafkaError.SECURITY_DISABLED,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+}
+MISSING = {KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION, KafkaError.UNKNOWN_TOPIC_OR_PART}
+BAD_SETTING = {
+    KafkaError._INVALID_ARG,
+    KafkaError.INVALID_GROUP_ID,
+    KafkaError.INVALID_SESSION_TIMEOUT,
+    KafkaError.INCONSISTENT_GROUP_PROTOCOL,
+}
+FATAL = {KafkaError._FATAL, KafkaError._FENCED, KafkaError.FENCED_INSTANCE_ID}
+TOO_LARGE = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE}
+
+
+def classify(error: KafkaError, doing: str, bootstrap: str, hide: Callable[[str], str]) -> WorkerError:
+    """The worker's error for one of the client's. `doing` says what was being done, `hide` takes secrets out."""
+    code, said = error.code(), hide(error.str())
+    where = f"{doing} at {bootstrap}: {said} ({error.name()})."
+    if error.fatal() or code in FATAL:
+        return FatalKafkaError(
+            f"The Kafka client gave up while {where} Nothing unconfirmed is committed; restart the worker."
+        )
+    if code in REFUSED:
+        return AccessRefusedError(
+            f"Refused while {where} Check security.protocol, sasl.* and ssl.* in KUAIXUN_KAFKA, and this user's rights."
+        )
+    if code in MISSING:
+        return TopicMissingError(f"No such topic or partition while {where} Create it, or correct the topic's name.")
+    if code in BAD_SETTING:
+        return SettingError(f"A setting was refused while {where} Correct it in KUAIXUN_KAFKA, _CONSUMER or _PRODUCER.")
+    if code in AWAY:
+        return BrokerUnreachableError(
+            f"No answer while {where} Check KUAIXUN_BOOTSTRAP_SERVERS, security.protocol, the network and the brokers."
+        )
+    return FatalKafkaError(
+        f"Stopped while {where} Waiting would not help; see the brokers' logs, then restart the worker."
+    )
+
+
+def undelivered(error: KafkaError, topic: str, bootstrap: str, hide: Callable[[str], str]) -> WorkerError:
+    """The error that stops the worker for one message's failed delivery."""
+    found = classify(error, f"writing to {topic}", bootstrap, hide)
+    if isinstance(found, AccessRefusedError | TopicMissingError) or error.fatal():
+        return found
+    return DeliveryFailedError(
+        f"An outcome could not be written to {topic} at {bootstrap}: {hide(error.str())} ({error.name()}). Its "
+        "headline is not committed, so a restarted worker takes it up again. Check the brokers, then restart."
+    )
+
+
+class Outage:
+    """How long something that should answer has not. `monotonic` is a clock in seconds."""
+
+    def __init__(self, limit_seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._limit_seconds = limit_seconds
+        self._monotonic = monotonic
+        self._since: float | None = None
+        self._error: WorkerError | None = None
+
+    @property
+    def lasting(self) -> bool:
+        """Whether it is away now."""
+        return self._since is not None
+
+    @property
+    def error(self) -> WorkerError | None:
+        """The last trouble of an outage that lasts."""
+        return self._error
+
+    def trouble(self, error: WorkerError) -> None:
+        """It did not answer. The first call starts the clock."""
+        if self._since is None:
+            self._since = self._monotonic()
+            LOG.warning("trouble with Kafka, trying on for up to %g s: %s", self._limit_seconds, error)
+        self._error = error
+
+    def over(self) -> None:
+        """It answered."""
+        if self._since is not None:
+            LOG.warning("Kafka answers again after %.1f s", self._monotonic() - self._since)
+            self._since = self._error = None
+
+    def check(self) -> None:
+        """Raise the last trouble's error once the outage has lasted longer than the limit."""
+        if self._since is None or self._error is None:
+            return
+        if self._monotonic() - self._since > self._limit_seconds:
+            raise type(self._error)(f"Given up after {self._limit_seconds:g} s without Kafka. {self._error}")

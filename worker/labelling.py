@@ -1,0 +1,227 @@
+"""The middle of a headline's journey: a batch of records in, exactly one outcome per record out, in order.
+
+    bytes → RawNews → (the classifier) → LabelledNews → bytes
+
+No Kafka, no clock of its own, no state: what it returns depends on its arguments alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple, Protocol, TypeAlias
+
+import msgspec
+import numpy as np
+
+from kuaixun.export import NO_LABEL, Predictions
+from kuaixun.schemas.codec import UndecodableError, decode_raw_news, encode_labelled_news
+from kuaixun.schemas.dead_letter import DeadLetter, DeadLetterReason
+from kuaixun.schemas.events import LabelledNews, Origin, RawNews
+from kuaixun.worker.errors import EngineUnavailableError
+from kuaixun.worker.streams import Record
+
+# What any engine that works can label; it tells a title that cannot be classified from an engine that cannot classify.
+KNOWN_GOOD_TITLE = "今日新闻"
+
+
+class Labels(Protocol):
+    """What labelling needs of a classifier; `kuaixun.export.Classifier` is one."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The class names in the order of label ids."""
+
+    @property
+    def model_id(self) -> str:
+        """The bundle's content hash."""
+
+    def classify(self, texts: Sequence[str]) -> Predictions:
+        """One row a text; blocks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the operator decides about labels. Below `confidence_threshold` the event says that the model abstained."""
+
+    confidence_threshold: float
+    top_scores: int
+    worker_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """The headline has a label; `value` is the event on the wire."""
+
+    event: LabelledNews
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLettered:
+    """The headline cannot be labelled."""
+
+    letter: DeadLetter
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """The record had no value; it is passed on without one."""
+
+
+Outcome: TypeAlias = Labelled | DeadLettered | Tombstone
+TOMBSTONE = Tombstone()
+
+
+class Verdict(NamedTuple):
+    """The classifier's word on one title; `label` is None where nothing of the title was left to classify."""
+
+    label: str | None
+    confidence: float
+    scores: dict[str, float]
+
+
+def label_batch(
+    records: Sequence[Record],
+    classifier: Labels,
+    policy: Policy,
+    *,
+    received_at: datetime,
+    clock: Callable[[], datetime],
+) -> list[Outcome]:
+    """Label a batch: as many outcomes as records, in their order.
+
+    A record that cannot be labelled becomes a dead letter and does not touch its neighbours. Raises
+    EngineUnavailableError where the classifier fails on anything, and nothing else.
+    """
+    decoded = [_decode(record, policy) for record in records]
+    events = [event for event in decoded if isinstance(event, RawNews)]
+    verdicts = iter(_classify([event.title for event in events], classifier, policy.top_scores))
+    labelled_at = clock()
+    return [
+        _conclude(record, event, next(verdicts), classifier.model_id, policy, received_at, labelled_at)
+        if isinstance(event, RawNews)
+        else event
+        for record, event in zip(records, decoded, strict=True)
+    ]
+
+
+def dead_letter(record: Record, reason: DeadLetterReason, message: str, worker_version: str) -> DeadLettered:
+    """The dead letter of a record: its bytes untouched, and why."""
+    return DeadLettered(
+        DeadLetter(
+            key=record.key,
+            value=record.value,
+            headers=record.headers,
+            reason=reason,
+            message=message,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            worker_version=worker_version,
+        )
+    )
+
+
+def _decode(record: Record, policy: Policy) -> RawNews | DeadLettered | Tombstone:
+    """The event in a record, or the outcome that is settled without the classifier."""
+    if record.value is None:
+        return TOMBSTONE
+    try:
+        return decode_raw_news(record.value)
+    except UndecodableError as error:
+        return dead_letter(record, error.reason, str(error), policy.worker_version)
+
+
+def _classify(titles: list[str], classifier: Labels, top_scores: int) -> list[Verdict | Exception]:
+    """A verdict per title, or the exception that this title alone provokes.
+
+    A batch that fails is halved until the title at fault stands alone: the rest is labelled, in log2(n) more calls.
+    """
+    if not titles:
+        return []
+    try:
+        return [*_verdicts(classifier.classify(titles), classifier.labels, top_scores)]
+    except Exception as error:
+        if len(titles) > 1:
+            middle = len(titles) // 2
+            return [
+                *_classify(titles[:middle], classifier, top_scores),
+                *_classify(titles[middle:], classifier, top_scores),
+            ]
+        _require_working(classifier)
+        return [error]
+
+
+def _require_working(classifier: Labels) -> None:
+    """Raise EngineUnavailableError where not even a harmless title is classified: then no title is at fault."""
+    try:
+        classifier.classify([KNOWN_GOOD_TITLE])
+    except Exception as error:
+        raise EngineUnavailableError(
+            f"The engine of model {classifier.model_id[:12]} fails on every title, a harmless one included "
+            f"({type(error).__name__}: {error}). Nothing of this batch is committed. See that the device "
+            "and its memory are well, run `kuaixun-worker check`, and restart the worker."
+        ) from error
+
+
+def _verdicts(predictions: Predictions, labels: tuple[str, ...], top_scores: int) -> list[Verdict]:
+    """Predictions as plain Python values, the likeliest `top_scores` classes first."""
+    ids, scores = predictions.label_ids, predictions.scores
+    ranked = scores.copy()  # (n, classes)
+    # Rounded scores can tie; the label must stand first all the same.
+    ranked[np.arange(len(ids)), ids] += 1.0
+    order = np.argsort(-ranked, axis=1, kind="stable")[:, :top_scores]  # (n, top)
+    top = np.take_along_axis(scores, order, axis=1)  # (n, top)
+    return [
+        Verdict(
+            None if label_id == NO_LABEL else labels[label_id],
+            confidence,
+            {labels[class_id]: score for class_id, score in zip(class_ids, class_scores, strict=True)},
+        )
+        for label_id, confidence, class_ids, class_scores in zip(
+            ids.tolist(), predictions.confidences.tolist(), order.tolist(), top.tolist(), strict=True
+        )
+    ]
+
+
+def _conclude(
+    record: Record,
+    event: RawNews,
+    verdict: Verdict | Exception,
+    model_id: str,
+    policy: Policy,
+    received_at: datetime,
+    labelled_at: datetime,
+) -> Outcome:
+    """The outcome of an event that was decoded."""
+    if isinstance(verdict, Exception):
+        reason, message = DeadLetterReason.CLASSIFICATION_FAILED, f"{type(verdict).__name__}: {verdict}"
+        return dead_letter(record, reason, message, policy.worker_version)
+    if verdict.label is None:
+        message = "nothing is left of the title after cleaning, so there is nothing to classify"
+        return dead_letter(record, DeadLetterReason.EMPTY_TITLE, message, policy.worker_version)
+    labelled = LabelledNews(
+        id=event.id,
+        title=event.title,
+        label=verdict.label,
+        confidence=verdict.confidence,
+        scores=verdict.scores,
+        model=model_id,
+        origin=Origin(topic=record.topic, partition=record.partition, offset=record.offset),
+        received_at=received_at,
+        labelled_at=labelled_at,
+        abstained=verdict.confidence < policy.confidence_threshold,
+        published_at=event.published_at,
+        source=event.source,
+        url=event.url,
+        language=event.language,
+        extra=event.extra,
+    )
+    try:
+        return Labelled(labelled, encode_labelled_news(labelled))
+    except (msgspec.MsgspecError, RecursionError, ValueError, TypeError) as error:
+        # What was kept of the producer's own fields can be read and yet not be written, such as by its depth.
+        message = f"the labelled event cannot be written as JSON: {error}"
+        return dead_letter(record, DeadLetterReason.INVALID_EVENT, message, policy.worker_version)

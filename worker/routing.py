@@ -1,0 +1,70 @@
+"""An outcome on its way back to Kafka: which topic and partition, and what it carries over from its record.
+
+Key, headers (all of them, in order) and timestamp are the record's own. The partition keeps order: by default record
+n of input partition p stands in output partition p modulo the output's partition count. So order per input partition
+is kept whatever the keys, null keys too; where both topics have as many partitions, or the output a divisor of them,
+the output is also partitioned by key exactly as the input is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+
+from kuaixun.schemas.dead_letter import DeadLetter
+from kuaixun.worker.labelling import DeadLettered, Labelled, Outcome
+from kuaixun.worker.streams import Outgoing, Record
+
+
+class Partitioning(StrEnum):
+    """How the output's partition is chosen.
+
+    `source`: by the input's partition, which keeps each input partition's order. `key`: by Java's murmur2 of the key,
+    for an output that is joined with topics of another partition count; records without a key go as under `source`.
+    """
+
+    SOURCE = "source"
+    KEY = "key"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A topic to produce to."""
+
+    topic: str
+    partitions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """Where outcomes go."""
+
+    labelled: Target
+    dead_letters: Target
+    partitioning: Partitioning = Partitioning.SOURCE
+
+    def address(self, record: Record, outcome: Outcome) -> Outgoing:
+        """The message that carries an outcome."""
+        target, value, headers = self.labelled, None, record.headers
+        if isinstance(outcome, Labelled):
+            value = outcome.value
+        elif isinstance(outcome, DeadLettered):
+            target, value, headers = self.dead_letters, outcome.letter.value, tuple(outcome.letter.to_headers())
+        by_key = self.partitioning is Partitioning.KEY and record.key is not None
+        return Outgoing(
+            topic=target.topic,
+            partition=None if by_key else record.partition % target.partitions,
+            key=record.key,
+            value=value,
+            headers=headers,
+            timestamp_ms=record.timestamp_ms,
+        )
+
+
+def cut_in_half(letter: DeadLetter) -> DeadLetter:
+    """A dead letter with the second half of its value gone, and counted."""
+    value = letter.value or b""
+    kept = value[: len(value) // 2]
+    return msgspec.structs.replace(letter, value=kept, value_bytes_cut=letter.value_bytes_cut + len(value) - len(kept))

@@ -1,0 +1,114 @@
+"""The worker put together: bundle, engine, both clients and topics, checked in this order, then the loop."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from kuaixun import __version__
+from kuaixun.export import ExportError, open_classifier
+from kuaixun.worker.errors import from_export
+from kuaixun.worker.kafka import KafkaSink, KafkaSource
+from kuaixun.worker.labelling import Labels, Policy
+from kuaixun.worker.loop import Counts, Loop, Observer, Pace
+from kuaixun.worker.routing import Routes, Target
+from kuaixun.worker.settings import WorkerSettings
+from kuaixun.worker.stop import Stop
+
+LOG = logging.getLogger(__name__)
+
+CLOSE_SECONDS = 5.0
+REVOKE_SHARE = 0.2  # of max.poll.interval.ms, for the group waits for the slowest member that gives up a partition
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """What a worker needs, checked and open. Nothing is consumed yet, and the group not joined."""
+
+    classifier: Labels
+    source: KafkaSource
+    sink: KafkaSink
+    routes: Routes
+
+    def close(self, timeout_seconds: float) -> None:
+        """Close both clients."""
+        self.sink.close(timeout_seconds)
+        self.source.close(timeout_seconds)
+
+
+def open_station(
+    settings: WorkerSettings, say: Callable[[str, str], None], classifier: Labels | None = None
+) -> Station:
+    """Open and check everything; `say` is told what was found, line by line. Raises WorkerErrors.
+
+    A classifier that is open already takes the place of the bundle that the settings name.
+    """
+    say("settings", f"group {settings.group_id}, properties passed through: {settings.shown_properties()}")
+    with ExitStack() as undo:
+        # Before the bundle, for a property that librdkafka does not know is a wrong setting like any other.
+        source = KafkaSource(settings)
+        undo.callback(source.close, CLOSE_SECONDS)
+        sink = KafkaSink(settings)
+        undo.callback(sink.close, CLOSE_SECONDS)
+        classifier = classifier or _open_classifier(settings, say)
+        say("model", f"{classifier.model_id}, {len(classifier.labels)} labels: {', '.join(classifier.labels)}")
+        counts = {}
+        for topic in (settings.input_topic, settings.output_topic, settings.dead_letter_topic):
+            counts[topic] = source.partition_count(topic)
+            say("topic", f"{topic}, {counts[topic]} partitions")
+        # The producer may have credentials of its own.
+        sink.partition_count(settings.output_topic)
+        say("brokers", f"{settings.bootstrap_servers} answer the consumer and the producer")
+        undo.pop_all()
+    routes = Routes(
+        labelled=Target(settings.output_topic, counts[settings.output_topic]),
+        dead_letters=Target(settings.dead_letter_topic, counts[settings.dead_letter_topic]),
+        partitioning=settings.partitioning,
+    )
+    return Station(classifier, source, sink, routes)
+
+
+def _open_classifier(settings: WorkerSettings, say: Callable[[str, str], None]) -> Labels:
+    """The classifier that the settings name, verified by its package."""
+    try:
+        opened = open_classifier(
+            settings.bundle, engine=settings.engine, device=settings.device, threads=settings.threads
+        )
+    except ExportError as error:
+        raise from_export(error) from error
+    say("bundle", f"{opened.bundle.path}, every file and golden case right")
+    say("engine", opened.engine.name)
+    return opened
+
+
+def run_worker(
+    settings: WorkerSettings, stop: Stop, *, classifier: Labels | None = None, observer: Observer | None = None
+) -> Counts:
+    """Check everything, then label until `stop` is requested. Blocks; raises the WorkerError that ended it."""
+    station = open_station(settings, lambda what, found: LOG.info("%s: %s", what, found), classifier)
+    loop = Loop(
+        station.source,
+        station.sink,
+        station.classifier,
+        policy=Policy(
+            confidence_threshold=settings.confidence_threshold,
+            top_scores=settings.top_scores,
+            worker_version=__version__,
+        ),
+        routes=station.routes,
+        pace=Pace(
+            max_batch=settings.max_batch,
+            max_delay_seconds=settings.max_delay_ms / 1000,
+            max_in_flight=settings.max_in_flight,
+            commit_interval_seconds=settings.commit_interval_seconds,
+            revoke_budget_seconds=REVOKE_SHARE * settings.max_poll_interval_seconds,
+        ),
+        stop=stop,
+        observer=observer,
+    )
+    station.source.subscribe(loop)
+    LOG.info("reading %s as group %s", settings.input_topic, settings.group_id)
+    loop.run()
+    return loop.counts

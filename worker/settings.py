@@ -1,0 +1,222 @@
+"""What the operator decides: flags before environment before `.env`, checked once before anything is opened."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from difflib import get_close_matches
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeAlias
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+
+from kuaixun.worker.errors import SettingError
+from kuaixun.worker.properties import property_name, refuse_owned, shown
+from kuaixun.worker.routing import Partitioning
+
+PREFIX = "KUAIXUN_"
+TEST_PREFIX = "KUAIXUN_TEST_"
+ENV_FILE = ".env"
+PROPERTY_FIELDS = ("kafka", "consumer", "producer")
+MAX_POLL_INTERVAL = "max.poll.interval.ms"
+DEFAULT_MAX_POLL_INTERVAL_MS = 300_000
+
+Properties: TypeAlias = dict[str, SecretStr]
+Text: TypeAlias = Annotated[str, Field(min_length=1)]
+Topic: TypeAlias = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
+Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class OffsetReset(StrEnum):
+    """Where to read on where the group has no offset, or one that the topic does not hold any more."""
+
+    EARLIEST = "earliest"
+    LATEST = "latest"
+    STOP = "stop"
+
+
+class WorkerSettings(BaseSettings):
+    """All settings. Each is also `KUAIXUN_<NAME>` in the environment or in `.env`, and `--<name>` as a flag."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        env_file=ENV_FILE,
+        env_file_encoding="utf-8",
+        extra="ignore",  # `refuse_misspelt` looks at names, in the environment as well
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    bootstrap_servers: Text = Field("127.0.0.1:9092", description="Brokers to start from, as host:port, by commas.")
+    input_topic: Topic = Field("news.raw", description="Topic that headlines are read from.")
+    output_topic: Topic = Field("news.labelled", description="Topic that labelled headlines and tombstones go to.")
+    dead_letter_topic: Topic = Field(
+        "news.dead_letter", description="Topic for what cannot be labelled, bytes and all."
+    )
+    group_id: Text = Field("kuaixun-worker", description="Consumer group; workers of one group share the partitions.")
+    auto_offset_reset: OffsetReset = Field(
+        OffsetReset.EARLIEST, description="Where to read on without a usable offset: earliest, latest or stop."
+    )
+    partitioning: Partitioning = Field(
+        Partitioning.SOURCE,
+        description="Output partition: source keeps each input partition's order, key goes by murmur2 of the key.",
+    )
+
+    bundle: Path | None = Field(None, description="Folder of the model's bundle; without it the one shipped is used.")
+    engine: Text = Field("auto", description="What computes: auto, torchscript, or another engine of this version.")
+    device: Text = Field("auto", description="Where it computes: auto, cpu or cuda.")
+    threads: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="Threads that compute; default by the engine."
+    )
+    confidence_threshold: float = Field(0.0, ge=0, le=1, description="Below this confidence an event says abstained.")
+    top_scores: int = Field(3, ge=1, description="How many classes, likeliest first, an event lists with their scores.")
+
+    max_batch: int = Field(1024, ge=1, le=100_000, description="Most headlines labelled at once.")
+    max_delay_ms: float = Field(20, ge=0, le=60_000, description="How long a batch waits for more once it has one.")
+    max_in_flight: int = Field(8, ge=1, description="Batches produced and not yet confirmed before reading pauses.")
+    commit_interval_seconds: Seconds = Field(1.0, description="How often offsets of confirmed headlines are committed.")
+    connect_seconds: Seconds = Field(15.0, description="How long to try for a first answer from the brokers.")
+    outage_seconds: Seconds = Field(
+        120.0, description="How long brokers may be away, or a delivery take, before leaving."
+    )
+    shutdown_budget_seconds: Seconds = Field(
+        25.0, description="How long to finish, commit and leave when told to stop."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severity to log.")
+
+    kafka: Properties = Field({}, description="librdkafka properties of both clients, such as security.protocol=SSL.")
+    consumer: Properties = Field({}, description="librdkafka properties of the consumer alone; they win over --kafka.")
+    producer: Properties = Field({}, description="librdkafka properties of the producer alone; they win over --kafka.")
+
+    @field_validator(*PROPERTY_FIELDS)
+    @classmethod
+    def _not_owned(cls, properties: Properties, info: Any) -> Properties:
+        refuse_owned(properties, info.field_name)
+        return properties
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        topics = (self.input_topic, self.output_topic, self.dead_letter_topic)
+        if len(set(topics)) < len(topics):
+            raise SettingError(
+                f"Input, output and dead-letter topic must differ, but are {', '.join(topics)}: the worker would read "
+                "what it writes. Change KUAIXUN_INPUT_TOPIC, KUAIXUN_OUTPUT_TOPIC or KUAIXUN_DEAD_LETTER_TOPIC."
+            )
+        if self.outage_seconds >= self.max_poll_interval_seconds:
+            raise SettingError(
+                f"KUAIXUN_OUTAGE_SECONDS ({self.outage_seconds:g}) must be less than the consumer's "
+                f"{MAX_POLL_INTERVAL} ({self.max_poll_interval_seconds:g} s), or the group drops a worker that waits "
+                "out an outage. Lower the one or raise the other."
+            )
+        return self
+
+    @property
+    def max_poll_interval_seconds(self) -> float:
+        """How long the group lets a member be silent."""
+        text = self.consumer_properties().get(MAX_POLL_INTERVAL, str(DEFAULT_MAX_POLL_INTERVAL_MS))
+        if not text.isdecimal():
+            raise SettingError(
+                f"{MAX_POLL_INTERVAL} in KUAIXUN_CONSUMER or KUAIXUN_KAFKA is no number of milliseconds."
+            )
+        return int(text) / 1000
+
+    def consumer_properties(self) -> dict[str, str]:
+        """The operator's properties for the consumer, secrets in clear."""
+        return _in_clear({**self.kafka, **self.consumer})
+
+    def producer_properties(self) -> dict[str, str]:
+        """The operator's properties for the producer, secrets in clear."""
+        return _in_clear({**self.kafka, **self.producer})
+
+    def all_properties(self) -> dict[str, str]:
+        """Every property passed through, under the names of the fields they came by, secrets in clear."""
+        return {
+            f"{field}:{name}": value
+            for field in PROPERTY_FIELDS
+            for name, value in _in_clear(getattr(self, field)).items()
+        }
+
+    def shown_properties(self) -> str:
+        """The properties for people to read, secrets hidden."""
+        return shown(self.all_properties()) or "none"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, environment, `.env`, in this order, property names brought to one spelling so that they merge."""
+        return tuple(_Dotted(settings_cls, source) for source in (init_settings, env_settings, dotenv_settings))
+
+
+class _Dotted(PydanticBaseSettingsSource):
+    """A source whose property names are spelt as librdkafka spells them."""
+
+    def __init__(self, settings_cls: type[BaseSettings], source: PydanticBaseSettingsSource) -> None:
+        super().__init__(settings_cls)
+        self._source = source
+        self.__name__ = type(source).__name__
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return self._source.get_field_value(field, field_name)
+
+    def __call__(self) -> dict[str, Any]:
+        values = dict(self._source())
+        for field in PROPERTY_FIELDS:
+            if isinstance(values.get(field), dict):
+                values[field] = {property_name(name): _scalar(value) for name, value in values[field].items()}
+        return values
+
+
+def read_settings(flags: Mapping[str, Any]) -> WorkerSettings:
+    """The settings in force. Raises SettingError, which names a setting but never shows its value."""
+    refuse_misspelt({"the environment": os.environ, ENV_FILE: dotenv_values(ENV_FILE)})
+    try:
+        return WorkerSettings(**flags)
+    except ValidationError as error:
+        problems = error.errors(include_input=False, include_url=False, include_context=False)
+        raise SettingError(" ".join(f"{_where(problem['loc'])}: {problem['msg']}." for problem in problems)) from None
+    except SettingsError as error:
+        raise SettingError(
+            f"A setting that should be JSON is not: {error}. Write it as an object in double quotes."
+        ) from None
+
+
+def refuse_misspelt(places: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise SettingError for the first KUAIXUN_ name that is no setting, with the likeliest one that is."""
+    known = {PREFIX + field.upper() for field in WorkerSettings.model_fields}
+    nested = tuple(f"{PREFIX}{field.upper()}__" for field in PROPERTY_FIELDS)
+    for place, names in places.items():
+        for name in sorted(names):
+            upper = name.upper()
+            if not upper.startswith(PREFIX) or upper.startswith((TEST_PREFIX, *nested)) or upper in known:
+                continue
+            close = get_close_matches(upper, known, n=1, cutoff=0.0)
+            raise SettingError(f"{name} in {place} is no setting of this worker. Did you mean {close[0]}?")
+
+
+def _where(location: tuple[int | str, ...]) -> str:
+    """A field as the operator writes it."""
+    field, *rest = [str(part) for part in location] or ["settings"]
+    suffix = f" ({'.'.join(rest)})" if rest else ""
+    return f"{PREFIX}{field.upper()} or --{field.replace('_', '-')}{suffix}"
+
+
+def _scalar(value: Any) -> Any:
+    """A property's value as librdkafka reads it; what is no scalar is left for validation to refuse."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else value
+
+
+def _in_clear(properties: Properties) -> dict[str, str]:
+    return {name: value.get_secret_value() for name, value in properties.items()}

@@ -1,0 +1,95 @@
+"""How the worker is told to leave, and how long it may take: a flag, a budget, and a backstop.
+
+Signal handlers only set the flag. One that raised would lose the batch that the client has just handed over, while the
+position had already moved past it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from kuaixun.worker.errors import ShutdownBudgetError
+
+LOOK_EVERY_SECONDS = 0.1
+
+
+class Stop:
+    """Whether and since when the worker should leave. `monotonic` is a clock in seconds."""
+
+    def __init__(self, budget_seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self.budget_seconds = budget_seconds
+        self.requested_at: float | None = None
+        self._monotonic = monotonic
+
+    @property
+    def requested(self) -> bool:
+        """Whether to leave once the batch in hand is done."""
+        return self.requested_at is not None
+
+    def request(self) -> None:
+        """Ask to leave; the first call counts. Takes no lock, so it is safe in a signal handler."""
+        if self.requested_at is None:
+            self.requested_at = self._monotonic()
+
+    def seconds_left(self, share: float = 1.0) -> float:
+        """What is left of this share of the budget, at least 0; without end while nobody asked to leave."""
+        if self.requested_at is None:
+            return math.inf
+        return max(0.0, self.requested_at + share * self.budget_seconds - self._monotonic())
+
+
+@contextmanager
+def stop_on_signals(stop: Stop) -> Iterator[None]:
+    """SIGTERM and SIGINT set the flag for as long as the context lasts. For the main thread only."""
+
+    def handle(_signal: int, _frame: FrameType | None) -> None:
+        stop.request()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def hard_stop(stop: Stop, leave: Callable[[int], None] = os._exit) -> Iterator[None]:
+    """End the process when the budget is spent, wherever it hangs.
+
+    The loop keeps to its budget by itself; this is for calls into C that do not come back, such as leaving a group
+    whose coordinator is away. Confirmed offsets have been committed by then, or cannot be.
+    """
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(LOOK_EVERY_SECONDS):
+            if stop.seconds_left() == 0.0:
+                print(f"kuaixun-worker: {budget_error(stop)}", file=sys.stderr, flush=True)
+                leave(ShutdownBudgetError.exit_code)
+                return
+
+    watcher = threading.Thread(target=watch, name="shutdown-budget", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
+
+
+def budget_error(stop: Stop) -> ShutdownBudgetError:
+    """The error for a shutdown that takes too long."""
+    return ShutdownBudgetError(
+        f"Leaving took longer than {stop.budget_seconds:g} s. What the broker had confirmed is committed as far as it "
+        "could be; the rest will be labelled again by whoever takes over. See whether the broker is slow or away, or "
+        "raise KUAIXUN_SHUTDOWN_BUDGET_SECONDS."
+    )

@@ -1,0 +1,102 @@
+"""What the loop needs of Kafka, and nothing else: records in, messages out, and word of what became of them.
+
+The first and the last station of a headline's journey. `kafka.py` is the real thing; tests put fakes here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol, TypeAlias
+
+import msgspec
+
+from kuaixun.schemas.dead_letter import Header
+
+
+class Partition(NamedTuple):
+    """A partition of a topic."""
+
+    topic: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}[{self.number}]"
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """One consumed record. `timestamp_ms` is None where the record has none."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[Header, ...] = ()
+    timestamp_ms: int | None = None
+
+
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
+    """One message to produce. `partition` None leaves the choice to the client's partitioner."""
+
+    topic: str
+    partition: int | None
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[Header, ...] = ()
+    timestamp_ms: int | None = None
+
+
+class TooLargeError(Exception):
+    """The broker, or the client on its behalf, does not take a message of this size. Says nothing of other messages."""
+
+
+Report: TypeAlias = Callable[[Exception | None], None]
+"""Called once per message: None once it is confirmed, TooLargeError, or the WorkerError that its loss amounts to."""
+
+
+class GroupListener(Protocol):
+    """Hears of the consumer group. Called from inside `Source.batch`; from `Source.close` only `committed`."""
+
+    def positioned(self, offsets: Mapping[Partition, int]) -> None:
+        """These partitions are read from here on because no committed offset said otherwise."""
+
+    def revoked(self, partitions: frozenset[Partition]) -> None:
+        """These go to another member once this returns: the last chance to commit. May block for the revoke budget."""
+
+    def lost(self, partitions: frozenset[Partition]) -> None:
+        """These are another member's already: commit nothing of them."""
+
+    def committed(self, offsets: Mapping[Partition, int]) -> None:
+        """The broker has stored these offsets."""
+
+
+class Source(Protocol):
+    """The consumer's side. Every method raises WorkerErrors, and may raise one that a callback met earlier."""
+
+    def batch(self, max_records: int, max_delay_seconds: float, idle_seconds: float) -> Sequence[Record]:
+        """The next records, in order within each partition, all of partitions that are ours on return.
+
+        Waits up to `idle_seconds` for the first, then up to `max_delay_seconds` for more. Empty when none came.
+        """
+
+    def commit(self, offsets: Mapping[Partition, int], *, last_chance: bool = False) -> None:
+        """Start to commit; does not wait. While a commit is under way another one is not begun, but for the last."""
+
+    def close(self, timeout_seconds: float) -> bool:
+        """Finish commits under way and leave the group; False where that took longer than allowed."""
+
+
+class Sink(Protocol):
+    """The producer's side."""
+
+    def send(self, message: Outgoing, report: Report) -> None:
+        """Queue one message; order is kept per partition. Blocks while the queue is full, serving reports meanwhile.
+
+        Raises TooLargeError, in which case `report` is never called, and WorkerErrors.
+        """
+
+    def poll(self, timeout_seconds: float) -> None:
+        """Serve reports that are due; wait up to the timeout for the first."""
+
+    def close(self, timeout_seconds: float) -> None:
+        """Give up what is unconfirmed, so that it is not written behind the back of a restarted worker."""
