@@ -1,0 +1,240 @@
+// `kuaixun-classify`: one text per line in, one JSON object per line out, in order, as the lines arrive: the same bytes
+// as `kuaixun-export classify` writes.
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "classifier.h"
+#include "error.h"
+#include "json_text.h"
+
+namespace {
+
+using kuaixun::Classifier;
+using kuaixun::Precision;
+
+constexpr std::size_t read_bytes = 1 << 18;
+constexpr std::size_t batch_lines = 1024;
+constexpr std::size_t utf8_bytes_per_character = 4;
+constexpr const char* usage =
+    "usage: kuaixun-classify --bundle DIR [--precision int8|bf16|fp32] [--threads N] [--dump]\n"
+    "Labels standard input, one text per line, as JSON lines. --dump prints cleaned texts and token ids instead.\n";
+
+struct Options {
+  std::string bundle;
+  Precision precision = Precision::int8;
+  unsigned threads = 1;
+  bool dump = false;
+};
+
+std::optional<Precision> parse_precision(std::string_view name) {
+  for (const Precision precision : {Precision::fp32, Precision::bf16, Precision::int8}) {
+    if (name == kuaixun::precision_name(precision)) return precision;
+  }
+  return std::nullopt;
+}
+
+std::optional<Options> parse_options(int count, char** arguments) {
+  Options options;
+  for (int i = 1; i < count; ++i) {
+    const std::string_view name = arguments[i];
+    if (name == "--dump") {
+      options.dump = true;
+      continue;
+    }
+    if (++i == count) return std::nullopt;
+    if (name == "--bundle") {
+      options.bundle = arguments[i];
+    } else if (name == "--precision") {
+      const auto precision = parse_precision(arguments[i]);
+      if (!precision) return std::nullopt;
+      options.precision = *precision;
+    } else if (name == "--threads") {
+      char* end = nullptr;
+      const unsigned long threads = std::strtoul(arguments[i], &end, 10);
+      if (*arguments[i] < '0' || *arguments[i] > '9' || *end != '\0' || threads > 1024) return std::nullopt;
+      options.threads = static_cast<unsigned>(threads);
+    } else {
+      return std::nullopt;
+    }
+  }
+  if (options.bundle.empty()) return std::nullopt;
+  return options;
+}
+
+// Lines as they arrive. A line ends at a newline byte and nowhere else; a last one without it counts. What the pipeline
+// would not read of a long line is not kept.
+class ArrivingLines {
+ public:
+  explicit ArrivingLines(std::size_t limit_bytes) : limit_bytes_(limit_bytes), block_(read_bytes, '\0') {}
+
+  // Whole lines, as many as one read brought to an end; nothing at the end of the input. They last until the next call.
+  std::vector<std::string_view> next() {
+    std::vector<std::string_view> lines;
+    finished_.clear();
+    while (lines.empty() && !ended_) {
+      const ssize_t got = ::read(STDIN_FILENO, block_.data(), block_.size());
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0) throw kuaixun::Error(kuaixun::ErrorCode::usage, std::string("cannot read: ") + std::strerror(errno));
+      if (got == 0) {
+        ended_ = true;
+        finished_.swap(pending_);
+        if (!finished_.empty()) lines.push_back(finished_);
+        break;
+      }
+      split(std::string_view(block_.data(), static_cast<std::size_t>(got)), lines);
+    }
+    return lines;
+  }
+
+ private:
+  void split(std::string_view block, std::vector<std::string_view>& lines) {
+    for (std::size_t end = block.find('\n'); end != std::string_view::npos; end = block.find('\n')) {
+      std::string_view line = block.substr(0, end);
+      if (lines.empty()) {
+        finished_ = std::move(pending_);
+        pending_.clear();
+        finished_.append(line.substr(0, limit_bytes_));
+        line = finished_;
+      }
+      lines.push_back(line.substr(0, limit_bytes_));
+      block.remove_prefix(end + 1);
+    }
+    pending_.append(block.substr(0, limit_bytes_ - pending_.size()));
+  }
+
+  std::size_t limit_bytes_;
+  std::string block_;
+  std::string pending_;   // at most limit_bytes_ of a line that has not ended
+  std::string finished_;  // the first line of a read, put together
+  bool ended_ = false;
+};
+
+// Label names as JSON strings, each written once.
+class Answers {
+ public:
+  explicit Answers(const Classifier& classifier) : classifier_(classifier) {
+    for (const std::string& label : classifier.manifest().labels) {
+      kuaixun::append_json_string(label, labels_.emplace_back());
+    }
+  }
+
+  void append(const std::string_view* texts, std::size_t count, unsigned threads, std::string& out) {
+    const std::size_t classes = labels_.size();
+    label_ids_.resize(count);
+    scores_.resize(count * classes);
+    classifier_.classify(texts, count, kuaixun::Surrogates::replace, threads,
+                         {label_ids_.data(), nullptr, scores_.data(), nullptr});
+    for (std::size_t row = 0; row < count; ++row) append_row(label_ids_[row], scores_.data() + row * classes, out);
+  }
+
+ private:
+  void append_row(std::int32_t label_id, const double* scores, std::string& out) const {
+    if (label_id == kuaixun::no_label) {
+      out.append("{\"label\":null,\"confidence\":0.0,\"scores\":{}}\n");
+      return;
+    }
+    const auto label = static_cast<std::size_t>(label_id);
+    out.append("{\"label\":").append(labels_[label]).append(",\"confidence\":");
+    append_score(scores[label], out);
+    out.append(",\"scores\":{");
+    for (std::size_t c = 0; c < labels_.size(); ++c) {
+      if (c > 0) out.push_back(',');
+      out.append(labels_[c]).push_back(':');
+      append_score(scores[c], out);
+    }
+    out.append("}}\n");
+  }
+
+  static void append_score(double score, std::string& out) {
+    kuaixun::append_json_millionths(static_cast<int>(std::nearbyint(score * 1e6)), out);
+  }
+
+  const Classifier& classifier_;
+  std::vector<std::string> labels_;
+  std::vector<std::int32_t> label_ids_;
+  std::vector<double> scores_;
+};
+
+void append_dump(const Classifier& classifier, std::string_view text, std::string& out) {
+  const kuaixun::TextPipeline& pipeline = classifier.pipeline();
+  kuaixun::EncodingScratch scratch;
+  kuaixun::Points points;
+  pipeline.clean(text, kuaixun::Surrogates::replace, scratch, points);
+  std::string cleaned;
+  for (const char32_t point : points) kuaixun::append_utf8(point, cleaned);
+  std::vector<std::int32_t> ids(pipeline.parameters().max_tokens);
+  bool is_empty = false;
+  ids.resize(pipeline.encode(text, kuaixun::Surrogates::replace, scratch, ids.data(), is_empty));
+  out.append("{\"cleaned\":");
+  kuaixun::append_json_string(cleaned, out);
+  out.append(",\"ids\":[");
+  for (std::size_t i = 0; i < ids.size(); ++i) out.append(i > 0 ? "," : "").append(std::to_string(ids[i]));
+  out.append("]}\n");
+}
+
+// Writes all of it to standard output; false where the reader went away.
+bool write_out(std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = ::write(STDOUT_FILENO, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0 && errno == EPIPE) return false;
+    if (written < 0)
+      throw kuaixun::Error(kuaixun::ErrorCode::usage, std::string("cannot write: ") + std::strerror(errno));
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return true;
+}
+
+void run(const Options& options) {
+  const Classifier classifier(options.bundle, options.precision);
+  Answers answers(classifier);
+  ArrivingLines arriving(classifier.manifest().text.max_raw_chars * utf8_bytes_per_character);
+  // With more threads, batches large enough to be worth sharing out.
+  const std::size_t batch = batch_lines * std::max(1U, options.threads);
+  std::string out;
+  for (auto lines = arriving.next(); !lines.empty(); lines = arriving.next()) {
+    for (std::size_t begin = 0; begin < lines.size(); begin += batch) {
+      const std::size_t count = std::min(batch, lines.size() - begin);
+      out.clear();
+      if (options.dump) {
+        for (std::size_t i = 0; i < count; ++i) append_dump(classifier, lines[begin + i], out);
+      } else {
+        answers.append(lines.data() + begin, count, options.threads, out);
+      }
+      if (!write_out(out)) return;
+    }
+  }
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  std::signal(SIGPIPE, SIG_IGN);
+  const std::optional<Options> options = parse_options(count, arguments);
+  if (!options) {
+    std::fputs(usage, stderr);
+    return static_cast<int>(kuaixun::ErrorCode::usage);
+  }
+  try {
+    run(*options);
+  } catch (const kuaixun::Error& error) {
+    std::fprintf(stderr, "kuaixun-classify: %s\n", error.what());
+    return static_cast<int>(error.code());
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "kuaixun-classify: %s\n", error.what());
+    return 70;
+  }
+  return 0;
+}

@@ -1,0 +1,165 @@
+// The Python module `_native`: a whole batch per call, strings without a copy, the interpreter free while it is
+// labelled.
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <vector>
+
+#include "classifier.h"
+#include "error.h"
+
+namespace nb = nanobind;
+
+namespace {
+
+using kuaixun::Classifier;
+using kuaixun::Precision;
+using kuaixun::Surrogates;
+
+template <typename T>
+using Rows = nb::ndarray<nb::numpy, T>;
+
+// A numpy array that owns `values`.
+template <typename T>
+Rows<T> array_of(std::unique_ptr<T[]> values, std::initializer_list<std::size_t> shape) {
+  T* const data = values.release();
+  const nb::capsule owner(data, [](void* pointer) noexcept { delete[] static_cast<T*>(pointer); });
+  return Rows<T>(data, shape, owner);
+}
+
+// The UTF-8 of Python strings, which keep it themselves; only one with lone surrogates has none to keep.
+class TextsOfStrings {
+ public:
+  explicit TextsOfStrings(nb::handle strings) {
+    const std::size_t count = nb::len(strings);
+    texts_.reserve(count);
+    kept_.reserve(count);
+    for (nb::handle item : strings) append(item);
+  }
+
+  const std::vector<std::string_view>& texts() const { return texts_; }
+
+ private:
+  void append(nb::handle item) {
+    if (!PyUnicode_Check(item.ptr())) throw nb::type_error("classify takes a sequence of str");
+    kept_.push_back(nb::borrow(item));
+    Py_ssize_t size = 0;
+    if (const char* bytes = PyUnicode_AsUTF8AndSize(item.ptr(), &size)) {
+      texts_.emplace_back(bytes, static_cast<std::size_t>(size));
+      return;
+    }
+    if (!PyErr_ExceptionMatches(PyExc_UnicodeEncodeError)) throw nb::python_error();
+    PyErr_Clear();
+    nb::object encoded = nb::steal(PyUnicode_AsEncodedString(item.ptr(), "utf-8", "surrogatepass"));
+    if (!encoded.is_valid()) throw nb::python_error();
+    texts_.emplace_back(PyBytes_AsString(encoded.ptr()), static_cast<std::size_t>(PyBytes_Size(encoded.ptr())));
+    kept_.push_back(std::move(encoded));
+  }
+
+  std::vector<std::string_view> texts_;
+  std::vector<nb::object> kept_;  // the sequence may be changed while the interpreter is free
+};
+
+Precision precision_of(const std::string& name) {
+  for (const Precision precision : {Precision::fp32, Precision::bf16, Precision::int8}) {
+    if (name == kuaixun::precision_name(precision)) return precision;
+  }
+  throw nb::value_error("the precision must be fp32, bf16 or int8");
+}
+
+void open(Classifier* place, const std::string& folder, const std::string& precision) {
+  const Precision parsed = precision_of(precision);
+  nb::gil_scoped_release free;
+  new (place) Classifier(folder, parsed);
+}
+
+std::tuple<Rows<std::int64_t>, Rows<double>, Rows<double>> classify(const Classifier& classifier,
+                                                                    const nb::sequence& strings, unsigned threads) {
+  const TextsOfStrings texts(strings);
+  const std::size_t count = texts.texts().size();
+  const std::size_t classes = classifier.student().classes();
+  std::vector<std::int32_t> narrow(count);
+  std::unique_ptr<std::int64_t[]> label_ids(new std::int64_t[count]);
+  std::unique_ptr<double[]> confidences(new double[count]);
+  std::unique_ptr<double[]> scores(new double[count * classes]);
+  {
+    nb::gil_scoped_release free;
+    classifier.classify(texts.texts().data(), count, Surrogates::pass, threads,
+                        {narrow.data(), confidences.get(), scores.get(), nullptr});
+    std::copy(narrow.begin(), narrow.end(), label_ids.get());
+  }
+  return {array_of(std::move(label_ids), {count}), array_of(std::move(confidences), {count}),
+          array_of(std::move(scores), {count, classes})};
+}
+
+using Ids = nb::ndarray<const std::int32_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+
+Rows<double> logits(const Classifier& classifier, const Ids& ids, unsigned threads) {
+  const std::size_t count = ids.shape(0);
+  const std::size_t classes = classifier.student().classes();
+  std::unique_ptr<double[]> values(new double[count * classes]);
+  {
+    nb::gil_scoped_release free;
+    classifier.logits(ids.data(), count, ids.shape(1), threads, values.get());
+  }
+  return array_of(std::move(values), {count, classes});
+}
+
+std::tuple<nb::str, std::vector<std::int32_t>> encode(const Classifier& classifier, const nb::str& text) {
+  nb::list one;
+  one.append(text);
+  const TextsOfStrings texts(one);
+  const std::string_view view = texts.texts().front();
+  kuaixun::EncodingScratch scratch;
+  kuaixun::Points points;
+  classifier.pipeline().clean(view, Surrogates::pass, scratch, points);
+  std::string cleaned;
+  for (const char32_t point : points) kuaixun::append_utf8(point, cleaned);
+  std::vector<std::int32_t> ids(classifier.pipeline().parameters().max_tokens);
+  bool is_empty = false;
+  ids.resize(classifier.pipeline().encode(view, Surrogates::pass, scratch, ids.data(), is_empty));
+  return {nb::str(cleaned.data(), cleaned.size()), std::move(ids)};
+}
+
+}  // namespace
+
+NB_MODULE(_native, module) {
+  module.doc() = "The student's C++ runtime: see export/cpp.";
+  module.attr("__version__") = KUAIXUN_VERSION;
+
+  // Its arguments are the message and the exit code of export/errors.py, which the native engine turns it into.
+  static PyObject* const error = PyErr_NewException("kuaixun.export._native.NativeError", PyExc_Exception, nullptr);
+  module.attr("NativeError") = nb::borrow(error);
+  nb::register_exception_translator([](const std::exception_ptr& raised, void*) {
+    try {
+      std::rethrow_exception(raised);
+    } catch (const kuaixun::Error& caught) {
+      const nb::tuple arguments = nb::make_tuple(caught.what(), static_cast<int>(caught.code()));
+      PyErr_SetObject(error, arguments.ptr());
+    }
+  });
+
+  nb::class_<Classifier>(module, "NativeClassifier", "A verified bundle with its student folded in one precision.")
+      .def("__init__", &open, nb::arg("folder"), nb::arg("precision"),
+           "Open and verify a bundle's folder. precision: fp32, bf16 or int8. Raises NativeError(message, exit code).")
+      .def("classify", &classify, nb::arg("texts"), nb::arg("threads") = 1U,
+           "Label raw texts (n): label ids (n,) with -1 where nothing is left, confidences (n,), scores (n, classes).")
+      .def("logits", &logits, nb::arg("ids"), nb::arg("threads") = 1U,
+           "Logits (n, classes) of token ids (n, width) int32, each row padded with 0.")
+      .def("encode", &encode, nb::arg("text"), "The cleaned text and the token ids of one raw text.")
+      .def_prop_ro(
+          "labels", [](const Classifier& self) { return self.manifest().labels; }, "Class names by label id.")
+      .def_prop_ro(
+          "model_id", [](const Classifier& self) { return self.manifest().model_id; }, "The content hash.")
+      .def_prop_ro(
+          "instruction_set", [](const Classifier& self) { return self.student().instruction_set(); },
+          "What the processor runs it with: avx512, avx2 or portable.");
+}

@@ -1,0 +1,116 @@
+// The C interface of kuaixun.h over the classes here: no exception leaves, every error becomes a code and a message.
+
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+
+#include "classifier.h"
+#include "error.h"
+#include "kuaixun/kuaixun.h"
+
+struct kuaixun_classifier {
+  kuaixun::Classifier classifier;
+};
+
+static_assert(sizeof(kuaixun_text) == 2 * sizeof(void*), "a text is a pointer and a size");
+
+namespace {
+
+// Runs `work`; the code says what it raised, if anything, and `message` why.
+template <typename Work>
+int guarded(char* message, std::size_t message_size, const Work& work) {
+  int code = KUAIXUN_UNEXPECTED;
+  try {
+    work();
+    return KUAIXUN_OK;
+  } catch (const kuaixun::Error& error) {
+    code = static_cast<int>(error.code());
+    if (message != nullptr) std::snprintf(message, message_size, "%s", error.what());
+  } catch (const std::bad_alloc&) {
+    code = KUAIXUN_ENGINE;
+    if (message != nullptr) std::snprintf(message, message_size, "there is not enough memory");
+  } catch (const std::exception& error) {
+    if (message != nullptr) std::snprintf(message, message_size, "%s", error.what());
+  }
+  return code;
+}
+
+kuaixun::Surrogates surrogates_of(int surrogates) {
+  return surrogates == KUAIXUN_SURROGATES_PASS ? kuaixun::Surrogates::pass : kuaixun::Surrogates::replace;
+}
+
+std::string_view view_of(kuaixun_text text) { return {text.bytes, text.size}; }
+
+}  // namespace
+
+int kuaixun_open(const char* folder, int precision, kuaixun_classifier** opened, char* message, size_t message_size) {
+  *opened = nullptr;
+  if (precision < KUAIXUN_FP32 || precision > KUAIXUN_INT8) {
+    if (message != nullptr) std::snprintf(message, message_size, "the precision %d is unknown", precision);
+    return KUAIXUN_USAGE;
+  }
+  return guarded(message, message_size, [&] {
+    *opened = new kuaixun_classifier{kuaixun::Classifier(folder, static_cast<kuaixun::Precision>(precision))};
+  });
+}
+
+void kuaixun_close(kuaixun_classifier* classifier) { delete classifier; }
+
+size_t kuaixun_classes(const kuaixun_classifier* classifier) { return classifier->classifier.manifest().labels.size(); }
+
+kuaixun_text kuaixun_label(const kuaixun_classifier* classifier, size_t label_id) {
+  const auto& labels = classifier->classifier.manifest().labels;
+  if (label_id >= labels.size()) return {nullptr, 0};
+  return {labels[label_id].data(), labels[label_id].size()};
+}
+
+const char* kuaixun_model_id(const kuaixun_classifier* classifier) {
+  return classifier->classifier.manifest().model_id.c_str();
+}
+
+size_t kuaixun_max_tokens(const kuaixun_classifier* classifier) {
+  return classifier->classifier.manifest().text.max_tokens;
+}
+
+size_t kuaixun_max_raw_chars(const kuaixun_classifier* classifier) {
+  return classifier->classifier.manifest().text.max_raw_chars;
+}
+
+const char* kuaixun_instruction_set(const kuaixun_classifier* classifier) {
+  return classifier->classifier.student().instruction_set();
+}
+
+int kuaixun_classify(const kuaixun_classifier* classifier, const kuaixun_text* texts, size_t count, int surrogates,
+                     unsigned threads, int32_t* label_ids, double* confidences, double* scores, double* logits) {
+  return guarded(nullptr, 0, [&] {
+    static thread_local std::vector<std::string_view> views;
+    views.clear();
+    for (size_t i = 0; i < count; ++i) views.push_back(view_of(texts[i]));
+    classifier->classifier.classify(views.data(), count, surrogates_of(surrogates), threads,
+                                    {label_ids, confidences, scores, logits});
+  });
+}
+
+int kuaixun_logits(const kuaixun_classifier* classifier, const int32_t* ids, size_t count, size_t width,
+                   unsigned threads, double* logits) {
+  return guarded(nullptr, 0, [&] { classifier->classifier.logits(ids, count, width, threads, logits); });
+}
+
+int kuaixun_encode(const kuaixun_classifier* classifier, kuaixun_text text, int surrogates, char* cleaned,
+                   size_t* cleaned_bytes, int32_t* ids, size_t* id_count, size_t* characters) {
+  return guarded(nullptr, 0, [&] {
+    const kuaixun::TextPipeline& pipeline = classifier->classifier.pipeline();
+    kuaixun::EncodingScratch scratch;
+    kuaixun::Points points;
+    pipeline.clean(view_of(text), surrogates_of(surrogates), scratch, points);
+    std::string utf8;
+    for (const char32_t point : points) kuaixun::append_utf8(point, utf8);
+    std::vector<std::int32_t> encoded(pipeline.parameters().max_tokens);
+    bool is_empty = false;
+    *id_count = pipeline.encode(view_of(text), surrogates_of(surrogates), scratch, encoded.data(), is_empty);
+    *cleaned_bytes = utf8.size();
+    *characters = points.size();
+    if (cleaned != nullptr) utf8.copy(cleaned, utf8.size());
+    if (ids != nullptr) std::copy_n(encoded.begin(), *id_count, ids);
+  });
+}

@@ -1,0 +1,53 @@
+// Texts in, predictions out: a bundle's text pipeline, the folded student and the calibration, put together.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "bundle.h"
+#include "student.h"
+
+namespace kuaixun {
+
+constexpr std::int32_t no_label = -1;
+
+// A row for each text, each output where it is not nullptr; as kuaixun_classify in kuaixun.h.
+struct PredictionRows {
+  std::int32_t* label_ids = nullptr;
+  double* confidences = nullptr;
+  double* scores = nullptr;
+  double* logits = nullptr;
+};
+
+class Classifier {
+ public:
+  // Opens the bundle and checks its golden cases in this precision. Raises Error.
+  Classifier(const std::string& folder, Precision precision);
+
+  const Manifest& manifest() const { return manifest_; }
+  const TextPipeline& pipeline() const { return pipeline_; }
+  const Student& student() const { return student_; }
+
+  // Threads: 0 for one a core; never more than a batch is worth.
+  void classify(const std::string_view* texts, std::size_t count, Surrogates surrogates, unsigned threads,
+                const PredictionRows& rows) const;
+
+  // Logits of ids (count, width), each row padded with PAD. Raises Error (usage) for an id beyond the vocabulary.
+  void logits(const std::int32_t* ids, std::size_t count, std::size_t width, unsigned threads, double* out) const;
+
+ private:
+  struct Scratch;
+  struct EncodedText;
+
+  explicit Classifier(Bundle bundle, Precision precision);
+  void classify_range(const std::string_view* texts, std::size_t begin, std::size_t end, Surrogates surrogates,
+                      const PredictionRows& rows) const;
+  void answer(const EncodedText& encoded, std::size_t row, Scratch& scratch, const PredictionRows& rows) const;
+
+  Manifest manifest_;
+  TextPipeline pipeline_;
+  Student student_;
+};
+
+}  // namespace kuaixun

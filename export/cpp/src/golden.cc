@@ -1,0 +1,106 @@
+#include "golden.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "error.h"
+#include "json.h"
+#include "lines.h"
+
+namespace kuaixun {
+namespace {
+
+// Logits reach about ten. Rounding moves one by far less than half, wrong tables by far more; and it may turn the label
+// only where the reference's first two stand close.
+constexpr double fp32_tolerance = 1e-3;
+constexpr double rounded_tolerance = 0.5;
+constexpr double close_margin = 0.25;
+
+GoldenCase parse_case(std::string_view line, std::size_t classes) {
+  const Json json = Json::parse(line);
+  json.expect_only({"text", "cleaned", "ids", "logits"}, "a golden case");
+  GoldenCase golden;
+  golden.text = json.at("text").string("text");
+  golden.cleaned = json.at("cleaned").string("cleaned");
+  for (const Json& id : json.at("ids").array("ids")) {
+    golden.ids.push_back(static_cast<std::int32_t>(id.integer("ids")));
+  }
+  for (const Json& logit : json.at("logits").array("logits")) golden.logits.push_back(logit.real("logits"));
+  if (golden.logits.size() != classes) throw FormatError("a case has as many logits as there are labels");
+  return golden;
+}
+
+double largest_difference(const std::vector<double>& left, const std::vector<double>& right) {
+  double largest = 0.0;
+  for (std::size_t i = 0; i < left.size(); ++i) {
+    const double difference = std::fabs(left[i] - right[i]);
+    if (!(difference <= largest)) largest = difference;  // a NaN stays
+  }
+  return largest;
+}
+
+std::ptrdiff_t best(const std::vector<double>& logits) {
+  return std::max_element(logits.begin(), logits.end()) - logits.begin();
+}
+
+// How far the best logit stands above the second.
+double margin(std::vector<double> logits) {
+  std::partial_sort(logits.begin(), logits.begin() + 2, logits.end(), std::greater<>());
+  return logits[0] - logits[1];
+}
+
+}  // namespace
+
+std::vector<GoldenCase> parse_golden(std::string_view content, std::size_t classes) {
+  std::vector<GoldenCase> cases;
+  Lines lines(content);
+  while (const auto line = lines.next()) {
+    try {
+      cases.push_back(parse_case(*line, classes));
+    } catch (const FormatError& error) {
+      lines.fail(error.what());
+    }
+  }
+  if (cases.empty()) throw FormatError("it holds no case, so nothing would be checked");
+  return cases;
+}
+
+double check_golden(const std::vector<GoldenCase>& cases, const TextPipeline& pipeline, const Student& student,
+                    const std::string& folder) {
+  const double tolerance = student.precision() == Precision::fp32 ? fp32_tolerance : rounded_tolerance;
+  EncodingScratch encoding;
+  Student::Scratch scratch;
+  Points cleaned;
+  std::vector<std::int32_t> ids(pipeline.parameters().max_tokens);
+  std::vector<double> logits(student.classes());
+  double largest = 0.0;
+  for (std::size_t number = 0; number < cases.size(); ++number) {
+    const GoldenCase& golden = cases[number];
+    const auto refuse = [&](const std::string& reason) {
+      throw Error(ErrorCode::bundle, "golden case " + std::to_string(number + 1) + " of " + folder +
+                                         " on the native engine (" + precision_name(student.precision()) +
+                                         "): " + reason);
+    };
+    pipeline.clean(golden.text, Surrogates::replace, encoding, cleaned);
+    std::string cleaned_text;
+    for (const char32_t point : cleaned) append_utf8(point, cleaned_text);
+    if (cleaned_text != golden.cleaned) refuse("the text cleans to " + cleaned_text + ", not to " + golden.cleaned);
+    bool is_empty = false;
+    const std::size_t count = pipeline.encode(golden.text, Surrogates::replace, encoding, ids.data(), is_empty);
+    if (!std::equal(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(count), golden.ids.begin(),
+                    golden.ids.end())) {
+      refuse("the token ids of " + cleaned_text + " differ");
+    }
+    student.logits(ids.data(), count, scratch, logits.data());
+    const double difference = largest_difference(logits, golden.logits);
+    if (!(difference <= tolerance)) {
+      refuse("logits differ by " + std::to_string(difference) + "; at most " + std::to_string(tolerance) +
+             " is allowed");
+    }
+    if (best(logits) != best(golden.logits) && !(margin(golden.logits) <= close_margin)) refuse("the label differs");
+    largest = std::max(largest, difference);
+  }
+  return largest;
+}
+
+}  // namespace kuaixun

@@ -1,0 +1,52 @@
+// A small strict JSON reader (RFC 8259) for the bundle's files: nothing but the standard, bounded depth, no recursion
+// deeper than that, duplicate names refused. Ours because a source build of the Python package fetches nothing.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace kuaixun {
+
+constexpr int json_depth_limit = 32;
+
+class Json {
+ public:
+  enum class Kind { null, boolean, integer, real, string, array, object };
+  using Member = std::pair<std::string, Json>;
+
+  // Raises FormatError with the byte at fault.
+  static Json parse(std::string_view text);
+
+  Kind kind() const { return kind_; }
+  bool is_null() const { return kind_ == Kind::null; }
+
+  // Each raises FormatError, naming `what`, where the value is of another kind.
+  std::int64_t integer(const char* what) const;
+  double real(const char* what) const;  // an integer too
+  bool boolean(const char* what) const;
+  const std::string& string(const char* what) const;
+  const std::vector<Json>& array(const char* what) const;
+  const std::vector<Member>& object(const char* what) const;
+
+  // The member of an object, or nullptr.
+  const Json* find(std::string_view name) const;
+  // Raises FormatError where it is missing.
+  const Json& at(const char* name) const;
+  // Raises FormatError for any member that is not among `names`.
+  void expect_only(std::initializer_list<std::string_view> names, const char* what) const;
+
+ private:
+  friend class JsonParser;
+  Kind kind_ = Kind::null;
+  bool boolean_ = false;
+  std::int64_t integer_ = 0;
+  double real_ = 0.0;
+  std::string string_;
+  std::vector<Json> array_;
+  std::vector<Member> object_;
+};
+
+}  // namespace kuaixun

@@ -1,0 +1,155 @@
+#include "student.h"
+
+#include <algorithm>
+
+#include "vocabulary.h"
+
+namespace kuaixun {
+namespace {
+
+// The hash of export/student/ngrams.py.
+constexpr std::uint32_t multipliers[] = {0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F};
+constexpr std::uint32_t finaliser = 0x2C1B3C6D;
+
+constexpr int owner_shift = 17;
+
+std::uint32_t finished_hash(std::uint32_t mixed) {
+  mixed = (mixed ^ mixed >> 15) * finaliser;
+  return mixed ^ mixed >> 12;
+}
+
+}  // namespace
+
+Student::Student(const StudentWeights& weights, const Architecture& architecture, Precision precision,
+                 const StudentKernel& kernel)
+    : architecture_(architecture), kernel_(kernel), tables_(fold_student(weights, architecture, precision, kernel)) {}
+
+void Student::hash_ngrams(const std::int32_t* ids, std::size_t count, std::vector<std::uint32_t>& hashes) const {
+  const std::uint32_t mask = (std::uint32_t{1} << architecture_.ngrams->bucket_bits) - 1;
+  const std::int16_t* const owners = tables_.ngram_owners.data();
+  hashes.resize(architecture_.ngrams->orders.size() * count);
+  std::size_t found = 0;
+  for (const unsigned order : architecture_.ngrams->orders) {
+    for (std::size_t first = 0; first + order <= count; ++first) {
+      std::uint32_t mixed = order * multipliers[3];
+      for (unsigned place = 0; place < order; ++place) {
+        mixed += static_cast<std::uint32_t>(ids[first + place]) * multipliers[place];
+      }
+      const std::uint32_t hash = finished_hash(mixed);
+      __builtin_prefetch(owners + (hash & mask));
+      hashes[found++] = hash;
+    }
+  }
+  hashes.resize(found);
+}
+
+void Student::find_owned_buckets(std::vector<std::uint32_t>& hashes) const {
+  const std::uint32_t mask = (std::uint32_t{1} << architecture_.ngrams->bucket_bits) - 1;
+  const std::int16_t* const owners = tables_.ngram_owners.data();
+  const std::size_t row_bytes = tables_.ngram_stride * ngram_element_bytes(tables_.precision);
+  const char* const rows = tables_.ngrams.as<char>();
+  // Whether a bucket is owned no branch predictor can tell, so there is none to mispredict.
+  std::size_t owned = 0;
+  for (const std::uint32_t hash : hashes) {
+    const std::uint32_t bucket = hash & mask;
+    const std::size_t is_owned = owners[bucket] == static_cast<std::int32_t>(hash >> owner_shift) ? 1 : 0;
+    __builtin_prefetch(rows + (bucket * row_bytes & (std::size_t{0} - is_owned)));
+    hashes[owned] = bucket;
+    owned += is_owned;
+  }
+  hashes.resize(owned);
+}
+
+void Student::add_ngrams(Scratch& scratch, double* out) const {
+  const std::size_t stride = tables_.ngram_stride;
+  if (tables_.precision == Precision::fp32) {
+    scratch.ngram_sums.assign(stride, 0.0F);
+    kernel_.sum_float(tables_.ngrams.as<float>(), stride, scratch.buckets.data(), scratch.buckets.size(),
+                      scratch.ngram_sums.data());
+    for (std::size_t c = 0; c < tables_.classes; ++c) out[c] += static_cast<double>(scratch.ngram_sums[c]);
+  } else {
+    scratch.ngram_steps.assign(stride, 0);
+    kernel_.sum_int16(tables_.ngrams.as<std::int16_t>(), stride, scratch.buckets.data(), scratch.buckets.size(),
+                      scratch.ngram_steps.data());
+    for (std::size_t c = 0; c < tables_.classes; ++c) out[c] += tables_.ngram_scale[c] * scratch.ngram_steps[c];
+  }
+}
+
+template <typename Stored, typename KernelOf, typename Sum>
+void Student::pool(KernelOf kernel_of, const std::int32_t* ids, std::size_t count, Scratch& scratch,
+                   std::vector<Sum>& maxima) const {
+  // What hangs over the end of the text meets PAD, whose row is zero.
+  const std::size_t overhang = tables_.widths.back().width - 1;
+  scratch.rows.resize(count + overhang);
+  for (std::size_t token = 0; token < count + overhang; ++token) {
+    const auto id = static_cast<std::size_t>(token < count ? ids[token] : pad_id);
+    scratch.rows[token] = tables_.rows.as<Stored>() + id * tables_.row_elements;
+  }
+  const auto rows = reinterpret_cast<const Stored* const*>(scratch.rows.data());
+  maxima.resize(tables_.features);
+  for (const auto& [width, row_offset, feature_offset] : tables_.widths) {
+    kernel_of(width)({row_offset, width, tables_.filters}, rows, count, maxima.data() + feature_offset);
+  }
+}
+
+void Student::logits(const std::int32_t* ids, std::size_t count, Scratch& scratch, double* out) const {
+  std::copy(tables_.linear_bias.begin(), tables_.linear_bias.end(), out);
+  if (count == 0) return;
+  // What n-grams read lies anywhere in megabytes: it is asked for a step ahead, owners while the convolutions are
+  // summed, rows during the last layer. Rows of tokens need no such help: the frequent ones are at hand, and asking
+  // ahead for the others was measured to gain nothing.
+  if (architecture_.ngrams) hash_ngrams(ids, count, scratch.buckets);
+  pool_all(ids, count, scratch);
+  if (architecture_.ngrams) find_owned_buckets(scratch.buckets);
+  add_last_layer(scratch, out);
+  if (architecture_.ngrams) add_ngrams(scratch, out);
+}
+
+void Student::pool_all(const std::int32_t* ids, std::size_t count, Scratch& scratch) const {
+  switch (tables_.precision) {
+    case Precision::int8:
+      return pool<std::int8_t>(
+          [this](std::size_t width) { return sums_fit_int8(width) ? kernel_.pool_narrow_int8 : kernel_.pool_int8; },
+          ids, count, scratch, scratch.integer_maxima);
+    case Precision::bf16:
+      return pool<std::uint16_t>([this](std::size_t) { return kernel_.pool_bfloat16; }, ids, count, scratch,
+                                 scratch.maxima);
+    case Precision::fp32:
+      return pool<float>([this](std::size_t) { return kernel_.pool_float; }, ids, count, scratch, scratch.maxima);
+  }
+}
+
+void Student::add_last_layer(Scratch& scratch, double* out) const {
+  switch (tables_.precision) {
+    case Precision::int8:
+      return add_int8(scratch, out);
+    case Precision::bf16:
+      return add_float(kernel_.classify_float, tables_.single_linear, scratch, scratch.class_sums, out);
+    case Precision::fp32:
+      return add_float(kernel_.classify_double, tables_.linear, scratch, scratch.class_sums_double, out);
+  }
+}
+
+void Student::add_int8(Scratch& scratch, double* out) const {
+  scratch.integer_features.resize(tables_.features);
+  kernel_.activate_int16(scratch.integer_maxima.data(), tables_.integer_bias.data(), tables_.features,
+                         scratch.integer_features.data());
+  scratch.integer_class_sums.resize(tables_.classes);
+  kernel_.classify_int16(scratch.integer_features.data(), tables_.integer_linear.data(), tables_.features,
+                         tables_.classes, scratch.integer_class_sums.data());
+  for (std::size_t c = 0; c < tables_.classes; ++c) {
+    out[c] += tables_.linear_scale[c] * static_cast<double>(scratch.integer_class_sums[c]);
+  }
+}
+
+template <typename T>
+void Student::add_float(void (*classify)(const float*, const T*, std::size_t, std::size_t, T*),
+                        const std::vector<T>& linear, Scratch& scratch, std::vector<T>& class_sums, double* out) const {
+  scratch.features.resize(tables_.features);
+  kernel_.activate_float(scratch.maxima.data(), tables_.bias.data(), tables_.features, scratch.features.data());
+  class_sums.resize(tables_.padded_classes);
+  classify(scratch.features.data(), linear.data(), tables_.features, tables_.padded_classes, class_sums.data());
+  for (std::size_t c = 0; c < tables_.classes; ++c) out[c] += static_cast<double>(class_sums[c]);
+}
+
+}  // namespace kuaixun

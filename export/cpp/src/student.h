@@ -1,0 +1,64 @@
+// Token ids to logits: the folded student at work.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "manifest.h"
+#include "student_kernel.h"
+#include "student_tables.h"
+
+namespace kuaixun {
+
+class Student {
+ public:
+  // What one thread needs; reused from text to text.
+  struct Scratch {
+    std::vector<const void*> rows;
+    std::vector<std::int16_t> integer_maxima;
+    std::vector<std::int16_t> integer_features;
+    std::vector<std::int64_t> integer_class_sums;
+    std::vector<float> maxima;
+    std::vector<float> features;
+    std::vector<float> class_sums;
+    std::vector<double> class_sums_double;
+    std::vector<std::uint32_t> buckets;
+    std::vector<std::int32_t> ngram_steps;
+    std::vector<float> ngram_sums;
+  };
+
+  Student(const StudentWeights& weights, const Architecture& architecture, Precision precision,
+          const StudentKernel& kernel = student_kernel());
+
+  std::size_t classes() const { return tables_.classes; }
+  std::size_t vocabulary_size() const { return architecture_.vocabulary_size; }
+  Precision precision() const { return tables_.precision; }
+  const char* instruction_set() const { return kernel_.instruction_set; }
+
+  // Writes `classes` logits of `count` ids, none PAD and all within the vocabulary. No ids give the last layer's bias.
+  void logits(const std::int32_t* ids, std::size_t count, Scratch& scratch, double* out) const;
+
+ private:
+  // The largest sum of rows for each filter; `kernel_of(width)` gives the function that finds those of one width.
+  void pool_all(const std::int32_t* ids, std::size_t count, Scratch& scratch) const;
+  template <typename Stored, typename KernelOf, typename Sum>
+  void pool(KernelOf kernel_of, const std::int32_t* ids, std::size_t count, Scratch& scratch,
+            std::vector<Sum>& maxima) const;
+  // Bias, ReLU, last layer.
+  void add_last_layer(Scratch& scratch, double* out) const;
+  void add_int8(Scratch& scratch, double* out) const;
+  template <typename T>
+  void add_float(void (*classify)(const float*, const T*, std::size_t, std::size_t, T*), const std::vector<T>& linear,
+                 Scratch& scratch, std::vector<T>& class_sums, double* out) const;
+  void hash_ngrams(const std::int32_t* ids, std::size_t count, std::vector<std::uint32_t>& hashes) const;
+  // Hashes to the buckets of those n-grams that own theirs, in place.
+  void find_owned_buckets(std::vector<std::uint32_t>& hashes) const;
+  void add_ngrams(Scratch& scratch, double* out) const;
+
+  Architecture architecture_;
+  const StudentKernel& kernel_;
+  StudentTables tables_;
+};
+
+}  // namespace kuaixun

@@ -1,0 +1,71 @@
+// The arithmetic of the folded student, compiled once for each instruction set and chosen when the process runs.
+//
+// All of it adds in an order fixed here, lane for lane, without fused multiply-adds: a text's result is the same to the
+// last bit in any batch and on any instruction set. This header is seen by code compiled for processors that this one
+// may not be, so it includes nothing with functions in it: an inline function compiled there could be linked here.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace kuaixun {
+
+// Filters, and features, are padded with zeros to a multiple of this, so that no loop has a remainder.
+constexpr size_t filter_padding = 64;
+constexpr size_t class_padding = 4;
+constexpr size_t ngram_padding = 16;
+// How many steps of an integer feature make one of an integer table row, so that biases are rounded more finely.
+constexpr int feature_steps = 8;
+constexpr size_t classify_chunk = 1024;
+// Columns of a packed panel of weights in `fold`.
+constexpr size_t fold_columns = 32;
+constexpr size_t fold_rows = 4;
+
+// All filters of one width: for each token a run of `width * filters` numbers within its row, place by place.
+struct PoolShape {
+  size_t offset;  // of the run within the row
+  size_t width;
+  size_t filters;  // padded
+};
+
+struct StudentKernel {
+  const char* instruction_set;
+
+  // out (filters): for each filter the largest sum, over the windows t < tokens, of rows[t + place] + offset + place *
+  // filters. `rows` has tokens + width - 1 pointers, tokens > 0. For the narrow one, the caller sees to it that every
+  // sum fits into 8 bits: it does with half the instructions.
+  void (*pool_int8)(PoolShape shape, const int8_t* const* rows, size_t tokens, int16_t* out);
+  void (*pool_narrow_int8)(PoolShape shape, const int8_t* const* rows, size_t tokens, int16_t* out);
+  void (*pool_bfloat16)(PoolShape shape, const uint16_t* const* rows, size_t tokens, float* out);
+  void (*pool_float)(PoolShape shape, const float* const* rows, size_t tokens, float* out);
+
+  // features[i] = max(0, maxima[i] + bias[i]), i < count; of integers, maxima[i] * feature_steps. The caller sees to it
+  // that 16 bits suffice.
+  void (*activate_int16)(const int16_t* maxima, const int16_t* bias, size_t count, int16_t* features);
+  void (*activate_float)(const float* maxima, const float* bias, size_t count, float* features);
+
+  // out[c] = features · weights[c], c < classes (of floats, padded); weights (classes, count). Of integers, the caller
+  // sees to it that 32 bits suffice for each classify_chunk of features.
+  void (*classify_int16)(const int16_t* features, const int16_t* weights, size_t count, size_t classes, int64_t* out);
+  void (*classify_float)(const float* features, const float* weights, size_t count, size_t classes, float* out);
+  void (*classify_double)(const float* features, const double* weights, size_t count, size_t classes, double* out);
+
+  // out (stride) += the sum of the rows named; rows (buckets, stride)
+  void (*sum_int16)(const int16_t* table, size_t stride, const uint32_t* buckets, size_t count, int32_t* out);
+  void (*sum_float)(const float* table, size_t stride, const uint32_t* buckets, size_t count, float* out);
+
+  // out (fold_rows, fold_columns) = left (fold_rows, depth) @ panel (depth, fold_columns), rounded to single precision
+  void (*fold)(const double* left, const double* panel, size_t depth, float* out, size_t out_stride);
+};
+
+// The best that this processor runs.
+const StudentKernel& student_kernel();
+
+// All that this processor runs, the plain one first: for tests.
+size_t student_kernels(const StudentKernel** kernels, size_t limit);
+
+extern const StudentKernel student_kernel_portable;
+extern const StudentKernel student_kernel_avx2;
+extern const StudentKernel student_kernel_avx512;
+
+}  // namespace kuaixun

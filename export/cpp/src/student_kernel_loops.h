@@ -1,0 +1,323 @@
+// The loops of student_kernel.h, included by one source file for each instruction set, which defines before:
+//   KUAIXUN_KERNEL          the name of the StudentKernel to define
+//   KUAIXUN_INSTRUCTION_SET what it is called in reports
+//   KUAIXUN_VECTOR_BYTES    the size of a vector register
+//   KUAIXUN_POOL_VECTORS    how many of them hold running maxima at a time (as many again hold sums)
+//
+// Vectors are the compilers' own (GCC and Clang), with all operators elementwise. Intrinsics stand only where GCC 12
+// makes several instructions of one.
+
+#include "student_kernel.h"
+
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+namespace kuaixun {
+namespace {
+
+constexpr size_t vector_bytes = KUAIXUN_VECTOR_BYTES;
+constexpr size_t pool_vectors = KUAIXUN_POOL_VECTORS;
+
+template <typename T, size_t lanes>
+struct VectorOf {
+  typedef T type __attribute__((vector_size(lanes * sizeof(T))));
+};
+template <typename T, size_t lanes>
+using Vector = typename VectorOf<T, lanes>::type;
+
+template <typename V, typename T>
+inline V load(const T* from) {
+  V vector;
+  __builtin_memcpy(&vector, from, sizeof vector);
+  return vector;
+}
+
+template <typename V, typename T>
+inline void store(V vector, T* to) {
+  __builtin_memcpy(to, &vector, sizeof vector);
+}
+
+template <typename V>
+inline V larger(V left, V right) {
+  return left > right ? left : right;
+}
+
+// The same pointer, of an origin that the optimiser cannot see: it would keep the offset of every vector in a register
+// of its own, and runs out of them.
+template <typename T>
+inline const T* hidden(const T* pointer) {
+  asm("" : "+r"(pointer));
+  return pointer;
+}
+
+// How the numbers of a table row are held, and what they are summed in.
+struct Int8Rows {
+  using Stored = int8_t;
+  using Sum = int16_t;
+  using Out = Sum;
+  static constexpr size_t lanes = vector_bytes / sizeof(Sum);
+  using Sums = Vector<Sum, lanes>;
+  static Sums widen(const Stored* from) {
+#if defined(__AVX512BW__)
+    return (Sums)_mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+#elif defined(__AVX2__)
+    return (Sums)_mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+#else
+    return __builtin_convertvector(load<Vector<Stored, lanes> >(from), Sums);
+#endif
+  }
+  static Sums least() { return Sums{} + static_cast<Sum>(-32768); }
+};
+
+// The same rows where every sum fits into 8 bits: nothing is widened before the maximum, and a vector holds twice as
+// much.
+struct NarrowInt8Rows {
+  using Stored = int8_t;
+  using Sum = int8_t;
+  using Out = int16_t;
+  static constexpr size_t lanes = vector_bytes;
+  using Sums = Vector<Sum, lanes>;
+  static Sums widen(const Stored* from) { return load<Sums>(from); }
+  static Sums least() { return Sums{} + static_cast<Sum>(-128); }
+};
+
+struct Bfloat16Rows {
+  using Stored = uint16_t;
+  using Sum = float;
+  using Out = Sum;
+  static constexpr size_t lanes = vector_bytes / sizeof(Sum);
+  using Sums = Vector<Sum, lanes>;
+  static Sums widen(const Stored* from) {
+#if defined(__AVX512BW__)
+    const __m256i stored = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+    return (Sums)_mm512_slli_epi32(_mm512_cvtepu16_epi32(stored), 16);
+#elif defined(__AVX2__)
+    const __m128i stored = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+    return (Sums)_mm256_slli_epi32(_mm256_cvtepu16_epi32(stored), 16);
+#else
+    return (Sums)(__builtin_convertvector(load<Vector<Stored, lanes> >(from), Vector<uint32_t, lanes>) << 16);
+#endif
+  }
+  static Sums least() { return Sums{} - __builtin_inff(); }
+};
+
+struct FloatRows {
+  using Stored = float;
+  using Sum = float;
+  using Out = Sum;
+  static constexpr size_t lanes = vector_bytes / sizeof(Sum);
+  using Sums = Vector<Sum, lanes>;
+  static Sums widen(const Stored* from) { return load<Sums>(from); }
+  static Sums least() { return Sums{} - __builtin_inff(); }
+};
+
+// A block of `vectors` vectors of filters over all windows, the running maxima in registers. A `fixed_width` of 0
+// leaves the width to be read when it runs.
+template <typename Rows, size_t vectors, size_t fixed_width>
+inline void pool_block(PoolShape shape, const typename Rows::Stored* const* rows, size_t first, size_t tokens,
+                       typename Rows::Out* out) {
+  using Sums = typename Rows::Sums;
+  const size_t width = fixed_width != 0 ? fixed_width : shape.width;
+  Sums maxima[vectors];
+  for (size_t v = 0; v < vectors; ++v) maxima[v] = Rows::least();
+  for (size_t token = 0; token < tokens; ++token) {
+    Sums sums[vectors];
+    const typename Rows::Stored* row = hidden(rows[token] + shape.offset + first);
+    for (size_t v = 0; v < vectors; ++v) sums[v] = Rows::widen(row + v * Rows::lanes);
+    for (size_t place = 1; place < width; ++place) {
+      row = hidden(rows[token + place] + shape.offset + place * shape.filters + first);
+      for (size_t v = 0; v < vectors; ++v) sums[v] += Rows::widen(row + v * Rows::lanes);
+    }
+    for (size_t v = 0; v < vectors; ++v) maxima[v] = larger(maxima[v], sums[v]);
+  }
+  for (size_t v = 0; v < vectors; ++v) {
+    using Outs = Vector<typename Rows::Out, Rows::lanes>;
+    store(__builtin_convertvector(maxima[v], Outs), out + first + v * Rows::lanes);
+  }
+}
+
+template <typename Rows, size_t fixed_width>
+void pool_width(PoolShape shape, const typename Rows::Stored* const* rows, size_t tokens, typename Rows::Out* out) {
+  constexpr size_t wide = pool_vectors * Rows::lanes;
+  // What is left over is a multiple of filter_padding.
+  constexpr size_t narrow_vectors =
+      filter_padding / Rows::lanes < pool_vectors ? filter_padding / Rows::lanes : pool_vectors;
+  constexpr size_t narrow = narrow_vectors * Rows::lanes;
+  size_t first = 0;
+  for (; first + wide <= shape.filters; first += wide) {
+    pool_block<Rows, pool_vectors, fixed_width>(shape, rows, first, tokens, out);
+  }
+  for (; first < shape.filters; first += narrow) {
+    pool_block<Rows, narrow_vectors, fixed_width>(shape, rows, first, tokens, out);
+  }
+}
+
+template <typename Rows>
+void pool(PoolShape shape, const typename Rows::Stored* const* rows, size_t tokens, typename Rows::Out* out) {
+  switch (shape.width) {
+    case 1:
+      return pool_width<Rows, 1>(shape, rows, tokens, out);
+    case 2:
+      return pool_width<Rows, 2>(shape, rows, tokens, out);
+    case 3:
+      return pool_width<Rows, 3>(shape, rows, tokens, out);
+    case 4:
+      return pool_width<Rows, 4>(shape, rows, tokens, out);
+    case 5:
+      return pool_width<Rows, 5>(shape, rows, tokens, out);
+    default:
+      return pool_width<Rows, 0>(shape, rows, tokens, out);
+  }
+}
+
+// Sixteen lanes whatever the register's size, so that sums are formed in the same order everywhere.
+using Floats = Vector<float, 16>;
+using Doubles = Vector<double, 16>;
+
+inline Vector<int32_t, 16> widen(const int16_t* from) {
+#if defined(__AVX512F__)
+  return (Vector<int32_t, 16>)_mm512_cvtepi16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+#else
+  return __builtin_convertvector(load<Vector<int16_t, 16> >(from), Vector<int32_t, 16>);
+#endif
+}
+
+inline Floats widen(const float* from) { return load<Floats>(from); }
+
+constexpr size_t int16_lanes = vector_bytes / sizeof(int16_t);
+using Int16s = Vector<int16_t, int16_lanes>;
+using Int32s = Vector<int32_t, int16_lanes / 2>;
+
+// Products of neighbours, added in pairs.
+inline Int32s multiply_pairs(Int16s left, Int16s right) {
+#if defined(__AVX512BW__)
+  return (Int32s)_mm512_madd_epi16((__m512i)left, (__m512i)right);
+#elif defined(__AVX2__)
+  return (Int32s)_mm256_madd_epi16((__m256i)left, (__m256i)right);
+#elif defined(__SSE2__)
+  return (Int32s)_mm_madd_epi16((__m128i)left, (__m128i)right);
+#else
+  const auto even_and_odd = [](Int16s pairs, int shift) { return ((Int32s)pairs << shift) >> 16; };
+  return even_and_odd(left, 16) * even_and_odd(right, 16) + even_and_odd(left, 0) * even_and_odd(right, 0);
+#endif
+}
+
+void activate_int16(const int16_t* maxima, const int16_t* bias, size_t count, int16_t* features) {
+  for (size_t i = 0; i < count; i += int16_lanes) {
+    const Int16s sums = load<Int16s>(maxima + i) * static_cast<int16_t>(feature_steps) + load<Int16s>(bias + i);
+    store(larger(sums, Int16s{}), features + i);
+  }
+}
+
+inline int32_t sum_of_all(Int32s sums) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_add_epi32((__m512i)sums);
+#else
+  int32_t sum = 0;
+  for (size_t lane = 0; lane < int16_lanes / 2; ++lane) sum += sums[lane];
+  return sum;
+#endif
+}
+
+template <size_t group>
+inline void classify_group(const int16_t* features, const int16_t* weights, size_t count, int64_t* out) {
+  for (size_t c = 0; c < group; ++c) out[c] = 0;
+  for (size_t begin = 0; begin < count; begin += classify_chunk) {
+    const size_t end = count - begin < classify_chunk ? count : begin + classify_chunk;
+    Int32s sums[group] = {};
+    for (size_t i = begin; i < end; i += int16_lanes) {
+      const Int16s feature = load<Int16s>(features + i);
+      for (size_t c = 0; c < group; ++c) sums[c] += multiply_pairs(feature, load<Int16s>(weights + c * count + i));
+    }
+    for (size_t c = 0; c < group; ++c) out[c] += sum_of_all(sums[c]);
+  }
+}
+
+void classify_int16(const int16_t* features, const int16_t* weights, size_t count, size_t classes, int64_t* out) {
+  size_t c = 0;
+  for (; c + 4 <= classes; c += 4) classify_group<4>(features, weights + c * count, count, out + c);
+  for (; c + 2 <= classes; c += 2) classify_group<2>(features, weights + c * count, count, out + c);
+  for (; c < classes; ++c) classify_group<1>(features, weights + c * count, count, out + c);
+}
+
+void activate_float(const float* maxima, const float* bias, size_t count, float* features) {
+  for (size_t i = 0; i < count; i += 16) {
+    store(larger(load<Floats>(maxima + i) + load<Floats>(bias + i), Floats{}), features + i);
+  }
+}
+
+template <typename V>
+inline auto sum_of_lanes(V vector) {
+  for (int half = 8; half > 0; half /= 2) {
+    for (int lane = 0; lane < half; ++lane) vector[lane] += vector[lane + half];
+  }
+  return vector[0];
+}
+
+template <typename V, typename T>
+void classify(const float* features, const T* weights, size_t count, size_t classes, T* out) {
+  for (size_t first = 0; first < classes; first += class_padding) {
+    V sums[class_padding] = {};
+    for (size_t i = 0; i < count; i += 16) {
+      const V feature = __builtin_convertvector(load<Floats>(features + i), V);
+      for (size_t c = 0; c < class_padding; ++c) sums[c] += feature * load<V>(weights + (first + c) * count + i);
+    }
+    for (size_t c = 0; c < class_padding; ++c) out[first + c] = sum_of_lanes(sums[c]);
+  }
+}
+
+template <typename T, typename Sum>
+void sum_rows(const T* table, size_t stride, const uint32_t* buckets, size_t count, Sum* out) {
+  using Sums = Vector<Sum, ngram_padding>;
+  for (size_t first = 0; first < stride; first += ngram_padding) {
+    Sums sums = load<Sums>(out + first);
+    for (size_t i = 0; i < count; ++i) {
+      sums += widen(table + buckets[i] * stride + first);
+    }
+    store(sums, out + first);
+  }
+}
+
+void fold(const double* left, const double* panel, size_t depth, float* out, size_t out_stride) {
+  constexpr size_t lanes = vector_bytes / sizeof(double);
+  using V = Vector<double, lanes>;
+  constexpr size_t columns = 2 * lanes;
+  for (size_t first = 0; first < fold_columns; first += columns) {
+    V sums[fold_rows][2] = {};
+    for (size_t k = 0; k < depth; ++k) {
+      const V low = load<V>(panel + k * fold_columns + first);
+      const V high = load<V>(panel + k * fold_columns + first + lanes);
+      for (size_t row = 0; row < fold_rows; ++row) {
+        sums[row][0] += left[row * depth + k] * low;
+        sums[row][1] += left[row * depth + k] * high;
+      }
+    }
+    for (size_t row = 0; row < fold_rows; ++row) {
+      for (size_t half = 0; half < 2; ++half) {
+        store(__builtin_convertvector(sums[row][half], Vector<float, lanes>),
+              out + row * out_stride + first + half * lanes);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+const StudentKernel KUAIXUN_KERNEL = {
+    KUAIXUN_INSTRUCTION_SET,
+    pool<Int8Rows>,
+    pool<NarrowInt8Rows>,
+    pool<Bfloat16Rows>,
+    pool<FloatRows>,
+    activate_int16,
+    activate_float,
+    classify_int16,
+    classify<Floats, float>,
+    classify<Doubles, double>,
+    sum_rows<int16_t, int32_t>,
+    sum_rows<float, float>,
+    fold,
+};
+
+}  // namespace kuaixun

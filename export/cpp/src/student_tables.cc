@@ -1,0 +1,262 @@
+#include "student_tables.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+
+#include "error.h"
+#include "half.h"
+
+namespace kuaixun {
+namespace {
+
+constexpr std::size_t table_limit_bytes = std::size_t{4} << 30;
+constexpr float int8_limit = 127.0F;
+constexpr float int16_limit = 32767.0F;
+// In steps of the rows: with sums of sixteen places, 8 * (16 * 127 + 2047) is under 2^15.
+constexpr float bias_limit = 2047.0F;
+
+std::size_t round_up(std::size_t number, std::size_t multiple) { return (number + multiple - 1) / multiple * multiple; }
+
+StudentTables lay_out(const Architecture& architecture, std::size_t classes, Precision precision) {
+  StudentTables tables;
+  tables.precision = precision;
+  tables.filters = round_up(architecture.filters, filter_padding);
+  for (const std::size_t width : architecture.widths) {
+    tables.widths.push_back({width, tables.row_elements, tables.features});
+    tables.row_elements += width * tables.filters;
+    tables.features += tables.filters;
+  }
+  tables.element_bytes = precision == Precision::fp32 ? sizeof(float) : precision == Precision::bf16 ? 2 : 1;
+  tables.classes = classes;
+  tables.padded_classes = round_up(classes, class_padding);
+  if (architecture.vocabulary_size > table_limit_bytes / sizeof(float) / tables.row_elements ||
+      tables.padded_classes > table_limit_bytes / sizeof(double) / tables.features) {
+    throw Error(ErrorCode::engine, "the folded tables of this student would take more than " +
+                                       std::to_string(table_limit_bytes >> 30) +
+                                       " GiB; serve it by the torchscript-convolutional engine");
+  }
+  return tables;
+}
+
+// All tokens' rows in single precision, (round_up(vocabulary, fold_rows), row_elements). Products are summed in double
+// precision, so that rounding them is all that can set two engines apart.
+HugeBuffer fold_rows_of(const StudentWeights& weights, const Architecture& architecture, const StudentTables& tables,
+                        const StudentKernel& kernel) {
+  const std::size_t depth = architecture.embedding_size;
+  const std::size_t tokens = round_up(architecture.vocabulary_size, fold_rows);
+  std::vector<double> embedding(tokens * depth);
+  std::copy(weights.embedding.begin(), weights.embedding.end(), embedding.begin());
+  HugeBuffer rows(tokens * tables.row_elements * sizeof(float));
+  std::vector<double> panel(depth * fold_columns);
+  for (std::size_t index = 0; index < tables.widths.size(); ++index) {
+    const auto& [width, row_offset, feature_offset] = tables.widths[index];
+    for (std::size_t place = 0; place < width; ++place) {
+      for (std::size_t first = 0; first < tables.filters; first += fold_columns) {
+        for (std::size_t column = 0; column < fold_columns; ++column) {
+          const std::size_t filter = first + column;
+          for (std::size_t k = 0; k < depth; ++k) {
+            panel[k * fold_columns + column] =
+                filter < architecture.filters ? weights.convolutions[index][(filter * depth + k) * width + place] : 0.0;
+          }
+        }
+        float* out = rows.as<float>() + row_offset + place * tables.filters + first;
+        for (std::size_t token = 0; token < tokens; token += fold_rows) {
+          kernel.fold(embedding.data() + token * depth, panel.data(), depth, out + token * tables.row_elements,
+                      tables.row_elements);
+        }
+      }
+    }
+  }
+  return rows;
+}
+
+// For each element of a token's row, the feature that it is summed into.
+std::vector<std::size_t> feature_of_element(const StudentTables& tables) {
+  std::vector<std::size_t> features;
+  for (const auto& table : tables.widths) {
+    for (std::size_t i = 0; i < table.width * tables.filters; ++i) {
+      features.push_back(table.feature_offset + i % tables.filters);
+    }
+  }
+  return features;
+}
+
+void round_to_bfloat16(StudentTables& tables, const float* rows, std::size_t vocabulary) {
+  tables.rows = HugeBuffer(vocabulary * tables.row_elements * sizeof(std::uint16_t));
+  std::transform(rows, rows + vocabulary * tables.row_elements, tables.rows.as<std::uint16_t>(), bfloat16_of_float);
+}
+
+// The scale of each filter: what one step of its integer rows is worth. The largest rows decide, or a bias that would
+// not fit beside the largest sum of rows into a feature of 16 bits.
+std::vector<float> int8_scales(const StudentTables& tables, const float* rows, std::size_t vocabulary) {
+  std::vector<float> largest(tables.row_elements);
+  for (std::size_t token = 0; token < vocabulary; ++token) {
+    for (std::size_t i = 0; i < tables.row_elements; ++i) {
+      largest[i] = std::max(largest[i], std::fabs(rows[token * tables.row_elements + i]));
+    }
+  }
+  std::vector<float> scales(tables.features);
+  for (const auto& [width, row_offset, feature_offset] : tables.widths) {
+    for (std::size_t filter = 0; filter < tables.filters; ++filter) {
+      float& scale = scales[feature_offset + filter];
+      float largest_sum = 0.0F;
+      for (std::size_t place = 0; place < width; ++place) {
+        const float largest_row = largest[row_offset + place * tables.filters + filter];
+        scale = std::max(scale, largest_row / int8_limit);
+        largest_sum += largest_row;
+      }
+      // Each row of a sum may be rounded up by half a step.
+      if (sums_fit_int8(width)) scale = largest_sum / (int8_limit - 0.5F * static_cast<float>(width));
+      scale = std::max(scale, std::fabs(tables.bias[feature_offset + filter]) / bias_limit);
+    }
+  }
+  return scales;
+}
+
+void round_rows_to_int8(StudentTables& tables, const float* rows, std::size_t vocabulary,
+                        const std::vector<float>& steps_per_unit) {
+  const std::vector<std::size_t> feature = feature_of_element(tables);
+  std::vector<float> steps_of_element;
+  for (const std::size_t index : feature) steps_of_element.push_back(steps_per_unit[index]);
+  tables.rows = HugeBuffer(vocabulary * tables.row_elements);
+  auto* out = tables.rows.as<std::int8_t>();
+  for (std::size_t token = 0; token < vocabulary; ++token) {
+    for (std::size_t i = 0; i < tables.row_elements; ++i) {
+      const float steps = std::nearbyint(rows[token * tables.row_elements + i] * steps_of_element[i]);
+      out[token * tables.row_elements + i] =
+          static_cast<std::int8_t>(std::min(int8_limit, std::max(-int8_limit, steps)));
+    }
+  }
+}
+
+// Weights of integer features, with a scale for each class that lets no chunk of products overflow 32 bits.
+void round_last_layer(StudentTables& tables, const std::vector<float>& scales) {
+  std::vector<double> largest_feature(tables.features);
+  for (std::size_t i = 0; i < tables.features; ++i) {
+    const std::size_t width = tables.widths[i / tables.filters].width;
+    const double largest_sum = int8_limit * static_cast<double>(sums_fit_int8(width) ? 1 : width);
+    largest_feature[i] = feature_steps * largest_sum + std::max<double>(0.0, tables.integer_bias[i]);
+  }
+  tables.integer_linear.resize(tables.classes * tables.features);
+  for (std::size_t c = 0; c < tables.classes; ++c) {
+    const double* linear = tables.linear.data() + c * tables.features;
+    double scale = 0.0;
+    for (std::size_t begin = 0; begin < tables.features; begin += classify_chunk) {
+      double largest_sum = 0.0;
+      double largest_rounding = 0.0;
+      for (std::size_t i = begin; i < std::min(tables.features, begin + classify_chunk); ++i) {
+        const double weight = std::fabs(linear[i]) * scales[i] / feature_steps;
+        scale = std::max(scale, weight / int16_limit);
+        largest_sum += weight * largest_feature[i];
+        largest_rounding += 0.5 * largest_feature[i];
+      }
+      scale = std::max(scale, largest_sum / (std::numeric_limits<std::int32_t>::max() - largest_rounding));
+    }
+    tables.linear_scale.push_back(scale);
+    if (scale == 0.0) continue;
+    for (std::size_t i = 0; i < tables.features; ++i) {
+      tables.integer_linear[c * tables.features + i] =
+          static_cast<std::int16_t>(std::nearbyint(linear[i] * scales[i] / feature_steps / scale));
+    }
+  }
+}
+
+void round_to_int8(StudentTables& tables, const float* rows, std::size_t vocabulary) {
+  std::vector<float> scales = int8_scales(tables, rows, vocabulary);
+  std::vector<float> steps_per_unit;
+  for (float& scale : scales) {
+    // A scale so small that its inverse overflows is that of a filter that does nothing.
+    if (scale < std::numeric_limits<float>::min()) scale = 0.0F;
+    steps_per_unit.push_back(scale > 0.0F ? 1.0F / scale : 0.0F);
+  }
+  round_rows_to_int8(tables, rows, vocabulary, steps_per_unit);
+  for (std::size_t i = 0; i < tables.features; ++i) {
+    const double steps = static_cast<double>(tables.bias[i]) * steps_per_unit[i] * feature_steps;
+    tables.integer_bias.push_back(static_cast<std::int16_t>(std::nearbyint(steps)));
+  }
+  round_last_layer(tables, scales);
+}
+
+void lay_out_last_layer(StudentTables& tables, const StudentWeights& weights, std::size_t filters) {
+  tables.bias.assign(tables.features, 0.0F);
+  const auto& biases = weights.biases;
+  for (std::size_t index = 0; index < biases.size(); ++index) {
+    std::copy(biases[index].begin(), biases[index].end(),
+              tables.bias.begin() + static_cast<std::ptrdiff_t>(index * tables.filters));
+  }
+  tables.linear.assign(tables.padded_classes * tables.features, 0.0);
+  for (std::size_t c = 0; c < tables.classes; ++c) {
+    for (std::size_t index = 0; index < tables.widths.size(); ++index) {
+      for (std::size_t filter = 0; filter < filters; ++filter) {
+        tables.linear[c * tables.features + index * tables.filters + filter] =
+            weights.linear[(c * tables.widths.size() + index) * filters + filter];
+      }
+    }
+  }
+  tables.linear_bias.assign(weights.linear_bias.begin(), weights.linear_bias.end());
+}
+
+// int16 with a scale for each class: 128 rows and more can be added before 32 bits overflow, and no text has as many
+// n-grams as would lose anything of what the int8 tables leave.
+void lay_out_ngrams(StudentTables& tables, const std::vector<float>& scores) {
+  const std::size_t classes = tables.classes;
+  const std::size_t buckets = scores.size() / classes;
+  tables.ngram_stride = round_up(classes, ngram_padding);
+  if (tables.precision == Precision::fp32) {
+    tables.ngrams = HugeBuffer(buckets * tables.ngram_stride * ngram_element_bytes(tables.precision));
+    for (std::size_t bucket = 0; bucket < buckets; ++bucket) {
+      std::copy_n(scores.data() + bucket * classes, classes, tables.ngrams.as<float>() + bucket * tables.ngram_stride);
+    }
+    return;
+  }
+  std::vector<float> largest(classes);
+  for (std::size_t i = 0; i < scores.size(); ++i) {
+    largest[i % classes] = std::max(largest[i % classes], std::fabs(scores[i]));
+  }
+  for (const float value : largest) tables.ngram_scale.push_back(value / int16_limit);
+  tables.ngrams = HugeBuffer(buckets * tables.ngram_stride * ngram_element_bytes(tables.precision));
+  auto* out = tables.ngrams.as<std::int16_t>();
+  for (std::size_t bucket = 0; bucket < buckets; ++bucket) {
+    for (std::size_t c = 0; c < classes; ++c) {
+      if (largest[c] == 0.0F) continue;
+      const double steps = std::nearbyint(scores[bucket * classes + c] / tables.ngram_scale[c]);
+      out[bucket * tables.ngram_stride + c] =
+          static_cast<std::int16_t>(std::min<double>(int16_limit, std::max<double>(-int16_limit, steps)));
+    }
+  }
+}
+
+}  // namespace
+
+const char* precision_name(Precision precision) {
+  return precision == Precision::fp32 ? "fp32" : precision == Precision::bf16 ? "bf16" : "int8";
+}
+
+StudentTables fold_student(const StudentWeights& weights, const Architecture& architecture, Precision precision,
+                           const StudentKernel& kernel) {
+  const std::size_t classes = weights.linear_bias.size();
+  try {
+    StudentTables tables = lay_out(architecture, classes, precision);
+    lay_out_last_layer(tables, weights, architecture.filters);
+    HugeBuffer rows = fold_rows_of(weights, architecture, tables, kernel);
+    if (precision == Precision::int8) {
+      round_to_int8(tables, rows.as<float>(), architecture.vocabulary_size);
+    } else if (precision == Precision::bf16) {
+      round_to_bfloat16(tables, rows.as<float>(), architecture.vocabulary_size);
+      tables.single_linear.assign(tables.linear.begin(), tables.linear.end());
+    } else {
+      tables.rows = std::move(rows);
+    }
+    if (!weights.ngrams.empty()) {
+      lay_out_ngrams(tables, weights.ngrams);
+      tables.ngram_owners = weights.ngram_owners;
+    }
+    return tables;
+  } catch (const std::bad_alloc&) {
+    throw Error(ErrorCode::engine, "there is not enough memory for the folded tables of this student");
+  }
+}
+
+}  // namespace kuaixun

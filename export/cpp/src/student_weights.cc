@@ -1,0 +1,88 @@
+#include "student_weights.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <string>
+
+#include "error.h"
+#include "half.h"
+#include "safetensors.h"
+
+namespace kuaixun {
+namespace {
+
+class CheckedTensors {
+ public:
+  explicit CheckedTensors(std::string_view content) : tensors_(read_safetensors(content)) {}
+
+  std::vector<float> take(const std::string& name, const std::vector<std::uint64_t>& shape) {
+    const std::vector<std::uint16_t> halves = take_words(name, "F16", shape);
+    std::vector<float> values(halves.size());
+    std::transform(halves.begin(), halves.end(), values.begin(), float_of_half);
+    if (!std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); })) {
+      throw FormatError(name + " holds numbers that are not finite");
+    }
+    return values;
+  }
+
+  std::vector<std::int16_t> take_integers(const std::string& name, const std::vector<std::uint64_t>& shape) {
+    const std::vector<std::uint16_t> words = take_words(name, "I16", shape);
+    return {words.begin(), words.end()};
+  }
+
+  void expect_none_left() const {
+    if (!tensors_.empty()) throw FormatError("the architecture has no tensor " + tensors_.begin()->first.substr(0, 40));
+  }
+
+ private:
+  std::vector<std::uint16_t> take_words(const std::string& name, const char* dtype,
+                                        const std::vector<std::uint64_t>& shape) {
+    const auto found = tensors_.find(name);
+    if (found == tensors_.end()) throw FormatError("the tensor " + name + " is missing");
+    const Tensor tensor = found->second;
+    tensors_.erase(found);
+    if (tensor.dtype != dtype || tensor.shape != shape) {
+      throw FormatError(name + " has another type or shape than the architecture's");
+    }
+    std::vector<std::uint16_t> words(tensor.bytes.size() / 2);
+    for (std::size_t i = 0; i < words.size(); ++i) {
+      const auto low = static_cast<unsigned char>(tensor.bytes[2 * i]);
+      const auto high = static_cast<unsigned char>(tensor.bytes[2 * i + 1]);
+      words[i] = static_cast<std::uint16_t>(low | high << 8);
+    }
+    return words;
+  }
+
+  std::map<std::string, Tensor> tensors_;
+};
+
+}  // namespace
+
+StudentWeights parse_student_weights(std::string_view content, const Architecture& architecture, std::size_t classes) {
+  CheckedTensors tensors(content);
+  StudentWeights weights;
+  const std::size_t size = architecture.embedding_size;
+  const std::size_t filters = architecture.filters;
+  weights.embedding = tensors.take("embedding", {architecture.vocabulary_size, size});
+  for (const std::size_t width : architecture.widths) {
+    const std::string name = "convolution_" + std::to_string(width);
+    weights.convolutions.push_back(tensors.take(name, {filters, size, width}));
+    weights.biases.push_back(tensors.take(name + "_bias", {filters}));
+  }
+  weights.linear = tensors.take("linear", {classes, architecture.widths.size() * filters});
+  weights.linear_bias = tensors.take("linear_bias", {classes});
+  if (architecture.ngrams) {
+    const std::uint64_t buckets = std::uint64_t{1} << architecture.ngrams->bucket_bits;
+    weights.ngrams = tensors.take("ngrams", {buckets, classes});
+    weights.ngram_owners = tensors.take_integers("ngram_owners", {buckets});
+  }
+  tensors.expect_none_left();
+  const auto pad_row_end = weights.embedding.begin() + static_cast<std::ptrdiff_t>(size);
+  if (std::any_of(weights.embedding.begin(), pad_row_end, [](float value) { return value != 0.0F; })) {
+    throw FormatError("the embedding of PAD is not zero");
+  }
+  return weights;
+}
+
+}  // namespace kuaixun

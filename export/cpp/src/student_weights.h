@@ -1,0 +1,26 @@
+// The student's numbers as the bundle carries them, every shape checked against the architecture: what
+// export/student/weights.py defines.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "manifest.h"
+
+namespace kuaixun {
+
+struct StudentWeights {
+  std::vector<float> embedding;                  // (vocabulary, size), row 0 (PAD) zero
+  std::vector<std::vector<float>> convolutions;  // for each width (filters, size, width)
+  std::vector<std::vector<float>> biases;        // for each width (filters,)
+  std::vector<float> linear;                     // (classes, widths * filters)
+  std::vector<float> linear_bias;                // (classes,)
+  std::vector<float> ngrams;                     // (buckets, classes), or empty
+  std::vector<std::int16_t> ngram_owners;        // (buckets,), or empty
+};
+
+// Raises FormatError for a file, a shape or a number that does not fit.
+StudentWeights parse_student_weights(std::string_view content, const Architecture& architecture, std::size_t classes);
+
+}  // namespace kuaixun

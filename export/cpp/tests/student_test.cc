@@ -1,0 +1,207 @@
+#include "student.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+
+#include "error.h"
+
+namespace kuaixun {
+namespace {
+
+struct Case {
+  Architecture architecture;
+  std::size_t classes;
+};
+
+// Filters that fill no vector, widths beyond those unrolled, classes beyond one n-gram vector, no n-grams at all.
+std::vector<Case> cases() {
+  return {
+      {{40, 12, {2, 3, 4}, 256, NgramBranch{{2, 3}, 8}}, 10},
+      {{40, 7, {1, 5, 7}, 65, NgramBranch{{3}, 4}}, 3},
+      {{9, 1, {2}, 1, std::nullopt}, 2},
+      {{30, 20, {3, 16}, 600, NgramBranch{{2}, 10}}, 37},
+  };
+}
+
+std::vector<float> random_numbers(std::size_t count, float size, std::mt19937& generator) {
+  std::normal_distribution<float> distribution(0.0F, size);
+  std::vector<float> numbers(count);
+  std::generate(numbers.begin(), numbers.end(), [&] { return distribution(generator); });
+  return numbers;
+}
+
+std::vector<std::int32_t> random_ids(const Case& shape, std::size_t count, std::mt19937& generator) {
+  std::uniform_int_distribution<std::int32_t> id(1, static_cast<std::int32_t>(shape.architecture.vocabulary_size) - 1);
+  std::vector<std::int32_t> ids(count);
+  std::generate(ids.begin(), ids.end(), [&] { return id(generator); });
+  return ids;
+}
+
+std::uint64_t hash_by_definition(const std::int32_t* ids, unsigned order) {
+  constexpr std::uint64_t multipliers[] = {0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F};
+  constexpr std::uint64_t limit = std::uint64_t{1} << 32;
+  std::uint64_t hash = order * multipliers[3];
+  for (unsigned place = 0; place < order; ++place) hash += static_cast<std::uint64_t>(ids[place]) * multipliers[place];
+  hash %= limit;
+  hash = (hash ^ hash >> 15) * 0x2C1B3C6D % limit;
+  return hash ^ hash >> 12;
+}
+
+StudentWeights random_weights(const Case& shape, std::mt19937& generator) {
+  const Architecture& architecture = shape.architecture;
+  StudentWeights weights;
+  weights.embedding = random_numbers(architecture.vocabulary_size * architecture.embedding_size, 1.0F, generator);
+  std::fill_n(weights.embedding.begin(), architecture.embedding_size, 0.0F);
+  for (const std::size_t width : architecture.widths) {
+    weights.convolutions.push_back(
+        random_numbers(architecture.filters * architecture.embedding_size * width, 0.1F, generator));
+    weights.biases.push_back(random_numbers(architecture.filters, 0.3F, generator));
+  }
+  const std::size_t features = architecture.widths.size() * architecture.filters;
+  weights.linear = random_numbers(shape.classes * features, 1.0F / std::sqrt(static_cast<float>(features)), generator);
+  weights.linear_bias = random_numbers(shape.classes, 0.1F, generator);
+  if (architecture.ngrams) {
+    const std::size_t buckets = std::size_t{1} << architecture.ngrams->bucket_bits;
+    weights.ngrams = random_numbers(buckets * shape.classes, 0.1F, generator);
+    weights.ngram_owners.assign(buckets, -1);
+    // About half of all n-grams own their buckets.
+    const std::vector<std::int32_t> ids = random_ids(shape, 4000, generator);
+    for (const unsigned order : architecture.ngrams->orders) {
+      for (std::size_t start = 0; start + order <= ids.size(); ++start) {
+        const std::uint64_t hash = hash_by_definition(ids.data() + start, order);
+        weights.ngram_owners[hash % buckets] = static_cast<std::int16_t>(hash >> 17);
+      }
+    }
+  }
+  return weights;
+}
+
+// The definition: convolution, bias, ReLU, maximum, linear, n-grams, one multiplication at a time.
+std::vector<double> logits_by_definition(const Case& shape, const StudentWeights& weights,
+                                         const std::vector<std::int32_t>& ids) {
+  const auto& [vocabulary, size, widths, filters, ngrams] = shape.architecture;
+  std::vector<double> logits(weights.linear_bias.begin(), weights.linear_bias.end());
+  for (std::size_t index = 0; index < widths.size(); ++index) {
+    for (std::size_t filter = 0; filter < filters; ++filter) {
+      double feature = 0.0;
+      for (std::size_t start = 0; start < ids.size(); ++start) {
+        double sum = weights.biases[index][filter];
+        for (std::size_t place = 0; place < widths[index] && start + place < ids.size(); ++place) {
+          const float* embedded = weights.embedding.data() + static_cast<std::size_t>(ids[start + place]) * size;
+          for (std::size_t k = 0; k < size; ++k) {
+            sum += double{embedded[k]} * weights.convolutions[index][(filter * size + k) * widths[index] + place];
+          }
+        }
+        feature = std::max(feature, sum);
+      }
+      for (std::size_t c = 0; c < shape.classes; ++c) {
+        logits[c] += feature * weights.linear[(c * widths.size() + index) * filters + filter];
+      }
+    }
+  }
+  if (!ngrams) return logits;
+  for (const unsigned order : ngrams->orders) {
+    for (std::size_t start = 0; start + order <= ids.size(); ++start) {
+      const std::uint64_t hash = hash_by_definition(ids.data() + start, order);
+      const std::uint64_t bucket = hash % (std::uint64_t{1} << ngrams->bucket_bits);
+      if (weights.ngram_owners[bucket] != static_cast<std::int64_t>(hash >> 17)) continue;
+      for (std::size_t c = 0; c < shape.classes; ++c) logits[c] += weights.ngrams[bucket * shape.classes + c];
+    }
+  }
+  return logits;
+}
+
+std::vector<double> logits_of(const Student& student, const std::vector<std::int32_t>& ids) {
+  Student::Scratch scratch;
+  std::vector<double> logits(student.classes());
+  student.logits(ids.data(), ids.size(), scratch, logits.data());
+  return logits;
+}
+
+std::vector<const StudentKernel*> kernels() {
+  std::vector<const StudentKernel*> all(8);
+  all.resize(student_kernels(all.data(), all.size()));
+  return all;
+}
+
+TEST(Student, EveryPrecisionOnEveryInstructionSetComputesTheDefinition) {
+  std::mt19937 generator(5);
+  for (const Case& shape : cases()) {
+    const StudentWeights weights = random_weights(shape, generator);
+    std::vector<std::vector<std::int32_t>> texts;
+    for (const std::size_t count : {0, 1, 2, 3, 5, 16, 32, 100}) texts.push_back(random_ids(shape, count, generator));
+    for (const auto& [precision, tolerance] : std::vector<std::pair<Precision, double>>{
+             {Precision::fp32, 1e-5}, {Precision::bf16, 0.05}, {Precision::int8, 0.1}}) {
+      for (const auto& text : texts) {
+        const auto expected = logits_by_definition(shape, weights, text);
+        std::vector<double> first;
+        for (const StudentKernel* kernel : kernels()) {
+          const auto logits = logits_of(Student(weights, shape.architecture, precision, *kernel), text);
+          for (std::size_t c = 0; c < expected.size(); ++c) {
+            ASSERT_NEAR(logits[c], expected[c], tolerance)
+                << kernel->instruction_set << " " << precision_name(precision) << " " << text.size();
+          }
+          // The same bits, whatever the processor.
+          if (first.empty()) first = logits;
+          ASSERT_EQ(logits, first) << kernel->instruction_set << " " << precision_name(precision);
+        }
+      }
+    }
+  }
+}
+
+TEST(Student, Int8HoldsNumbersOfAnySize) {
+  std::mt19937 generator(6);
+  Case shape = cases()[0];
+  StudentWeights weights = random_weights(shape, generator);
+  // A filter that does nothing, one that its bias rules, one of giant rows with tiny weights.
+  const std::size_t depth = shape.architecture.embedding_size * 2;
+  std::fill_n(weights.convolutions[0].begin(), depth, 0.0F);
+  weights.biases[0][0] = 0.0F;
+  std::fill_n(weights.convolutions[0].begin() + static_cast<std::ptrdiff_t>(depth), depth, 1e-7F);
+  weights.biases[0][1] = 20.0F;
+  for (std::size_t i = 0; i < depth; ++i) weights.convolutions[0][2 * depth + i] *= 1e4F;
+  for (std::size_t c = 0; c < shape.classes; ++c) weights.linear[c * 3 * shape.architecture.filters + 2] *= 1e-4F;
+  const Student exact(weights, shape.architecture, Precision::fp32);
+  const Student rounded(weights, shape.architecture, Precision::int8);
+  for (int i = 0; i < 20; ++i) {
+    const auto ids = random_ids(shape, 20, generator);
+    const auto expected = logits_of(exact, ids);
+    const auto logits = logits_of(rounded, ids);
+    for (std::size_t c = 0; c < expected.size(); ++c) ASSERT_NEAR(logits[c], expected[c], 0.1);
+  }
+}
+
+TEST(Student, Int8SumsStayInRangeWhereAllRowsAreAtTheirLargest) {
+  std::mt19937 generator(7);
+  const Case shape = cases()[0];
+  StudentWeights weights = random_weights(shape, generator);
+  // A token, and its opposite, beside which all others are small.
+  const std::size_t size = shape.architecture.embedding_size;
+  for (std::size_t k = 0; k < size; ++k) {
+    weights.embedding[5 * size + k] = k % 2 == 0 ? 30.0F : -20.0F;
+    weights.embedding[6 * size + k] = -weights.embedding[5 * size + k];
+  }
+  const Student exact(weights, shape.architecture, Precision::fp32);
+  const Student rounded(weights, shape.architecture, Precision::int8);
+  for (int i = 0; i < 50; ++i) {
+    std::vector<std::int32_t> ids = random_ids(shape, 8, generator);
+    for (std::int32_t& id : ids) id = id % 2 == 0 ? 5 : 6;
+    const auto expected = logits_of(exact, ids);
+    const auto logits = logits_of(rounded, ids);
+    for (std::size_t c = 0; c < expected.size(); ++c) ASSERT_NEAR(logits[c], expected[c], 1.0) << "of about 30";
+  }
+}
+
+TEST(Student, TablesBeyondReasonAreRefused) {
+  StudentWeights weights;
+  weights.linear_bias = {0.0F, 0.0F};
+  const Architecture architecture{1 << 20, 1, {16}, 1 << 16, std::nullopt};
+  EXPECT_THROW(fold_student(weights, architecture, Precision::int8, student_kernel()), Error);
+}
+
+}  // namespace
+}  // namespace kuaixun

@@ -1,0 +1,321 @@
+"""The C++ runtime against Python: the same cleaned text, the same ids, the same answers, and the same refusals."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import json
+import os
+import random
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from itertools import compress
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kuaixun.export.bundle.golden import GOLDEN_TEXTS
+from kuaixun.export.bundle.reader import Bundle
+from kuaixun.export.classifier import open_classifier
+from kuaixun.export.classify_lines import label_lines
+from kuaixun.export.text.pipeline import TextPipeline, in_batches
+from kuaixun.schemas.manifest import FileEntry
+
+ROOT = Path(__file__).parents[2]
+SEED = 20
+GENERATED_TEXTS = 120_000
+FRAGMENTS = (
+    *("<b>", "</p>", "<br/>", "<p class=x>", "<h1>", "<h7>", "<!--", "<", ">", "</", "<div", "<td ", "<li/"),
+    *("&amp;", "&lt;", "&nbsp;", "&#20013;", "&#x4E2D;", "&#55296;", "&#1114112;", "&#0;", "&bad;", "&", "&#", ";"),
+    *("http://a.cn/x", "https://", "://", "a+b.c-d://x?y=%20", "www.b.cn", "www.", "wwww.a", "ftp://,", "1a://b"),
+    *("c@d.cn", "x.y%z@a-b.c.d", "@", "a@b", "a@b..c", "a@@b.c", ".com", "@a.b@c.d"),
+    *("\u3000", " ", "\t", "\u200b", "\ufeff", "\u00ad", "\u0301", "\ufffd", "\x00", "\x7f", "\r", "\u2028", "\u0085"),
+    *("ＡＢｃ", "１２：（", "㈱½㎡™ﬁ①", "İıſK", "中国股票", "𠮷𪚥", "🏀👍🏽🇨🇳", "\ue000", "\U0010ffff", "\U000e0001"),
+    *("a" * 70, "x" * 513, ".a" * 12, "-" * 64, "\u4e2d" * 40),
+)
+# Overlong forms, surrogates, what lies beyond Unicode, sequences that break off.
+BROKEN_BYTES = (
+    *(b"\xc0\x80", b"\xe0\x80\x80", b"\xf0\x80\x80\x80", b"\xed\xa0\x80", b"\xed\xbf\xbf", b"\xf4\x90\x80\x80"),
+    *(b"\xf5", b"\xff", b"\x80", b"\xe4", b"\xe4\xb8", b"\xf0\x9f", b"\xf0\x9f\x8f", b"\xc2", b"\xfe\xff"),
+)
+
+
+def dirty_lines(count: int, seed: int) -> Iterator[bytes]:
+    """Lines of bytes, without newlines, that hold every plane, every pattern and every way of being invalid."""
+    generator = random.Random(seed)
+    kinds: tuple[Callable[[], bytes], ...] = (
+        lambda: generator.choice(FRAGMENTS).encode(),
+        lambda: generator.choice(FRAGMENTS).encode(),
+        lambda: chr(generator.randrange(0x4E00, 0x9FA6)).encode(),
+        lambda: chr(generator.randrange(0x20, 0x7F)).encode(),
+        lambda: chr(generator.randrange(0x110000)).encode("utf-8", "surrogatepass"),
+        lambda: chr(generator.randrange(0x3000)).encode(),
+        lambda: generator.choice(BROKEN_BYTES),
+        lambda: generator.randbytes(generator.randrange(1, 5)),
+    )
+    for _ in range(count):
+        parts = (generator.choice(kinds)() for _ in range(generator.randrange(14)))
+        yield b"".join(parts).replace(b"\n", b" ")
+
+
+@pytest.fixture(scope="session")
+def runtime() -> Path:
+    """The folder with the built programs. Built anew wherever a source has changed."""
+    if shutil.which("cmake") is None or all(shutil.which(name) is None for name in ("c++", "g++", "clang++")):
+        if os.environ.get("CI") == "true":
+            pytest.fail("cmake and a C++ compiler are needed")
+        pytest.skip("cmake or a C++ compiler is not installed")
+    build = ROOT / "build" / "cpp"
+    commands: tuple[list[str | Path], ...] = (
+        ["cmake", "-S", ROOT / "export" / "cpp", "-B", build],
+        ["cmake", "--build", build, "--parallel"],
+    )
+    for command in commands:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return build
+
+
+Run = Callable[..., subprocess.CompletedProcess[bytes]]
+
+
+@pytest.fixture
+def classify(runtime: Path) -> Run:
+    def run(bundle: Path, lines: bytes, *options: str) -> subprocess.CompletedProcess[bytes]:
+        command: list[str | Path] = [runtime / "kuaixun-classify", "--bundle", bundle, *options]
+        return subprocess.run(command, input=lines, capture_output=True, check=False)
+
+    return run
+
+
+class Dumped(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What `--dump` prints for a line."""
+
+    cleaned: str
+    ids: tuple[int, ...]
+
+
+def expected_dump(lines: Sequence[bytes], pipeline: TextPipeline) -> list[Dumped]:
+    dumped = []
+    for batch in in_batches(lines, 4096):
+        texts = [line.decode("utf-8", "replace") for line in batch]
+        encoded = pipeline.encode(texts)
+        dumped += [
+            Dumped(cleaned, tuple(ids[: min(length, pipeline.parameters.max_tokens)].tolist()))
+            for cleaned, ids, length in zip(pipeline.clean(texts), encoded.ids, encoded.lengths.tolist(), strict=True)
+        ]
+    return dumped
+
+
+def assert_same_dump(classify: Run, bundle: Bundle, lines: Sequence[bytes]) -> None:
+    done = classify(bundle.path, b"".join(line + b"\n" for line in lines), "--dump")
+    assert done.returncode == 0, done.stderr
+    dumped = msgspec.json.Decoder(Dumped).decode_lines(done.stdout)
+    for line, ours, theirs in zip(lines, dumped, expected_dump(lines, bundle.pipeline), strict=True):
+        assert ours == theirs, line
+
+
+def test_cleaned_text_and_ids_are_the_same_for_any_bytes(classify: Run, bundle: Bundle) -> None:
+    count = int(os.environ.get("KUAIXUN_PARITY_TEXTS", GENERATED_TEXTS))
+    assert_same_dump(classify, bundle, list(dirty_lines(count, SEED)))
+
+
+any_line = st.lists(
+    st.one_of(
+        st.text(st.characters(exclude_categories=["Cs"]), max_size=20).map(str.encode),
+        st.sampled_from(FRAGMENTS).map(str.encode),
+        st.sampled_from(BROKEN_BYTES),
+        st.binary(max_size=6),
+    ),
+    max_size=8,
+).map(lambda parts: b"".join(parts).replace(b"\n", b""))
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(any_line, max_size=40))
+def test_cleaned_text_and_ids_are_the_same_for_what_hypothesis_finds(
+    classify: Run, bundle: Bundle, lines: list[bytes]
+) -> None:
+    assert_same_dump(classify, bundle, lines)
+
+
+def test_every_code_point_is_folded_alike(classify: Run, bundle: Bundle) -> None:
+    assert_same_dump(
+        classify,
+        bundle,
+        [f"a{chr(point)}b".encode("utf-8", "surrogatepass") for point in range(0x110000) if point != ord("\n")],
+    )
+
+
+def expected_lines(texts: Sequence[str], bundle: Path) -> bytes:
+    classifier = open_classifier(bundle, engine="torchscript", device="cpu")
+    answers = [answer for batch in in_batches(texts, 1024) for answer in label_lines(batch, classifier)]
+    return b"".join(msgspec.json.encode(answer) + b"\n" for answer in answers)
+
+
+@pytest.fixture(scope="session")
+def answered(bundle_path: Path) -> tuple[bytes, bytes]:
+    """Lines, and what `kuaixun-export classify` prints for them."""
+    texts = [text.replace("\n", " ") for text in GOLDEN_TEXTS]
+    texts += [line.decode("utf-8", "replace") for line in dirty_lines(3000, SEED + 1)]
+    return "".join(text + "\n" for text in texts).encode(), expected_lines(texts, bundle_path)
+
+
+def scores_of(lines: bytes) -> tuple[list[str | None], np.ndarray[tuple[int, ...], np.dtype[np.float64]]]:
+    """Labels (n,), and confidence beside scores (n, 1 + classes)."""
+    answers = [json.loads(line) for line in lines.splitlines()]
+    classes = max(len(answer["scores"]) for answer in answers)
+    rows = [[answer["confidence"], *(list(answer["scores"].values()) or [0.0] * classes)] for answer in answers]
+    return [answer["label"] for answer in answers], np.array(rows)
+
+
+def test_single_precision_gives_the_answers_of_the_reference(
+    classify: Run, bundle_path: Path, answered: tuple[bytes, bytes]
+) -> None:
+    lines, expected = answered
+    done = classify(bundle_path, lines, "--precision", "fp32")
+    assert done.returncode == 0, done.stderr
+    labels, scores = scores_of(done.stdout)
+    expected_labels, expected_scores = scores_of(expected)
+    assert labels == expected_labels
+    assert np.abs(scores - expected_scores).max() <= 1.001e-6
+    # Where no number differs, no byte does.
+    equal = (scores == expected_scores).all(axis=1)
+    assert equal.mean() > 0.999
+    for ours, theirs in compress(zip(done.stdout.splitlines(), expected.splitlines(), strict=True), equal):
+        assert ours == theirs
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_rounded_tables_give_nearly_the_same_scores(
+    classify: Run, bundle_path: Path, answered: tuple[bytes, bytes], precision: str
+) -> None:
+    lines, expected = answered
+    _, scores = scores_of(classify(bundle_path, lines, "--precision", precision).stdout)
+    assert np.abs(scores - scores_of(expected)[1]).max() < 0.02
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+def test_answers_do_not_depend_on_the_batch_or_the_threads(
+    classify: Run, bundle_path: Path, answered: tuple[bytes, bytes], precision: str
+) -> None:
+    content, _ = answered
+    lines = [line + b"\n" for line in content.split(b"\n")[:-1]]
+    whole = classify(bundle_path, content, "--precision", precision).stdout
+    answers = whole.splitlines(keepends=True)
+    assert classify(bundle_path, content, "--precision", precision, "--threads", "4").stdout == whole
+    backwards = classify(bundle_path, b"".join(reversed(lines)), "--precision", precision).stdout
+    assert backwards.splitlines(keepends=True) == answers[::-1]
+    for line, answer in zip(lines[:30:3], answers[:30:3], strict=True):
+        assert classify(bundle_path, line, "--precision", precision).stdout == answer
+
+
+class CText(ctypes.Structure):
+    """kuaixun_text."""
+
+    _fields_ = (("bytes", ctypes.c_char_p), ("size", ctypes.c_size_t))
+
+
+def test_the_c_interface_gives_what_the_program_prints(
+    runtime: Path, bundle_path: Path, classify: Run, answered: tuple[bytes, bytes]
+) -> None:
+    library = ctypes.CDLL(str(runtime / "libkuaixun.so"))
+    classifier = ctypes.c_void_p()
+    assert library.kuaixun_open(bytes(bundle_path), 0, ctypes.byref(classifier), None, ctypes.c_size_t(0)) == 0
+    lines = answered[0].split(b"\n")[:200]
+    texts = (CText * len(lines))(*(CText(line, len(line)) for line in lines))
+    label_ids = (ctypes.c_int32 * len(lines))()
+    confidences = (ctypes.c_double * len(lines))()
+    count, threads = ctypes.c_size_t(len(lines)), ctypes.c_uint(1)
+    code = library.kuaixun_classify(classifier, texts, count, 0, threads, label_ids, confidences, None, None)
+    assert code == 0
+    printed = [
+        json.loads(line)
+        for line in classify(bundle_path, b"\n".join(lines) + b"\n", "--precision", "fp32").stdout.splitlines()
+    ]
+    assert list(confidences) == [answer["confidence"] for answer in printed]
+    assert [label_id < 0 for label_id in label_ids] == [answer["label"] is None for answer in printed]
+
+    beyond = (ctypes.c_int32 * 1)(1 << 20)
+    one = ctypes.c_size_t(1)
+    assert library.kuaixun_logits(classifier, beyond, one, one, threads, confidences) == 2
+    library.kuaixun_close(classifier)
+
+
+@pytest.mark.parametrize(
+    ("lines", "count"), [(b"", 0), (b"\n", 1), (b"a", 1), (b"a\n", 1), (b"a\n\n\r\n", 3), (b"\x00\n\xff", 2)]
+)
+def test_each_line_has_one_answer(classify: Run, bundle_path: Path, lines: bytes, count: int) -> None:
+    assert classify(bundle_path, lines).stdout.count(b"\n") == count
+
+
+def test_a_long_line_is_read_to_the_same_length(classify: Run, bundle: Bundle) -> None:
+    limit = bundle.manifest.text.max_raw_chars
+    skipped = "\u200b" * (limit - 1)
+    assert_same_dump(
+        classify, bundle, [f"{skipped}中国{'x' * 700_000}".encode(), "𪚥".encode() * limit + b"\xf0", b"\xff" * 300_000]
+    )
+
+
+def test_a_bundle_with_one_byte_altered_is_refused(classify: Run, bundle_path: Path, tmp_path: Path) -> None:
+    for file in sorted(bundle_path.iterdir()):
+        copy = tmp_path / file.name
+        shutil.copytree(bundle_path, copy)
+        content = bytearray((copy / file.name).read_bytes())
+        content[len(content) // 2] ^= 1
+        (copy / file.name).write_bytes(content)
+        done = classify(copy, b"a\n")
+        assert done.returncode == 3
+        assert file.name.encode() in done.stderr
+        assert not done.stdout
+
+
+def test_a_bundle_cut_short_is_refused(classify: Run, bundle_path: Path, tmp_path: Path) -> None:
+    for file in sorted(bundle_path.iterdir()):
+        copy = tmp_path / file.name
+        shutil.copytree(bundle_path, copy)
+        (copy / file.name).write_bytes(file.read_bytes()[:-1])
+        done = classify(copy, b"a\n")
+        if file.name != "manifest.json":  # whose last byte is a newline, which no JSON reader misses
+            assert done.returncode == 3
+            assert file.name.encode() in done.stderr
+        (copy / file.name).unlink()
+        assert classify(copy, b"a\n").returncode == 3
+
+
+def test_a_bundle_of_another_format_is_told_apart(classify: Run, bundle_path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "bundle"
+    shutil.copytree(bundle_path, copy)
+    manifest = json.loads((copy / "manifest.json").read_bytes())
+    (copy / "manifest.json").write_text(json.dumps({**manifest, "format_version": 2}))
+    assert classify(copy, b"a\n").returncode == 4
+
+
+def test_golden_cases_that_fail_are_named(classify: Run, bundle: Bundle, tmp_path: Path) -> None:
+    copy = tmp_path / "bundle"
+    shutil.copytree(bundle.path, copy)
+    first, *others = (copy / "golden.jsonl").read_bytes().splitlines(keepends=True)
+    case = json.loads(first)
+    case["logits"][0] += 1.0
+    content = msgspec.json.encode(case) + b"\n" + b"".join(others)
+    (copy / "golden.jsonl").write_bytes(content)
+    entry = FileEntry(size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+    manifest = msgspec.structs.replace(bundle.manifest, files={**bundle.manifest.files, "golden.jsonl": entry})
+    manifest = msgspec.structs.replace(manifest, model_id=manifest.content_id())
+    (copy / "manifest.json").write_bytes(msgspec.json.encode(manifest))
+    for precision in ("fp32", "int8"):
+        done = classify(copy, b"a\n", "--precision", precision)
+        assert done.returncode == 3
+        assert b"golden case 1" in done.stderr
+
+
+def test_a_wrong_option_is_a_usage_error(classify: Run, bundle_path: Path) -> None:
+    for options in (("--precision", "int4"), ("--threads", "-1"), ("--threads",), ("--loud",)):
+        done = classify(bundle_path, b"a\n", *options)
+        assert done.returncode == 2
+        assert done.stderr.startswith(b"usage:")
