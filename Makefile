@@ -40,7 +40,7 @@ clean: ## remove build/ and the tools' caches; .venv stays
 	@$(PYTHON) -m venv .venv
 
 .venv/worker-installed: pyproject.toml constraints.txt | .venv/bin/pip
-	@echo "Installing kuaixun[worker] into .venv; the first time this fetches PyTorch's CUDA build (5 GB on disk)." >&2
+	@echo "Installing kuaixun[worker] into .venv and building its native engine: about half a minute." >&2
 	@$(PIP_INSTALL) --editable '.[worker]'
 	@touch $@
 

@@ -17,7 +17,8 @@ from kuaixun.export.checkpoint import read_checkpoint
 from kuaixun.export.classifier import open_classifier
 from kuaixun.export.classify_lines import classify_lines
 from kuaixun.export.describe import manifest_tables, verification_table
-from kuaixun.export.engine.select import DEVICES, ENGINES, open_engine, present_engines
+from kuaixun.export.engine.interface import DEVICES, PRECISIONS
+from kuaixun.export.engine.select import ENGINES, open_engine, present_engines
 from kuaixun.export.errors import EngineError, ExportError
 
 USAGE_EXIT_CODE = 2
@@ -66,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_bundle(classify)
     classify.add_argument("--engine", default="auto", choices=("auto", *ENGINES), help="default: %(default)s")
     classify.add_argument("--device", default="auto", choices=DEVICES, help="default: %(default)s")
+    classify.add_argument("--precision", default="auto", choices=PRECISIONS, help="default: the engine's own")
     classify.add_argument("--threads", type=int, help="CPU threads; default: the engine's own choice")
     classify.set_defaults(run=_classify)
     return parser
@@ -101,15 +103,21 @@ def _inspect(options: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     bundle = read_bundle(options.bundle)
     differences = {}
-    for name, device in present_engines():
-        engine = open_engine(bundle, name, device=device)
+    for choice in present_engines():
+        engine = open_engine(bundle, choice.name, device=choice.device, precision=choice.precision)
         differences[engine.name] = check_golden(bundle.golden, bundle.pipeline, engine, bundle.path)
     Console().print(verification_table(differences, len(bundle.golden)))
     return 0
 
 
 def _classify(options: argparse.Namespace) -> int:
-    classifier = open_classifier(options.bundle, engine=options.engine, device=options.device, threads=options.threads)
+    classifier = open_classifier(
+        options.bundle,
+        engine=options.engine,
+        device=options.device,
+        precision=options.precision,
+        threads=options.threads,
+    )
     classify_lines(sys.stdin.fileno(), sys.stdout.buffer, classifier)
     return 0
 

@@ -1,4 +1,4 @@
-"""What a classifier says of a batch of texts."""
+"""What a classifier says of a batch of texts, and how logits become it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 NO_LABEL = -1
+DECIMALS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +28,22 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.label_ids)
+
+
+def predictions_from(logits: NDArray[np.float64], lengths: NDArray[np.int64], temperature: float) -> Predictions:
+    """Calibrate: softmax of logits (n, classes) over `temperature`; texts of length 0 get no label."""
+    probabilities = _softmax(logits / temperature)  # (n, classes)
+    scores = np.round(probabilities, DECIMALS)
+    label_ids = probabilities.argmax(axis=1)
+    empty = lengths == 0
+    label_ids[empty] = NO_LABEL
+    scores[empty] = 0.0
+    confidences = np.where(empty, 0.0, scores.max(axis=1))
+    return Predictions(label_ids=label_ids, confidences=confidences, scores=scores)
+
+
+def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Row-wise softmax, shape kept: (n, classes)."""
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
+    result: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
+    return result

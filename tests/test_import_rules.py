@@ -93,6 +93,16 @@ def test_module_starts_without_torch(module: str) -> None:
     assert (outcome.returncode, outcome.stdout.strip()) == (0, "[]"), outcome.stderr
 
 
+def test_native_engine_serves_without_torch() -> None:
+    program = (
+        "import sys; from kuaixun.export import open_classifier\n"
+        "open_classifier(engine='native').classify(['央行降准'])\n"
+        "print('torch' in sys.modules)"
+    )
+    outcome = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (outcome.returncode, outcome.stdout.strip()) == (0, "False"), outcome.stderr
+
+
 @pytest.mark.parametrize("folder", [*ALLOWED, "tests"])
 def test_every_module_has_a_name_that_says_what_it_is(folder: str) -> None:
     parts = [part for path in (ROOT / folder).rglob("*.py") for part in path.relative_to(ROOT).with_suffix("").parts]

@@ -74,7 +74,11 @@ def _open_classifier(settings: WorkerSettings, say: Callable[[str, str], None]) 
     """The classifier that the settings name, verified by its package."""
     try:
         opened = open_classifier(
-            settings.bundle, engine=settings.engine, device=settings.device, threads=settings.threads
+            settings.bundle,
+            engine=settings.engine,
+            device=settings.device,
+            precision=settings.precision,
+            threads=settings.threads,
         )
     except ExportError as error:
         raise from_export(error) from error

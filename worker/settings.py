@@ -68,8 +68,9 @@ class WorkerSettings(BaseSettings):
     )
 
     bundle: Path | None = Field(None, description="Folder of the model's bundle; without it the one shipped is used.")
-    engine: Text = Field("auto", description="What computes: auto, torchscript, or another engine of this version.")
+    engine: Text = Field("auto", description="What computes: auto, native or torchscript.")
     device: Text = Field("auto", description="Where it computes: auto, cpu or cuda.")
+    precision: Text = Field("auto", description="Of the native engine's tables: auto, int8, bf16 or fp32.")
     threads: Annotated[int, Field(ge=1)] | None = Field(
         None, description="Threads that compute; default by the engine."
     )

@@ -12,9 +12,6 @@ from kuaixun.export.engine.interface import Engine
 from kuaixun.export.errors import GoldenCaseError
 from kuaixun.export.text.pipeline import TextPipeline
 
-# Engines add the same single-precision numbers in other orders, on other hardware; logits reach about ten.
-LOGIT_TOLERANCE = 1e-3
-
 # Written for this purpose: every class of the default bundle, every pattern, every kind of code point, and nothing.
 GOLDEN_TEXTS = (
     "央行宣布下调存款准备金率0.5个百分点",
@@ -83,9 +80,7 @@ def golden_from_file(content: bytes, classes: int) -> tuple[GoldenCase, ...]:
     return cases
 
 
-def check_golden(
-    cases: Sequence[GoldenCase], pipeline: TextPipeline, engine: Engine, where: Path, tolerance: float = LOGIT_TOLERANCE
-) -> float:
+def check_golden(cases: Sequence[GoldenCase], pipeline: TextPipeline, engine: Engine, where: Path) -> float:
     """Run the cases through pipeline and engine, one by one and in one batch.
 
     Returns the largest logit difference. Raises GoldenCaseError for a case whose cleaned text, ids or logits differ.
@@ -102,7 +97,9 @@ def check_golden(
             raise GoldenCaseError(f"{place}: the token ids of {cleaned!r} differ")
         for logits in (in_batch, engine.logits(encoded)[0]):
             difference = float(np.abs(logits - np.array(case.logits)).max())
-            if not difference <= tolerance:  # a NaN is refused too
-                raise GoldenCaseError(f"{place}: logits differ by {difference:.2g}; at most {tolerance:.2g} is allowed")
+            if not difference <= engine.logit_tolerance:  # a NaN is refused too
+                raise GoldenCaseError(
+                    f"{place}: logits differ by {difference:.2g}; at most {engine.logit_tolerance:.2g} is allowed"
+                )
             largest = max(largest, difference)
     return largest

@@ -44,7 +44,7 @@ def write_bundle(folder: Path, checkpoint: Checkpoint, *, origin: str = "") -> M
         )
     student = to_torchscript_file(record.architecture, weights)
     cpu = torch.device("cpu")
-    reference = TorchScriptEngine("reference", from_torchscript_file(student, cpu), cpu, len(record.labels))
+    reference = TorchScriptEngine("reference", from_torchscript_file(student, cpu), cpu, pipeline, record.temperature)
     files = {
         **pipeline_to_files(pipeline),
         TORCHSCRIPT_FILE: student,

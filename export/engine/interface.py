@@ -1,17 +1,33 @@
-"""The engine interface."""
+"""The engine interface: texts in, predictions out, by whatever computes the student."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kuaixun.export.predictions import Predictions
 from kuaixun.export.text.pipeline import Encoded
+
+DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = ("auto", "fp32", "bf16", "int8")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineChoice:
+    """What the caller asks of an engine. `threads` bounds its CPU threads; None leaves the engine's own choice."""
+
+    name: str = "auto"
+    device: str = "auto"
+    precision: str = "auto"
+    threads: int | None = None
 
 
 class Engine(Protocol):
-    """Computes the student's logits.
+    """Computes what the student says of texts.
 
     An engine is opened on a verified bundle and checked against its golden cases before it serves. It holds no state
     between calls; calls block and may come from several threads.
@@ -19,11 +35,20 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """How the engine is named on the command line, with its device and precision, for logs and reports."""
+        """How the engine is named on the command line, with its device or precision, for logs and reports."""
+
+    @property
+    def logit_tolerance(self) -> float:
+        """How far its logits may lie from the recorded ones, by the precision it computes in."""
+
+    def classify(self, texts: Sequence[str]) -> Predictions:
+        """Label raw texts, cleaning included: one row a text, in order.
+
+        Any text is accepted, an empty batch too. A row depends on its own text alone.
+        """
 
     def logits(self, encoded: Encoded) -> NDArray[np.float64]:
         """Logits (n, classes), before calibration, one row a text in the batch's order.
 
-        A row depends on its own text alone, bit for bit where `batch_invariant`. n = 0 is allowed. Raises nothing
-        for ids that come from the bundle's own pipeline.
+        n = 0 is allowed. Raises nothing for ids that come from the bundle's own pipeline.
         """

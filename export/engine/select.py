@@ -2,65 +2,128 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import importlib.util
+import logging
 from collections.abc import Callable
 
 from kuaixun.export.bundle.golden import check_golden
 from kuaixun.export.bundle.reader import Bundle
-from kuaixun.export.engine.interface import Engine
+from kuaixun.export.engine.interface import DEVICES, PRECISIONS, Engine, EngineChoice
 from kuaixun.export.errors import EngineError
 
-DEVICES = ("auto", "cpu", "cuda")
+LOG = logging.getLogger(__name__)
 
 
-def _torchscript(bundle: Bundle, device: str, threads: int | None) -> Engine:
+def _native(bundle: Bundle, choice: EngineChoice) -> Engine:
+    if not _native_is_built():
+        raise EngineError(
+            "the native engine was not built when kuaixun was installed, for want of a C++17 compiler; install one and "
+            "kuaixun again, or use the engine torchscript"
+        )
+    from kuaixun.export.engine.native import open_native
+
+    return open_native(bundle, choice)
+
+
+def _torchscript(bundle: Bundle, choice: EngineChoice) -> Engine:
+    _require_torch(choice)
     from kuaixun.export.engine.torchscript import open_folded
 
-    return open_folded(bundle, device, threads)
+    return open_folded(bundle, choice)
 
 
-def _torchscript_convolutional(bundle: Bundle, device: str, threads: int | None) -> Engine:
+def _torchscript_convolutional(bundle: Bundle, choice: EngineChoice) -> Engine:
+    _require_torch(choice)
     from kuaixun.export.engine.torchscript import open_convolutional
 
-    return open_convolutional(bundle, device, threads)
+    return open_convolutional(bundle, choice)
 
 
-# By the name that settings and command lines use, best first. torch is imported when an engine that needs it opens.
-_OPENERS: dict[str, Callable[[Bundle, str, int | None], Engine]] = {
+# By the name that settings and command lines use. What an engine needs is imported when it opens.
+_OPENERS: dict[str, Callable[[Bundle, EngineChoice], Engine]] = {
+    "native": _native,
     "torchscript": _torchscript,
     "torchscript-convolutional": _torchscript_convolutional,
 }
 ENGINES = tuple(_OPENERS)
 
 
-def open_engine(bundle: Bundle, name: str = "auto", *, device: str = "auto", threads: int | None = None) -> Engine:
+def open_engine(
+    bundle: Bundle,
+    name: str = "auto",
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+) -> Engine:
     """Open an engine on a bundle and check it against the golden cases.
 
-    `device` is auto, cpu or cuda; `threads` bounds the CPU threads (None leaves the library's own choice). Raises
-    EngineError where the engine cannot run here, GoldenCaseError where it gives other answers.
+    `auto` is torchscript on CUDA where there is a GPU and torch, else native, else torchscript. Raises EngineError
+    where the engine cannot run here, GoldenCaseError where it gives other answers.
     """
-    if device not in DEVICES:
-        raise EngineError(f"the device {device!r} is unknown; choose one of {', '.join(DEVICES)}")
-    if name == "auto":
-        name = ENGINES[0]
-    if name not in _OPENERS:
-        raise EngineError(f"the engine {name!r} is unknown; choose auto or one of {', '.join(ENGINES)}")
-    if not _torch_is_installed():
-        raise EngineError(f"the engine {name} needs torch, which is not installed: pip install 'kuaixun[torch]'")
-    engine = _OPENERS[name](bundle, device, threads)
+    for what, value, known in (
+        ("engine", name, ("auto", *ENGINES)),
+        ("device", device, DEVICES),
+        ("precision", precision, PRECISIONS),
+    ):
+        if value not in known:
+            raise EngineError(f"the {what} {value!r} is unknown; choose one of {', '.join(known)}")
+    name = _best(device) if name == "auto" else name
+    engine = _OPENERS[name](bundle, EngineChoice(name, device, precision, threads))
     check_golden(bundle.golden, bundle.pipeline, engine, bundle.path)
     return engine
 
 
-def present_engines() -> list[tuple[str, str]]:
-    """Every engine that can run here, with each device it can run on."""
-    if not _torch_is_installed():
-        return []
-    import torch
+def present_engines() -> list[EngineChoice]:
+    """Every engine that can run here, on each device and in each precision that it knows."""
+    choices = []
+    if _native_is_built():
+        choices += [EngineChoice("native", "cpu", precision) for precision in PRECISIONS if precision != "auto"]
+    if _torch_is_installed():
+        devices = ("cpu", "cuda") if _cuda_gpus() else ("cpu",)
+        choices += [EngineChoice(name, device) for name in ENGINES if name != "native" for device in devices]
+    return choices
 
-    devices = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
-    return [(name, device) for name in ENGINES for device in devices]
+
+def _best(device: str) -> str:
+    """What `auto` stands for on a device."""
+    if device != "cpu" and _torch_is_installed() and (device == "cuda" or _cuda_gpus()):
+        return "torchscript"
+    if device == "cuda" or not _native_is_built():
+        if device != "cuda":
+            _say_once("the native engine was not built on this machine; torch serves instead, many times slower")
+        return "torchscript"
+    return "native"
+
+
+def _native_is_built() -> bool:
+    return importlib.util.find_spec("kuaixun.export._native") is not None
 
 
 def _torch_is_installed() -> bool:
     return importlib.util.find_spec("torch") is not None
+
+
+def _require_torch(choice: EngineChoice) -> None:
+    if not _torch_is_installed():
+        raise EngineError(f"the engine {choice.name} needs torch, which is not installed: pip install 'kuaixun[torch]'")
+
+
+@functools.cache
+def _cuda_gpus() -> int:
+    """How many GPUs the CUDA driver shows, asked of the driver itself: importing torch to ask takes seconds."""
+    count = ctypes.c_int(0)
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return 0
+    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+        return 0
+    return count.value
+
+
+@functools.cache
+def _say_once(message: str) -> None:
+    LOG.warning(message)

@@ -10,11 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kuaixun.export import NO_LABEL, Classifier, EngineError, open_classifier
+from kuaixun.export.engine import select
+
+SERVING = [("native", "int8"), ("native", "bf16"), ("native", "fp32"), ("torchscript", "fp32")]
 
 
-@pytest.fixture(scope="module")
-def classifier(bundle_path: Path) -> Classifier:
-    return open_classifier(bundle_path)
+@pytest.fixture(scope="module", params=SERVING, ids="-".join)
+def classifier(bundle_path: Path, request: pytest.FixtureRequest) -> Classifier:
+    engine, precision = request.param
+    return open_classifier(bundle_path, engine=engine, device="cpu", precision=precision)
 
 
 @settings(deadline=None)
@@ -47,19 +51,58 @@ def test_confidences_are_calibrated_by_the_bundles_temperature(classifier: Class
     texts = ["央行降准"]
     logits = classifier.engine.logits(classifier.bundle.pipeline.encode(texts))[0]
     expected = np.exp(logits / 1.5) / np.exp(logits / 1.5).sum()
-    assert np.abs(classifier.classify(texts).scores[0] - expected).max() <= 5e-7
+    assert np.abs(classifier.classify(texts).scores[0] - expected).max() <= 5.1e-7
+
+
+@pytest.mark.parametrize(("engine", "precision"), SERVING)
+def test_any_number_of_threads_gives_the_same_figures(bundle_path: Path, engine: str, precision: str) -> None:
+    texts = [f"央行第{number}次降准" for number in range(500)] + [""]
+    figures = [
+        open_classifier(bundle_path, engine=engine, device="cpu", precision=precision, threads=threads).classify(texts)
+        for threads in (1, 2)
+    ]
+    assert np.array_equal(figures[0].scores, figures[1].scores)
+    assert np.array_equal(figures[0].label_ids, figures[1].label_ids)
 
 
 @pytest.mark.parametrize(
     ("engine", "device", "reason"),
-    [("abacus", "auto", "the engine 'abacus' is unknown"), ("auto", "tpu", "the device 'tpu' is unknown")],
+    [
+        ("abacus", "auto", "the engine 'abacus' is unknown"),
+        ("auto", "tpu", "the device 'tpu' is unknown"),
+        ("native", "cuda", "the native engine runs on the CPU"),
+    ],
 )
 def test_an_unknown_engine_or_device_is_refused(bundle_path: Path, engine: str, device: str, reason: str) -> None:
     with pytest.raises(EngineError, match=reason):
         open_classifier(bundle_path, engine=engine, device=device)
 
 
+def test_a_precision_that_the_engine_does_not_have_is_refused(bundle_path: Path) -> None:
+    with pytest.raises(EngineError, match="the precision 'fp8' is unknown"):
+        open_classifier(bundle_path, precision="fp8")
+    with pytest.raises(EngineError, match="torchscript computes in fp32, not in int8"):
+        open_classifier(bundle_path, engine="torchscript", precision="int8")
+
+
+def test_auto_serves_natively_and_falls_back_to_torch_aloud(
+    bundle_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(select, "_cuda_gpus", lambda: 0)
+    assert open_classifier(bundle_path).engine.name.startswith("native (int8")
+    monkeypatch.setattr(select, "_native_is_built", lambda: False)
+    for _ in range(2):
+        assert open_classifier(bundle_path).engine.name == "torchscript (cpu)"
+    assert caplog.text.count("the native engine was not built") == 1
+
+
+def test_auto_prefers_the_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(select, "_cuda_gpus", lambda: 1)
+    assert select._best("auto") == "torchscript"
+    assert select._best("cpu") == "native"
+
+
 def test_cuda_that_is_not_there_is_refused(bundle_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(EngineError, match="finds no CUDA GPU"):
-        open_classifier(bundle_path, device="cuda")
+        open_classifier(bundle_path, engine="torchscript", device="cuda")

@@ -62,7 +62,11 @@ def run_demo(*, headlines: Path | None = None, count: int | None = None) -> int:
     settings = read_settings({})
     try:
         classifier = open_classifier(
-            settings.bundle, engine=settings.engine, device=settings.device, threads=settings.threads
+            settings.bundle,
+            engine=settings.engine,
+            device=settings.device,
+            precision=settings.precision,
+            threads=settings.threads,
         )
     except ExportError as error:
         raise from_export(error) from error

@@ -1,0 +1,60 @@
+"""The native engine: the C++ runtime of `export/cpp`, a whole batch per call, without torch and without the GIL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kuaixun.export._native import NativeClassifier, NativeError
+from kuaixun.export.bundle.reader import Bundle
+from kuaixun.export.engine.interface import EngineChoice
+from kuaixun.export.errors import BundleError, EngineError, GoldenCaseError
+from kuaixun.export.predictions import Predictions
+from kuaixun.export.text.pipeline import Encoded
+
+DEFAULT_PRECISION = "int8"
+# What rounding the tables may do to a logit; logits reach about ten.
+_TOLERANCES = {"fp32": 1e-3, "bf16": 0.1, "int8": 0.5}
+
+
+class NativeEngine:
+    """The C++ runtime in one precision. The same bits in any batch, on any number of threads."""
+
+    def __init__(self, native: NativeClassifier, precision: str, threads: int) -> None:
+        self._native = native
+        self._precision = precision
+        self._threads = threads
+
+    @property
+    def name(self) -> str:
+        """The engine, its precision and the instruction set it found."""
+        return f"native ({self._precision}, {self._native.instruction_set})"
+
+    @property
+    def logit_tolerance(self) -> float:
+        """By precision."""
+        return _TOLERANCES[self._precision]
+
+    def classify(self, texts: Sequence[str]) -> Predictions:
+        """See Engine.classify. Strings are taken without a copy."""
+        return Predictions(*self._native.classify(texts, self._threads))
+
+    def logits(self, encoded: Encoded) -> NDArray[np.float64]:
+        """See Engine.logits."""
+        return self._native.logits(encoded.ids, self._threads)
+
+
+def open_native(bundle: Bundle, choice: EngineChoice) -> NativeEngine:
+    """Open the bundle in C++, which verifies it for itself. Raises EngineError or BundleError."""
+    if choice.device == "cuda":
+        raise EngineError("the native engine runs on the CPU; for cuda use the engine torchscript")
+    precision = DEFAULT_PRECISION if choice.precision == "auto" else choice.precision
+    try:
+        native = NativeClassifier(str(bundle.path), precision)
+    except NativeError as error:
+        message, exit_code = error.args
+        # Python has read the same bundle before, so what C++ finds amiss in it is its answers.
+        raise (GoldenCaseError if exit_code == BundleError.exit_code else EngineError)(message) from error
+    return NativeEngine(native, precision, choice.threads or 1)
