@@ -15,6 +15,11 @@ from kuaixun.export.errors import EngineError
 
 LOG = logging.getLogger(__name__)
 
+NO_ENGINE = (
+    "no engine can run here: the native one was not built, for want of a C++17 compiler when kuaixun was installed, and "
+    "torch is not installed. Install a compiler and kuaixun again, or: pip install 'kuaixun[torch]'"
+)
+
 
 def _native(bundle: Bundle, choice: EngineChoice) -> Engine:
     if not _native_is_built():
@@ -77,25 +82,28 @@ def open_engine(
 
 
 def present_engines() -> list[EngineChoice]:
-    """Every engine that can run here, on each device and in each precision that it knows."""
+    """Every engine that can run here, on each device and in each precision it knows. Raises EngineError for none."""
     choices = []
     if _native_is_built():
         choices += [EngineChoice("native", "cpu", precision) for precision in PRECISIONS if precision != "auto"]
     if _torch_is_installed():
         devices = ("cpu", "cuda") if _cuda_gpus() else ("cpu",)
         choices += [EngineChoice(name, device) for name in ENGINES if name != "native" for device in devices]
+    if not choices:
+        raise EngineError(NO_ENGINE)
     return choices
 
 
 def _best(device: str) -> str:
     """What `auto` stands for on a device."""
-    if device != "cpu" and _torch_is_installed() and (device == "cuda" or _cuda_gpus()):
+    if device == "cuda" or (device == "auto" and _torch_is_installed() and _cuda_gpus()):
         return "torchscript"
-    if device == "cuda" or not _native_is_built():
-        if device != "cuda":
-            _say_once("the native engine was not built on this machine; torch serves instead, many times slower")
-        return "torchscript"
-    return "native"
+    if _native_is_built():
+        return "native"
+    if not _torch_is_installed():
+        raise EngineError(NO_ENGINE)
+    _say_once("the native engine was not built on this machine; torch serves instead, many times slower")
+    return "torchscript"
 
 
 def _native_is_built() -> bool:

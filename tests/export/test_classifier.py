@@ -96,6 +96,17 @@ def test_auto_serves_natively_and_falls_back_to_torch_aloud(
     assert caplog.text.count("the native engine was not built") == 1
 
 
+def test_where_no_engine_can_run_the_error_says_what_to_install(
+    bundle_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(select, "_native_is_built", lambda: False)
+    monkeypatch.setattr(select, "_torch_is_installed", lambda: False)
+    with pytest.raises(EngineError, match=r"Install a compiler and kuaixun again, or: pip install 'kuaixun\[torch\]'"):
+        open_classifier(bundle_path)
+    with pytest.raises(EngineError, match="no engine can run here"):
+        select.present_engines()
+
+
 def test_auto_prefers_the_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(select, "_cuda_gpus", lambda: 1)
     assert select._best("auto") == "torchscript"
