@@ -9,8 +9,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 from rich.console import Console
 
+from kuaixun.export.benchmark import drawn_texts, measure, speed_table
 from kuaixun.export.bundle.golden import check_golden
 from kuaixun.export.bundle.reader import MANIFEST_FILE, default_bundle_path, read_bundle, read_manifest
 from kuaixun.export.checkpoint import read_checkpoint
@@ -63,12 +65,22 @@ def _parser() -> argparse.ArgumentParser:
     _add_bundle(verify)
     verify.set_defaults(run=_verify)
 
+    bench = commands.add_parser("bench", help="measure every engine present, beside the traced convolutions")
+    _add_bundle(bench)
+    bench.add_argument("--texts", type=Path, help="one text a line; default: texts drawn from the vocabulary")
+    bench.add_argument(
+        "--batches", type=_count, nargs="+", default=[1, 64, 1024], metavar="N", help="default: 1 64 1024"
+    )
+    bench.add_argument("--seconds", type=float, default=0.5, help="for each figure and round; default: %(default)s")
+    bench.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
+    bench.set_defaults(run=_bench)
+
     classify = commands.add_parser("classify", help="label standard input, one text per line, as JSON lines")
     _add_bundle(classify)
     classify.add_argument("--engine", default="auto", choices=("auto", *ENGINES), help="default: %(default)s")
     classify.add_argument("--device", default="auto", choices=DEVICES, help="default: %(default)s")
     classify.add_argument("--precision", default="auto", choices=PRECISIONS, help="default: the engine's own")
-    classify.add_argument("--threads", type=int, help="CPU threads; default: the engine's own choice")
+    classify.add_argument("--threads", type=_count, help="CPU threads; default: the engine's own choice")
     classify.set_defaults(run=_classify)
     return parser
 
@@ -77,6 +89,14 @@ def _add_bundle(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--bundle", type=Path, default=default_bundle_path(), help="a bundle's folder; default: the one shipped"
     )
+
+
+def _count(text: str) -> int:
+    """An argument that counts something: 1 or more."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    return number
 
 
 def _build(options: argparse.Namespace) -> int:
@@ -107,6 +127,22 @@ def _verify(options: argparse.Namespace) -> int:
         engine = open_engine(bundle, choice.name, device=choice.device, precision=choice.precision)
         differences[engine.name] = check_golden(bundle.golden, bundle.pipeline, engine, bundle.path)
     Console().print(verification_table(differences, len(bundle.golden)))
+    return 0
+
+
+def _bench(options: argparse.Namespace) -> int:
+    bundle = read_bundle(options.bundle)
+    texts = (
+        options.texts.read_text(encoding="utf-8", errors="replace").split("\n")
+        if options.texts
+        else drawn_texts(bundle.pipeline.vocabulary)
+    )
+    progress = Console(stderr=True)
+    with progress.status("opening the engines") as status:
+        speeds = measure(bundle, texts, batches=options.batches, seconds=options.seconds, say=status.update)
+    Console().print(speed_table(speeds, options.batches))
+    if options.json:
+        options.json.write_bytes(msgspec.json.format(msgspec.json.encode(speeds), indent=1) + b"\n")
     return 0
 
 

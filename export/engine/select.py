@@ -16,8 +16,8 @@ from kuaixun.export.errors import EngineError
 LOG = logging.getLogger(__name__)
 
 NO_ENGINE = (
-    "no engine can run here: the native one was not built, for want of a C++17 compiler when kuaixun was installed, and "
-    "torch is not installed. Install a compiler and kuaixun again, or: pip install 'kuaixun[torch]'"
+    "no engine can run here: the native one was not built, for want of a C++17 compiler when kuaixun was installed, "
+    "and torch is not installed. Install a compiler and kuaixun again, or: pip install 'kuaixun[torch]'"
 )
 
 

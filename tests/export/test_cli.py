@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kuaixun.export import Classifier, open_classifier
+from kuaixun.export.benchmark import drawn_texts
 from kuaixun.export.bundle.reader import MANIFEST_FILE
 from kuaixun.export.checkpoint import Checkpoint, write_checkpoint
 from kuaixun.export.classify_lines import classify_lines
@@ -120,6 +121,30 @@ def test_inspect_shows_the_manifest(bundle_path: Path, capsys: pytest.CaptureFix
     assert printed == (bundle_path / MANIFEST_FILE).read_text(encoding="utf-8")
     assert main(["inspect", "--bundle", str(bundle_path)]) == 0
     assert json.loads(printed)["model_id"] in capsys.readouterr().out
+
+
+def test_bench_measures_every_engine_present_beside_the_traced_convolutions(
+    bundle_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = tmp_path / "speeds.json"
+    options = ["--batches", "1", "8", "--seconds", "0.01", "--json", str(figures)]
+    assert main(["bench", "--bundle", str(bundle_path), *options]) == 0
+    speeds = json.loads(figures.read_text(encoding="utf-8"))
+    assert {(speed["engine"].split(" ")[0], speed["batch"]) for speed in speeds} == {
+        (engine, batch) for engine in ("native", "torchscript", "torchscript-convolutional") for batch in (1, 8)
+    }
+    yardstick = [speed["ratio"] for speed in speeds if speed["engine"].startswith("torchscript-convolutional")]
+    assert max(yardstick) == 1.0
+    assert all(speed["texts_per_second"] > 0 for speed in speeds)
+    assert "native (int8" in capsys.readouterr().out
+
+
+def test_texts_to_measure_with_are_the_same_every_time(classifier: Classifier) -> None:
+    vocabulary = classifier.bundle.pipeline.vocabulary
+    texts = drawn_texts(vocabulary, count=50)
+    assert texts == drawn_texts(vocabulary, count=50)
+    assert {len(text) for text in texts} <= set(range(8, 31))
+    assert set("".join(texts)) <= set(vocabulary.characters)
 
 
 @pytest.mark.parametrize("command", ["verify", "inspect", "classify"])

@@ -1,0 +1,108 @@
+"""`kuaixun-export bench`: every engine that can run here, text to label, beside the traced convolutions.
+
+Seconds depend on the machine and on what else it does; a ratio of two figures measured side by side hardly does. So
+all engines take turns, round by round, and each figure is the best of its rounds.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+import numpy as np
+from rich.table import Table
+
+from kuaixun.export.bundle.reader import Bundle
+from kuaixun.export.engine.interface import Engine
+from kuaixun.export.engine.select import open_engine, present_engines
+from kuaixun.export.text.pipeline import in_batches
+from kuaixun.export.text.vocabulary import Vocabulary
+
+YARDSTICK = "torchscript-convolutional"
+TEXTS = 4096
+ROUNDS = 3
+LENGTHS = (8, 30)
+
+
+class Speed(msgspec.Struct, frozen=True):
+    """One figure. `ratio` is to the yardstick's best batch size on as many threads; 0 where it cannot run here."""
+
+    engine: str
+    threads: int
+    batch: int
+    texts_per_second: float
+    ratio: float
+
+
+def drawn_texts(vocabulary: Vocabulary, count: int = TEXTS, seed: int = 0) -> list[str]:
+    """Texts of 8 to 30 characters, drawn from the vocabulary as often as words are: the n-th with weight 1 / n."""
+    generator = np.random.default_rng(seed)
+    characters = np.array(vocabulary.characters)
+    weights = 1 / np.arange(1, len(characters) + 1)
+    lengths = generator.integers(LENGTHS[0], LENGTHS[1], endpoint=True, size=count)
+    drawn = generator.choice(characters, size=int(lengths.sum()), p=weights / weights.sum())
+    ends = np.cumsum(lengths)
+    return ["".join(drawn[end - length : end]) for end, length in zip(ends, lengths, strict=True)]
+
+
+def measure(
+    bundle: Bundle, texts: Sequence[str], *, batches: Sequence[int], seconds: float, say: Callable[[str], None]
+) -> list[Speed]:
+    """Measure all engines, on one thread and on all, at each batch size, `seconds` for each figure and round."""
+    best: dict[tuple[str, int, int], float] = {}
+    for threads in sorted({1, os.cpu_count() or 1}):
+        # Opened anew for each number of threads, which torch keeps for the whole process.
+        engines = [
+            open_engine(bundle, choice.name, device=choice.device, precision=choice.precision, threads=threads)
+            for choice in present_engines()
+        ]
+        for number in range(1, ROUNDS + 1):
+            for engine in engines:
+                say(f"{threads} threads, round {number} of {ROUNDS}: {engine.name}")
+                for batch in batches:
+                    key = (engine.name, threads, batch)
+                    best[key] = max(best.get(key, 0.0), _texts_per_second(engine, texts, batch, seconds))
+    yardstick = {
+        threads: max(speed for (name, on, _), speed in best.items() if name.startswith(YARDSTICK) and on == threads)
+        for name, threads, _ in best
+        if name.startswith(YARDSTICK)
+    }
+    return [
+        Speed(name, threads, batch, round(speed, 1), round(speed / yardstick[threads], 2) if yardstick else 0.0)
+        for (name, threads, batch), speed in best.items()
+    ]
+
+
+def speed_table(speeds: Sequence[Speed], batches: Sequence[int]) -> Table:
+    """Texts per second by engine and batch size, and the best as a ratio to the yardstick's best."""
+    table = Table(title="texts per second, text to label", title_justify="left")
+    table.add_column("engine")
+    table.add_column("threads", justify="right")
+    for batch in batches:
+        table.add_column(f"batch {batch}", justify="right")
+    table.add_column("best / traced", justify="right")
+    for name, threads in dict.fromkeys((speed.engine, speed.threads) for speed in speeds):
+        own = {speed.batch: speed for speed in speeds if (speed.engine, speed.threads) == (name, threads)}
+        ratio = max(speed.ratio for speed in own.values())
+        figures = [f"{own[batch].texts_per_second:,.0f}" for batch in batches]
+        table.add_row(name, str(threads), *figures, f"{ratio:.1f} ×" if ratio else "")
+    return table
+
+
+def _texts_per_second(engine: Engine, texts: Sequence[str], batch: int, seconds: float) -> float:
+    """How many texts go through in about `seconds`, after one batch to warm up."""
+    supply = _endless(texts, batch)
+    engine.classify(next(supply))
+    count = 0
+    started = time.perf_counter()
+    while (passed := time.perf_counter() - started) < seconds:
+        count += len(engine.classify(next(supply)))
+    return count / passed
+
+
+def _endless(texts: Sequence[str], batch: int) -> Iterator[Sequence[str]]:
+    """Batches of the texts, from the start again when they run out."""
+    while True:
+        yield from in_batches(texts, batch)
