@@ -1,0 +1,62 @@
+"""The unit restarts what a restart mends, leaves the rest alone, and waits for a worker that is leaving."""
+
+from __future__ import annotations
+
+import configparser
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from kuaixun.worker import errors
+from kuaixun.worker.settings import WorkerSettings
+
+ROOT = Path(__file__).resolve().parents[2]
+UNIT = ROOT / "deploy" / "systemd" / "kuaixun-worker@.service"
+
+# A broker that is away comes back, a fenced client starts anew; so does whatever was no fault of the operator's.
+MENDED_BY_A_RESTART = {
+    errors.BrokerUnreachableError,
+    errors.FatalKafkaError,
+    errors.DeliveryFailedError,
+    errors.ShutdownBudgetError,
+    errors.WorkerError,
+}
+
+
+@pytest.fixture(scope="module")
+def service() -> configparser.SectionProxy:
+    unit = configparser.ConfigParser(interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]  # keys of a unit are case-sensitive
+    unit.read_string(UNIT.read_text(encoding="utf-8"))
+    return unit["Service"]
+
+
+def test_exit_codes_that_no_restart_mends_end_the_service(service: configparser.SectionProxy) -> None:
+    kinds = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.WorkerError)}
+    final = {kind.exit_code for kind in kinds - MENDED_BY_A_RESTART}
+    assert {int(code) for code in service["RestartPreventExitStatus"].split()} == final
+
+
+def test_the_service_waits_longer_than_a_worker_takes_to_leave(service: configparser.SectionProxy) -> None:
+    budget = WorkerSettings.model_fields["shutdown_budget_seconds"].default
+    assert int(service["TimeoutStopSec"]) > budget
+
+
+def test_the_service_starts_a_command_that_the_package_installs(service: configparser.SectionProxy) -> None:
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
+    program, *arguments = service["ExecStart"].split()
+    assert Path(program).name in scripts
+    assert arguments == ["run"]
+
+
+def test_systemd_itself_finds_nothing_wrong(tmp_path: Path) -> None:
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        pytest.skip("systemd-analyze is not on this machine")
+    unit = tmp_path / "kuaixun-worker@1.service"
+    unit.write_text(UNIT.read_text(encoding="utf-8").replace("/opt/kuaixun/bin/kuaixun-worker", "/bin/true"))
+    outcome = subprocess.run([analyze, "verify", str(unit)], capture_output=True, text=True, check=False)
+    assert outcome.returncode == 0, outcome.stderr
