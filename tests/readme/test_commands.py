@@ -34,7 +34,7 @@ def environment() -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("KUAIXUN_") and name not in {"MAKEFLAGS", "MFLAGS", "MAKELEVEL"}
+        if not name.startswith("KUAIXUN_") and name not in {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "ARGS"}
     }
     return kept | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
