@@ -7,7 +7,6 @@ codepoints.tsv, patterns.json, vocabulary.tsv   the text pipeline that the train
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +19,10 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from kuaixun.export.errors import CheckpointError
+from kuaixun.export.new_folder import write_folder
 from kuaixun.export.text.files import PIPELINE_FILES, pipeline_from_files, pipeline_to_files
 from kuaixun.export.text.pipeline import TextPipeline
-from kuaixun.schemas.manifest import Architecture, Label, TextParameters, Training
+from kuaixun.schemas.manifest import Architecture, Label, Temperature, TextParameters, Training
 
 RECORD_FILE = "checkpoint.json"
 WEIGHTS_FILE = "weights.safetensors"
@@ -34,7 +34,7 @@ class CheckpointRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     labels: Annotated[tuple[Label, ...], msgspec.Meta(min_length=2)]
     text: TextParameters
     architecture: Architecture
-    temperature: Annotated[float, msgspec.Meta(gt=0.0)]
+    temperature: Temperature
     metrics: dict[str, dict[str, float]]
     training: Training
 
@@ -49,7 +49,7 @@ class Checkpoint:
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
-    """Write a new folder, whole or not at all. Raises FileExistsError where the folder exists."""
+    """Write a new folder, whole or not at all. Raises OSError, FileExistsError where the folder holds something."""
     files = pipeline_to_files(checkpoint.pipeline)
     files[RECORD_FILE] = msgspec.json.format(msgspec.json.encode(checkpoint.record), indent=2) + b"\n"
     files[WEIGHTS_FILE] = safetensors.numpy.save(
@@ -74,19 +74,3 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             f"{record.architecture.vocabulary_size}"
         )
     return Checkpoint(record, pipeline, state)
-
-
-def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write files as a new folder, whole or not at all: a temporary neighbour is filled, then renamed.
-
-    Raises FileExistsError where the folder exists and is not empty.
-    """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FileExistsError(f"{folder} exists already; name a new folder or remove it first")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as unfinished:
-        whole = Path(unfinished) / "whole"
-        whole.mkdir()
-        for name, content in files.items():
-            (whole / name).write_bytes(content)
-        whole.rename(folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
 import sys
 from collections.abc import Sequence
@@ -20,10 +19,11 @@ from kuaixun.export.classifier import open_classifier
 from kuaixun.export.classify_lines import classify_lines
 from kuaixun.export.describe import manifest_tables, verification_table
 from kuaixun.export.engine.interface import DEVICES, PRECISIONS
-from kuaixun.export.engine.select import ENGINES, open_engine, present_engines
-from kuaixun.export.errors import EngineError, ExportError
+from kuaixun.export.engine.select import ENGINES, open_engine, present_engines, require_torch
+from kuaixun.export.errors import ExportError
 
 USAGE_EXIT_CODE = 2
+INTERRUPTED_EXIT_CODE = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED_EXIT_CODE
     except OSError as error:
         print(f"kuaixun-export: {error}", file=sys.stderr)
         return USAGE_EXIT_CODE
@@ -93,15 +93,17 @@ def _add_bundle(command: argparse.ArgumentParser) -> None:
 
 def _count(text: str) -> int:
     """An argument that counts something: 1 or more."""
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from None
     if number < 1:
         raise argparse.ArgumentTypeError(f"{number} is less than 1")
     return number
 
 
 def _build(options: argparse.Namespace) -> int:
-    if importlib.util.find_spec("torch") is None:
-        raise EngineError("building a bundle needs torch, which is not installed: pip install 'kuaixun[torch]'")
+    require_torch("building a bundle")
     from kuaixun.export.bundle.writer import write_bundle
 
     manifest = write_bundle(options.bundle, read_checkpoint(options.checkpoint), origin=options.origin)

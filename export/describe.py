@@ -1,10 +1,14 @@
-"""`kuaixun-export inspect` and `verify`: a bundle and its engines as tables for a terminal."""
+"""`kuaixun-export inspect` and `verify`: a bundle and its engines as tables for a terminal.
+
+What a manifest's maker wrote is shown as it stands: rich would read `[bold]` in a plain string as markup.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from rich.table import Table
+from rich.text import Text
 
 from kuaixun.schemas.manifest import Manifest
 
@@ -14,8 +18,8 @@ def manifest_tables(manifest: Manifest) -> list[Table]:
     architecture = manifest.architecture
     about = Table.grid(padding=(0, 2))
     about.add_row("model id", manifest.model_id)
-    about.add_row("created", manifest.created_at)
-    about.add_row("labels", ", ".join(manifest.labels))
+    about.add_row("created", Text(manifest.created_at))
+    about.add_row("labels", Text(", ".join(manifest.labels)))
     about.add_row(
         "student",
         f"{architecture.vocabulary_size} characters × {architecture.embedding_size}, "
@@ -26,20 +30,20 @@ def manifest_tables(manifest: Manifest) -> list[Table]:
         about.add_row("n-grams", f"orders {orders} in 2^{architecture.ngrams.bucket_bits} buckets")
     about.add_row("reads", f"{manifest.text.max_tokens} characters after cleaning")
     about.add_row("temperature", f"{manifest.temperature:.4g}")
-    about.add_row("made by", manifest.training.command)
+    about.add_row("made by", Text(manifest.training.command))
     figures = Table(title="figures", title_justify="left")
     figures.add_column("rows")
     figures.add_column("figure")
     figures.add_column("value", justify="right")
     for role, values in manifest.metrics.items():
         for name, value in values.items():
-            figures.add_row(role, name, f"{value:.4f}")
+            figures.add_row(Text(role), Text(name), f"{value:.4f}")
     files = Table(title="files", title_justify="left")
     files.add_column("file")
     files.add_column("bytes", justify="right")
     files.add_column("SHA-256")
     for name, entry in manifest.files.items():
-        files.add_row(name, f"{entry.size_bytes:,}", f"{entry.sha256[:16]}…")
+        files.add_row(Text(name), f"{entry.size_bytes:,}", f"{entry.sha256[:16]}…")
     total = sum(entry.size_bytes for entry in manifest.files.values())
     files.add_row("all", f"{total:,}", "")
     return [about, figures, files]

@@ -29,7 +29,11 @@ class UndecodableError(Exception):
 
 
 def decode_raw_news(payload: bytes) -> RawNews:
-    """Parse one payload. Raises UndecodableError, and nothing else, for any bytes at all."""
+    """Parse one payload. Raises UndecodableError, and nothing else, for any bytes at all.
+
+    Fields that RawNews does not know join `extra`. Where `extra` already holds one of that name, it stays and the
+    field is dropped: `{"extra": {"a": 1}, "a": 2}` has room for one `a`, and the first was put there on purpose.
+    """
     try:
         event = _DECODER.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
@@ -63,11 +67,11 @@ def _decode_slowly(payload: bytes) -> RawNews:
             DeadLetterReason.INVALID_EVENT, f"the value is a JSON {_json_type(tree)}; an event is an object"
         )
     known = {name: value for name, value in tree.items() if name in _KNOWN_FIELDS}
-    unknown = {name: value for name, value in tree.items() if name not in _KNOWN_FIELDS}
     try:
         event = msgspec.convert(known, RawNews)
     except msgspec.ValidationError as error:
         raise UndecodableError(DeadLetterReason.INVALID_EVENT, f"the event is not a RawNews: {error}") from None
+    unknown = {name: value for name, value in tree.items() if name not in _KNOWN_FIELDS and name not in event.extra}
     return msgspec.structs.replace(event, extra={**event.extra, **unknown})
 
 

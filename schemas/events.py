@@ -10,7 +10,6 @@ from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
-Text: TypeAlias = str
 NonEmpty: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]
 Instant: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True, description="RFC 3339 with an offset")]
 Probability: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
@@ -20,7 +19,8 @@ class RawNews(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """One headline as a producer sends it. Only `id` and `title` are required.
 
     `forbid_unknown_fields` serves speed, not strictness: it lets `decode_raw_news` learn in one pass whether a
-    payload has fields of its own; those are tolerated and kept in `extra`.
+    payload has fields of its own; those are tolerated and kept in `extra`, where a field that the producer put there
+    under the same name goes before.
     """
 
     id: NonEmpty
@@ -46,7 +46,8 @@ class LabelledNews(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
     `confidence` is the calibrated probability of `label`; `scores` holds the likeliest classes, likeliest first.
     `abstained` is true when the confidence lies under the worker's threshold: the label is then the model's best
-    guess and the consumer decides. What the producer sent beside the title comes through unchanged, but for the body.
+    guess and the consumer decides. What the producer sent beside the title comes through unchanged, but for the body,
+    which is left out, and for `published_at`, which is cut to microseconds.
     """
 
     id: NonEmpty

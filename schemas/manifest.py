@@ -9,10 +9,14 @@ import msgspec
 
 FORMAT_VERSION = 1
 MODEL_ID_DIGITS = 16
+# Every engine may fold the convolutions into one float32 row for each character and place of a window.
+FOLDED_LIMIT_BYTES = 2 << 30
 
 Sha256: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 Positive: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
 Label: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+# Far wider than any calibration, and narrow enough that dividing a logit by it never overflows.
+Temperature: TypeAlias = Annotated[float, msgspec.Meta(ge=0.01, le=100.0)]
 
 
 class TextParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -33,15 +37,30 @@ class NgramBranch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     bucket_bits: Annotated[int, msgspec.Meta(ge=1, le=24)] = 17
     size: Positive = 32
 
+    def __post_init__(self) -> None:
+        _expect_ascending("orders", self.orders)
+
 
 class Architecture(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The shape of a TextCNN: all that is needed to build one and load its weights."""
+    """The shape of a TextCNN: all that is needed to build one and load its weights.
+
+    Raises ValueError for a shape that cannot be served.
+    """
 
     vocabulary_size: Annotated[int, msgspec.Meta(ge=4, le=1 << 20)]
     embedding_size: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 200
     widths: tuple[Annotated[int, msgspec.Meta(ge=1, le=16)], ...] = (2, 3, 4)
     filters: Annotated[int, msgspec.Meta(ge=1, le=1 << 16)] = 256
     ngrams: NgramBranch | None = None
+
+    def __post_init__(self) -> None:
+        _expect_ascending("widths", self.widths)
+        folded_bytes = sum(self.widths) * self.vocabulary_size * self.filters * 4
+        if folded_bytes > FOLDED_LIMIT_BYTES:
+            raise ValueError(
+                f"{self.vocabulary_size} characters and {self.filters} filters of each width {self.widths} fold to "
+                f"{folded_bytes} bytes; at most {FOLDED_LIMIT_BYTES} can be served"
+            )
 
 
 class DataFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,7 +97,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     labels: Annotated[tuple[Label, ...], msgspec.Meta(min_length=2)]
     text: TextParameters
     architecture: Architecture
-    temperature: Annotated[float, msgspec.Meta(gt=0.0)]
+    temperature: Temperature
     metrics: dict[str, dict[str, float]]
     training: Training
     files: dict[str, FileEntry]
@@ -91,3 +110,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """
         tree: Any = msgspec.to_builtins(msgspec.structs.replace(self, model_id=""))
         return hashlib.sha256(msgspec.json.encode(tree, order="sorted")).hexdigest()[:MODEL_ID_DIGITS]
+
+
+def _expect_ascending(name: str, numbers: tuple[int, ...]) -> None:
+    """Raise ValueError where there is no number, or the numbers do not rise."""
+    if not numbers or sorted(set(numbers)) != list(numbers):
+        raise ValueError(f"{name} {numbers} must be distinct and ascending, and at least one")

@@ -1,7 +1,7 @@
 """The command `kuaixun-trainer`.
 
-Exit codes: 0 done; 2 an option or a file that cannot be used; 3 and on a bundle or an engine that cannot be used, as
-in kuaixun.export.errors; 130 interrupted.
+Exit codes: 0 done; 2 an option or a file that cannot be used, or an output that cannot be written; 3 and on a bundle
+or an engine that cannot be used, as in kuaixun.export.errors; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from rich.console import Console
 import kuaixun
 from kuaixun.export.errors import ExportError
 from kuaixun.trainer import distil_command, evaluate_command
+from kuaixun.trainer.distil_command import INTERRUPTED
 from kuaixun.trainer.errors import TrainerError
 
 BAD_INPUT = 2
-INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,6 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (TrainerError, ExportError) as error:
         console.print(f"kuaixun-trainer: {error}", markup=False, highlight=False, soft_wrap=True)
         return error.exit_code if isinstance(error, ExportError) else BAD_INPUT
+    except OSError as error:
+        console.print(f"kuaixun-trainer: {error}", markup=False, highlight=False, soft_wrap=True)
+        return BAD_INPUT
     except KeyboardInterrupt:
         console.print("kuaixun-trainer: interrupted before there was anything to keep", highlight=False)
         return INTERRUPTED

@@ -15,6 +15,7 @@ import torch
 
 import kuaixun
 from kuaixun.export.checkpoint import Checkpoint, CheckpointRecord, write_checkpoint
+from kuaixun.export.new_folder import expect_writable
 from kuaixun.export.student.textcnn import TextCNN
 from kuaixun.export.student.tracing import convolutional_module
 from kuaixun.export.student.weights import StudentWeights
@@ -56,8 +57,9 @@ def distil(
     `command` is recorded as the way to make the model again; `say` takes one line at a time. Raises TrainerError for
     settings and data that do not go together, before any training.
     """
-    refuse_occupied(output)
+    refuse_unwritable(output)
     student = new_student(split.train, shape, seed=settings.seed, dropout=settings.dropout, embeddings=embeddings)
+    refuse_unwritable(output, sum(tensor.nbytes for tensor in student.module.state_dict().values()))
     characters = len(student.pipeline.vocabulary.characters)
     say(f"{student.pretrained_characters} of {characters} characters start from pretrained embeddings")
     train, dev = student.texts, encode(student.pipeline, split.dev)
@@ -87,10 +89,14 @@ def distil(
     return Distilled(checkpoint, result, figures)
 
 
-def refuse_occupied(output: Path) -> None:
-    """Raise SettingError where `output` is a file or a folder that holds something: before the training, not after."""
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise SettingError(f"{output} exists already; name a new folder with --output, or remove it first")
+def refuse_unwritable(output: Path, size_bytes: int = 0) -> None:
+    """Raise SettingError where that much could not be written as the new folder `output`: before the training."""
+    try:
+        expect_writable(output, size_bytes)
+    except FileExistsError as error:
+        raise SettingError(f"--output: {error}") from error
+    except OSError as error:
+        raise SettingError(f"--output {output} cannot be written: {error}; name another folder") from error
 
 
 def _deployed(architecture: Architecture, result: Fit) -> TextCNN:

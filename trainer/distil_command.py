@@ -12,7 +12,7 @@ from rich.console import Console
 
 from kuaixun.schemas.manifest import NgramBranch
 from kuaixun.trainer.data import read_split
-from kuaixun.trainer.distil import distil, refuse_occupied
+from kuaixun.trainer.distil import distil, refuse_unwritable
 from kuaixun.trainer.embeddings import read_embeddings
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.options import add_columns, bits_or_none, columns_of, number_list, recorded_command, whole_number
@@ -57,7 +57,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
 
     started_seconds = time.monotonic()
     settings = FitSettings(**{name: getattr(options, name) for name in FIT_NAMES})
-    refuse_occupied(options.output)
+    refuse_unwritable(options.output)
     if (options.embeddings is None) != (options.embedding_vocabulary is None):
         raise SettingError("--embeddings and --embedding-vocabulary need each other; pass both or neither")
     device = choose_device(options.device)
@@ -107,6 +107,8 @@ def _shape(options: argparse.Namespace) -> StudentShape:
         embedding_size=options.embedding_size,
         ngrams=ngrams,
         max_tokens=options.max_tokens,
+        prepend_cls=options.prepend_cls,
+        drop_latin=options.drop_latin,
         vocabulary_size=options.vocabulary_size,
         minimum_frequency=options.minimum_frequency,
         ngram_minimum_frequency=options.ngram_minimum_frequency,
@@ -138,6 +140,8 @@ def _add_shape(group: argparse._ArgumentGroup) -> None:
     number("--ngram-size", ngrams.size, 1, 4096, "length of a bucket's vector in training")
     number("--ngram-minimum-frequency", SHAPE.ngram_minimum_frequency, 1, 1 << 30, "rarer n-grams own no bucket")
     number("--max-tokens", SHAPE.max_tokens, 1, 4096, "characters of a text that count")
+    group.add_argument("--prepend-cls", action="store_true", help="begin every text with a token of its own")
+    group.add_argument("--drop-latin", action="store_true", help="drop the letters a to z in all their forms")
     number("--vocabulary-size", SHAPE.vocabulary_size, 4, 1 << 20, "characters at most, three specials included")
     number("--minimum-frequency", SHAPE.minimum_frequency, 1, 1 << 30, "rarer characters are unknown ones")
 

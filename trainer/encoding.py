@@ -41,10 +41,15 @@ class EncodedTexts:
 
 
 def build_pipeline(
-    training_texts: LabelledTexts, parameters: TextParameters, *, vocabulary_size: int, minimum_frequency: int
+    training_texts: LabelledTexts,
+    parameters: TextParameters,
+    *,
+    vocabulary_size: int,
+    minimum_frequency: int,
+    drop_latin: bool = False,
 ) -> TextPipeline:
     """The pipeline of a new student: its vocabulary holds the commonest characters of the cleaned training texts."""
-    table, patterns = unicode_table(), Patterns()
+    table, patterns = unicode_table(drop_latin=drop_latin), Patterns()
     cleaned = TextPipeline(parameters, table, patterns, Vocabulary(())).clean(training_texts.texts)
     vocabulary = count_vocabulary(cleaned, max_size=vocabulary_size, min_frequency=minimum_frequency)
     return TextPipeline(parameters, table, patterns, vocabulary)

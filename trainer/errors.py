@@ -3,7 +3,8 @@
 TrainerError
 ├── DataError          a file of labelled texts is unreadable: file, line, reason
 ├── EmbeddingError     the pretrained embeddings and their vocabulary do not fit
-└── SettingError       an option, or a combination of options, that cannot be trained
+├── SettingError       an option, or a combination of options, that cannot be trained or written
+└── FitError           the training led nowhere
 """
 
 

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from kuaixun.export import Classifier, open_classifier
+from kuaixun.export.text.pipeline import in_batches
 from kuaixun.trainer.data import LabelledTexts, read_labelled_texts
 from kuaixun.trainer.evaluation import Evaluation, evaluate
 from kuaixun.trainer.options import add_columns, columns_of
@@ -64,9 +66,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
 
 def measure(classifier: Classifier, data: LabelledTexts, training_texts: tuple[str, ...] | None) -> Evaluation:
     """Classify a file's raw texts and compare."""
-    batches = [
-        classifier.classify(data.texts[start : start + BATCH_TEXTS]) for start in range(0, len(data), BATCH_TEXTS)
-    ]
+    batches = [classifier.classify(texts) for texts in in_batches(data.texts, BATCH_TEXTS)]
     return evaluate(
         data.label_ids,
         np.concatenate([batch.label_ids for batch in batches]),
@@ -83,7 +83,7 @@ def show(figures: Evaluation, console: Console) -> None:
     for column in table.columns[1:]:
         column.justify = "right"
     for row in figures.classes:
-        table.add_row(row.label, str(row.texts), f"{row.precision:.4f}", f"{row.recall:.4f}", f"{row.f1:.4f}")
+        table.add_row(Text(row.label), str(row.texts), f"{row.precision:.4f}", f"{row.recall:.4f}", f"{row.f1:.4f}")
     table.add_section()
     macro = (figures.macro_precision, figures.macro_recall, figures.macro_f1)
     table.add_row("macro mean", str(figures.texts), *(f"{figure:.4f}" for figure in macro))

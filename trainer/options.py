@@ -39,11 +39,11 @@ def whole_number(lowest: int, highest: int | None = None) -> Callable[[str], int
 
 
 def number_list(lowest: int, highest: int) -> Callable[[str], tuple[int, ...]]:
-    """A converter to different whole numbers within bounds, as in 2,3,4."""
+    """A converter to different whole numbers within bounds, as in 2,3,4; they come sorted, as a bundle wants them."""
     number = whole_number(lowest, highest)
 
     def convert(text: str) -> tuple[int, ...]:
-        found = tuple(number(part.strip()) for part in text.split(","))
+        found = tuple(sorted(number(part.strip()) for part in text.split(",")))
         if len(set(found)) != len(found):
             raise argparse.ArgumentTypeError(f"{text!r} names a number twice")
         return found

@@ -25,6 +25,8 @@ class StudentShape:
     embedding_size: int = 200
     ngrams: NgramBranch | None = None
     max_tokens: int = 32
+    prepend_cls: bool = False
+    drop_latin: bool = False
     vocabulary_size: int = 4800
     minimum_frequency: int = 2
     ngram_minimum_frequency: int = 2
@@ -54,7 +56,8 @@ def new_student(
 ) -> Student:
     """Build a student for the characters and labels of the training texts, on the CPU.
 
-    Raises SettingError where the embeddings are of another size than the shape, DataError where no text has tokens.
+    Raises SettingError where the embeddings are of another size than the shape or the shape is too large to serve,
+    DataError where no text has tokens.
     """
     if embeddings is not None and embeddings.size != shape.embedding_size:
         raise SettingError(
@@ -63,17 +66,21 @@ def new_student(
         )
     pipeline = build_pipeline(
         training_texts,
-        TextParameters(max_tokens=shape.max_tokens),
+        TextParameters(max_tokens=shape.max_tokens, prepend_cls=shape.prepend_cls),
         vocabulary_size=shape.vocabulary_size,
         minimum_frequency=shape.minimum_frequency,
+        drop_latin=shape.drop_latin,
     )
-    architecture = Architecture(
-        vocabulary_size=len(pipeline.vocabulary),
-        embedding_size=shape.embedding_size,
-        widths=shape.widths,
-        filters=shape.filters,
-        ngrams=shape.ngrams,
-    )
+    try:
+        architecture = Architecture(
+            vocabulary_size=len(pipeline.vocabulary),
+            embedding_size=shape.embedding_size,
+            widths=shape.widths,
+            filters=shape.filters,
+            ngrams=shape.ngrams,
+        )
+    except ValueError as error:
+        raise SettingError(f"{error}; choose a smaller --filters, --widths or --vocabulary-size") from error
     torch.manual_seed(seed)
     module = TextCNN(architecture, len(training_texts.labels), dropout)
     texts = encode(pipeline, training_texts)

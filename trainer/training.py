@@ -59,23 +59,32 @@ class Watcher(Protocol):
         """After every evaluation."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Kept:
+    """Weights and the figures that they were measured at."""
+
+    figures: DevFigures
+    state: dict[str, Tensor]
+
+
 class _Lowest:
     """The weights with the lowest dev loss so far, and how many evaluations ago that was."""
 
     def __init__(self) -> None:
-        self.figures: DevFigures | None = None
-        self.state: dict[str, Tensor] = {}
+        self.kept: _Kept | None = None
         self.evaluations_since = 0
 
     def offer(self, figures: DevFigures, module: TextCNN) -> DevFigures:
         """Keep the module's state if its loss is the lowest; says so in the figures returned."""
-        if not figures.dev_loss < (self.figures.dev_loss if self.figures else math.inf):  # NaN is never the lowest
+        if not figures.dev_loss < (self.kept.figures.dev_loss if self.kept else math.inf):  # NaN is never the lowest
             self.evaluations_since += 1
             return figures
-        self.figures = replace(figures, lowest=True)
-        self.state = {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
+        figures = replace(figures, lowest=True)
+        state = {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
+        # One assignment: Ctrl-C falls before or after it, and never pairs figures with the weights of others.
+        self.kept = _Kept(figures, state)
         self.evaluations_since = 0
-        return self.figures
+        return figures
 
 
 def fit(module: TextCNN, train: EncodedTexts, dev: EncodedTexts, settings: FitSettings, watcher: Watcher) -> Fit:
@@ -92,11 +101,11 @@ def fit(module: TextCNN, train: EncodedTexts, dev: EncodedTexts, settings: FitSe
                 break
     except KeyboardInterrupt:
         interrupted = True
-        if lowest.figures is None:
+        if lowest.kept is None:
             raise
-    if lowest.figures is None:
+    if lowest.kept is None:
         raise FitError("the dev loss was never a number; lower --learning-rate")
-    return Fit(lowest.state, lowest.figures, steps_done, interrupted)
+    return Fit(lowest.kept.state, lowest.kept.figures, steps_done, interrupted)
 
 
 def _steps(

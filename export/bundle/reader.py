@@ -100,9 +100,6 @@ def read_manifest(path: Path) -> Manifest:
             raise BundleError(f"{path / MANIFEST_FILE} lists {name!r}, which is no name for a file of a bundle")
     if len(set(manifest.labels)) != len(manifest.labels):
         raise BundleError(f"{path / MANIFEST_FILE} names a label twice")
-    widths = manifest.architecture.widths
-    if not widths or sorted(set(widths)) != list(widths):
-        raise BundleError(f"{path / MANIFEST_FILE} has widths {widths}; they must be distinct and ascending")
     return manifest
 
 

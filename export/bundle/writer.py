@@ -18,9 +18,10 @@ from kuaixun.export.bundle.reader import (
     TORCHSCRIPT_FILE,
     WEIGHTS_FILE,
 )
-from kuaixun.export.checkpoint import Checkpoint, write_folder
+from kuaixun.export.checkpoint import Checkpoint
 from kuaixun.export.engine.torchscript import TorchScriptEngine
 from kuaixun.export.errors import CheckpointError
+from kuaixun.export.new_folder import write_folder
 from kuaixun.export.student.tracing import from_torchscript_file, to_torchscript_file
 from kuaixun.export.student.weights import StudentWeights
 from kuaixun.export.text.files import pipeline_to_files

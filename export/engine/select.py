@@ -33,14 +33,14 @@ def _native(bundle: Bundle, choice: EngineChoice) -> Engine:
 
 
 def _torchscript(bundle: Bundle, choice: EngineChoice) -> Engine:
-    _require_torch(choice)
+    require_torch(f"the engine {choice.name}")
     from kuaixun.export.engine.torchscript import open_folded
 
     return open_folded(bundle, choice)
 
 
 def _torchscript_convolutional(bundle: Bundle, choice: EngineChoice) -> Engine:
-    _require_torch(choice)
+    require_torch(f"the engine {choice.name}")
     from kuaixun.export.engine.torchscript import open_convolutional
 
     return open_convolutional(bundle, choice)
@@ -94,6 +94,12 @@ def present_engines() -> list[EngineChoice]:
     return choices
 
 
+def require_torch(purpose: str) -> None:
+    """Raise EngineError, naming what it is needed for, where torch is not installed."""
+    if not _torch_is_installed():
+        raise EngineError(f"{purpose} needs torch, which is not installed: pip install 'kuaixun[torch]'")
+
+
 def _best(device: str) -> str:
     """What `auto` stands for on a device."""
     if device == "cuda" or (device == "auto" and _torch_is_installed() and _cuda_gpus()):
@@ -112,11 +118,6 @@ def _native_is_built() -> bool:
 
 def _torch_is_installed() -> bool:
     return importlib.util.find_spec("torch") is not None
-
-
-def _require_torch(choice: EngineChoice) -> None:
-    if not _torch_is_installed():
-        raise EngineError(f"the engine {choice.name} needs torch, which is not installed: pip install 'kuaixun[torch]'")
 
 
 @functools.cache

@@ -10,17 +10,21 @@ from numpy.typing import NDArray
 
 from kuaixun.export.bundle.reader import TORCHSCRIPT_FILE, Bundle
 from kuaixun.export.engine.interface import EngineChoice
-from kuaixun.export.errors import EngineError
+from kuaixun.export.errors import BundleError, EngineError
 from kuaixun.export.predictions import Predictions, predictions_from
 from kuaixun.export.student.folded import FoldedTextCNN
 from kuaixun.export.student.tracing import from_torchscript_file, trace
-from kuaixun.export.text.pipeline import Encoded, TextPipeline
+from kuaixun.export.text.pipeline import Encoded, TextPipeline, in_batches
+from kuaixun.export.text.vocabulary import UNK
+
+# Enough to keep a GPU busy; at 32 tokens and three times 256 filters, some hundred MB of windows.
+CHUNK_TEXTS = 1024
 
 
 class TorchScriptEngine:
     """A TorchScript module on a device, behind Python's text pipeline.
 
-    Bit for bit the same in any batch where the module is the folded one. `temperature` is the bundle's calibration.
+    The same predictions in any batch where the module is the folded one. `temperature` is the bundle's calibration.
     """
 
     def __init__(
@@ -48,9 +52,17 @@ class TorchScriptEngine:
         return 1e-3
 
     def classify(self, texts: Sequence[str]) -> Predictions:
-        """See Engine.classify."""
-        encoded = self._pipeline.encode(texts)
-        return predictions_from(self.logits(encoded), encoded.lengths, self._temperature)
+        """See Engine.classify. The memory it takes does not grow with the batch, but for the answers themselves."""
+        chunks = [self._classify_chunk(chunk) for chunk in in_batches(texts, CHUNK_TEXTS)]
+        if len(chunks) == 1:
+            return chunks[0]
+        if not chunks:
+            return self._classify_chunk(texts)
+        return Predictions(
+            label_ids=np.concatenate([chunk.label_ids for chunk in chunks]),
+            confidences=np.concatenate([chunk.confidences for chunk in chunks]),
+            scores=np.concatenate([chunk.scores for chunk in chunks]),
+        )
 
     def logits(self, encoded: Encoded) -> NDArray[np.float64]:
         """See Engine.logits."""
@@ -59,6 +71,10 @@ class TorchScriptEngine:
             ids = torch.from_numpy(np.pad(encoded.ids, ((0, 1), (0, 0)))).to(self._device).long()  # (n + 1, tokens)
             logits: NDArray[np.float64] = self._module(ids)[:-1].double().cpu().numpy()  # (n, classes)
         return logits
+
+    def _classify_chunk(self, texts: Sequence[str]) -> Predictions:
+        encoded = self._pipeline.encode(texts)
+        return predictions_from(self.logits(encoded), encoded.lengths, self._temperature)
 
 
 def open_folded(bundle: Bundle, choice: EngineChoice) -> TorchScriptEngine:
@@ -69,9 +85,21 @@ def open_folded(bundle: Bundle, choice: EngineChoice) -> TorchScriptEngine:
 
 
 def open_convolutional(bundle: Bundle, choice: EngineChoice) -> TorchScriptEngine:
-    """The traced convolutions of `student.pt`: the reference, many times slower."""
+    """The traced convolutions of `student.pt`: the reference, many times slower.
+
+    Raises BundleError where the file holds anything but such a student.
+    """
     device = _prepare(choice)
-    module = from_torchscript_file(bundle.read_file(TORCHSCRIPT_FILE), device)
+    content = bundle.read_file(TORCHSCRIPT_FILE)
+    try:
+        module = from_torchscript_file(content, device)
+        with torch.inference_mode():
+            answer = module(torch.full((1, 1), UNK, device=device))  # (1, classes)
+    # torch tells of a broken archive, of code that does not parse and of code that fails by errors of any kind.
+    except Exception as error:
+        raise BundleError(f"{bundle.path / TORCHSCRIPT_FILE} holds no student that torch can run: {error}") from error
+    if not isinstance(answer, torch.Tensor) or answer.shape != (1, len(bundle.manifest.labels)):
+        raise BundleError(f"{bundle.path / TORCHSCRIPT_FILE} does not score the manifest's labels")
     return TorchScriptEngine("torchscript-convolutional", module, device, bundle.pipeline, bundle.manifest.temperature)
 
 

@@ -3,7 +3,7 @@
 The embedding is fixed at inference, so a convolution of width k over it is a sum of k rows, one for each place in
 the window: `T[j] = E @ W[:, :, j].T`, and the window at t has the features `sum_j T[j][id[t + j]] + b`. PAD's embedding
 is zero, hence so are its rows. No multiplication is left but the last linear layer, which is done in double
-precision: its result, rounded to single, is then the same in every batch.
+precision: what the order of its additions changes from batch to batch is then far less than a prediction shows.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ table in the bundle is the definition, whatever Unicode version the reader has.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 
@@ -22,12 +23,17 @@ FIRST_PICTOGRAPH = 0x1F000
 
 _DROPPED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Mn", "Me"})
 _SPACES = frozenset({"Zs", "Zl", "Zp"})
+_NUMBER = re.compile("[0-9A-F]{4,6}")
+_SURROGATES = slice(0xD800, 0xE000)
 _HEADER = "# first\tlast\ttarget of the first, the others following it in step; - drops; what is not listed stays"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CodePointTable:
-    """`targets` (0x110000,) uint32: the code point that each becomes, or DROP. Targets fold to themselves."""
+    """`targets` (0x110000,) uint32: the code point that each becomes, or DROP.
+
+    Targets fold to themselves; surrogates are dropped, hence are nothing's target.
+    """
 
     targets: NDArray[np.uint32]
 
@@ -53,27 +59,29 @@ class CodePointTable:
         """Read what `to_text` wrote. Raises ValueError with the line at fault."""
         targets = np.arange(CODE_POINTS, dtype=np.uint32)
         beyond = 0
-        for number, line in enumerate(text.splitlines(), start=1):
+        for number, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
             if line.startswith("#"):
                 continue
-            try:
-                first_text, last_text, target_text = line.split("\t")
-                first, last = int(first_text, 16), int(last_text, 16)
-                target = DROP if target_text == "-" else int(target_text, 16)
-            except ValueError:
-                raise ValueError(f"line {number}: expected three tab-separated hexadecimal fields") from None
+            *run, target_text = line.split("\t")
+            numbers = run if target_text == "-" else [*run, target_text]
+            if len(run) != 2 or not all(map(_NUMBER.fullmatch, numbers)):
+                raise ValueError(f"line {number}: expected three tab-separated fields of 4 to 6 digits 0-9 and A-F")
+            first, last = (int(field, 16) for field in run)
+            target = DROP if target_text == "-" else int(target_text, 16)
             if not beyond <= first <= last < CODE_POINTS:
                 raise ValueError(f"line {number}: the run {first:X}-{last:X} is out of order or range")
             beyond = last + 1
             if target == DROP:
                 targets[first:beyond] = DROP
-            elif target >= 0 and target + last - first < CODE_POINTS:
+            elif target + last - first < CODE_POINTS:
                 targets[first:beyond] = np.arange(target, target + beyond - first)
             else:
                 raise ValueError(f"line {number}: the target {target:X} lies outside Unicode")
         kept = targets[targets != DROP]
         if not np.array_equal(targets[kept], kept):
             raise ValueError("a target of the table does not fold to itself")
+        if (targets[_SURROGATES] != DROP).any():
+            raise ValueError("the table keeps surrogates, D800 to DFFF; no cleaned text may hold one")
         return cls(targets)
 
 

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-import hashlib
+import io
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+import torch
 
 from kuaixun.export import BundleError, BundleTamperedError, BundleVersionError, GoldenCaseError, open_classifier
 from kuaixun.export.bundle.golden import GOLDEN_TEXTS, check_golden, golden_from_file
-from kuaixun.export.bundle.reader import GOLDEN_FILE, MANIFEST_FILE, REQUIRED_FILES, WEIGHTS_FILE, Bundle, read_bundle
+from kuaixun.export.bundle.reader import (
+    GOLDEN_FILE,
+    MANIFEST_FILE,
+    REQUIRED_FILES,
+    TORCHSCRIPT_FILE,
+    WEIGHTS_FILE,
+    Bundle,
+    read_bundle,
+)
 from kuaixun.export.bundle.writer import write_bundle
 from kuaixun.export.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from kuaixun.export.engine.interface import EngineChoice
 from kuaixun.export.engine.select import ENGINES, open_engine, present_engines
 from kuaixun.export.errors import CheckpointError
+from kuaixun.export.student.tracing import trace
 from kuaixun.export.text.files import CODE_POINTS_FILE, PATTERNS_FILE, VOCABULARY_FILE
-from kuaixun.schemas.manifest import FileEntry, Manifest
+from tests.export.hostile_bundles import MANIFESTS, TABLES, rewrite, rewrite_at, rewrite_table
 
 ALL_FILES = sorted({*REQUIRED_FILES, MANIFEST_FILE})
 
@@ -28,18 +39,6 @@ ALL_FILES = sorted({*REQUIRED_FILES, MANIFEST_FILE})
 @pytest.fixture
 def copy(bundle_path: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(bundle_path, tmp_path / "copy"))
-
-
-def rewrite(path: Path, files: dict[str, bytes] | None = None, **fields: Any) -> None:
-    """Alter a bundle the way its maker could: hashes and id made to agree."""
-    manifest = msgspec.json.decode((path / MANIFEST_FILE).read_bytes(), type=Manifest)
-    entries = dict(manifest.files)
-    for name, content in (files or {}).items():
-        (path / name).write_bytes(content)
-        entries[name] = FileEntry(size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
-    manifest = msgspec.structs.replace(manifest, **{"files": entries, **fields})
-    manifest = msgspec.structs.replace(manifest, model_id=manifest.content_id())
-    (path / MANIFEST_FILE).write_bytes(msgspec.json.encode(manifest))
 
 
 def test_a_bundle_holds_what_the_checkpoint_held(bundle: Bundle, checkpoint: Checkpoint) -> None:
@@ -92,6 +91,7 @@ def test_another_format_version_is_told_apart_from_damage(copy: Path) -> None:
     ("files", "fields", "reason"),
     [
         ({CODE_POINTS_FILE: b"zz"}, {}, "codepoints.tsv: line 1"),
+        ({CODE_POINTS_FILE: b"# nothing folds\n"}, {}, "codepoints.tsv: the table keeps surrogates"),
         ({VOCABULARY_FILE: b"\xff"}, {}, "vocabulary.tsv: 'utf-8' codec"),
         ({VOCABULARY_FILE: b"[PAD]\n[UNK]\n[CLS]\nU+0061\ta\n"}, {}, "a vocabulary of 4 entries"),
         (
@@ -115,13 +115,49 @@ def test_files_that_do_not_fit_together_are_refused(
         read_bundle(copy)
 
 
+@pytest.mark.parametrize(("place", "value", "reason"), MANIFESTS)
+def test_a_manifest_that_cannot_be_served_is_refused_however_well_it_hashes(
+    copy: Path, place: tuple[str, ...], value: object, reason: str
+) -> None:
+    rewrite_at(copy, place, value)
+    with pytest.raises(BundleError, match=f"is not a manifest: .*{reason}"):
+        read_bundle(copy)
+
+
+@pytest.mark.parametrize("content", TABLES)
+def test_a_table_of_another_spelling_or_with_surrogates_is_refused(copy: Path, content: bytes) -> None:
+    rewrite_table(copy, content)
+    with pytest.raises(BundleError, match=r"codepoints\.tsv: "):
+        read_bundle(copy)
+
+
+class _ScoresTwo(torch.nn.Module):
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(ids.shape[0], 2)
+
+
+def test_a_student_file_that_is_no_student_is_refused_by_name(copy: Path) -> None:
+    sound = (copy / TORCHSCRIPT_FILE).read_bytes()
+    for content in (b"", b"\x00" * 64, sound[: len(sound) // 2], b"PK\x05\x06" + b"\x00" * 18):
+        rewrite(copy, {TORCHSCRIPT_FILE: content})
+        with pytest.raises(BundleError, match=r"student\.pt holds no student"):
+            open_classifier(copy, engine="torchscript-convolutional", device="cpu")
+    rewrite(copy, {TORCHSCRIPT_FILE: torchscript(_ScoresTwo())})
+    with pytest.raises(BundleError, match=r"student\.pt does not score the manifest's labels"):
+        open_classifier(copy, engine="torchscript-convolutional", device="cpu")
+
+
+def torchscript(module: torch.nn.Module) -> bytes:
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="`torch.jit", category=DeprecationWarning)
+        torch.jit.save(trace(module), buffer)
+    return buffer.getvalue()
+
+
 def test_a_bundle_without_a_required_file_is_refused(copy: Path, bundle: Bundle) -> None:
-    rewrite(copy, files=None)
     entries = {name: entry for name, entry in bundle.manifest.files.items() if name != GOLDEN_FILE}
-    manifest = msgspec.structs.replace(bundle.manifest, files=entries)
-    (copy / MANIFEST_FILE).write_bytes(
-        msgspec.json.encode(msgspec.structs.replace(manifest, model_id=manifest.content_id()))
-    )
+    rewrite_at(copy, ("files",), msgspec.to_builtins(entries))
     with pytest.raises(BundleError, match=r"lists no golden\.jsonl"):
         read_bundle(copy)
 

@@ -8,9 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from kuaixun.export import NO_LABEL, Classifier, EngineError, open_classifier
-from kuaixun.export.engine import select
+from kuaixun.export.bundle.reader import Bundle
+from kuaixun.export.engine import select, torchscript
+from kuaixun.export.engine.select import open_engine
+from kuaixun.export.engine.torchscript import CHUNK_TEXTS, TorchScriptEngine
+from kuaixun.export.text.pipeline import Encoded
 
 SERVING = [("native", "int8"), ("native", "bf16"), ("native", "fp32"), ("torchscript", "fp32")]
 
@@ -52,6 +57,29 @@ def test_confidences_are_calibrated_by_the_bundles_temperature(classifier: Class
     logits = classifier.engine.logits(classifier.bundle.pipeline.encode(texts))[0]
     expected = np.exp(logits / 1.5) / np.exp(logits / 1.5).sum()
     assert np.abs(classifier.classify(texts).scores[0] - expected).max() <= 5.1e-7
+
+
+def test_torch_takes_a_large_batch_in_chunks_and_gives_the_same_figures(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = open_engine(bundle, "torchscript", device="cpu")
+    texts = [f"央行第{number}次降准" if number % 7 else "" for number in range(2 * CHUNK_TEXTS + 5)]
+    rows: list[int] = []
+    logits = TorchScriptEngine.logits
+
+    def counted(self: TorchScriptEngine, encoded: Encoded) -> NDArray[np.float64]:
+        rows.append(len(encoded))
+        return logits(self, encoded)
+
+    monkeypatch.setattr(TorchScriptEngine, "logits", counted)
+    chunked = engine.classify(texts)
+    assert rows == [CHUNK_TEXTS, CHUNK_TEXTS, 5]
+    monkeypatch.setattr(torchscript, "CHUNK_TEXTS", len(texts))
+    whole = engine.classify(texts)
+    assert rows[3:] == [len(texts)]
+    assert np.array_equal(chunked.label_ids, whole.label_ids)
+    assert np.array_equal(chunked.confidences, whole.confidences)
+    assert np.array_equal(chunked.scores, whole.scores)
 
 
 @pytest.mark.parametrize(("engine", "precision"), SERVING)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from kuaixun.export.bundle.reader import MANIFEST_FILE
 from kuaixun.export.checkpoint import Checkpoint, write_checkpoint
 from kuaixun.export.classify_lines import classify_lines
 from kuaixun.export.cli import main
+from tests.export.hostile_bundles import rewrite
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +123,34 @@ def test_inspect_shows_the_manifest(bundle_path: Path, capsys: pytest.CaptureFix
     assert printed == (bundle_path / MANIFEST_FILE).read_text(encoding="utf-8")
     assert main(["inspect", "--bundle", str(bundle_path)]) == 0
     assert json.loads(printed)["model_id"] in capsys.readouterr().out
+
+
+def test_inspect_shows_labels_and_names_that_look_like_markup_as_they_are(
+    bundle_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    copy = Path(shutil.copytree(bundle_path, tmp_path / "copy"))
+    manifest = json.loads((copy / MANIFEST_FILE).read_bytes())
+    rewrite(
+        copy,
+        {"[bold]notes": b""},
+        labels=["[finance]", "[/x]", "[red]game[/red]"],
+        created_at="[/today]",
+        metrics={"[dev]": {"[/accuracy]": 0.5}},
+        training={**manifest["training"], "command": "kuaixun-trainer [/distil]"},
+    )
+    assert main(["inspect", "--bundle", str(copy)]) == 0
+    shown = capsys.readouterr().out
+    for part in ("[finance], [/x], [red]game[/red]", "[/today]", "[dev]", "[/accuracy]", "[/distil]", "[bold]notes"):
+        assert part in shown
+
+
+@pytest.mark.parametrize(("number", "reason"), [("x", "'x' is no whole number"), ("0", "0 is less than 1")])
+def test_a_count_that_is_none_is_refused_in_words(number: str, reason: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["classify", "--threads", number])
+    assert caught.value.code == 2
+    assert f"argument --threads: {reason}" in capsys.readouterr().err
 
 
 def test_bench_measures_every_engine_present_beside_the_traced_convolutions(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -20,11 +20,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kuaixun.export.bundle.golden import GOLDEN_TEXTS
-from kuaixun.export.bundle.reader import Bundle
+from kuaixun.export.bundle.reader import Bundle, read_bundle
+from kuaixun.export.bundle.writer import write_bundle
+from kuaixun.export.checkpoint import Checkpoint
 from kuaixun.export.classifier import open_classifier
 from kuaixun.export.classify_lines import label_lines
+from kuaixun.export.text.folding import unicode_table
 from kuaixun.export.text.pipeline import TextPipeline, in_batches
-from kuaixun.schemas.manifest import FileEntry
+from tests.export.hostile_bundles import MANIFESTS, TABLES, rewrite, rewrite_at, rewrite_table
 
 ROOT = Path(__file__).parents[2]
 SEED = 20
@@ -102,11 +105,12 @@ class Dumped(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def expected_dump(lines: Sequence[bytes], pipeline: TextPipeline) -> list[Dumped]:
     dumped = []
+    first = int(pipeline.parameters.prepend_cls)
     for batch in in_batches(lines, 4096):
         texts = [line.decode("utf-8", "replace") for line in batch]
         encoded = pipeline.encode(texts)
         dumped += [
-            Dumped(cleaned, tuple(ids[: min(length, pipeline.parameters.max_tokens)].tolist()))
+            Dumped(cleaned, tuple(ids[: min(length + first, pipeline.parameters.max_tokens)].tolist()))
             for cleaned, ids, length in zip(pipeline.clean(texts), encoded.ids, encoded.lengths.tolist(), strict=True)
         ]
     return dumped
@@ -142,6 +146,31 @@ def test_cleaned_text_and_ids_are_the_same_for_what_hypothesis_finds(
     classify: Run, bundle: Bundle, lines: list[bytes]
 ) -> None:
     assert_same_dump(classify, bundle, lines)
+
+
+@pytest.fixture(scope="session")
+def chinese_bundle(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A student whose texts begin with CLS and hold no Latin letters."""
+    parameters = msgspec.structs.replace(checkpoint.record.text, prepend_cls=True)
+    parts = (checkpoint.pipeline.patterns, checkpoint.pipeline.vocabulary)
+    pipeline = TextPipeline(parameters, unicode_table(drop_latin=True), *parts)
+    record = msgspec.structs.replace(checkpoint.record, text=parameters)
+    path = tmp_path_factory.mktemp("bundles") / "chinese"
+    write_bundle(path, Checkpoint(record, pipeline, checkpoint.state))
+    return read_bundle(path)
+
+
+def test_with_a_cls_token_and_without_latin_letters_all_is_the_same(classify: Run, chinese_bundle: Bundle) -> None:
+    lines = [text.replace("\n", " ").encode() for text in GOLDEN_TEXTS] + list(dirty_lines(5000, SEED + 2))
+    assert_same_dump(classify, chinese_bundle, lines)
+    done = classify(chinese_bundle.path, b"".join(line + b"\n" for line in lines), "--precision", "fp32")
+    assert done.returncode == 0, done.stderr
+    labels, scores = scores_of(done.stdout)
+    texts = [line.decode("utf-8", "replace") for line in lines]
+    expected_labels, expected_scores = scores_of(expected_lines(texts, chinese_bundle.path))
+    assert labels == expected_labels
+    assert None in labels
+    assert np.abs(scores - expected_scores).max() <= 1.001e-6
 
 
 def test_every_code_point_is_folded_alike(classify: Run, bundle: Bundle) -> None:
@@ -303,15 +332,33 @@ def test_golden_cases_that_fail_are_named(classify: Run, bundle: Bundle, tmp_pat
     case = json.loads(first)
     case["logits"][0] += 1.0
     content = msgspec.json.encode(case) + b"\n" + b"".join(others)
-    (copy / "golden.jsonl").write_bytes(content)
-    entry = FileEntry(size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
-    manifest = msgspec.structs.replace(bundle.manifest, files={**bundle.manifest.files, "golden.jsonl": entry})
-    manifest = msgspec.structs.replace(manifest, model_id=manifest.content_id())
-    (copy / "manifest.json").write_bytes(msgspec.json.encode(manifest))
+    rewrite(copy, {"golden.jsonl": content})
     for precision in ("fp32", "int8"):
         done = classify(copy, b"a\n", "--precision", precision)
         assert done.returncode == 3
         assert b"golden case 1" in done.stderr
+
+
+@pytest.mark.parametrize(("place", "value", "reason"), MANIFESTS)
+def test_a_manifest_that_cannot_be_served_is_refused_however_well_it_hashes(
+    classify: Run, bundle_path: Path, tmp_path: Path, place: tuple[str, ...], value: object, reason: str
+) -> None:
+    copy = Path(shutil.copytree(bundle_path, tmp_path / "bundle"))
+    rewrite_at(copy, place, value)
+    done = classify(copy, b"a\n")
+    assert done.returncode == 3
+    assert re.search(f"manifest.json is no sound manifest: .*{reason}", done.stderr.decode())
+
+
+@pytest.mark.parametrize("content", TABLES)
+def test_a_table_of_another_spelling_or_with_surrogates_is_refused(
+    classify: Run, bundle_path: Path, tmp_path: Path, content: bytes
+) -> None:
+    copy = Path(shutil.copytree(bundle_path, tmp_path / "bundle"))
+    rewrite_table(copy, content)
+    done = classify(copy, b"a\n")
+    assert done.returncode == 3
+    assert b"codepoints.tsv is unusable" in done.stderr
 
 
 def test_a_wrong_option_is_a_usage_error(classify: Run, bundle_path: Path) -> None:

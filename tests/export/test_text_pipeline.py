@@ -117,6 +117,13 @@ def test_latin_letters_can_be_dropped_in_every_form() -> None:
     [
         ("0041\t0042", "line 1: expected three"),
         ("0041\t0042\tzz", "line 1: expected three"),
+        ("41\t0042\t-", "line 1: expected three"),
+        ("00aa\t00AB\t-", "line 1: expected three"),
+        ("0041\t0042\t-\u2028", "line 1: expected three"),
+        ("0041\t0041\t-\n\nD800\tDFFF\t-\n", "line 2: expected three"),
+        ("# \x85 \u2028\nzz", "line 2: expected three"),
+        ("", "line 1: expected three"),
+        ("D801\tDFFF\t-\n", "the table keeps surrogates"),
         ("0041\t0040\t-", "line 1: the run 41-40"),
         ("0041\t0042\t-\n0042\t0043\t-", "line 2: the run 42-43"),
         ("0041\t110000\t-", "line 1: the run"),

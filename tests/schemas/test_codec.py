@@ -113,6 +113,13 @@ def test_unknown_field_joins_the_extra_that_the_producer_sent() -> None:
     assert news.extra == {"a": 1, "b": [2]}
 
 
+@pytest.mark.parametrize(
+    "payload", [b'{"extra":{"a":1},"a":2,"id":"1","title":"x"}', b'{"id":"1","title":"x","a":2,"extra":{"a":1}}']
+)
+def test_the_extra_that_the_producer_sent_goes_before_an_unknown_field_of_the_same_name(payload: bytes) -> None:
+    assert decode_raw_news(payload).extra == {"a": 1}
+
+
 @given(raw_news)
 def test_labelled_event_carries_what_was_read_and_is_read_back_the_same(news: RawNews) -> None:
     event = labelled(decode_raw_news(msgspec.json.encode(news)))

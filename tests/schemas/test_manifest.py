@@ -69,9 +69,16 @@ def test_content_id_covers_every_field(field: str) -> None:
         (("labels",), ["only one"]),
         (("labels",), ["财经", ""]),
         (("temperature",), 0.0),
+        (("temperature",), 1e-310),
+        (("temperature",), 100.1),
         (("text", "max_tokens"), 0),
         (("architecture", "widths"), [2, 17]),
+        (("architecture", "widths"), [3, 2]),
+        (("architecture", "widths"), []),
         (("architecture", "ngrams", "orders"), [1, 2]),
+        (("architecture", "ngrams", "orders"), [2, 2]),
+        (("architecture", "ngrams", "orders"), [3, 2]),
+        (("architecture", "ngrams", "orders"), []),
         (("files", "student.pt", "sha256"), "B" * 64),
         (("unheard_of",), 1),
     ],
@@ -84,3 +91,9 @@ def test_manifest_out_of_range_is_refused_by_field(path: tuple[str, ...], value:
     holder[path[-1]] = value
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(tree, Manifest)
+
+
+def test_a_student_that_folds_to_more_than_can_be_served_is_refused() -> None:
+    assert Architecture(vocabulary_size=1 << 19, widths=(1, 3), filters=256).filters == 256
+    with pytest.raises(ValueError, match="fold to 2155872256 bytes; at most 2147483648"):
+        Architecture(vocabulary_size=1 << 19, widths=(1, 3), filters=257)

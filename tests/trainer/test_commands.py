@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from kuaixun.export import cli as export_cli
 from kuaixun.export.checkpoint import read_checkpoint
+from kuaixun.export.text.vocabulary import CLS
 from kuaixun.trainer.cli import main
 from kuaixun.trainer.training import DevFigures
 
@@ -34,7 +38,9 @@ def test_a_run_writes_a_checkpoint_that_builds_into_a_bundle_with_the_same_figur
     assert "lowest loss so far" in told
     assert export_cli.main(["build", str(tmp_path / "run"), str(tmp_path / "bundle")]) == 0
     capsys.readouterr()
-    evaluation = ["evaluate", "--bundle", str(tmp_path / "bundle"), "--data", str(test_file), "--json"]
+    # In single precision, as the figures of the checkpoint are; rounded tables move confidences a little.
+    served = ["--bundle", str(tmp_path / "bundle"), "--engine", "torchscript", "--device", "cpu"]
+    evaluation = ["evaluate", *served, "--data", str(test_file), "--json"]
     assert main([*evaluation, "--train", str(test_file)]) == 0
 
     figures = json.loads(capsys.readouterr().out)
@@ -137,6 +143,100 @@ def test_an_output_that_holds_something_is_refused_before_training(
     assert "exists already" in told
     assert "step" not in told
     assert (tmp_path / "run" / "precious.txt").read_text() == "kept"
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_training(
+    toy_file: ToyFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "afile").write_text("kept")
+
+    assert distil(toy_file, tmp_path / "afile" / "deep" / "run") == 2
+
+    told = capsys.readouterr().err
+    assert "--output" in told
+    assert "Not a directory" in told
+    assert "step" not in told
+
+
+def test_a_disk_without_room_for_the_weights_is_told_before_training(
+    toy_file: ToyFile, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
+
+    assert distil(toy_file, tmp_path / "run") == 2
+
+    told = capsys.readouterr().err
+    assert "No space left on device" in told
+    assert "step" not in told
+
+
+def test_a_disk_that_fills_up_during_training_ends_in_one_paragraph(
+    toy_file: ToyFile, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path))
+
+    monkeypatch.setattr("kuaixun.trainer.distil.write_checkpoint", refuse)
+
+    assert distil(toy_file, tmp_path / "run") == 2
+
+    told = capsys.readouterr().err
+    assert "No space left on device" in told
+    assert "Traceback" not in told
+
+
+def test_latin_letters_can_be_dropped_and_a_cls_token_put_first(
+    toy_file: ToyFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--prepend-cls", "--drop-latin"]
+    assert distil(toy_file, tmp_path / "run", *options) == 0
+
+    checkpoint = read_checkpoint(tmp_path / "run")
+    assert checkpoint.record.text.prepend_cls
+    assert checkpoint.record.training.command.endswith("--prepend-cls --drop-latin")
+    assert checkpoint.pipeline.clean(["股市ＡbＣ涨"]) == ["股市涨"]
+    assert checkpoint.pipeline.encode(["Ａb"]).ids.tolist() == [[CLS]]
+    assert export_cli.main(["build", str(tmp_path / "run"), str(tmp_path / "bundle")]) == 0
+
+
+def test_without_these_options_letters_stay_and_no_token_comes_first(toy_file: ToyFile, tmp_path: Path) -> None:
+    assert distil(toy_file, tmp_path / "run") == 0
+
+    checkpoint = read_checkpoint(tmp_path / "run")
+    assert checkpoint.pipeline.clean(["ＡbＣ"]) == ["abc"]
+    assert CLS not in checkpoint.pipeline.encode(["股市涨"]).ids
+
+
+def test_labels_that_look_like_markup_are_shown_as_they_are(
+    toy_file: ToyFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, texts, seed in (("train.txt", 240, 1), ("dev.txt", 60, 2)):
+        path = toy_file(name, texts, seed)
+        marked = path.read_text(encoding="utf-8").replace("\tfinance", "\t[finance]").replace("\tsports", "\t[/x]")
+        path.with_name(f"marked-{name}").write_text(marked, encoding="utf-8")
+    train, dev = tmp_path / "marked-train.txt", tmp_path / "marked-dev.txt"
+    files = ["--train", str(train), "--dev", str(dev), "--output", str(tmp_path / "run")]
+    assert main(["distil", *files, *SHAPE.split(), *FIT.split()]) == 0
+    assert export_cli.main(["build", str(tmp_path / "run"), str(tmp_path / "bundle")]) == 0
+    capsys.readouterr()
+
+    assert main(["evaluate", "--bundle", str(tmp_path / "bundle"), "--data", str(dev)]) == 0
+
+    shown = capsys.readouterr().out
+    assert "[finance]" in shown
+    assert "[/x]" in shown
+
+
+def test_a_student_too_large_to_serve_is_refused_before_training(
+    toy_file: ToyFile, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kuaixun.schemas.manifest.FOLDED_LIMIT_BYTES", 5000)
+
+    assert distil(toy_file, tmp_path / "run") == 2
+
+    told = capsys.readouterr().err
+    assert "choose a smaller --filters" in told
+    assert "step" not in told
 
 
 def test_a_test_file_of_which_cleaning_leaves_nothing_is_refused_before_training(

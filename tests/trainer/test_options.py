@@ -26,7 +26,7 @@ def test_a_list_of_numbers_is_refused_with_the_reason(text: str, reason: str) ->
 
 
 def test_lists_bounds_and_none_are_read() -> None:
-    assert number_list(1, 16)("2, 3,4") == (2, 3, 4)
+    assert number_list(1, 16)("2, 3,4") == number_list(1, 16)("4,2,3") == (2, 3, 4)
     assert bits_or_none("none") is None
     assert bits_or_none("17") == 17
     assert whole_number(1)("12") == 12

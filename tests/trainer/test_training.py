@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from kuaixun.export.student.textcnn import TextCNN
 from kuaixun.export.text.vocabulary import PAD
 from kuaixun.schemas.manifest import NgramBranch
 from kuaixun.trainer.calibration import calibrated_loss
@@ -113,6 +114,28 @@ def test_an_interrupted_training_keeps_the_best_so_far(toy_file: ToyFile) -> Non
     assert found.best in watcher.seen
     assert found.best.dev_loss == min(figures.dev_loss for figures in watcher.seen)
     assert set(found.state) >= {"embedding.weight", "linear.weight", "ngrams.table"}
+
+
+def test_an_interruption_while_weights_are_kept_leaves_the_last_ones_with_their_own_figures(
+    toy_file: ToyFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher = Silent()
+    kept: list[dict[str, torch.Tensor]] = []
+    plain = TextCNN.state_dict
+
+    def state_dict(module: TextCNN) -> dict[str, torch.Tensor]:
+        if kept:
+            raise KeyboardInterrupt
+        kept.append({name: tensor.clone() for name, tensor in plain(module).items()})
+        return kept[0]
+
+    monkeypatch.setattr(TextCNN, "state_dict", state_dict)
+
+    found = train(toy_file, watcher)
+
+    assert found.interrupted
+    assert [found.best] == watcher.seen
+    assert all(torch.equal(found.state[name], tensor) for name, tensor in kept[0].items())
 
 
 def test_an_interruption_before_the_first_evaluation_goes_through(toy_file: ToyFile) -> None:

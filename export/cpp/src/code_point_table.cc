@@ -9,18 +9,23 @@
 namespace kuaixun {
 namespace {
 
+constexpr const char* expected = "expected three tab-separated fields of 4 to 6 digits 0-9 and A-F";
+constexpr char32_t first_surrogate = 0xD800;
+constexpr char32_t last_surrogate = 0xDFFF;
+
 char32_t hexadecimal(std::string_view field, const Lines& lines) {
   std::uint32_t number = 0;
-  const auto [end, error] = std::from_chars(field.data(), field.data() + field.size(), number, 16);
-  if (error != std::errc() || end != field.data() + field.size()) {
-    lines.fail("expected three tab-separated hexadecimal fields");
+  if (field.size() < 4 || field.size() > 6 || field.find_first_not_of("0123456789ABCDEF") != std::string_view::npos) {
+    lines.fail(expected);
   }
+  std::from_chars(field.data(), field.data() + field.size(), number, 16);
   return number;
 }
 
 }  // namespace
 
 std::vector<char32_t> parse_code_point_table(std::string_view content) {
+  if (!is_utf8(content)) throw FormatError("it is not UTF-8");
   std::vector<char32_t> targets(code_points);
   std::iota(targets.begin(), targets.end(), char32_t{0});
   Lines lines(content);
@@ -30,7 +35,7 @@ std::vector<char32_t> parse_code_point_table(std::string_view content) {
     const std::size_t first_tab = line->find('\t');
     const std::size_t second_tab = line->find('\t', first_tab + 1);
     if (first_tab == std::string_view::npos || second_tab == std::string_view::npos) {
-      lines.fail("expected three tab-separated hexadecimal fields");
+      lines.fail(expected);
     }
     const char32_t first = hexadecimal(line->substr(0, first_tab), lines);
     const char32_t last = hexadecimal(line->substr(first_tab + 1, second_tab - first_tab - 1), lines);
@@ -48,6 +53,9 @@ std::vector<char32_t> parse_code_point_table(std::string_view content) {
     if (target != dropped && targets[target] != target) {
       throw FormatError("a target of the table does not fold to itself");
     }
+  }
+  for (char32_t point = first_surrogate; point <= last_surrogate; ++point) {
+    if (targets[point] != dropped) throw FormatError("the table keeps surrogates, D800 to DFFF");
   }
   return targets;
 }

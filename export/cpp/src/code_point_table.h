@@ -11,7 +11,8 @@ namespace kuaixun {
 constexpr char32_t dropped = 0xFFFFFFFF;
 constexpr char32_t space = 0x20;
 
-// (0x110000,) targets, `dropped` among them; every other target stays itself. Raises FormatError with the line.
+// (0x110000,) targets, `dropped` among them, which surrogates are; every other target stays itself. Raises FormatError
+// with the line.
 std::vector<char32_t> parse_code_point_table(std::string_view content);
 
 }  // namespace kuaixun

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 #include <set>
 
 #include "error.h"
@@ -13,6 +14,9 @@ namespace kuaixun {
 namespace {
 
 constexpr std::size_t model_id_digits = 16;
+constexpr double lowest_temperature = 0.01;
+constexpr double highest_temperature = 100.0;
+constexpr std::uint64_t folded_limit_bytes = std::uint64_t{2} << 30;
 constexpr std::int64_t unbounded = std::numeric_limits<std::int64_t>::max();
 
 // Reads a field and writes its canonical form in the same step, so that neither can forget one: a JSON object with its
@@ -82,6 +86,15 @@ std::vector<std::int64_t> integers_or(const Json& object, const char* name, std:
   return numbers;
 }
 
+std::vector<std::int64_t> ascending_or(const Json& object, const char* name, std::vector<std::int64_t> otherwise,
+                                       std::int64_t lowest, std::int64_t highest) {
+  auto numbers = integers_or(object, name, std::move(otherwise), lowest, highest);
+  if (numbers.empty() || std::adjacent_find(numbers.begin(), numbers.end(), std::greater_equal<>()) != numbers.end()) {
+    throw FormatError(std::string(name) + " must be distinct and ascending, and at least one");
+  }
+  return numbers;
+}
+
 std::string canonical_integers(const std::vector<std::int64_t>& numbers) {
   std::vector<std::string> items;
   for (const std::int64_t number : numbers) items.push_back(std::to_string(number));
@@ -109,7 +122,7 @@ std::string read_text_parameters(const Json& json, TextParameters& text) {
 std::string read_ngrams(const Json& json, NgramBranch& branch) {
   json.expect_only({"orders", "bucket_bits", "size"}, "ngrams");
   CanonicalObject canonical;
-  const auto orders = integers_or(json, "orders", {2, 3}, 2, 3);
+  const auto orders = ascending_or(json, "orders", {2, 3}, 2, 3);
   for (const std::int64_t order : orders) branch.orders.push_back(static_cast<unsigned>(order));
   canonical.member("orders", canonical_integers(orders));
   branch.bucket_bits = static_cast<unsigned>(positive(canonical, json, "bucket_bits", 17, 24));
@@ -125,11 +138,12 @@ std::string read_architecture(const Json& json, Architecture& architecture) {
   canonical.integer("vocabulary_size", static_cast<std::int64_t>(architecture.vocabulary_size));
   architecture.embedding_size = positive(canonical, json, "embedding_size", 200, 4096);
   architecture.filters = positive(canonical, json, "filters", 256, 1 << 16);
-  const auto widths = integers_or(json, "widths", {2, 3, 4}, 1, 16);
-  if (widths.empty() || std::adjacent_find(widths.begin(), widths.end(), std::greater_equal<>()) != widths.end()) {
-    throw FormatError("widths must be distinct and ascending");
-  }
+  const auto widths = ascending_or(json, "widths", {2, 3, 4}, 1, 16);
   for (const std::int64_t width : widths) architecture.widths.push_back(static_cast<std::size_t>(width));
+  const auto places = std::accumulate(widths.begin(), widths.end(), std::uint64_t{0});
+  if (places * architecture.vocabulary_size * architecture.filters * sizeof(float) > folded_limit_bytes) {
+    throw FormatError("the student folds to more than " + std::to_string(folded_limit_bytes) + " bytes");
+  }
   canonical.member("widths", canonical_integers(widths));
   const Json* ngrams = json.find("ngrams");
   if (ngrams == nullptr || ngrams->is_null()) {
@@ -235,7 +249,9 @@ Manifest parse_manifest(std::string_view content) {
   canonical.member("text", read_text_parameters(json.at("text"), manifest.text));
   canonical.member("architecture", read_architecture(json.at("architecture"), manifest.architecture));
   manifest.temperature = json.at("temperature").real("temperature");
-  if (!(manifest.temperature > 0.0)) throw FormatError("temperature is not positive");
+  if (!(manifest.temperature >= lowest_temperature && manifest.temperature <= highest_temperature)) {
+    throw FormatError("temperature is out of range");
+  }
   canonical.real("temperature", manifest.temperature);
   canonical.member("metrics", canonical_metrics(json.at("metrics")));
   canonical.member("training", canonical_training(json.at("training")));

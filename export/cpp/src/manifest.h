@@ -13,7 +13,7 @@ namespace kuaixun {
 constexpr std::int64_t bundle_format_version = 1;
 
 struct NgramBranch {
-  std::vector<unsigned> orders;
+  std::vector<unsigned> orders;  // distinct, ascending
   unsigned bucket_bits = 0;
 };
 

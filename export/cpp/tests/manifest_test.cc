@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "error.h"
 
 namespace kuaixun {
@@ -77,6 +79,32 @@ TEST(Manifest, WhatIsNoManifestIsRefused) {
     EXPECT_THROW(parse_manifest(replaced(written, from, to)), FormatError) << from;
   }
   EXPECT_THROW(parse_manifest("[]"), FormatError);
+}
+
+// Hashes are checked last, so the reason tells that it was not the altered id.
+TEST(Manifest, WhatCannotBeServedIsRefusedForThatWhateverItsHash) {
+  for (const auto& [from, to, reason] : std::vector<std::array<std::string, 3>>{
+           {"\"temperature\":1.5", "\"temperature\":1e-310", "temperature is out of range"},
+           {"\"temperature\":1.5", "\"temperature\":0.0099", "temperature is out of range"},
+           {"\"temperature\":1.5", "\"temperature\":100.1", "temperature is out of range"},
+           {"\"orders\":[2,3]", "\"orders\":[]", "orders must be"},
+           {"\"orders\":[2,3]", "\"orders\":[2,2]", "orders must be"},
+           {"\"orders\":[2,3]", "\"orders\":[3,2]", "orders must be"},
+           {"\"widths\":[2,3]", "\"widths\":[]", "widths must be"},
+           {"\"vocabulary_size\":10,\"embedding_size\":200,\"widths\":[2,3],\"filters\":16",
+            "\"vocabulary_size\":1048576,\"embedding_size\":200,\"widths\":[16],\"filters\":65536",
+            "folds to more than"},
+           {"\"vocabulary_size\":10,\"embedding_size\":200,\"widths\":[2,3],\"filters\":16",
+            "\"vocabulary_size\":524288,\"embedding_size\":200,\"widths\":[1,3],\"filters\":257", "folds to more than"},
+           {"\"vocabulary_size\":10,\"embedding_size\":200,\"widths\":[2,3],\"filters\":16",
+            "\"vocabulary_size\":524288,\"embedding_size\":200,\"widths\":[1,3],\"filters\":256", "does not hash"}}) {
+    try {
+      parse_manifest(replaced(written, from, to));
+      FAIL() << to;
+    } catch (const FormatError& error) {
+      EXPECT_NE(std::string(error.what()).find(reason), std::string::npos) << to << ": " << error.what();
+    }
+  }
 }
 
 TEST(Manifest, AnotherFormatIsAnErrorOfItsOwn) {

@@ -20,6 +20,8 @@ constexpr const char* small_table =
     "FF21\tFF3A\t0061\n"
     "FFFD\tFFFD\t-\n";
 
+constexpr const char* surrogates = "D800\tDFFF\t-\n";
+
 TextPipeline pipeline_of(TextParameters parameters) {
   Patterns patterns{{PatternKind::tag, PatternKind::www}, {}};
   return TextPipeline(parameters, parse_code_point_table(small_table), patterns, {'a', 0x4E2D, ' '});
@@ -80,6 +82,22 @@ TEST(CodePointTable, RefusesDamageWithItsLine) {
        {"0041\t0042", "0041\t0042\tzz", "0041\t0040\t-", "0041\t0042\t-\n0042\t0043\t-", "0041\t110000\t-",
         "0041\t0042\t10FFFF", "0041\t0041\t0042\n0042\t0042\t0043", "0041\t0041\t-\n0042\t0042\t0041", "\n",
         "0041\t0041\t", "\t\t", "FFFFFFFFFF\tFFFFFFFFFF\t-"}) {
+    EXPECT_THROW(parse_code_point_table(std::string(content) + "\n" + surrogates), FormatError) << content;
+  }
+}
+
+TEST(CodePointTable, TakesNumbersInOneSpellingAlone) {
+  EXPECT_EQ(parse_code_point_table(std::string("00AA\t00AA\t0061\n") + surrogates)[0xAA], U'a');
+  for (const char* content : {"00aa\t00AA\t0061", "AA\tAA\t61", "00000AA\t00AA\t0061", "+0AA\t00AA\t0061",
+                              "0xAA\t00AA\t0061", " 0AA\t00AA\t0061", "0_AA\t00AA\t0061", "00AA\t00AA\t0061\r",
+                              "00AA\t00AA\t0061\xE2\x80\xA8", "00AA\t00AA\t0061\t", "# \xFF"}) {
+    EXPECT_THROW(parse_code_point_table(std::string(content) + "\n" + surrogates), FormatError) << content;
+  }
+}
+
+TEST(CodePointTable, ThatLeavesASurrogateInPlaceIsRefused) {
+  EXPECT_NO_THROW(parse_code_point_table(surrogates));
+  for (const char* content : {"", "# nothing\n", "D800\tDFFE\t-\n", "D801\tDFFF\t-\n", "D800\tDFFF\t4E00\n"}) {
     EXPECT_THROW(parse_code_point_table(content), FormatError) << content;
   }
 }

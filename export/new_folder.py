@@ -1,0 +1,45 @@
+"""Results on disk: a folder that was not there before, whole or not at all. Checkpoints and bundles are written so."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def expect_writable(folder: Path, size_bytes: int = 0) -> None:
+    """Find out, before long work, what would keep `write_folder` from writing that much; leaves nothing behind.
+
+    Raises OSError, FileExistsError where `folder` is a file or holds something.
+    """
+    folder = folder.resolve()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FileExistsError(f"{folder} exists already; name a new folder or remove it first")
+    if folder.is_mount():
+        raise OSError(errno.EBUSY, "a mount point cannot be replaced; name a folder inside it", str(folder))
+    above = folder.parent
+    while not above.exists():
+        above = above.parent
+    with tempfile.TemporaryDirectory(dir=above, prefix=f".{folder.name}.") as probe:
+        (Path(probe) / "probe").write_bytes(b"probe")
+    if shutil.disk_usage(above).free < size_bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(above))
+
+
+def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files as a new folder, whole or not at all: a temporary neighbour is filled, then renamed.
+
+    Raises OSError, FileExistsError where `folder` is a file or holds something.
+    """
+    folder = folder.resolve()
+    expect_writable(folder, sum(map(len, files.values())))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as unfinished:
+        whole = Path(unfinished) / "whole"
+        whole.mkdir()
+        for name, content in files.items():
+            (whole / name).write_bytes(content)
+        whole.rename(folder)
