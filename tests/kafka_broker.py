@@ -79,6 +79,8 @@ class KafkaBroker:
 
     def start(self) -> None:
         """Start the node and wait until it answers. Raises BrokerFailedError, with its log, where it does not."""
+        if _answers_at(self.port):
+            raise BrokerFailedError(f"something listens on port {self.port} of this machine already; name another")
         with self._log() as log:
             self._process = subprocess.Popen(
                 [
@@ -219,6 +221,12 @@ def kafka_jars() -> Path:
         if not jars.is_dir():
             fetched.rename(jars)
     return jars
+
+
+def _answers_at(port: int) -> bool:
+    """Whether anything at all listens on a port of loopback."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _answers(bootstrap: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,15 @@ def test_topics_survive_an_outage_at_the_same_address_and_nothing_is_left_behind
         assert "news.raw" in topics_of(broker)
         folder = broker.folder
     assert not folder.exists()
+
+
+def test_a_port_that_is_taken_is_refused_instead_of_shared(jars: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port: int = taken.getsockname()[1]
+        with pytest.raises(BrokerFailedError, match=f"listens on port {port}"), KafkaBroker(jars, port):
+            pass
 
 
 def test_broker_that_does_not_start_shows_what_java_said(tmp_path: Path) -> None:
