@@ -23,6 +23,7 @@ class DeadLetterReason(StrEnum):
     INVALID_EVENT = "invalid_event"
     EMPTY_TITLE = "empty_title"
     OUTPUT_TOO_LARGE = "output_too_large"
+    OUTPUT_REFUSED = "output_refused"
     CLASSIFICATION_FAILED = "classification_failed"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -67,7 +66,9 @@ def _demo(parsed: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog=PROGRAM, description="Label Chinese news headlines as they pass through Kafka.")
+    parser = _Parser(
+        prog=PROGRAM, description="Label Chinese news headlines as they pass through Kafka.", allow_abbrev=False
+    )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     commands = parser.add_subparsers(required=True, metavar="run | demo | check")
     run = commands.add_parser("run", help="label headlines until told to stop", allow_abbrev=False)
@@ -90,11 +91,29 @@ def _log_to_stderr(level: str) -> None:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that repeats no property's value, for it may be a secret."""
+    """A parser that repeats the names of flags alone, for anything else may be a secret that lost its place."""
 
     def error(self, message: str) -> NoReturn:
-        said = re.sub(r"=\S+", "=…", message) if message.startswith("unrecognized") else message
-        self.exit(2, f"{self.prog}: {said}. See {self.prog} --help.\n")
+        self.exit(2, f"{self.prog}: {_without_values(message)}. See {self.prog} --help.\n")
+
+
+def _without_values(message: str) -> str:
+    """What argparse says, without what it repeats of the command line.
+
+    >>> _without_values("unrecognized arguments: --sasl.password hunter2 --pass=hunter2")
+    'unrecognized arguments: --sasl.password --pass …'
+    >>> _without_values("argument run | check: invalid choice: 'hunter2' (choose from 'run', 'check')")
+    "argument run | check: invalid choice (choose from 'run', 'check')"
+    """
+    what, unrecognized, words = message.partition("unrecognized arguments: ")
+    if unrecognized:
+        flags = [word.partition("=")[0] for word in words.split() if word.startswith("--")]
+        return " ".join([what + unrecognized.strip(), *flags, "…"])
+    what, invalid, rest = message.partition(": invalid choice: ")
+    if invalid:
+        return f"{what}: invalid choice (choose from{rest.rpartition('(choose from')[2]}"
+    what, ignored, _ = message.partition("ignored explicit argument ")
+    return f"{what}takes no value" if ignored else message
 
 
 if __name__ == "__main__":

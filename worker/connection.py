@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from confluent_kafka import KafkaError, KafkaException
@@ -16,6 +16,8 @@ from kuaixun.worker.settings import WorkerSettings
 
 LOG = logging.getLogger(__name__)
 
+PROBE_EVERY_SECONDS = 5.0
+PROBE_SECONDS = 1.0
 SLICE_SECONDS = 1.0  # so that a refused password is noticed before the whole time for connecting is over
 
 
@@ -30,12 +32,24 @@ class Client(Protocol):
 
 
 class Connection:
-    """What both clients share: settings, the errors of callbacks, and the outage they add up to."""
+    """What both clients share: settings, the errors of callbacks, and the outage they add up to.
 
-    def __init__(self, settings: WorkerSettings, properties: Mapping[str, str]) -> None:
+    `monotonic` is a clock in seconds.
+    """
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        properties: Mapping[str, str],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.settings = settings
-        self.outage = Outage(settings.outage_seconds)
+        self.outage = Outage(settings.outage_seconds, monotonic)
         self._properties = properties
+        self._monotonic = monotonic
+        # Several times within the limit, so that an outage that is over is never taken for one that lasted.
+        self._probe_every_seconds = min(PROBE_EVERY_SECONDS, settings.outage_seconds / 4)
+        self._probe_at = 0.0
         self._raised: WorkerError | None = None
         self._last_away: WorkerError | None = None
 
@@ -56,6 +70,23 @@ class Connection:
         if self._raised is not None:
             raise self._raised
         self.outage.check()
+
+    def probe(self, client: Client, topic: str) -> None:
+        """While an outage lasts, ask the brokers once in a while: on a quiet topic nothing else says that it is over.
+
+        Blocks for up to PROBE_SECONDS when it asks.
+        """
+        if not self.outage.lasting or self._monotonic() < self._probe_at:
+            return
+        self._probe_at = self._monotonic() + self._probe_every_seconds
+        try:
+            error = client.list_topics(topic, timeout=PROBE_SECONDS).topics[topic].error
+        except KafkaException as exception:
+            error = exception.args[0]
+        if error is None:
+            self.outage.over()
+        else:
+            LOG.debug("still in trouble with %s: %s", self.settings.bootstrap_servers, self.hide(error.str()))
 
     def on_error(self, error: KafkaError) -> None:
         """librdkafka's `error_cb`: most errors here are news of what it is already mending by itself."""
@@ -79,9 +110,9 @@ class Connection:
 
         Raises TopicMissingError, AccessRefusedError or BrokerUnreachableError.
         """
-        deadline = time.monotonic() + self.settings.connect_seconds
+        deadline = self._monotonic() + self.settings.connect_seconds
         while True:
-            left = max(0.1, deadline - time.monotonic())
+            left = max(0.1, deadline - self._monotonic())
             try:
                 found = client.list_topics(topic, timeout=min(SLICE_SECONDS, left)).topics[topic]
                 error = found.error
@@ -94,10 +125,10 @@ class Connection:
             if error is None or error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise missing_topic(topic, self.settings)
             if self.outage.error is not None and (
-                isinstance(self.outage.error, AccessRefusedError) or time.monotonic() >= deadline
+                isinstance(self.outage.error, AccessRefusedError) or self._monotonic() >= deadline
             ):
                 raise self.outage.error
-            if time.monotonic() >= deadline or error.code() not in TRANSIENT:
+            if self._monotonic() >= deadline or error.code() not in TRANSIENT:
                 raise self.error(error, f"asking for topic {topic}")
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from kuaixun.worker.labelling import Outcome
-from kuaixun.worker.streams import Partition, Record, Report, TooLargeError
+from kuaixun.worker.streams import Partition, Record, RefusedError, Report
 
 
 class Flight:
@@ -22,7 +22,7 @@ class Flight:
         self.outcomes = list(outcomes)
         # The last record of each partition wins, for records come in order.
         self.next_offsets = {Partition(record.topic, record.partition): record.offset + 1 for record in records}
-        self.too_large: list[int] = []
+        self.refused: list[int] = []
         self.error: Exception | None = None
         self._unconfirmed = len(records)
 
@@ -38,8 +38,8 @@ class Flight:
     def report(self, index: int, error: Exception | None) -> None:
         """Take one message's report."""
         self._unconfirmed -= 1
-        if isinstance(error, TooLargeError):
-            self.too_large.append(index)
+        if isinstance(error, RefusedError):
+            self.refused.append(index)
         elif error is not None and self.error is None:
             self.error = error
 
@@ -76,7 +76,8 @@ class Flights:
         return any(not partitions.isdisjoint(flight.next_offsets) for flight in self._flights)
 
     def positioned(self, offsets: Mapping[Partition, int]) -> None:
-        """These positions need committing although nothing was read up to them."""
+        """These positions need committing although nothing was read up to them; what lies before them is gone."""
+        self.forget(frozenset(offsets))
         self._confirmed.update(offsets)
 
     def uncommitted(self) -> dict[Partition, int]:

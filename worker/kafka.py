@@ -15,7 +15,6 @@ from typing import Any, Self, TypeAlias, cast
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
-    OFFSET_END,
     TIMESTAMP_NOT_AVAILABLE,
     Consumer,
     KafkaError,
@@ -27,9 +26,9 @@ from confluent_kafka import (
 
 from kuaixun.worker.connection import Connection
 from kuaixun.worker.errors import OffsetsMissingError, WorkerError
-from kuaixun.worker.kafka_errors import FATAL, REBALANCING, REFUSED, TOO_LARGE, TRANSIENT, Outage, undelivered
+from kuaixun.worker.kafka_errors import FATAL, REBALANCING, REFUSED, TRANSIENT, Outage, refusal, undelivered
 from kuaixun.worker.settings import OffsetReset, WorkerSettings
-from kuaixun.worker.streams import GroupListener, Outgoing, Partition, Record, Report, TooLargeError
+from kuaixun.worker.streams import GroupListener, Outgoing, Partition, QueueFullError, Record, Report
 
 LOG = logging.getLogger(__name__)
 CLIENT_LOG = logging.getLogger("librdkafka")
@@ -39,9 +38,6 @@ CLIENT_LOG.addFilter(
 )
 
 EMBEDDED_START_SECONDS = 10.0
-PROBE_EVERY_SECONDS = 5.0
-PROBE_SECONDS = 1.0
-QUEUE_FULL_SECONDS = 0.05
 
 _Tell: TypeAlias = Callable[[GroupListener, frozenset[Partition]], None]
 
@@ -55,6 +51,7 @@ PRODUCER_DEFAULTS: dict[str, str] = {
     "linger.ms": "5",
     # What fitted the input topic fits the dead-letter topic: Kafka's own limit for a batch, rather than the client's.
     "message.max.bytes": "1048588",
+    "queue.buffering.max.kbytes": "131072",  # what may await its confirmation in memory
 }
 
 
@@ -78,19 +75,25 @@ class EmbeddedBroker:
 
 
 class KafkaSource:
-    """The consumer. See streams.Source. `topics` defaults to the input topic."""
+    """The consumer. See streams.Source. `topics` defaults to the input topic; `monotonic` is a clock in seconds."""
 
-    def __init__(self, settings: WorkerSettings, topics: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        topics: Sequence[str] = (),
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         properties = settings.consumer_properties()
-        self._connection = Connection(settings, properties)
+        self._connection = Connection(settings, properties, monotonic)
+        self._monotonic = monotonic
         self._topics = list(topics) or [settings.input_topic]
         self._reset = settings.auto_offset_reset
-        self._commit_outage = Outage(settings.outage_seconds)
+        self._commit_outage = Outage(settings.outage_seconds, monotonic)
         self._listener: GroupListener | None = None
         self._gathered: list[Record] = []
         self._commits_under_way = 0
         self._closing = False
-        self._probe_at = 0.0
+        self._owned: frozenset[Partition] = frozenset()
         config: dict[str, Any] = {
             **CONSUMER_DEFAULTS,
             **properties,
@@ -127,12 +130,12 @@ class KafkaSource:
         """See streams.Source."""
         # `consume(n, timeout)` waits for all n or the whole timeout, so the first record is waited for alone.
         self._consume(1, idle_seconds)
-        deadline = time.monotonic() + max_delay_seconds
+        deadline = self._monotonic() + max_delay_seconds
         while self._gathered and len(self._gathered) < max_records:
-            self._consume(max_records - len(self._gathered), max(0.0, deadline - time.monotonic()))
-            if time.monotonic() >= deadline:
+            self._consume(max_records - len(self._gathered), max(0.0, deadline - self._monotonic()))
+            if self._monotonic() >= deadline:
                 break
-        self._probe()
+        self._connection.probe(self._consumer, self._topics[0])
         records, self._gathered = self._gathered, []
         return records
 
@@ -158,24 +161,18 @@ class KafkaSource:
         return not leaving.is_alive()
 
     def _consume(self, limit: int, timeout_seconds: float) -> None:
+        owned = self._owned
         for message in self._consumer.consume(limit, timeout_seconds):
             if message.error() is None:
                 self._gathered.append(_record(message))
             else:
                 self._on_event(message)
+        if self._owned is not owned:
+            # What was fetched before a rebalance within this very call may belong to the next owner now.
+            self._gathered = [r for r in self._gathered if Partition(r.topic, r.partition) in self._owned]
         self._connection.raise_noted()
         if self._gathered:
             self._connection.outage.over()
-
-    def _probe(self) -> None:
-        """A topic can be quiet because the brokers are back and nobody writes; ask them, once in a while."""
-        if self._connection.outage.lasting and time.monotonic() >= self._probe_at:
-            self._probe_at = time.monotonic() + PROBE_EVERY_SECONDS
-            try:
-                self._consumer.list_topics(self._topics[0], timeout=PROBE_SECONDS)
-                self._connection.outage.over()
-            except KafkaException:
-                LOG.debug("still no answer from %s", self._connection.settings.bootstrap_servers)
 
     def _on_event(self, message: Message) -> None:
         """An error that comes in place of a record."""
@@ -192,16 +189,24 @@ class KafkaSource:
 
     def _out_of_range(self, position: TopicPartition, error: KafkaError) -> None:
         """The group's offset is not on the topic (retention passed it, or the topic was made anew): choose aloud."""
-        where = f"{position.topic}[{position.partition}]"
+        where = Partition(position.topic, position.partition)
+        if where not in self._owned:
+            return
         if self._reset is OffsetReset.STOP:
             raise OffsetsMissingError(
                 f"The group's position in {where} is not on the topic any more: {self._connection.hide(error.str())}. "
                 "Retention may have passed it. Set KUAIXUN_AUTO_OFFSET_RESET to earliest or latest to read on."
             )
         LOG.warning("position in %s is not on the topic any more, reading on from the %s record", where, self._reset)
-        position.offset = OFFSET_BEGINNING if self._reset is OffsetReset.EARLIEST else OFFSET_END
-        self._consumer.incremental_unassign([position])
-        self._consumer.incremental_assign([position])
+        try:
+            if self._reset is OffsetReset.EARLIEST:
+                position.offset = OFFSET_BEGINNING
+            else:
+                self._begin_at_the_end([position])
+            self._consumer.incremental_unassign([position])
+            self._consumer.incremental_assign([position])
+        except KafkaException as exception:
+            raise self._connection.error(exception.args[0], f"choosing where to read on in {where}") from None
 
     def _on_assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
         if self._closing:
@@ -213,33 +218,43 @@ class KafkaSource:
         except WorkerError as error:
             self._connection.raise_later(error)
         else:
+            self._owned |= _partitions(assigned)
             LOG.info("assigned %s", ", ".join(map(str, sorted(_partitions(assigned)))) or "nothing")
 
     def _starting_positions(self, consumer: Consumer, assigned: list[TopicPartition]) -> list[TopicPartition]:
         """Committed offsets, or what the operator chose where there is none."""
         timeout_seconds = self._connection.settings.outage_seconds
         positions = consumer.committed(assigned, timeout=timeout_seconds) if assigned else []
-        unread: dict[Partition, int] = {}
+        unread = []
         for position in positions:
             if position.error is not None:
                 raise KafkaException(position.error)
             if position.offset >= 0:
                 continue
-            where = Partition(position.topic, position.partition)
             if self._reset is OffsetReset.STOP:
                 raise OffsetsMissingError(
-                    f"The group {self._connection.settings.group_id} has no committed offset for {where}, and "
+                    f"The group {self._connection.settings.group_id} has no committed offset for "
+                    f"{Partition(position.topic, position.partition)}, and "
                     "KUAIXUN_AUTO_OFFSET_RESET is stop. Set it to earliest or latest to begin."
                 )
             if self._reset is OffsetReset.EARLIEST:
                 position.offset = OFFSET_BEGINNING
             else:
-                # Committed at once: a worker that restarts before its first headline must not skip what came meanwhile.
-                _, position.offset = consumer.get_watermark_offsets(position, timeout=timeout_seconds)
-                unread[where] = position.offset
-        if unread and self._listener is not None:
-            self._listener.positioned(unread)
+                unread.append(position)
+        self._begin_at_the_end(unread)
         return positions
+
+    def _begin_at_the_end(self, positions: list[TopicPartition]) -> None:
+        """Position at the topic's end. Raises KafkaException.
+
+        As a number, which is committed at once: a worker that restarts before its first headline must not skip what
+        came meanwhile.
+        """
+        timeout_seconds = self._connection.settings.outage_seconds
+        for position in positions:
+            _, position.offset = self._consumer.get_watermark_offsets(position, timeout=timeout_seconds)
+        if positions and self._listener is not None:
+            self._listener.positioned({Partition(p.topic, p.partition): p.offset for p in positions})
 
     def _on_revoke(self, _consumer: Consumer, revoked: list[TopicPartition]) -> None:
         self._let_go(revoked, lambda listener, partitions: listener.revoked(partitions))
@@ -251,8 +266,7 @@ class KafkaSource:
         partitions = _partitions(leaving)
         if self._closing or self._listener is None or not partitions:
             return
-        # Records fetched in this very call belong to the next owner now.
-        self._gathered = [r for r in self._gathered if Partition(r.topic, r.partition) not in partitions]
+        self._owned -= partitions
         try:
             tell(self._listener, partitions)
         except WorkerError as error:
@@ -286,6 +300,7 @@ class KafkaSink:
     def __init__(self, settings: WorkerSettings) -> None:
         properties = settings.producer_properties()
         self._connection = Connection(settings, properties)
+        self._topic = settings.output_topic
         config: dict[str, Any] = {
             **PRODUCER_DEFAULTS,
             **properties,
@@ -307,32 +322,25 @@ class KafkaSink:
     def send(self, message: Outgoing, report: Report) -> None:
         """See streams.Sink. A timestamp of 0 cannot be sent, for librdkafka takes it for "now"."""
         placed: dict[str, Any] = {} if message.partition is None else {"partition": message.partition}
-        while True:
-            try:
-                self._producer.produce(
-                    message.topic,
-                    value=message.value,
-                    key=message.key,
-                    headers=list(message.headers),
-                    timestamp=message.timestamp_ms or 0,
-                    on_delivery=partial(self._on_delivery, message.topic, report),
-                    **placed,
-                )
-            except BufferError:
-                self.poll(QUEUE_FULL_SECONDS)
-            except KafkaException as exception:
-                error: KafkaError = exception.args[0]
-                if error.code() in TOO_LARGE:
-                    raise TooLargeError(error.str()) from None
-                raise undelivered(
-                    error, message.topic, self._connection.settings.bootstrap_servers, self._connection.hide
-                ) from None
-            else:
-                return
+        try:
+            self._producer.produce(
+                message.topic,
+                value=message.value,
+                key=message.key,
+                headers=list(message.headers),
+                timestamp=message.timestamp_ms or 0,
+                on_delivery=partial(self._on_delivery, message.topic, report),
+                **placed,
+            )
+        except BufferError:
+            raise QueueFullError from None
+        except KafkaException as exception:
+            raise self._failure(exception.args[0], message.topic) from None
 
     def poll(self, timeout_seconds: float) -> None:
         """See streams.Sink."""
         self._producer.poll(timeout_seconds)
+        self._connection.probe(self._producer, self._topic)
         self._connection.raise_noted()
 
     def close(self, timeout_seconds: float) -> None:
@@ -344,10 +352,13 @@ class KafkaSink:
         if error is None:
             self._connection.outage.over()
             report(None)
-        elif error.code() in TOO_LARGE:
-            report(TooLargeError(error.str()))
         else:
-            report(undelivered(error, topic, self._connection.settings.bootstrap_servers, self._connection.hide))
+            report(self._failure(error, topic))
+
+    def _failure(self, error: KafkaError, topic: str) -> Exception:
+        """A message's own fault, or the WorkerError that its loss amounts to."""
+        hide = self._connection.hide
+        return refusal(error, hide) or undelivered(error, topic, self._connection.settings.bootstrap_servers, hide)
 
 
 def _record(message: Message) -> Record:

@@ -17,6 +17,7 @@ from kuaixun.worker.errors import (
     TopicMissingError,
     WorkerError,
 )
+from kuaixun.worker.streams import RefusedError, TooLargeError
 
 LOG = logging.getLogger(__name__)
 
@@ -75,6 +76,8 @@ BAD_SETTING = {
 }
 FATAL = {KafkaError._FATAL, KafkaError._FENCED, KafkaError.FENCED_INSTANCE_ID}
 TOO_LARGE = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE}
+# The topic's own rules, such as that a compacted one takes no record without a key.
+RECORD_REFUSED = {KafkaError.INVALID_RECORD, KafkaError.INVALID_TIMESTAMP, KafkaError._INVALID_DIFFERENT_RECORD}
 
 
 def classify(error: KafkaError, doing: str, bootstrap: str, hide: Callable[[str], str]) -> WorkerError:
@@ -100,6 +103,13 @@ def classify(error: KafkaError, doing: str, bootstrap: str, hide: Callable[[str]
     return FatalKafkaError(
         f"Stopped while {where} Waiting would not help; see the brokers' logs, then restart the worker."
     )
+
+
+def refusal(error: KafkaError, hide: Callable[[str], str]) -> RefusedError | None:
+    """The refusal that an error amounts to, None where it says nothing of the message itself."""
+    if error.code() in TOO_LARGE:
+        return TooLargeError(hide(error.str()))
+    return RefusedError(hide(error.str())) if error.code() in RECORD_REFUSED else None
 
 
 def undelivered(error: KafkaError, topic: str, bootstrap: str, hide: Callable[[str], str]) -> WorkerError:

@@ -8,12 +8,13 @@
     6. commit    past what is confirmed, and past nothing else
 
 At least once: a record is committed only after its outcome is on the broker, so a crash at any point repeats work and
-loses none. One thread does all of it; the client's callbacks run inside `Source.batch`, `Sink.poll` and `Sink.send`.
+loses none. One thread does all of it; the client's callbacks run inside `Source.batch` and `Sink.poll`.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -24,10 +25,29 @@ from typing import TypeAlias
 from kuaixun.schemas.dead_letter import DeadLetter, DeadLetterReason
 from kuaixun.worker.errors import DeliveryFailedError, WorkerError
 from kuaixun.worker.flights import Flight, Flights
-from kuaixun.worker.labelling import DeadLettered, Labelled, Labels, Outcome, Policy, dead_letter, label_batch
+from kuaixun.worker.labelling import (
+    DeadLettered,
+    Labelled,
+    Labels,
+    Outcome,
+    Policy,
+    Tombstone,
+    dead_letter,
+    label_batch,
+)
 from kuaixun.worker.routing import Routes, cut_in_half
 from kuaixun.worker.stop import Stop, budget_error
-from kuaixun.worker.streams import Partition, Record, Sink, Source, TooLargeError
+from kuaixun.worker.streams import (
+    Outgoing,
+    Partition,
+    QueueFullError,
+    Record,
+    RefusedError,
+    Report,
+    Sink,
+    Source,
+    TooLargeError,
+)
 
 LOG = logging.getLogger(__name__)
 
@@ -129,63 +149,87 @@ class Loop:
         self._flights.depart(flight)
         for index, (record, outcome) in enumerate(zip(flight.records, flight.outcomes, strict=True)):
             try:
-                self._sink.send(self._routes.address(record, outcome), flight.report_for(index))
-            except TooLargeError as error:
+                self._send(self._routes.address(record, outcome), flight.report_for(index))
+            except RefusedError as error:
                 flight.report(index, error)
 
-    def _confirm(self) -> None:
-        """Settle the oldest flights that have landed. Raises where an outcome is lost; its flight is not committed."""
+    def _send(self, message: Outgoing, report: Report, until: float = math.inf) -> None:
+        """Queue a message; waits where the queue is full. Raises RefusedError and what `_wait` raises."""
+        while True:
+            try:
+                self._sink.send(message, report)
+            except QueueFullError:
+                self._wait(until)
+            else:
+                return
+
+    def _wait(self, until: float = math.inf) -> None:
+        """Serve reports for a moment. Raises ShutdownBudgetError, or TimeoutError once the clock is at `until`."""
+        if not self._stop.seconds_left(DRAIN_SHARE):
+            raise budget_error(self._stop)
+        if self._monotonic() >= until:
+            raise TimeoutError
+        self._sink.poll(REPORT_SECONDS)
+
+    def _confirm(self, until: float = math.inf) -> None:
+        """Settle the oldest flights that have landed. Raises where an outcome is lost; its flight is not committed.
+
+        Raises TimeoutError where settling one takes longer than `until`; its flight stays aboard.
+        """
         for flight in self._flights.landed():
             if flight.error is not None:
                 raise flight.error
-            while flight.too_large:
-                self._settle_too_large(flight, flight.too_large[0])
-                flight.too_large.pop(0)
+            while flight.refused:
+                self._settle(flight, flight.refused[0], until)
+                flight.refused.pop(0)
             self._flights.confirm(flight)
             self.counts.add(flight.outcomes)
             if self._observer is not None:
                 self._observer(flight.records, flight.outcomes)
 
-    def _settle_too_large(self, flight: Flight, index: int) -> None:
-        """Write an outcome that was refused for its size: alone, then as a dead letter, then with its value cut.
+    def _settle(self, flight: Flight, index: int, until: float) -> None:
+        """Write an outcome that was refused: alone, then as a dead letter, then with its value cut for its size.
 
-        Alone first, because a broker refuses a whole batch of messages when that is too large, and the client
-        reports it on each of them. An outcome that gets through this way stands behind later ones of its partition.
+        Alone first, because a broker refuses a whole batch of messages for one of them, and the client reports it on
+        each. An outcome that gets through this way stands behind later ones of its partition.
         """
         record, outcome = flight.records[index], flight.outcomes[index]
-        if self._written(record, outcome):
+        refused = self._refusal(record, outcome, until)
+        if refused is None:
             return
         if not isinstance(outcome, DeadLettered):
-            size = len(outcome.value) if isinstance(outcome, Labelled) else 0
-            message = f"the labelled event of {size:,} bytes, key and headers not counted, is too large for the topic"
-            outcome = dead_letter(record, DeadLetterReason.OUTPUT_TOO_LARGE, message, self._policy.worker_version)
-        while not self._written(record, outcome):
-            outcome = DeadLettered(self._cut(outcome.letter))
+            outcome = self._refused_letter(record, outcome, refused)
+            refused = self._refusal(record, outcome, until)
+        while refused is not None:
+            outcome = DeadLettered(_cut(outcome.letter, refused))
+            refused = self._refusal(record, outcome, until)
         flight.outcomes[index] = outcome
 
-    def _cut(self, letter: DeadLetter) -> DeadLetter:
-        if not letter.value:
-            raise DeliveryFailedError(
-                f"The dead letter of {letter.topic}[{letter.partition}]@{letter.offset} is too large even without its "
-                "value, for its key and headers alone. Nothing is committed past it. Raise "
-                "max.message.bytes of the dead-letter topic and message.max.bytes in KUAIXUN_PRODUCER, and restart."
-            )
-        return cut_in_half(letter)
+    def _refused_letter(self, record: Record, outcome: Labelled | Tombstone, refused: RefusedError) -> DeadLettered:
+        """The dead letter that takes a refused outcome's place."""
+        what = "the tombstone"
+        if isinstance(outcome, Labelled):
+            what = f"the labelled event of {len(outcome.value):,} bytes"
+        if isinstance(refused, TooLargeError):
+            reason = DeadLetterReason.OUTPUT_TOO_LARGE
+            message = f"{what}, key and headers not counted, is too large for the topic"
+        else:
+            reason = DeadLetterReason.OUTPUT_REFUSED
+            message = f"the topic does not take {what}: {refused}"
+        return dead_letter(record, reason, message, self._policy.worker_version)
 
-    def _written(self, record: Record, outcome: Outcome) -> bool:
-        """Send one outcome alone and wait for its report; False where it is too large."""
+    def _refusal(self, record: Record, outcome: Outcome, until: float) -> RefusedError | None:
+        """Send one outcome alone and wait for its report; None once it is written."""
         reports: list[Exception | None] = []
         try:
-            self._sink.send(self._routes.address(record, outcome), reports.append)
-        except TooLargeError:
-            return False
+            self._send(self._routes.address(record, outcome), reports.append, until)
+        except RefusedError as refused:
+            return refused
         while not reports:
-            if not self._stop.seconds_left(DRAIN_SHARE):
-                raise budget_error(self._stop)
-            self._sink.poll(REPORT_SECONDS)
-        if reports[0] is not None and not isinstance(reports[0], TooLargeError):
+            self._wait(until)
+        if reports[0] is not None and not isinstance(reports[0], RefusedError):
             raise reports[0]
-        return reports[0] is None
+        return reports[0]
 
     def _commit(self, *, last_chance: bool = False) -> None:
         if offsets := self._flights.uncommitted():
@@ -194,9 +238,7 @@ class Loop:
     def _drain(self) -> None:
         """Wait for what is in flight. Raises ShutdownBudgetError where it does not land in time."""
         while len(self._flights):
-            if not self._stop.seconds_left(DRAIN_SHARE):
-                raise budget_error(self._stop)
-            self._sink.poll(REPORT_SECONDS)
+            self._wait()
             self._confirm()
 
     def _leave(self) -> None:
@@ -229,7 +271,9 @@ class Loop:
         try:
             while self._flights.carries(partitions) and self._monotonic() < deadline:
                 self._sink.poll(REPORT_SECONDS)
-                self._confirm()
+                self._confirm(deadline)
+        except TimeoutError:
+            LOG.warning("%s revoked while an outcome was being written again: it may come twice", _names(partitions))
         except WorkerError:
             LOG.warning("%s revoked while an outcome could not be written", _names(partitions))
             raise
@@ -241,6 +285,23 @@ class Loop:
         """Commit nothing. See GroupListener."""
         LOG.warning("%s lost to another member: what was in flight may be labelled twice", _names(partitions))
         self._flights.forget(partitions)
+
+
+def _cut(letter: DeadLetter, refused: RefusedError) -> DeadLetter:
+    """A refused dead letter made smaller. Raises DeliveryFailedError where that is of no use."""
+    where = f"The dead letter of {letter.topic}[{letter.partition}]@{letter.offset}"
+    if not isinstance(refused, TooLargeError):
+        raise DeliveryFailedError(
+            f"{where} is refused by the dead-letter topic: {refused}. Nothing is committed past it. Give that topic "
+            "cleanup.policy=delete and limits for timestamps as wide as the input topic's, and restart."
+        )
+    if not letter.value:
+        raise DeliveryFailedError(
+            f"{where} is too large even without its value, for its key and headers alone. Nothing is committed past "
+            "it. Raise max.message.bytes of the dead-letter topic and message.max.bytes in KUAIXUN_PRODUCER, and "
+            "restart."
+        )
+    return cut_in_half(letter)
 
 
 def _names(partitions: frozenset[Partition]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from enum import StrEnum
@@ -24,6 +25,8 @@ ENV_FILE = ".env"
 PROPERTY_FIELDS = ("kafka", "consumer", "producer")
 MAX_POLL_INTERVAL = "max.poll.interval.ms"
 DEFAULT_MAX_POLL_INTERVAL_MS = 300_000
+# Kubernetes writes these into every pod beside a Service whose name begins with "kuaixun".
+_SERVICE_LINK = re.compile(r"_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$")
 
 Properties: TypeAlias = dict[str, SecretStr]
 Text: TypeAlias = Annotated[str, Field(min_length=1)]
@@ -83,7 +86,7 @@ class WorkerSettings(BaseSettings):
     commit_interval_seconds: Seconds = Field(1.0, description="How often offsets of confirmed headlines are committed.")
     connect_seconds: Seconds = Field(15.0, description="How long to try for a first answer from the brokers.")
     outage_seconds: Seconds = Field(
-        120.0, description="How long brokers may be away, or a delivery take, before leaving."
+        120.0, ge=1, description="How long brokers may be away, or a delivery take, before leaving."
     )
     shutdown_budget_seconds: Seconds = Field(
         25.0, description="How long to finish, commit and leave when told to stop."
@@ -180,7 +183,14 @@ class _Dotted(PydanticBaseSettingsSource):
 
 def read_settings(flags: Mapping[str, Any]) -> WorkerSettings:
     """The settings in force. Raises SettingError, which names a setting but never shows its value."""
-    refuse_misspelt({"the environment": os.environ, ENV_FILE: dotenv_values(ENV_FILE)})
+    try:
+        of_file = dotenv_values(ENV_FILE)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(
+            f"{Path(ENV_FILE).resolve()} cannot be read as UTF-8 text ({type(error).__name__})."
+        ) from None
+    of_environment = {name: value for name, value in os.environ.items() if not _SERVICE_LINK.search(name)}
+    refuse_misspelt({"the environment": of_environment, ENV_FILE: of_file})
     try:
         return WorkerSettings(**flags)
     except ValidationError as error:

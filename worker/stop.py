@@ -65,8 +65,9 @@ def stop_on_signals(stop: Stop) -> Iterator[None]:
 def hard_stop(stop: Stop, leave: Callable[[int], None] = os._exit) -> Iterator[None]:
     """End the process when the budget is spent, wherever it hangs.
 
-    The loop keeps to its budget by itself; this is for calls into C that do not come back, such as leaving a group
-    whose coordinator is away. Confirmed offsets have been committed by then, or cannot be.
+    The loop keeps to its budget by itself and commits what is confirmed; this is for calls into C that do not come
+    back, such as leaving a group whose coordinator is away. What such a call keeps from being committed is labelled
+    again by whoever takes over.
     """
     done = threading.Event()
 

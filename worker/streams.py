@@ -46,12 +46,20 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
     timestamp_ms: int | None = None
 
 
-class TooLargeError(Exception):
-    """The broker, or the client on its behalf, does not take a message of this size. Says nothing of other messages."""
+class RefusedError(Exception):
+    """The broker, or the client on its behalf, does not take this message. Says nothing of other messages."""
+
+
+class TooLargeError(RefusedError):
+    """It does not take a message of this size; a smaller one may pass."""
+
+
+class QueueFullError(Exception):
+    """The client holds as many messages as it may. Poll, and send again."""
 
 
 Report: TypeAlias = Callable[[Exception | None], None]
-"""Called once per message: None once it is confirmed, TooLargeError, or the WorkerError that its loss amounts to."""
+"""Called once per message: None once it is confirmed, RefusedError, or the WorkerError that its loss amounts to."""
 
 
 class GroupListener(Protocol):
@@ -90,9 +98,9 @@ class Sink(Protocol):
     """The producer's side."""
 
     def send(self, message: Outgoing, report: Report) -> None:
-        """Queue one message; order is kept per partition. Blocks while the queue is full, serving reports meanwhile.
+        """Queue one message; does not block; order is kept per partition.
 
-        Raises TooLargeError, in which case `report` is never called, and WorkerErrors.
+        Raises QueueFullError, RefusedError and WorkerErrors, in which cases `report` is never called.
         """
 
     def poll(self, timeout_seconds: float) -> None:

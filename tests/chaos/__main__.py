@@ -1,8 +1,8 @@
 """Kill, stop, freeze and cut off workers while headlines flow through a real Kafka, then account for every one.
 
 Writes build/chaos.json, ends with its totals as one line of JSON, and with exit code 1 where the workers broke their
-promise: an input lost, out of order within its partition, or with an outcome of the wrong kind. Duplicates are the
-price of at-least-once and are counted.
+promise: an input lost, out of order within its partition, or with an outcome of the wrong kind, or a worker that was
+asked to end and did not end in order. Duplicates are the price of at-least-once and are counted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import msgspec
 from rich.console import Console
 
 from kuaixun.worker.demo.headlines import own_headlines, read_headlines
-from tests.chaos.account import Account, Outcome, Sent
+from tests.chaos.account import Account, Outcome, Sent, verdict
 from tests.chaos.schedule import Fault, Kind, schedule
 from tests.chaos.topics import DEAD_LETTERS, LABELLED, RAW, Inlet, Outlet
 from tests.chaos.workers import Worker
@@ -56,6 +56,7 @@ def main() -> int:
     ended_alone = [code for worker in crew for code in worker.ended_alone]
     ended_in_order = [code for worker in crew for code in worker.ended_in_order]
     totals = account.totals() | {"faults": len(faults), "crashes": len(ended_alone)}
+    totals["ended_in_disorder"] = sum(code != 0 for code in ended_in_order)
     report = {
         **totals,
         "options": vars(options),
@@ -66,7 +67,7 @@ def main() -> int:
     }
     REPORT.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(totals))
-    return 1 if totals["lost"] or totals["disordered"] or totals["wrong"] else 0
+    return verdict(totals)
 
 
 def run(broker: KafkaBroker, crew: list[Worker], faults: list[Fault], inputs: int, rate: float) -> Account:

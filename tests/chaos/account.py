@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+
+PROMISES = ("lost", "disordered", "wrong", "ended_in_disorder")
+"""The figures of a run that must be 0."""
+
+
+def verdict(totals: Mapping[str, int]) -> int:
+    """The exit code of a run."""
+    return int(any(totals[promise] for promise in PROMISES))
 
 
 class Outcome(StrEnum):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.chaos.account import Account, Outcome, Sent
+from tests.chaos.account import PROMISES, Account, Outcome, Sent, verdict
 from tests.chaos.schedule import Kind, schedule
 
 LABELLED = Outcome.LABELLED
@@ -56,6 +56,14 @@ def test_output_of_the_wrong_kind_or_of_no_input_is_wrong(account: Account) -> N
     account.receive("n-0", Outcome.DEAD_LETTERED, "dead", 0)
     account.receive("stranger", LABELLED, "labelled", 0)
     assert account.totals()["wrong"] == 2
+
+
+@pytest.mark.parametrize("promise", PROMISES)
+def test_a_broken_promise_fails_the_run(promise: str) -> None:
+    kept = dict.fromkeys((*PROMISES, "duplicated", "crashes"), 0)
+    assert promise in kept
+    assert verdict(kept | {"duplicated": 9, "crashes": 1}) == 0
+    assert verdict(kept | {promise: 1}) == 1
 
 
 def test_schedule_is_a_function_of_its_seed_and_has_every_kind() -> None:

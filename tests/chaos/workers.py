@@ -13,12 +13,14 @@ from tests.chaos.topics import DEAD_LETTERS, LABELLED, RAW
 
 END_SECONDS = 60
 SESSION_MILLISECONDS = 6000
+BEGUN = f"reading {RAW} ".encode()  # what a worker logs once it is open
 
 
 class Worker:
     """One place in the group, held by one process after another. What they print goes to `worker-N.log`.
 
-    `ended_alone` holds the exit codes of those that ended unasked, `ended_in_order` of those that were asked to.
+    `ended_alone` holds the exit codes of those that ended unasked, `ended_in_order` of those that were asked to
+    (0 where it was in order).
     """
 
     def __init__(self, index: int, bootstrap: str, logs: Path) -> None:
@@ -35,12 +37,14 @@ class Worker:
         self._log.unlink(missing_ok=True)
         self._process: subprocess.Popen[bytes] | None = None
         self._thaw_at: float | None = None
+        self._log_starts_at = 0
         self.ended_alone: list[int] = []
         self.ended_in_order: list[int] = []
 
     def start(self) -> None:
         """Start a process; it joins the group when it is up."""
         with self._log.open("ab") as log:
+            self._log_starts_at = log.tell()
             self._process = subprocess.Popen(
                 [Path(sys.executable).with_name("kuaixun-worker"), "run"],
                 env=self._environment,
@@ -58,16 +62,23 @@ class Worker:
         self._process, self._thaw_at = None, None
 
     def terminate(self) -> None:
-        """SIGTERM, and wait. A process that lingers is killed, which shows in its exit code."""
+        """SIGTERM, and wait. A process that lingers is killed, which shows in its exit code.
+
+        One that is still starting is let go on first: before it listens to signals it has no order to end in.
+        """
         if self._process is None:
             return
         self._thaw()
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-        self.ended_in_order.append(self._process.wait())
+        self._await_beginning(self._process)
+        if self._process.poll() is not None:
+            self.ended_alone.append(self._process.returncode)
+        else:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(END_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+            self.ended_in_order.append(self._process.wait())
         self._process = None
 
     def freeze(self, seconds: float) -> None:
@@ -83,6 +94,13 @@ class Worker:
         if self._process is not None and self._process.poll() is not None:
             self.ended_alone.append(self._process.returncode)
             self.start()
+
+    def _await_beginning(self, process: subprocess.Popen[bytes]) -> None:
+        until = time.monotonic() + END_SECONDS
+        while process.poll() is None and time.monotonic() < until:
+            if BEGUN in self._log.read_bytes()[self._log_starts_at :]:
+                return
+            time.sleep(0.05)
 
     def _thaw(self) -> None:
         if self._process is not None and self._thaw_at is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import zlib
 from collections.abc import Sequence
 
@@ -17,16 +16,14 @@ POISON = "毒"
 class FakeClassifier:
     """Labels by a checksum; finds nothing in blank titles; fails on a batch that holds POISON, or always."""
 
-    def __init__(self, *, broken: bool = False, model_id: str = "f" * 64, seconds: float = 0.0) -> None:
+    def __init__(self, *, broken: bool = False, model_id: str = "f" * 64) -> None:
         self.labels = LABELS
         self.model_id = model_id
         self.broken = broken
-        self.seconds = seconds
         self.calls: list[int] = []
 
     def classify(self, texts: Sequence[str]) -> Predictions:
         self.calls.append(len(texts))
-        time.sleep(self.seconds)
         if self.broken or any(POISON in text for text in texts):
             raise ValueError("no word for this")
         ids = np.array([expected_id(text) for text in texts], dtype=np.int64)

@@ -1,16 +1,20 @@
 """Workers for tests: one in a thread of this process, one as a process of its own.
 
-`python -m tests.worker.running FLAGS` is the real command line with a fake classifier in the bundle's place.
+`python -m tests.worker.running FLAGS` is the real command line with a fake classifier in the bundle's place, which
+holds a batch until a signal comes.
 """
 
 from __future__ import annotations
 
+import signal
+import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from unittest import mock
 
+from kuaixun.export import Predictions
 from kuaixun.worker import cli, service
 from kuaixun.worker.labelling import Labels
 from kuaixun.worker.loop import Counts, Observer
@@ -63,6 +67,21 @@ def running_worker(
         raise worker.error
 
 
+class HeldClassifier(FakeClassifier):
+    """Holds its third batch until a signal has come: the process is told to stop with a batch in hand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._signals, heard = socket.socketpair()
+        heard.setblocking(False)
+        signal.set_wakeup_fd(heard.detach())
+
+    def classify(self, texts: Sequence[str]) -> Predictions:
+        if len(self.calls) == 2:
+            self._signals.recv(1)
+        return super().classify(texts)
+
+
 if __name__ == "__main__":
-    with mock.patch.object(service, "_open_classifier", return_value=FakeClassifier(seconds=0.02)):
+    with mock.patch.object(service, "_open_classifier", return_value=HeldClassifier()):
         sys.exit(cli.main(sys.argv[1:]))

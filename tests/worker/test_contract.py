@@ -168,6 +168,14 @@ def test_an_output_too_large_becomes_a_dead_letter_cut_where_need_be(topics: Top
     assert worker.counts.dead_lettered == {DeadLetterReason.OUTPUT_TOO_LARGE: 2}
 
 
+def test_a_full_queue_is_waited_for(topics: Topics) -> None:
+    topics.write(many(500))
+    with running_worker(topics.settings(producer={"queue.buffering.max.messages": "10"})):
+        labelled = topics.read(topics.output, 500)
+    assert_each_once(labelled, 500)
+    assert_in_order(labelled)
+
+
 class LosingSink(KafkaSink):
     """A producer that loses the event with this word in it: its report is a failure, and the topic never sees it."""
 
@@ -204,8 +212,7 @@ def process(topics: Topics, *flags: str) -> Iterator[subprocess.Popen[str]]:
     """A worker as a process of its own, ended by force where the test did not end it."""
     with subprocess.Popen(
         [sys.executable, "-m", "tests.worker.running", "run", *topics.flags(), *flags],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -217,8 +224,7 @@ def process(topics: Topics, *flags: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_sigterm_finishes_the_batch_commits_and_leaves(topics: Topics) -> None:
-    # At 50 headlines a batch and 20 ms a batch the signals come in the middle.
-    topics.write(many(5000))
+    topics.write(many(500))
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         labelled_before = topics.wait_for(topics.output, 0)
         with process(topics, "--max-batch", "50") as worker:
@@ -228,10 +234,10 @@ def test_sigterm_finishes_the_batch_commits_and_leaves(topics: Topics) -> None:
         assert worker.returncode == 0, said
         assert "Traceback" not in said
         # All that was written is committed, and nothing else.
-        assert sum(topics.committed()) == topics.wait_for(topics.output, 0) < 5000
+        assert sum(topics.committed()) == topics.wait_for(topics.output, 0) < 500
     with running_worker(topics.settings()):
-        labelled = topics.read(topics.output, 5000)
-    assert_each_once(labelled, 5000)
+        labelled = topics.read(topics.output, 500)
+    assert_each_once(labelled, 500)
     assert_in_order(labelled)
 
 

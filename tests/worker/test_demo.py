@@ -15,9 +15,10 @@ import pytest
 
 from kuaixun.schemas.codec import UndecodableError, decode_raw_news
 from kuaixun.schemas.dead_letter import DeadLetterReason
-from kuaixun.worker.demo import run_demo, worker_thread
+from kuaixun.worker.demo import run_demo, show, worker_thread
 from kuaixun.worker.demo.headlines import TOMBSTONE, Headline, HeadlinesError, own_headlines, read_headlines
 from kuaixun.worker.demo.ledger import Arrival, Fate, Ledger
+from kuaixun.worker.errors import WorkerError
 
 CLASSES = {
     *("finance", "realty", "stocks", "education", "science"),
@@ -136,7 +137,7 @@ def test_the_ledger_tells_lost_from_duplicated() -> None:
     ledger.receive(Arrival(keys[1], Fate.DEAD_LETTERED, "empty_title", ""))
     ledger.receive(Arrival(keys[1], Fate.LABELLED, "sports", ""))
     ledger.receive(Arrival("a@17", Fate.LABELLED, "sports", ""))
-    assert (ledger.sent, ledger.consumed, ledger.outstanding, ledger.duplicated, ledger.unknown) == (4, 2, 2, 1, 1)
+    assert (ledger.sent, ledger.arrived, ledger.outstanding, ledger.duplicated, ledger.unknown) == (4, 2, 2, 1, 1)
     assert ledger.outcomes == {Fate.LABELLED: 1, Fate.DEAD_LETTERED: 1}
     assert (ledger.agreed[Fate.LABELLED], ledger.judged.total(), ledger.agreed.total()) == (1, 2, 1)
 
@@ -183,6 +184,33 @@ def test_a_worker_that_leaves_without_labelling_is_a_loss(
     assert run_demo(count=3) == 1
     counts = account(capsys.readouterr().out.splitlines())
     assert (counts["consumed"], counts["lost"]) == (0, 1)
+
+
+def test_the_account_is_given_whatever_goes_wrong(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(show, "END_SECONDS", 0.0)
+    with pytest.raises(WorkerError, match="to the end"):
+        run_demo(count=3)
+    counts = account(capsys.readouterr().out.splitlines())
+    assert counts["consumed"] == 3
+
+
+def test_the_demo_counts_what_is_consumed_apart_from_what_comes_back(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entered = Ledger.receive
+
+    def receive(ledger: Ledger, arrival: Arrival) -> bool:
+        if not arrival.key.endswith("@2"):
+            return entered(ledger, arrival)
+        monkeypatch.setattr(show, "PATIENCE_SECONDS", 0.0)
+        return False
+
+    monkeypatch.setattr(Ledger, "receive", receive)
+    assert run_demo(count=3) == 1
+    counts = account(capsys.readouterr().out.splitlines())
+    assert (counts["consumed"], counts["labelled"], counts["lost"]) == (3, 2, 1)
 
 
 def test_the_demo_shows_a_user_s_own_headlines(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from kuaixun.worker.labelling import DeadLettered, Labelled, Outcome, Policy
 from kuaixun.worker.loop import Loop, Pace
 from kuaixun.worker.routing import Partitioning, Routes, Target
 from kuaixun.worker.stop import Stop
-from kuaixun.worker.streams import Outgoing, Partition, Record, Report, TooLargeError
+from kuaixun.worker.streams import Outgoing, Partition, QueueFullError, Record, RefusedError, Report, TooLargeError
 from tests.worker.fake_classifier import FakeClassifier
 
 ZERO, ONE = Partition("raw", 0), Partition("raw", 1)
@@ -64,6 +64,7 @@ class FakeSink:
     clock: Clock
     at_once: bool = False
     limit: int = 1_000_000
+    refusing: str = ""
     sent: list[Outgoing] = field(default_factory=list)
     reports: list[Report] = field(default_factory=list)
     closed: bool = False
@@ -71,6 +72,8 @@ class FakeSink:
     def send(self, message: Outgoing, report: Report) -> None:
         if len(message.value or b"") > self.limit:
             raise TooLargeError
+        if message.topic == self.refusing:
+            raise RefusedError("no record without a key")
         self.sent.append(message)
         self.reports.append(report)
 
@@ -231,6 +234,70 @@ def test_an_outcome_too_large_is_replaced_before_anything_past_it_is_committed()
     assert outcome.letter.reason is DeadLetterReason.OUTPUT_TOO_LARGE
     assert [message.topic for message in stage.sink.sent] == ["dead"]
     assert stage.committed == {ZERO: 1}
+
+
+def test_an_outcome_that_the_topic_refuses_is_a_dead_letter_with_a_reason_of_its_own() -> None:
+    stage = Stage(at_once=True)
+    stage.sink.refusing = "labelled"
+    stage.play([headline(0), Record("raw", 0, 1, None, None)])
+    ((labelled, tombstone),) = stage.observed
+    assert isinstance(labelled, DeadLettered)
+    assert isinstance(tombstone, DeadLettered)
+    assert labelled.letter.reason is tombstone.letter.reason is DeadLetterReason.OUTPUT_REFUSED
+    assert labelled.letter.message.endswith("no record without a key")
+    assert "the tombstone" in tombstone.letter.message
+    assert stage.committed == {ZERO: 2}
+
+
+def test_a_dead_letter_that_its_topic_refuses_stops_the_worker() -> None:
+    stage = Stage(at_once=True)
+    stage.sink.refusing = "dead"
+    with pytest.raises(DeliveryFailedError, match=r"raw\[0\]@0.*no record without a key"):
+        stage.play([Record("raw", 0, 0, b"k", b"{")])
+    assert stage.committed == {}
+
+
+def test_a_stop_with_a_full_queue_ends_within_the_budget_and_commits_the_confirmed() -> None:
+    stage = Stage()
+
+    def send(message: Outgoing, report: Report) -> None:
+        stage.stop.request()
+        raise QueueFullError
+
+    def fill() -> None:
+        stage.sink.confirm(0)
+        stage.sink.send = send  # type: ignore[method-assign]
+
+    with pytest.raises(ShutdownBudgetError):
+        stage.play([headline(0)], fill, [headline(1)])
+    assert stage.committed == {ZERO: 1}
+    assert stage.clock.now <= 10.0
+    assert stage.source.closed
+
+
+def test_a_revocation_does_not_wait_longer_than_its_budget_for_an_outcome_written_again() -> None:
+    stage = Stage()
+
+    def revoke() -> None:
+        stage.sink.reports.pop(0)(TooLargeError())
+        stage.loop.revoked(frozenset({ZERO}))
+        assert stage.clock.now <= 5 + 1, "one wait past the budget at most"
+        assert stage.committed == {}
+        stage.sink.at_once = True
+
+    stage.play([headline(0)], revoke)
+    assert stage.committed == {}
+
+
+def test_a_position_chosen_anew_is_committed_whatever_is_in_flight() -> None:
+    stage = Stage(at_once=False)
+
+    def reposition() -> None:
+        stage.loop.positioned({ZERO: 40})
+        stage.sink.confirm(0)
+
+    stage.play([headline(90)], reposition)
+    assert stage.committed == {ZERO: 40}
 
 
 def test_a_dead_letter_that_cannot_be_written_at_all_stops_the_worker() -> None:

@@ -12,11 +12,36 @@ from confluent_kafka.admin import AdminClient
 from kuaixun.schemas.dead_letter import DeadLetterReason
 from kuaixun.worker import cli
 from kuaixun.worker.errors import OffsetsMissingError, TopicMissingError
+from tests.conftest import do_without_kafka
+from tests.kafka_broker import BrokerUnavailableError, KafkaBroker, kafka_jars
 from tests.worker.running import RunningWorker, running_worker
 from tests.worker.test_contract import assert_each_once, letters, many, news, record
-from tests.worker.topics import PARTITIONS, PATIENCE_SECONDS, Topics
+from tests.worker.topics import PATIENCE_SECONDS, Topics
 
 Create = Callable[..., Topics]
+
+
+def commit(topics: Topics, offsets: list[int]) -> None:
+    """Commit for the group, which nobody has joined, an offset for each partition."""
+    group = Consumer({"bootstrap.servers": topics.bootstrap, "group.id": topics.group})
+    positions = [TopicPartition(topics.input, number, offset) for number, offset in enumerate(offsets)]
+    group.commit(offsets=positions, asynchronous=False)
+    group.close()
+
+
+def truncate(topics: Topics, partition: int, before: int) -> None:
+    """Delete a partition's records up to an offset, as retention does."""
+    admin = AdminClient({"bootstrap.servers": topics.bootstrap})
+    for deleted in admin.delete_records([TopicPartition(topics.input, partition, before)]).values():
+        deleted.result(PATIENCE_SECONDS)
+
+
+def wait_for_offsets(topics: Topics, offsets: list[int]) -> None:
+    """Wait until the group has committed these."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while topics.committed() != offsets and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert topics.committed() == offsets
 
 
 @pytest.mark.parametrize("command", ["check", "run"])
@@ -46,13 +71,8 @@ def test_an_offset_that_is_gone_stops_the_worker_or_is_passed_aloud_as_chosen(
 ) -> None:
     topics = kafka_topics()
     topics.write([record(0, news(f"n{i}", "标题")) for i in range(20)])
-    group = Consumer({"bootstrap.servers": topics.bootstrap, "group.id": topics.group})
-    positions = [TopicPartition(topics.input, number, 0 if number else 5) for number in range(PARTITIONS)]
-    group.commit(offsets=positions, asynchronous=False)
-    group.close()
-    admin = AdminClient({"bootstrap.servers": topics.bootstrap})
-    for deleted in admin.delete_records([TopicPartition(topics.input, 0, 10)]).values():
-        deleted.result(PATIENCE_SECONDS)
+    commit(topics, [5, 0, 0, 0])
+    truncate(topics, 0, 10)
 
     stopped = RunningWorker(topics.settings(auto_offset_reset="stop"))
     stopped.wait()
@@ -72,13 +92,73 @@ def test_beginning_at_the_latest_skips_nothing_across_a_restart(kafka_topics: Cr
     topics.write(many(8))
     settings = topics.settings(auto_offset_reset="latest")
     with running_worker(settings):
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while topics.committed() != [2, 2, 2, 2] and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_for_offsets(topics, [2, 2, 2, 2])
     topics.write(many(4))
     with running_worker(settings):
         labelled = topics.read(topics.output, 4)
     assert_each_once(labelled, 4)
+
+
+def test_beginning_at_the_latest_after_an_offset_that_is_gone_skips_nothing_across_a_restart(
+    kafka_topics: Create,
+) -> None:
+    topics = kafka_topics()
+    topics.write(many(20))
+    commit(topics, [1, 5, 5, 5])
+    truncate(topics, 0, 3)
+    settings = topics.settings(auto_offset_reset="latest")
+    with running_worker(settings):
+        wait_for_offsets(topics, [5, 5, 5, 5])
+    topics.write(many(4))
+    with running_worker(settings):
+        labelled = topics.read(topics.output, 4)
+    assert_each_once(labelled, 4)
+
+
+def test_an_idle_worker_outlives_a_restart_of_the_broker(caplog: pytest.LogCaptureFixture) -> None:
+    def said(words: str) -> int:
+        return sum(words in line for line in caplog.messages)
+
+    def wait(done: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not done() and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+    try:
+        jars = kafka_jars()
+    except BrokerUnavailableError as error:
+        do_without_kafka(error)
+    with KafkaBroker(jars) as broker:
+        topics = Topics.create(broker.bootstrap, real=True)
+        with running_worker(topics.settings()):
+            topics.write(many(4))
+            wait_for_offsets(topics, [1, 1, 1, 1])
+            broker.stop()
+            wait(lambda: said("trouble with Kafka") == 2)
+            assert said("trouble with Kafka") == 2, "consumer and producer both notice"
+            broker.start()
+            wait(lambda: said("Kafka answers again") == 2)
+            assert said("Kafka answers again") == 2, "an outage that is over must not count on"
+            topics.write(many(4, 4))
+            labelled = topics.read(topics.output, 8)
+    assert_each_once(labelled, 8)
+
+
+def test_a_record_that_the_output_topic_refuses_is_a_dead_letter_and_its_neighbours_are_labelled(
+    kafka_topics: Create,
+) -> None:
+    topics = kafka_topics(cleanup_policy="compact")
+    keyless = news("keyless", "无键")
+    topics.write([*many(40), record(0, keyless, None), record(1, None, None), *many(40, 40)])
+    with running_worker(topics.settings(producer={"linger.ms": "20"})) as worker:
+        labelled = topics.read(topics.output, 80)
+        found = sorted(letters(topics, 2), key=lambda letter: letter.partition)
+    assert_each_once(labelled, 80)
+    assert [(letter.reason, letter.value) for letter in found] == [
+        (DeadLetterReason.OUTPUT_REFUSED, keyless),
+        (DeadLetterReason.OUTPUT_REFUSED, None),
+    ]
+    assert sum(topics.committed()) == 82 == worker.counts.consumed
 
 
 def test_records_refused_along_with_a_large_one_are_labelled_all_the_same(kafka_topics: Create) -> None:

@@ -14,12 +14,6 @@ from kuaixun.worker.settings import WorkerSettings, read_settings
 HUSH = "hunter2"
 
 
-@pytest.fixture(autouse=True)
-def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def test_flags_win_over_the_environment_and_that_over_the_file(
     empty_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -60,6 +54,24 @@ def test_a_misspelt_name_is_refused_with_the_one_meant(
         read_settings({})
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("KUAIXUN_WORKER_SERVICE_HOST", "KUAIXUN_WORKER_SERVICE_PORT", "KUAIXUN_WORKER_SERVICE_PORT_METRICS"),
+        *("KUAIXUN_PORT", "KUAIXUN_PORT_9092_TCP", "KUAIXUN_PORT_9092_TCP_PROTO", "KUAIXUN_KAFKA_PORT_53_UDP_ADDR"),
+    ],
+)
+def test_the_names_of_kubernetes_services_are_left_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "tcp://10.0.0.1:9092")
+    assert read_settings({}).consumer_properties() == {}
+
+
+def test_a_file_that_is_not_utf8_is_a_wrong_setting(empty_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (empty_folder / ".env").write_bytes("KUAIXUN_GROUP_ID=快讯\n".encode("gbk"))
+    assert cli.main(["check"]) == SettingError.exit_code
+    assert str(empty_folder / ".env") in capsys.readouterr().err
+
+
 def test_names_for_tests_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUAIXUN_TEST_WHATEVER", "1")
     read_settings({})
@@ -80,6 +92,7 @@ def test_properties_of_the_worker_s_own_are_refused_by_name(name: str, capsys: p
         ["--input-topic", "a/b"],
         ["--output-topic", "news.raw"],
         ["--outage-seconds", "300"],
+        ["--outage-seconds", "0.0004"],
         ["--consumer", "max.poll.interval.ms=soon"],
         ["--kafka", "no.such.property=1"],
         ["--kafka", f"linger.ms={HUSH}", "--kafka", f"sasl.password={HUSH}"],
@@ -93,12 +106,28 @@ def test_a_wrong_setting_is_one_paragraph_without_secrets(flags: list[str], caps
     assert HUSH not in said.err
 
 
-@pytest.mark.parametrize("flags", [["--kafkaa", f"sasl.password={HUSH}"], ["--kafka", HUSH], [f"--pass={HUSH}"]])
-def test_a_flag_that_is_none_repeats_no_secret(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["run", "--kafkaa", f"sasl.password={HUSH}"], "--kafkaa"),
+        (["run", "--kafka", HUSH], "PROPERTY=VALUE"),
+        (["run", f"--pass={HUSH}"], "--pass "),
+        (["run", "--kafka=sasl.password=a", "--sasl.password", HUSH], "--sasl.password"),
+        (["run", "--kafka", "sasl.password=hun", HUSH], "unrecognized"),
+        (["--kafka", f"sasl.password={HUSH}", "run"], "'run'"),
+        ([f"--={HUSH}", "run"], "unrecognized"),
+        ([f"--version={HUSH}"], "--version"),
+    ],
+)
+def test_a_wrong_command_line_repeats_no_secret(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as left:
-        cli.main(["run", *flags])
+        cli.main(arguments)
     assert left.value.code == SettingError.exit_code
-    assert HUSH not in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert HUSH not in said
+    assert says in said
 
 
 @pytest.mark.parametrize("value", [f'{{"sasl.password": "{HUSH}"', f'{{"sasl.password": ["{HUSH}"]}}', f'["{HUSH}"]'])

@@ -56,7 +56,7 @@ class Ledger:
         return len(self._outstanding)
 
     @property
-    def consumed(self) -> int:
+    def arrived(self) -> int:
         """Records with an arrival."""
         return self.outcomes.total()
 

@@ -104,7 +104,7 @@ class Show:
         self._screen: Screen = TerminalScreen(stage, Console()) if self._on_terminal else PlainScreen(stage, sys.stdout)
 
     def play(self) -> int:
-        """Everything in order; the exit code."""
+        """Everything in order; the exit code. Says what became of the headlines whatever it raises."""
         try:
             self._screen.note("the worker joins its consumer group …")
             self._source.subscribe(_Audience())
@@ -117,7 +117,10 @@ class Show:
             self._worker.leave()
             self._sink.close(END_SECONDS)
             self._source.close(END_SECONDS)
-        return self._conclude()
+            lost = self._account()
+        if self._worker.error is not None:
+            raise self._worker.error
+        return 1 if lost else 0
 
     def _send_and_read(self) -> None:
         """Until all is back, or the worker is gone, or nothing has come for too long."""
@@ -185,17 +188,15 @@ class Show:
         """From the first headline's return to the last one's."""
         return self._last_arrival_at - self._started_at if self._started_at is not None else 0.0
 
-    def _conclude(self) -> int:
-        """Say what became of everything, last of all in one line of JSON. Raises the error that ended the worker."""
-        ledger = self._ledger
-        summary = summarise(ledger, self._seconds(), self._classifier.model_id, self._classifier.engine.name)
+    def _account(self) -> int:
+        """Say what became of everything, last of all in one line of JSON; how many headlines are lost."""
+        ledger, model = self._ledger, self._classifier
+        summary = summarise(ledger, self._worker.consumed, self._seconds(), model.model_id, model.engine.name)
         if self._stop.requested:
             print(f"interrupted: {ledger.sent:,} of {self._planned:,} headlines were sent")
         print("", *summary_lines(ledger), sep="\n")
         print(msgspec.json.encode(summary).decode(), flush=True)
-        if self._worker.error is not None:
-            raise self._worker.error
-        return 1 if summary.lost else 0
+        return summary.lost
 
 
 class _Audience:

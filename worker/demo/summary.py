@@ -8,7 +8,11 @@ from kuaixun.worker.demo.ledger import Fate, Ledger
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """The line for machines. `agreement` is the share of labels that are the writers' own, where they gave any."""
+    """The line for machines.
+
+    `consumed` is the worker's own count, and all others are of what came back. `agreement` is the share of labels that
+    are the writers' own, where they gave any.
+    """
 
     consumed: int
     labelled: int
@@ -23,17 +27,17 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     agreement: float | None
 
 
-def summarise(ledger: Ledger, seconds: float, model: str, engine: str) -> Summary:
-    """The ledger as it stands; `seconds` is what the rate is counted over."""
+def summarise(ledger: Ledger, consumed: int, seconds: float, model: str, engine: str) -> Summary:
+    """The ledger as it stands; `consumed` is what the worker counted, `seconds` what the rate is counted over."""
     judged = ledger.judged[Fate.LABELLED]
     return Summary(
-        consumed=ledger.consumed,
+        consumed=consumed,
         labelled=ledger.outcomes[Fate.LABELLED],
         dead_lettered=ledger.outcomes[Fate.DEAD_LETTERED],
         tombstones=ledger.outcomes[Fate.TOMBSTONE],
         lost=ledger.outstanding,
         duplicated=ledger.duplicated,
-        headlines_per_second=round(ledger.consumed / seconds, 1) if seconds > 0 else 0.0,
+        headlines_per_second=round(ledger.arrived / seconds, 1) if seconds > 0 else 0.0,
         seconds=round(seconds, 3),
         model=model,
         engine=engine,

@@ -80,7 +80,7 @@ class TerminalScreen:
         if now >= self._next_row and (chosen := self._choose()):
             self._rows.append(_Row(datetime.now(UTC).astimezone().strftime("%H:%M:%S"), chosen))
             self._next_row = now + SECONDS_PER_ROW
-        if now >= self._next_frame or ledger.consumed == self._stage.planned:
+        if now >= self._next_frame or ledger.arrived == self._stage.planned:
             self._draw(ledger, seconds)
             self._next_frame = now + 1 / FRAMES_PER_SECOND
 
@@ -141,8 +141,8 @@ class TerminalScreen:
         )  # fmt: skip
 
     def _rate(self, ledger: Ledger, seconds: float) -> Text:
-        rate = ledger.consumed / seconds if seconds > 0 else 0.0
-        text = f"{ledger.consumed:,} of {self._stage.planned:,} headlines in {seconds:.1f} s, {rate:,.0f} a second"
+        rate = ledger.arrived / seconds if seconds > 0 else 0.0
+        text = f"{ledger.arrived:,} of {self._stage.planned:,} headlines in {seconds:.1f} s, {rate:,.0f} a second"
         judged = ledger.judged[Fate.LABELLED]
         if judged:
             text += f"; {ledger.agreed[Fate.LABELLED] / judged:.0%} as their writers say"

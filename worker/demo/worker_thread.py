@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
-from kuaixun.worker.labelling import Labels
+from kuaixun.worker.labelling import Labels, Outcome
 from kuaixun.worker.service import run_worker
 from kuaixun.worker.settings import WorkerSettings
 from kuaixun.worker.stop import Stop
+from kuaixun.worker.streams import Record
 
 
 class WorkerThread:
-    """A worker that starts and leaves on request. `error` is what ended it, None where it left as asked."""
+    """A worker that starts and leaves on request. `error` is what ended it, None where it left as asked.
+
+    `consumed` counts the records that it has taken all the way, whatever became of them.
+    """
 
     def __init__(self, settings: WorkerSettings, classifier: Labels) -> None:
         self.error: BaseException | None = None
+        self.consumed = 0
         self._settings, self._classifier = settings, classifier
         self._stop = Stop(settings.shutdown_budget_seconds)
         # A daemon, so that a client that never comes back from C cannot keep the process.
@@ -37,6 +43,9 @@ class WorkerThread:
 
     def _run(self) -> None:
         try:
-            run_worker(self._settings, self._stop, classifier=self._classifier)
+            run_worker(self._settings, self._stop, classifier=self._classifier, observer=self._observe)
         except BaseException as error:
             self.error = error
+
+    def _observe(self, records: Sequence[Record], _outcomes: Sequence[Outcome]) -> None:
+        self.consumed += len(records)

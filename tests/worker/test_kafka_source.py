@@ -1,0 +1,69 @@
+"""The consumer's side at the client's seam: what a rebalance within one call to the client may not hand on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from confluent_kafka import Message, TopicPartition
+
+from kuaixun.worker import kafka
+from kuaixun.worker.kafka import KafkaSource
+from kuaixun.worker.settings import read_settings
+from kuaixun.worker.streams import Partition
+
+Callback = Callable[[Any, list[TopicPartition]], None]
+
+
+class RebalancingConsumer:
+    """Assigns both partitions in its first call, and in its second revokes one in the midst of what it has fetched."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        self._calls = 0
+
+    def subscribe(self, _topics: list[str], on_assign: Callback, on_revoke: Callback, on_lost: Callback) -> None:
+        self._on_assign, self._on_revoke = on_assign, on_revoke
+
+    def consume(self, _limit: int, _timeout_seconds: float) -> list[Message]:
+        self._calls += 1
+        if self._calls == 1:
+            self._on_assign(self, [TopicPartition("raw", number) for number in (0, 1)])
+        elif self._calls == 2:
+            self._on_revoke(self, [TopicPartition("raw", 0)])
+            return [Message(topic="raw", partition=number, offset=7, timestamp=(1, 1)) for number in (0, 1)]
+        return []
+
+    def committed(self, positions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
+        return [TopicPartition(position.topic, position.partition, 7) for position in positions]
+
+    def incremental_assign(self, positions: list[TopicPartition]) -> None:
+        pass
+
+
+class Listener:
+    """Keeps what it is told of."""
+
+    def __init__(self) -> None:
+        self.let_go: list[frozenset[Partition]] = []
+
+    def positioned(self, offsets: Mapping[Partition, int]) -> None:
+        raise AssertionError(offsets)
+
+    def committed(self, offsets: Mapping[Partition, int]) -> None:
+        raise AssertionError(offsets)
+
+    def revoked(self, partitions: frozenset[Partition]) -> None:
+        self.let_go.append(partitions)
+
+    def lost(self, partitions: frozenset[Partition]) -> None:
+        raise AssertionError(partitions)
+
+
+def test_no_record_of_a_partition_revoked_in_the_same_call_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kafka, "Consumer", RebalancingConsumer)
+    source, listener = KafkaSource(read_settings({"input_topic": "raw"})), Listener()
+    source.subscribe(listener)
+    assert source.batch(10, 0.0, 0.0) == []
+    assert [(record.partition, record.offset) for record in source.batch(10, 0.0, 0.0)] == [(1, 7)]
+    assert listener.let_go == [frozenset({Partition("raw", 0)})]
