@@ -7,10 +7,10 @@ codepoints.tsv, patterns.json, vocabulary.tsv   the text pipeline that the train
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -26,6 +26,7 @@ from kuaixun.schemas.manifest import Architecture, Label, Temperature, TextParam
 
 RECORD_FILE = "checkpoint.json"
 WEIGHTS_FILE = "weights.safetensors"
+T = TypeVar("T")
 
 
 class CheckpointRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,12 +62,12 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
 def read_checkpoint(folder: Path) -> Checkpoint:
     """Read what `write_checkpoint` wrote. Raises CheckpointError naming the file and the reason."""
     try:
-        record = msgspec.json.decode((folder / RECORD_FILE).read_bytes(), type=CheckpointRecord)
+        record = _parse(folder / RECORD_FILE, lambda content: msgspec.json.decode(content, type=CheckpointRecord))
         pipeline = pipeline_from_files(record.text, {name: (folder / name).read_bytes() for name in PIPELINE_FILES})
-        state = safetensors.numpy.load((folder / WEIGHTS_FILE).read_bytes())
+        state = _parse(folder / WEIGHTS_FILE, safetensors.numpy.load)
     except OSError as error:
         raise CheckpointError(f"{folder} is no checkpoint: {error.strerror}: {error.filename}") from error
-    except (msgspec.DecodeError, ValueError, safetensors.SafetensorError) as error:
+    except ValueError as error:
         raise CheckpointError(f"the checkpoint {folder} does not fit together: {error}") from error
     if len(pipeline.vocabulary) != record.architecture.vocabulary_size:
         raise CheckpointError(
@@ -74,3 +75,12 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             f"{record.architecture.vocabulary_size}"
         )
     return Checkpoint(record, pipeline, state)
+
+
+def _parse(path: Path, parse: Callable[[bytes], T]) -> T:
+    """What a file holds. Raises ValueError with its name."""
+    content = path.read_bytes()
+    try:
+        return parse(content)
+    except (msgspec.DecodeError, ValueError, RecursionError, safetensors.SafetensorError) as error:
+        raise ValueError(f"{path.name}: {error}") from error

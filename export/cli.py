@@ -3,56 +3,40 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from typing import NoReturn
 
-import msgspec
-from rich.console import Console
+from kuaixun import __version__
+from kuaixun.export.command_line import OneLineParser, finish, path_of
 
-from kuaixun.export.benchmark import drawn_texts, measure, speed_table
-from kuaixun.export.bundle.golden import check_golden
-from kuaixun.export.bundle.reader import MANIFEST_FILE, default_bundle_path, read_bundle, read_manifest
-from kuaixun.export.checkpoint import read_checkpoint
-from kuaixun.export.classifier import open_classifier
-from kuaixun.export.classify_lines import classify_lines
-from kuaixun.export.describe import manifest_tables, verification_table
-from kuaixun.export.engine.interface import DEVICES, PRECISIONS
-from kuaixun.export.engine.select import ENGINES, open_engine, present_engines, require_torch
-from kuaixun.export.errors import ExportError
-
-USAGE_EXIT_CODE = 2
-INTERRUPTED_EXIT_CODE = 130
+PROGRAM = "kuaixun-export"
+THREADS_LIMIT = 1024
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. Expected errors print one paragraph on standard error."""
-    options = _parser().parse_args(arguments)
-    try:
+
+    def command() -> int:
+        options = _parser().parse_args(arguments)
         code: int = options.run(options)
-    except ExportError as error:
-        print(f"kuaixun-export: {error}", file=sys.stderr)
-        return error.exit_code
-    except BrokenPipeError:
-        # The reader went away (`| head`): leave without a trace, also when the interpreter flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except KeyboardInterrupt:
-        return INTERRUPTED_EXIT_CODE
-    except OSError as error:
-        print(f"kuaixun-export: {error}", file=sys.stderr)
-        return USAGE_EXIT_CODE
-    return code
+        return code
+
+    return finish(PROGRAM, command)
 
 
+# Imports that take long stand inside the functions, here and below: Ctrl-C during them is caught by `main`.
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="kuaixun-export", description=__doc__)
+    from kuaixun.export.engine.interface import DEVICES, PRECISIONS
+    from kuaixun.export.engine.select import ENGINES
+
+    parser = OneLineParser(prog=PROGRAM, description=__doc__)
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     build = commands.add_parser("build", help="make a bundle from the trainer's checkpoint")
-    build.add_argument("checkpoint", type=Path, help="the folder that kuaixun-trainer wrote")
-    build.add_argument("bundle", type=Path, help="the folder to make; it must not exist")
+    build.add_argument("checkpoint", type=path_of, help="the folder that kuaixun-trainer wrote")
+    build.add_argument("bundle", type=path_of, help="the folder to make; it must not exist, or be empty")
     build.add_argument("--origin", default="", help="where the training data comes from, for the model card")
     build.set_defaults(run=_build)
 
@@ -67,27 +51,30 @@ def _parser() -> argparse.ArgumentParser:
 
     bench = commands.add_parser("bench", help="measure every engine present, beside the traced convolutions")
     _add_bundle(bench)
-    bench.add_argument("--texts", type=Path, help="one text a line; default: texts drawn from the vocabulary")
+    bench.add_argument("--texts", type=path_of, help="one text a line; default: texts drawn from the vocabulary")
     bench.add_argument(
         "--batches", type=_count, nargs="+", default=[1, 64, 1024], metavar="N", help="default: 1 64 1024"
     )
     bench.add_argument("--seconds", type=float, default=0.5, help="for each figure and round; default: %(default)s")
-    bench.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
+    bench.add_argument("--json", type=path_of, metavar="FILE", help="write the figures there as well")
     bench.set_defaults(run=_bench)
 
     classify = commands.add_parser("classify", help="label standard input, one text per line, as JSON lines")
     _add_bundle(classify)
+    classify.add_argument("file", nargs="*", type=_no_file, help=argparse.SUPPRESS)
     classify.add_argument("--engine", default="auto", choices=("auto", *ENGINES), help="default: %(default)s")
     classify.add_argument("--device", default="auto", choices=DEVICES, help="default: %(default)s")
     classify.add_argument("--precision", default="auto", choices=PRECISIONS, help="default: the engine's own")
-    classify.add_argument("--threads", type=_count, help="CPU threads; default: the engine's own choice")
+    classify.add_argument("--threads", type=_threads, help="CPU threads; default: the engine's own choice")
     classify.set_defaults(run=_classify)
     return parser
 
 
 def _add_bundle(command: argparse.ArgumentParser) -> None:
+    from kuaixun.export.bundle.reader import default_bundle_path
+
     command.add_argument(
-        "--bundle", type=Path, default=default_bundle_path(), help="a bundle's folder; default: the one shipped"
+        "--bundle", type=path_of, default=default_bundle_path(), help="a bundle's folder; default: the one shipped"
     )
 
 
@@ -102,16 +89,47 @@ def _count(text: str) -> int:
     return number
 
 
+def _threads(text: str) -> int:
+    """An argument that counts threads."""
+    if (number := _count(text)) > THREADS_LIMIT:
+        raise argparse.ArgumentTypeError(f"{number} is more than {THREADS_LIMIT}")
+    return number
+
+
+def _no_file(name: str) -> NoReturn:
+    """What `classify` says to a file's name."""
+    raise argparse.ArgumentTypeError(
+        f"{name!r} is not read: it reads standard input, one text per line, as in {PROGRAM} classify < FILE"
+    )
+
+
 def _build(options: argparse.Namespace) -> int:
+    from kuaixun.export.checkpoint import read_checkpoint
+    from kuaixun.export.engine.select import require_torch
+
     require_torch("building a bundle")
     from kuaixun.export.bundle.writer import write_bundle
 
-    manifest = write_bundle(options.bundle, read_checkpoint(options.checkpoint), origin=options.origin)
+    checkpoint = read_checkpoint(options.checkpoint)
+    try:
+        manifest = write_bundle(options.bundle, checkpoint, origin=options.origin)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        # The file that it names is a temporary one, which nobody asked for.
+        raise OSError(
+            f"the bundle {options.bundle} cannot be written: {error.strerror or error}; name another folder"
+        ) from error
     print(f"{options.bundle}: model {manifest.model_id}")
     return _verify(options)
 
 
 def _inspect(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from kuaixun.export.bundle.reader import MANIFEST_FILE, read_manifest
+    from kuaixun.export.describe import manifest_tables
+
     manifest = read_manifest(options.bundle)
     if options.json:
         print((options.bundle / MANIFEST_FILE).read_text(encoding="utf-8"), end="")
@@ -123,6 +141,13 @@ def _inspect(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from kuaixun.export.bundle.golden import check_golden
+    from kuaixun.export.bundle.reader import read_bundle
+    from kuaixun.export.describe import verification_table
+    from kuaixun.export.engine.select import open_engine, present_engines
+
     bundle = read_bundle(options.bundle)
     differences = {}
     for choice in present_engines():
@@ -133,6 +158,12 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
+    import msgspec
+    from rich.console import Console
+
+    from kuaixun.export.benchmark import drawn_texts, measure, speed_table
+    from kuaixun.export.bundle.reader import read_bundle
+
     bundle = read_bundle(options.bundle)
     texts = (
         options.texts.read_text(encoding="utf-8", errors="replace").split("\n")
@@ -149,6 +180,11 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 def _classify(options: argparse.Namespace) -> int:
+    from kuaixun.export.classifier import open_classifier
+    from kuaixun.export.classify_lines import classify_lines
+
+    if None in (sys.stdin, sys.stdout):
+        raise OSError(f"standard input or output is closed; run it as in {PROGRAM} classify < FILE")
     classifier = open_classifier(
         options.bundle,
         engine=options.engine,

@@ -8,42 +8,47 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from rich.console import Console
-
-import kuaixun
-from kuaixun.export.errors import ExportError
-from kuaixun.trainer import distil_command, evaluate_command
-from kuaixun.trainer.distil_command import INTERRUPTED
+from kuaixun import __version__
+from kuaixun.export.command_line import INTERRUPTED_EXIT_CODE, USAGE_EXIT_CODE, OneLineParser, finish
 from kuaixun.trainer.errors import TrainerError
 
-BAD_INPUT = 2
+PROGRAM = "kuaixun-trainer"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+
+    def command() -> int:
+        try:
+            return _run(arguments)
+        except TrainerError as error:
+            print(f"{PROGRAM}: {error}", file=sys.stderr)
+            return USAGE_EXIT_CODE
+        except KeyboardInterrupt:
+            print(f"{PROGRAM}: interrupted before there was anything to keep", file=sys.stderr)
+            return INTERRUPTED_EXIT_CODE
+
+    return finish(PROGRAM, command)
+
+
+def _run(arguments: list[str]) -> int:
     options = build_parser().parse_args(arguments)
-    console = Console(stderr=True)
-    run: Callable[[argparse.Namespace, list[str], Console], int] = options.run
-    try:
-        return run(options, arguments, console)
-    except (TrainerError, ExportError) as error:
-        console.print(f"kuaixun-trainer: {error}", markup=False, highlight=False, soft_wrap=True)
-        return error.exit_code if isinstance(error, ExportError) else BAD_INPUT
-    except OSError as error:
-        console.print(f"kuaixun-trainer: {error}", markup=False, highlight=False, soft_wrap=True)
-        return BAD_INPUT
-    except KeyboardInterrupt:
-        console.print("kuaixun-trainer: interrupted before there was anything to keep", highlight=False)
-        return INTERRUPTED
+    from rich.console import Console
+
+    code: int = options.run(options, arguments, Console(stderr=True))
+    return code
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The options of every command."""
-    parser = argparse.ArgumentParser(prog="kuaixun-trainer", description="Train and measure headline classifiers.")
-    parser.add_argument("--version", action="version", version=f"kuaixun {kuaixun.__version__}")
+    # Imported here because torch takes seconds, in which Ctrl-C must be caught by `main`.
+    from kuaixun.trainer import distil_command, evaluate_command
+
+    parser: argparse.ArgumentParser = OneLineParser(prog=PROGRAM, description="Train and measure headline classifiers.")
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     distil_command.add_to(commands)
     evaluate_command.add_to(commands)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from kuaixun.trainer.errors import DataError
 
 SHOWN_CHARS = 40
+SHOWN_LABELS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def read_split(
     """Read the files of a training. Raises DataError, also where fewer than two classes have training texts."""
     columns = columns or CsvColumns()
     labels = read_classes(classes) if classes else None
-    train_texts = read_labelled_texts(train, labels=labels, columns=columns)
+    train_texts = read_labelled_texts(train, labels=labels, labels_of=classes, columns=columns)
     found = sorted(set(train_texts.label_ids.tolist()))
     if len(found) < 2:
         only = train_texts.labels[found[0]]
@@ -68,8 +69,8 @@ def read_split(
     labels = train_texts.labels
     return DataSplit(
         train=train_texts,
-        dev=read_labelled_texts(dev, labels=labels, columns=columns),
-        test=read_labelled_texts(test, labels=labels, columns=columns) if test else None,
+        dev=read_labelled_texts(dev, labels=labels, labels_of=classes or train, columns=columns),
+        test=read_labelled_texts(test, labels=labels, labels_of=classes or train, columns=columns) if test else None,
     )
 
 
@@ -80,6 +81,8 @@ def read_classes(path: Path) -> tuple[str, ...]:
     for line, name in enumerate(names, start=1):
         if not name:
             raise _at(path, line, "a class name is missing; write one name a line")
+        if "\t" in name:
+            raise _at(path, line, f"a tab in {_shown(name)!r}: labelled texts? Write one class name a line")
         if names.index(name) != line - 1:
             raise _at(path, line, f"the class {name!r} already stands in line {names.index(name) + 1}")
     if len(names) < 2:
@@ -88,10 +91,15 @@ def read_classes(path: Path) -> tuple[str, ...]:
 
 
 def read_labelled_texts(
-    path: Path, *, labels: tuple[str, ...] | None = None, columns: CsvColumns | None = None
+    path: Path,
+    *,
+    labels: tuple[str, ...] | None = None,
+    labels_of: Path | None = None,
+    columns: CsvColumns | None = None,
 ) -> LabelledTexts:
     """Read one file. A label is a name among `labels` or an index into them; where `labels` is None, the names found.
 
+    `labels_of` is the file that the labels come from, for the refusal of one that is not among them.
     Raises DataError for a file that is missing, empty or not UTF-8, and for the first line that is not a text and a
     known label.
     """
@@ -108,8 +116,7 @@ def read_labelled_texts(
         if not text.strip():
             raise _at(path, line, "the text is empty")
         if label not in ids:
-            known = f"{len(labels)} are known: {_shown(', '.join(labels), 200)}, or their indices from 0"
-            raise _at(path, line, f"unknown label {_shown(label)!r}; {known}")
+            raise _at(path, line, f"unknown label {_shown(label)!r}; {_known(labels, labels_of)}")
         label_ids[row] = ids[label]
     return LabelledTexts(tuple(text for _, text, _ in rows), label_ids, labels, path, sha256)
 
@@ -165,7 +172,8 @@ def _read_utf8(path: Path) -> tuple[str, str]:
         text = content.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise _at(path, line, f"byte {error.start} of the file is not UTF-8: {error.reason}") from None
+        reason = f"byte {error.start} of the file is not UTF-8: {error.reason}; save the file as UTF-8"
+        raise _at(path, line, reason) from None
     return text, hashlib.sha256(content).hexdigest()
 
 
@@ -178,6 +186,13 @@ def _in_order(names: set[str]) -> tuple[str, ...]:
 
 def _at(path: Path, line: int, reason: str) -> DataError:
     return DataError(f"{path}, line {line}: {reason}")
+
+
+def _known(labels: tuple[str, ...], source: Path | None) -> str:
+    """The labels that a file may use, as many as fit a message."""
+    names = [_shown(label) for label in labels[:SHOWN_LABELS]] + ["…"] * (len(labels) > SHOWN_LABELS)
+    origin = f" from {source}" if source else ""
+    return f"{len(labels)} are known{origin}: {', '.join(names)}; their indices from 0 are as good"
 
 
 def _shown(text: str, limit_chars: int = SHOWN_CHARS) -> str:

@@ -60,8 +60,9 @@ def distil(
     refuse_unwritable(output)
     student = new_student(split.train, shape, seed=settings.seed, dropout=settings.dropout, embeddings=embeddings)
     refuse_unwritable(output, sum(tensor.nbytes for tensor in student.module.state_dict().values()))
-    characters = len(student.pipeline.vocabulary.characters)
-    say(f"{student.pretrained_characters} of {characters} characters start from pretrained embeddings")
+    if embeddings is not None:
+        characters = len(student.pipeline.vocabulary.characters)
+        say(f"{student.pretrained_characters} of {characters} characters start from pretrained embeddings")
     train, dev = student.texts, encode(student.pipeline, split.dev)
     measured = {"dev": (split.dev, dev)}
     if split.test is not None:
@@ -96,7 +97,8 @@ def refuse_unwritable(output: Path, size_bytes: int = 0) -> None:
     except FileExistsError as error:
         raise SettingError(f"--output: {error}") from error
     except OSError as error:
-        raise SettingError(f"--output {output} cannot be written: {error}; name another folder") from error
+        reason = error.strerror or error  # without the temporary file's name, which nobody asked for
+        raise SettingError(f"--output {output} cannot be written: {reason}; name another folder") from error
 
 
 def _deployed(architecture: Architecture, result: Fit) -> TextCNN:

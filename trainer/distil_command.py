@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from rich.console import Console
 
+from kuaixun.export.command_line import INTERRUPTED_EXIT_CODE, path_of
 from kuaixun.schemas.manifest import NgramBranch
 from kuaixun.trainer.data import read_split
 from kuaixun.trainer.distil import distil, refuse_unwritable
@@ -23,7 +23,6 @@ from kuaixun.trainer.student import StudentShape
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
-INTERRUPTED = 130
 SHAPE = StudentShape()
 
 
@@ -32,17 +31,17 @@ def add_to(commands: Commands) -> None:
     parser = commands.add_parser(
         "distil",
         help="train a student and write its checkpoint",
-        description="Train a TextCNN on labelled headlines. Without a teacher it learns from the labels alone.",
+        description="Train a TextCNN on labelled headlines. It learns from the labels alone.",
     )
-    parser.add_argument("--train", type=Path, required=True, metavar="FILE", help="texts to learn from")
-    parser.add_argument("--dev", type=Path, required=True, metavar="FILE", help="texts to choose and calibrate on")
-    parser.add_argument("--test", type=Path, metavar="FILE", help="texts to measure on, once, at the end")
+    parser.add_argument("--train", type=path_of, required=True, metavar="FILE", help="texts to learn from")
+    parser.add_argument("--dev", type=path_of, required=True, metavar="FILE", help="texts to choose and calibrate on")
+    parser.add_argument("--test", type=path_of, metavar="FILE", help="texts to measure on, once, at the end")
     parser.add_argument(
-        "--classes", type=Path, metavar="FILE", help="class names, one a line, in the order of their ids"
+        "--classes", type=path_of, metavar="FILE", help="class names, one a line, in the order of their ids"
     )
-    parser.add_argument("--embeddings", type=Path, metavar="NPZ", help="pretrained character embeddings")
-    parser.add_argument("--embedding-vocabulary", type=Path, metavar="JSON", help="their characters and rows")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="new folder for the checkpoint")
+    parser.add_argument("--embeddings", type=path_of, metavar="NPZ", help="pretrained character embeddings")
+    parser.add_argument("--embedding-vocabulary", type=path_of, metavar="JSON", help="their characters and rows")
+    parser.add_argument("--output", type=path_of, required=True, metavar="DIR", help="new folder for the checkpoint")
     _add_shape(parser.add_argument_group("the student"))
     _add_fit(parser.add_argument_group("the training"))
     add_columns(parser)
@@ -66,7 +65,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     embeddings = read_embeddings(options.embeddings, options.embedding_vocabulary) if options.embeddings else None
     split = read_split(options.train, options.dev, options.test, classes=options.classes, columns=columns_of(options))
     classes = len(split.train.labels)
-    say(f"no teacher given: learning from {len(split.train)} labels alone, {classes} classes, on {device}")
+    say(f"learning from {len(split.train)} labels alone, {classes} classes, on {device}")
     with watching(console) as watcher:
         done = distil(
             split,
@@ -85,7 +84,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     say(f"checkpoint: {options.output}, from step {done.fit.best.step}, after {seconds:.0f} s")
     if done.fit.interrupted:
         say(f"interrupted after {done.fit.steps_done} of {done.fit.best.steps} steps: kept the best weights so far")
-        return INTERRUPTED
+        return INTERRUPTED_EXIT_CODE
     return 0
 
 

@@ -56,8 +56,12 @@ def _read_vectors(path: Path) -> NDArray[np.float32]:
             if not isinstance(archive, np.lib.npyio.NpzFile) or ARRAY_NAME not in archive.files:
                 raise EmbeddingError(f"{path}: no .npz file with an array named {ARRAY_NAME!r}")
             array = archive[ARRAY_NAME]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise EmbeddingError(f"{path}: cannot be read as .npz: {error}") from None
+    except OSError as error:
+        raise EmbeddingError(f"{path}: cannot be read as .npz: {error.strerror or error}") from None
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        # numpy takes any other file for a pickle and says how to load it all the same: never repeat that.
+        reason = "it is no archive of arrays of numbers" if "pickle" in str(error) else str(error)
+        raise EmbeddingError(f"{path}: cannot be read as .npz: {reason}") from None
     if array.ndim != 2 or not array.size or not np.issubdtype(array.dtype, np.floating):
         raise EmbeddingError(f"{path}: {ARRAY_NAME!r} is {array.dtype} {array.shape}; expected floats (n, size)")
     vectors = array.astype(np.float32)
@@ -69,7 +73,11 @@ def _read_vectors(path: Path) -> NDArray[np.float32]:
 def _read_rows(path: Path) -> dict[str, int]:
     try:
         tree: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+    except UnicodeDecodeError as error:
+        raise EmbeddingError(f"{path}: byte {error.start} is not UTF-8: {error.reason}; save it as UTF-8") from None
+    except OSError as error:
+        raise EmbeddingError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (ValueError, RecursionError) as error:
         raise EmbeddingError(f"{path}: cannot be read as JSON: {error}") from None
     if not isinstance(tree, dict) or any(type(row) is not int for row in tree.values()):
         raise EmbeddingError(f"{path}: expected one JSON object that maps characters to rows")

@@ -6,7 +6,6 @@ import argparse
 import json
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kuaixun.export import Classifier, open_classifier
+from kuaixun.export.command_line import path_of
 from kuaixun.export.text.pipeline import in_batches
 from kuaixun.trainer.data import LabelledTexts, read_labelled_texts
 from kuaixun.trainer.evaluation import Evaluation, evaluate
@@ -34,11 +34,11 @@ def add_to(commands: Commands) -> None:
         description="Serve a bundle as the worker does and compare its labels with those of a file.",
     )
     bundle = parser.add_mutually_exclusive_group(required=True)
-    bundle.add_argument("--bundle", type=Path, metavar="DIR", help="the bundle to measure")
+    bundle.add_argument("--bundle", type=path_of, metavar="DIR", help="the bundle to measure")
     bundle.add_argument("--default", action="store_true", help="measure the bundle that ships with the package")
-    parser.add_argument("--data", type=Path, required=True, metavar="FILE", help="labelled texts to measure on")
+    parser.add_argument("--data", type=path_of, required=True, metavar="FILE", help="labelled texts to measure on")
     parser.add_argument(
-        "--train", type=Path, metavar="FILE", help="labelled texts trained on: adds the score without those"
+        "--train", type=path_of, metavar="FILE", help="labelled texts trained on: adds the score without those"
     )
     parser.add_argument("--engine", default="auto", metavar="NAME", help="engine to serve with (default: auto)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")

@@ -112,6 +112,8 @@ def _read(path: Path, name: str, limit_bytes: int) -> bytes:
         with (path / name).open("rb") as file:
             content = file.read(limit_bytes + 1)
     except OSError as error:
+        if isinstance(error, FileNotFoundError | NotADirectoryError) and not path.is_dir():
+            raise BundleError(f"there is no bundle at {path}: no such folder. Name the folder of a bundle.") from error
         raise BundleTamperedError(f"{path / name} cannot be read: {error.strerror}. {_RESTORE}") from error
     if len(content) > limit_bytes:
         raise BundleTamperedError(f"{path / name} is larger than the {limit_bytes} bytes expected. {_RESTORE}")

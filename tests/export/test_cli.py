@@ -14,10 +14,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kuaixun import __version__
 from kuaixun.export import Classifier, open_classifier
 from kuaixun.export.benchmark import drawn_texts
 from kuaixun.export.bundle.reader import MANIFEST_FILE
-from kuaixun.export.checkpoint import Checkpoint, write_checkpoint
+from kuaixun.export.checkpoint import RECORD_FILE, WEIGHTS_FILE, Checkpoint, write_checkpoint
 from kuaixun.export.classify_lines import classify_lines
 from kuaixun.export.cli import main
 from tests.export.hostile_bundles import rewrite
@@ -106,6 +107,16 @@ def test_a_reader_that_goes_away_is_no_error(bundle_path: Path) -> None:
         assert process.wait(60) == 0
 
 
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_reader_that_never_read_is_no_error_either(bundle_path: Path, options: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "kuaixun.export.cli", "inspect", "--bundle", str(bundle_path), *options]
+    outcome = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (outcome.returncode, outcome.stderr) == (0, b"")
+
+
 def test_build_verifies_what_it_made(
     checkpoint: Checkpoint, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -145,7 +156,10 @@ def test_inspect_shows_labels_and_names_that_look_like_markup_as_they_are(
         assert part in shown
 
 
-@pytest.mark.parametrize(("number", "reason"), [("x", "'x' is no whole number"), ("0", "0 is less than 1")])
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [("x", "'x' is no whole number"), ("0", "0 is less than 1"), ("99999", "99999 is more than 1024")],
+)
 def test_a_count_that_is_none_is_refused_in_words(number: str, reason: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["classify", "--threads", number])
@@ -196,3 +210,114 @@ def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path: Path, capsys: pytes
     assert main(["build", str(tmp_path / "none"), str(tmp_path / "bundle")]) == 2
     assert "is no checkpoint" in capsys.readouterr().err
     assert not (tmp_path / "bundle").exists()
+
+
+@pytest.mark.parametrize("name", [RECORD_FILE, WEIGHTS_FILE])
+def test_a_checkpoint_with_a_broken_file_is_refused_by_the_name_of_the_file(
+    checkpoint: Checkpoint, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    write_checkpoint(tmp_path / "run", checkpoint)
+    (tmp_path / "run" / name).write_bytes(b"{")
+    assert main(["build", str(tmp_path / "run"), str(tmp_path / "bundle")]) == 2
+    assert f"does not fit together: {name}: " in capsys.readouterr().err
+
+
+def test_a_bundle_that_cannot_be_written_is_refused_by_the_name_that_was_given(
+    checkpoint: Checkpoint, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_checkpoint(tmp_path / "run", checkpoint)
+    (tmp_path / "own.txt").write_text("kept")
+    bundle = tmp_path / "own.txt" / "bundle"
+    assert main(["build", str(tmp_path / "run"), str(bundle)]) == 2
+    told = f"kuaixun-export: the bundle {bundle} cannot be written: Not a directory; name another folder\n"
+    assert capsys.readouterr().err == told
+
+
+def test_a_file_that_is_not_there_is_told_without_the_number_of_the_error(
+    bundle_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = tmp_path / "none.txt"
+    assert main(["bench", "--bundle", str(bundle_path), "--texts", str(texts)]) == 2
+    assert capsys.readouterr().err == f"kuaixun-export: {texts}: No such file or directory\n"
+
+
+def test_a_folder_that_does_not_exist_is_told_from_a_damaged_bundle(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", "--bundle", str(tmp_path / "none")]) == 3
+    assert f"there is no bundle at {tmp_path / 'none'}: no such folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["inspect", "--bundle", ""], "argument --bundle: the name is empty"),
+        (["classify", "news.txt"], "'news.txt' is not read: it reads standard input"),
+        (["bench", "--fast"], "unrecognized arguments: --fast"),
+    ],
+)
+def test_a_command_line_that_cannot_be_followed_is_refused_in_one_line(
+    arguments: list[str], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    told = capsys.readouterr().err
+    assert reason in told
+    assert told.count("\n") == 1
+    assert told.endswith("--help.\n")
+
+
+def test_the_version_can_be_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"kuaixun-export {__version__}\n"
+
+
+def test_ctrl_c_while_numpy_is_imported_leaves_quietly() -> None:
+    """The first moments of a command, in the longest of its imports."""
+    program = """
+import sys
+class Interrupt:
+    def find_spec(self, name, *_):
+        if name == "numpy":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupt())
+from kuaixun.export.cli import main
+sys.exit(main(["classify"]))
+"""
+    outcome = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (outcome.returncode, outcome.stderr) == (130, b"")
+
+
+def test_a_terminal_that_lacks_a_sign_gets_its_escape(bundle_path: Path) -> None:
+    outcome = subprocess.run(
+        [sys.executable, "-m", "kuaixun.export.cli", "inspect", "--bundle", str(bundle_path)],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        check=False,
+    )
+    assert (outcome.returncode, outcome.stderr) == (0, b"")
+    assert rb"characters \xd7 12" in outcome.stdout
+
+
+@pytest.mark.parametrize("closed", ["<&-", "< /dev/null >&-"])
+def test_a_closed_standard_stream_is_refused_in_one_line(bundle_path: Path, closed: str) -> None:
+    command = f'"{sys.executable}" -m kuaixun.export.cli classify --bundle "{bundle_path}" {closed}'
+    outcome = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert outcome.returncode == 2
+    assert outcome.stderr.startswith("kuaixun-export: standard input or output is closed")
+    assert outcome.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_an_output_without_room_is_told_in_one_line(bundle_path: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        outcome = subprocess.run(
+            [sys.executable, "-m", "kuaixun.export.cli", "inspect", "--json", "--bundle", str(bundle_path)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert (outcome.returncode, outcome.stderr) == (2, b"kuaixun-export: No space left on device\n")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,7 +36,9 @@ def test_a_run_writes_a_checkpoint_that_builds_into_a_bundle_with_the_same_figur
 
     assert distil(toy_file, tmp_path / "run", "--test", str(test_file)) == 0
     told = capsys.readouterr().err
-    assert "learning from 240 labels alone" in told
+    assert told.startswith("learning from 240 labels alone")
+    assert "teacher" not in told
+    assert "pretrained" not in told
     assert "lowest loss so far" in told
     assert export_cli.main(["build", str(tmp_path / "run"), str(tmp_path / "bundle")]) == 0
     capsys.readouterr()
@@ -131,6 +135,33 @@ def test_bad_input_ends_with_code_2_and_one_paragraph(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_misspelt_option_is_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["distil", "--trian", "a.txt"])
+
+    assert caught.value.code == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert told.endswith("See kuaixun-trainer distil --help.\n")
+
+
+def test_ctrl_c_while_torch_is_imported_leaves_without_a_trace() -> None:
+    program = """
+import sys
+class Interrupt:
+    def find_spec(self, name, *_):
+        if name == "torch":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupt())
+from kuaixun.trainer.cli import main
+sys.exit(main(["distil"]))
+"""
+    outcome = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+
+    assert outcome.returncode == 130
+    assert outcome.stderr == "kuaixun-trainer: interrupted before there was anything to keep\n"
+
+
 def test_an_output_that_holds_something_is_refused_before_training(
     toy_file: ToyFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -155,6 +186,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_training(
     told = capsys.readouterr().err
     assert "--output" in told
     assert "Not a directory" in told
+    assert "Errno" not in told
     assert "step" not in told
 
 

@@ -83,7 +83,7 @@ def test_numeric_names_found_in_the_data_are_ordered_by_value(tmp_path: Path) ->
         ("e.txt", "股市\t0\n  \t1\n", ("line 2", "text is empty")),
         ("f.txt", "股市\t\n", ("line 1", "label is empty")),
         ("g.txt", "股市\t0\n\n球队\t1\n", ("line 2", "no tab")),
-        ("h.txt", "股市\t0\n".encode() + b"\xff\t1\n", ("line 2", "byte 9 ", "not UTF-8")),
+        ("h.txt", "股市\t0\n".encode() + b"\xff\t1\n", ("line 2", "byte 9 ", "not UTF-8", "save the file as UTF-8")),
         ("i.txt", "", ("file is empty",)),
         ("j.txt", "\n\n", ("holds no texts",)),
         ("k.csv", "text,label\n", ("holds no texts",)),
@@ -102,6 +102,16 @@ def test_a_bad_file_is_refused_with_file_line_and_reason(
 
     for part in (str(path), *parts):
         assert part in message
+
+
+def test_of_many_known_labels_the_first_are_shown(tmp_path: Path) -> None:
+    path = write(tmp_path / "train.txt", "股市\tnone\n")
+
+    message = refusal(path, tuple(f"class{number}" for number in range(60)))
+
+    assert "60 are known: class0, class1, " in message
+    assert "class9, …; their indices" in message
+    assert "class10" not in message
 
 
 def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
@@ -125,7 +135,7 @@ def test_dev_and_test_are_read_with_the_labels_of_train(tmp_path: Path) -> None:
     test = write(tmp_path / "test.txt", "天气\tweather\n")
 
     assert read_split(train, dev).dev.label_ids.tolist() == [1]
-    with pytest.raises(DataError, match=r"test\.txt, line 1: unknown label 'weather'"):
+    with pytest.raises(DataError, match=r"test\.txt, line 1: unknown label 'weather'; 2 are known from .*train\.txt: "):
         read_split(train, dev, test)
 
 
@@ -135,6 +145,7 @@ def test_dev_and_test_are_read_with_the_labels_of_train(tmp_path: Path) -> None:
         ("finance\n\nsports\n", "line 2: a class name is missing"),
         ("finance\nsports\nfinance\n", "line 3: the class 'finance' already stands in line 1"),
         ("finance\n", "holds one class"),
+        ("股市上涨\t0\n球队夺冠\t1\n", r"line 1: a tab in '股市上涨\t0': labelled texts?"),
         ("\n", "line 1: a class name is missing"),
     ],
 )

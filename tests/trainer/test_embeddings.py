@@ -72,3 +72,21 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(EmbeddingError, match=r"table\.npz: cannot be read as \.npz"):
         read_embeddings(npz, names)
+
+
+def test_a_text_file_is_refused_without_advice_to_load_it_unsafely(tmp_path: Path) -> None:
+    npz, names = saved(tmp_path, TABLE, VOCABULARY)
+    npz.write_text("股市\t0\n", encoding="utf-8")
+
+    with pytest.raises(EmbeddingError, match=r"table\.npz: .* no archive of arrays of numbers$") as caught:
+        read_embeddings(npz, names)
+
+    assert "pickle" not in str(caught.value)
+
+
+def test_a_vocabulary_in_another_encoding_is_told_how_to_be_saved(tmp_path: Path) -> None:
+    npz, names = saved(tmp_path, TABLE, VOCABULARY)
+    names.write_bytes('{"中": 0}'.encode("gbk"))
+
+    with pytest.raises(EmbeddingError, match="save it as UTF-8"):
+        read_embeddings(npz, names)

@@ -1,0 +1,95 @@
+"""What `kuaixun-export` and `kuaixun-trainer` share at the command line: how a command begins, is refused and ends."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from kuaixun.export.errors import ExportError
+
+USAGE_EXIT_CODE = 2
+INTERRUPTED_EXIT_CODE = 130
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """A parser that refuses in one line and points to the rest."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and leave with code 2."""
+        self.exit(USAGE_EXIT_CODE, f"{self.prog}: {message}. See {self.prog} --help.\n")
+
+
+def path_of(text: str) -> Path:
+    """An argument that names a file or folder; the empty one, which an unset variable leaves, would mean `.`."""
+    if not text:
+        raise argparse.ArgumentTypeError("the name is empty; to mean this folder, write .")
+    return Path(text)
+
+
+def finish(program: str, command: Callable[[], int]) -> int:
+    """Run a command to its exit code. Errors that are expected are one paragraph on standard error.
+
+    Whatever takes long to import belongs inside `command`, so that Ctrl-C ends it quietly from the start.
+    """
+    try:
+        _show_what_cannot_be_encoded()
+        code = command()
+        _flush_output()
+    except ExportError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader went away (`| head`): leave without a trace.
+        _drop_unwritten_output()
+        return 0
+    except SystemExit as leaving:
+        # What rich makes of a reader that went away, with code 1.
+        if isinstance(leaving.__context__, BrokenPipeError):
+            return 0
+        raise
+    except KeyboardInterrupt:
+        return INTERRUPTED_EXIT_CODE
+    except OSError as error:
+        _drop_unwritten_output()
+        print(f"{program}: {reason_of(error)}", file=sys.stderr)
+        return USAGE_EXIT_CODE
+    return code
+
+
+def reason_of(error: OSError) -> str:
+    """The system's words for it and the file's name, without its number.
+
+    >>> reason_of(FileNotFoundError(2, "No such file or directory", "a.txt"))
+    'a.txt: No such file or directory'
+    """
+    reason = error.strerror or str(error)
+    return f"{error.filename}: {reason}" if error.filename else reason
+
+
+def _show_what_cannot_be_encoded() -> None:
+    """Where the locale has no sign for a character, its escape is printed in its stead."""
+    for stream in _text_streams():
+        stream.reconfigure(errors="backslashreplace")
+
+
+def _drop_unwritten_output() -> None:
+    """Keep the interpreter from failing, with a trace of its own, on what it flushes at exit."""
+    try:
+        _flush_output()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _flush_output() -> None:
+    if sys.stdout in _text_streams():
+        sys.stdout.flush()
+
+
+def _text_streams() -> list[io.TextIOWrapper]:
+    """Standard output and error, where they are open: a closed one is None."""
+    return [stream for stream in (sys.stdout, sys.stderr) if isinstance(stream, io.TextIOWrapper)]
