@@ -132,6 +132,8 @@ std::tuple<nb::str, std::vector<std::int32_t>> encode(const Classifier& classifi
 }  // namespace
 
 NB_MODULE(_native, module) {
+  // A classifier may live until the process ends, in a global or in a thread that does not end first: no leak.
+  nb::set_leak_warnings(false);
   module.doc() = "The student's C++ runtime: see export/cpp.";
   module.attr("__version__") = KUAIXUN_VERSION;
 
