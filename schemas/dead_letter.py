@@ -22,6 +22,7 @@ class DeadLetterReason(StrEnum):
     INVALID_JSON = "invalid_json"
     INVALID_EVENT = "invalid_event"
     EMPTY_TITLE = "empty_title"
+    INVALID_HEADERS = "invalid_headers"
     OUTPUT_TOO_LARGE = "output_too_large"
     OUTPUT_REFUSED = "output_refused"
     CLASSIFICATION_FAILED = "classification_failed"

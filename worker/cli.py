@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import sys
 from collections.abc import Sequence
@@ -10,29 +11,38 @@ from pathlib import Path
 from typing import NoReturn
 
 from kuaixun import __version__
+from kuaixun.export.command_line import finish
 from kuaixun.worker.errors import WorkerError
-from kuaixun.worker.flags import add_setting_flags, setting_flags
 
 PROGRAM = "kuaixun-worker"
 LOG = logging.getLogger(__name__)
+# Whoever reads standard output went away, or the disk that it goes to is full: no fault of this program.
+OF_THE_OUTPUT = {errno.EPIPE, errno.ENOSPC}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code, as `errors.py` lists them. Errors are one paragraph on standard error."""
-    parsed = _parser().parse_args(arguments)
+    return finish(PROGRAM, lambda: _command(arguments))
+
+
+def _command(arguments: Sequence[str] | None) -> int:
     try:
+        parsed = _parser().parse_args(arguments)
         code: int = parsed.command(parsed)
     except WorkerError as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return error.exit_code
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in OF_THE_OUTPUT:
+            raise
         LOG.exception("%s met a fault of its own; nothing unconfirmed is committed. Please report it.", PROGRAM)
         return WorkerError.exit_code
     return code
 
 
 def _run(parsed: argparse.Namespace) -> int:
-    # Imported here, as below: `--help` and a misspelt flag need no Kafka client.
+    # Imported here, as below: `--version` needs no Kafka client, and Ctrl-C must find `finish` on the stack.
+    from kuaixun.worker.flags import setting_flags
     from kuaixun.worker.service import run_worker
     from kuaixun.worker.settings import read_settings
     from kuaixun.worker.stop import Stop, hard_stop, stop_on_signals
@@ -51,6 +61,7 @@ def _run(parsed: argparse.Namespace) -> int:
 
 def _check(parsed: argparse.Namespace) -> int:
     from kuaixun.worker.check import check
+    from kuaixun.worker.flags import setting_flags
     from kuaixun.worker.settings import read_settings
 
     settings = read_settings(setting_flags(parsed))
@@ -66,6 +77,8 @@ def _demo(parsed: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from kuaixun.worker.flags import add_setting_flags
+
     parser = _Parser(
         prog=PROGRAM, description="Label Chinese news headlines as they pass through Kafka.", allow_abbrev=False
     )

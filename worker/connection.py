@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError, KafkaException
 from kuaixun.worker.errors import AccessRefusedError, TopicMissingError, WorkerError
 from kuaixun.worker.kafka_errors import AWAY, FATAL, REFUSED, TRANSIENT, Outage, classify
 from kuaixun.worker.properties import hide_secrets
-from kuaixun.worker.settings import WorkerSettings
+from kuaixun.worker.settings import PREFIX, TOPIC_FIELDS, WorkerSettings
 
 LOG = logging.getLogger(__name__)
 
@@ -133,9 +133,10 @@ class Connection:
 
 
 def missing_topic(topic: str, settings: WorkerSettings) -> TopicMissingError:
-    """The error for a topic that is not there."""
+    """The error for a topic that is not there, with the setting that names it."""
+    fields = [field for field in TOPIC_FIELDS if getattr(settings, field) == topic]
     return TopicMissingError(
         f"The topic {topic} does not exist at {settings.bootstrap_servers}, or this user may not describe it. "
         f"Create it with `kafka-topics.sh --bootstrap-server {settings.bootstrap_servers} --create --topic {topic} "
-        "--partitions 4`, or correct KUAIXUN_INPUT_TOPIC, KUAIXUN_OUTPUT_TOPIC or KUAIXUN_DEAD_LETTER_TOPIC."
+        f"--partitions 4`, or correct {' or '.join(PREFIX + field.upper() for field in fields)}."
     )

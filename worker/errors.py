@@ -16,7 +16,7 @@ message is one paragraph: what was wrong, where, what to do.
     ├── ShutdownBudgetError            11  the shutdown took longer than allowed; what was confirmed is committed
     └── OffsetsMissingError            12  nowhere to continue from, and the operator chose to stop
 
-0 is a clean end.
+0 is a clean end, 130 Ctrl-C before there was anything to finish.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class BrokerUnreachableError(WorkerError):
 
 
 class TopicMissingError(WorkerError):
-    """A topic is not there; the message ends with the command that creates it."""
+    """Topics are not there; the message has the command that creates each."""
 
     exit_code = 6
 

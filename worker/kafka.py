@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from operator import methodcaller
 from typing import Any, Self, TypeAlias, cast
 
 from confluent_kafka import (
@@ -38,6 +39,9 @@ CLIENT_LOG.addFilter(
 )
 
 EMBEDDED_START_SECONDS = 10.0
+# Where a name is not UTF-8 the client leaves an exception set and returns all the same, which the interpreter does not
+# see in a call of a method that it has specialised; then whatever is called next fails. Here it always sees it.
+_HEADERS_OF = methodcaller("headers")
 
 _Tell: TypeAlias = Callable[[GroupListener, frozenset[Partition]], None]
 
@@ -363,8 +367,13 @@ class KafkaSink:
 
 def _record(message: Message) -> Record:
     kind, timestamp_ms = message.timestamp()
-    # The client types headers as what may be produced; what is consumed is always a list of names and bytes.
-    headers = cast("list[tuple[str, bytes | None]] | None", message.headers())
+    headers, headers_unreadable = None, False
+    try:
+        # The client types headers as what may be produced; what is consumed is always a list of names and bytes.
+        headers = cast("list[tuple[str, bytes | None]] | None", _HEADERS_OF(message))
+    except (UnicodeDecodeError, SystemError):
+        # A name that is not UTF-8, which Kafka does not forbid; the client knows names as str alone.
+        headers_unreadable = True
     return Record(
         topic=str(message.topic()),
         partition=message.partition() or 0,
@@ -373,6 +382,7 @@ def _record(message: Message) -> Record:
         value=message.value(),
         headers=tuple(headers or ()),
         timestamp_ms=None if kind == TIMESTAMP_NOT_AVAILABLE or timestamp_ms < 0 else timestamp_ms,
+        headers_unreadable=headers_unreadable,
     )
 
 

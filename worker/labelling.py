@@ -126,6 +126,9 @@ def dead_letter(record: Record, reason: DeadLetterReason, message: str, worker_v
 
 def _decode(record: Record, policy: Policy) -> RawNews | DeadLettered | Tombstone:
     """The event in a record, or the outcome that is settled without the classifier."""
+    if record.headers_unreadable:
+        message = "the headers cannot be read, for a header's name is not UTF-8; they are left out here"
+        return dead_letter(record, DeadLetterReason.INVALID_HEADERS, message, policy.worker_version)
     if record.value is None:
         return TOMBSTONE
     try:

@@ -42,6 +42,15 @@ OWNED = {
 }
 _CALLBACK = re.compile(r"\.(cb|callback)$|^(on|dr)\.")
 _SECRET = re.compile(r"passw|passphrase|secret|token|jaas|pem|key|credential|oauthbearer\.config")
+# Whose values may be printed. A list of secrets would miss the one that is misspelt.
+_HARMLESS = {
+    *("security.protocol", "sasl.mechanism", "sasl.mechanisms", "sasl.username", "sasl.kerberos.service.name"),
+    *("ssl.ca.location", "ssl.certificate.location", "ssl.key.location", "ssl.keystore.location", "ssl.crl.location"),
+    *("ssl.endpoint.identification.algorithm", "client.id", "client.rack", "client.dns.lookup", "group.protocol"),
+    *("group.instance.id", "compression.type", "compression.codec", "broker.address.family", "debug", "log_level"),
+}
+_COUNTED = re.compile(r"\.(ms|bytes|kbytes|messages|level|max|enable|verification)$|^enable\.")
+_NUMBER_OR_SWITCH = re.compile(r"-?\d+(\.\d+)?|true|false")
 
 
 def property_name(written: str) -> str:
@@ -65,23 +74,39 @@ def refuse_owned(names: Iterable[str], field: str) -> None:
             )
 
 
-def is_secret(name: str) -> bool:
-    """Whether a property's value must not be shown. Where a key lies is no secret; when in doubt it is one."""
-    return _SECRET.search(name) is not None and not name.endswith(".location")
+def may_be_shown(name: str, value: str) -> bool:
+    """Whether a property is known to hold no secret: by its name, or as the number or switch that its name says.
+
+    >>> may_be_shown("linger.ms", "5"), may_be_shown("linger.ms", "hunter2"), may_be_shown("sasl.pasword", "5")
+    (True, False, False)
+    """
+    if name in _HARMLESS:
+        return True
+    return bool(_COUNTED.search(name) and _NUMBER_OR_SWITCH.fullmatch(value) and not _SECRET.search(name))
 
 
 def shown(properties: Mapping[str, str]) -> str:
-    """Properties for people to read, secrets hidden.
+    """Properties for people to read, under their names or as `field:name`; a value that may be a secret is hidden.
 
-    >>> shown({"sasl.username": "kx", "sasl.password": "hunter2"})
-    'sasl.password=******** sasl.username=kx'
+    >>> shown({"sasl.username": "kx", "kafka:sasl.pasword": "hunter2"})
+    'kafka:sasl.pasword=******** sasl.username=kx'
     """
-    return " ".join(f"{name}={HIDDEN if is_secret(name) else value}" for name, value in sorted(properties.items()))
+    return " ".join(
+        f"{name}={value if may_be_shown(name.rpartition(':')[2], value) else HIDDEN}"
+        for name, value in sorted(properties.items())
+    )
 
 
 def hide_secrets(text: str, properties: Mapping[str, str]) -> str:
-    """A message of the client's with the values of secret properties taken out."""
-    secrets = sorted((value for name, value in properties.items() if is_secret(name) and value), key=len, reverse=True)
-    for secret in secrets:
+    """A message of the client's with the values that may be secrets taken out."""
+    secrets = {value for name, value in properties.items() if value and _may_be_in_a_message(name, value)}
+    for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
     return text
+
+
+def _may_be_in_a_message(name: str, value: str) -> bool:
+    """Whether to look for a value. A bare number stands in ports and times too, so it must be a secret by name."""
+    if may_be_shown(name, value):
+        return False
+    return _SECRET.search(name) is not None or not _NUMBER_OR_SWITCH.fullmatch(value)

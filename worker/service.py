@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from kuaixun import __version__
 from kuaixun.export import ExportError, open_classifier
-from kuaixun.worker.errors import from_export
+from kuaixun.worker.errors import TopicMissingError, from_export
 from kuaixun.worker.kafka import KafkaSink, KafkaSource
 from kuaixun.worker.labelling import Labels, Policy
 from kuaixun.worker.loop import Counts, Loop, Observer, Pace
@@ -54,10 +54,16 @@ def open_station(
         undo.callback(sink.close, CLOSE_SECONDS)
         classifier = classifier or _open_classifier(settings, say)
         say("model", f"{classifier.model_id}, {len(classifier.labels)} labels: {', '.join(classifier.labels)}")
-        counts = {}
+        counts, missing = dict[str, int](), list[TopicMissingError]()
         for topic in (settings.input_topic, settings.output_topic, settings.dead_letter_topic):
-            counts[topic] = source.partition_count(topic)
-            say("topic", f"{topic}, {counts[topic]} partitions")
+            try:
+                counts[topic] = source.partition_count(topic)
+            except TopicMissingError as error:
+                missing.append(error)
+            else:
+                say("topic", f"{topic}, {counts[topic]} partitions")
+        if missing:
+            raise TopicMissingError(" ".join(map(str, missing)))
         # The producer may have credentials of its own.
         sink.partition_count(settings.output_topic)
         say("brokers", f"{settings.bootstrap_servers} answer the consumer and the producer")

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from dotenv.parser import parse_stream
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from kuaixun.worker.addresses import check_addresses
 from kuaixun.worker.errors import SettingError
 from kuaixun.worker.properties import property_name, refuse_owned, shown
 from kuaixun.worker.routing import Partitioning
@@ -23,14 +26,32 @@ PREFIX = "KUAIXUN_"
 TEST_PREFIX = "KUAIXUN_TEST_"
 ENV_FILE = ".env"
 PROPERTY_FIELDS = ("kafka", "consumer", "producer")
+TOPIC_FIELDS = ("input_topic", "output_topic", "dead_letter_topic")
 MAX_POLL_INTERVAL = "max.poll.interval.ms"
 DEFAULT_MAX_POLL_INTERVAL_MS = 300_000
 # Kubernetes writes these into every pod beside a Service whose name begins with "kuaixun".
 _SERVICE_LINK = re.compile(r"_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$")
+_FIELD_IN_ERROR = re.compile(r'field "(\w+)"')
+LEAST_SIMILARITY = 0.6
+# By pydantic's names for its findings.
+_MUST = {
+    "string_pattern_mismatch": "be a topic's name: 1 to 249 of the characters a-z, A-Z, 0-9, dot, _ and -",
+    "string_too_short": "not be empty",
+    "int_parsing": "be a whole number",
+    "float_parsing": "be a number",
+    "greater_than": "be more than {gt:g}",
+    "greater_than_equal": "be at least {ge:g}",
+    "less_than_equal": "be at most {le:g}",
+    "enum": "be {expected}",
+    "literal_error": "be {expected}",
+    "dict_type": "be a JSON object",
+    "string_type": "be a text, a number, true or false",
+}
 
 Properties: TypeAlias = dict[str, SecretStr]
 Text: TypeAlias = Annotated[str, Field(min_length=1)]
 Topic: TypeAlias = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
+Brokers: TypeAlias = Annotated[str, Field(min_length=1), AfterValidator(check_addresses)]
 Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400)]
 
 
@@ -55,7 +76,7 @@ class WorkerSettings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    bootstrap_servers: Text = Field("127.0.0.1:9092", description="Brokers to start from, as host:port, by commas.")
+    bootstrap_servers: Brokers = Field("127.0.0.1:9092", description="Brokers to start from, as host:port, by commas.")
     input_topic: Topic = Field("news.raw", description="Topic that headlines are read from.")
     output_topic: Topic = Field("news.labelled", description="Topic that labelled headlines and tombstones go to.")
     dead_letter_topic: Topic = Field(
@@ -183,23 +204,33 @@ class _Dotted(PydanticBaseSettingsSource):
 
 def read_settings(flags: Mapping[str, Any]) -> WorkerSettings:
     """The settings in force. Raises SettingError, which names a setting but never shows its value."""
-    try:
-        of_file = dotenv_values(ENV_FILE)
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingError(
-            f"{Path(ENV_FILE).resolve()} cannot be read as UTF-8 text ({type(error).__name__})."
-        ) from None
+    of_file = _read_env_file(Path(ENV_FILE).resolve())
     of_environment = {name: value for name, value in os.environ.items() if not _SERVICE_LINK.search(name)}
     refuse_misspelt({"the environment": of_environment, ENV_FILE: of_file})
     try:
         return WorkerSettings(**flags)
     except ValidationError as error:
-        problems = error.errors(include_input=False, include_url=False, include_context=False)
-        raise SettingError(" ".join(f"{_where(problem['loc'])}: {problem['msg']}." for problem in problems)) from None
+        raise SettingError(" ".join(map(_said, error.errors(include_input=False, include_url=False)))) from None
     except SettingsError as error:
+        field = _FIELD_IN_ERROR.search(str(error))
+        name = PREFIX + field[1].upper() if field else "A setting that should be JSON"
         raise SettingError(
-            f"A setting that should be JSON is not: {error}. Write it as an object in double quotes."
+            f"{name} is not JSON. Write it as an object in double quotes, such as {name}='{{\"linger.ms\": 5}}'."
         ) from None
+
+
+def _read_env_file(path: Path) -> dict[str, str | None]:
+    """What `.env` says, nothing where there is none. Raises SettingError, which repeats no line of it."""
+    if not path.exists():
+        return {}
+    try:
+        lines = list(parse_stream(io.StringIO(path.read_text(encoding="utf-8"))))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"{path} cannot be read as UTF-8 text ({type(error).__name__}).") from None
+    for line in lines:
+        if line.error or (line.value is None and (line.key or "").upper().startswith(PREFIX)):
+            raise SettingError(f"{path}, line {line.original.line}: this is not NAME=VALUE. Correct or remove it.")
+    return {line.key: line.value for line in lines if line.key is not None}
 
 
 def refuse_misspelt(places: Mapping[str, Mapping[str, Any]]) -> None:
@@ -211,8 +242,26 @@ def refuse_misspelt(places: Mapping[str, Mapping[str, Any]]) -> None:
             upper = name.upper()
             if not upper.startswith(PREFIX) or upper.startswith((TEST_PREFIX, *nested)) or upper in known:
                 continue
-            close = get_close_matches(upper, known, n=1, cutoff=0.0)
-            raise SettingError(f"{name} in {place} is no setting of this worker. Did you mean {close[0]}?")
+            raise SettingError(f"{name} in {place} is no setting of this worker. {_advice(upper, known)}")
+
+
+def _advice(name: str, known: Collection[str]) -> str:
+    """What to write instead of a name that is no setting."""
+    for field in PROPERTY_FIELDS:
+        prefix = f"{PREFIX}{field.upper()}_"
+        if name.startswith(prefix):
+            return f"A property takes two underscores: {prefix}_{name.removeprefix(prefix)}."
+    # The prefix is in all of them, and would make anything look alike.
+    written = name.removeprefix(PREFIX).partition("__")[0]
+    close = get_close_matches(written, [one.removeprefix(PREFIX) for one in known], n=1, cutoff=LEAST_SIMILARITY)
+    return f"Did you mean {PREFIX}{close[0]}?" if close else "`kuaixun-worker run --help` lists them all."
+
+
+def _said(problem: ErrorDetails) -> str:
+    """One of pydantic's findings in the operator's words. Never with the value, which may be a misplaced secret."""
+    must = _MUST.get(problem["type"])
+    said = f" must {must.format(**problem.get('ctx', {}))}" if must else f": {problem['msg']}"
+    return f"{_where(problem['loc'])}{said}."
 
 
 def _where(location: tuple[int | str, ...]) -> str:

@@ -24,7 +24,10 @@ class Partition(NamedTuple):
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
-    """One consumed record. `timestamp_ms` is None where the record has none."""
+    """One consumed record. `timestamp_ms` is None where the record has none.
+
+    `headers_unreadable`: it has headers that the client cannot hand over, so `headers` is empty.
+    """
 
     topic: str
     partition: int
@@ -33,6 +36,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     value: bytes | None
     headers: tuple[Header, ...] = ()
     timestamp_ms: int | None = None
+    headers_unreadable: bool = False
 
 
 class Outgoing(msgspec.Struct, frozen=True, gc=False):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -10,15 +11,21 @@ import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
+from rich.console import Console
 
 from kuaixun.schemas.codec import UndecodableError, decode_raw_news
 from kuaixun.schemas.dead_letter import DeadLetterReason
 from kuaixun.worker.demo import run_demo, show, worker_thread
 from kuaixun.worker.demo.headlines import TOMBSTONE, Headline, HeadlinesError, own_headlines, read_headlines
 from kuaixun.worker.demo.ledger import Arrival, Fate, Ledger
+from kuaixun.worker.demo.plain import PlainScreen
+from kuaixun.worker.demo.screen import Stage
+from kuaixun.worker.demo.terminal import TerminalScreen
 from kuaixun.worker.errors import WorkerError
+from kuaixun.worker.stop import Stop
 
 CLASSES = {
     *("finance", "realty", "stocks", "education", "science"),
@@ -142,7 +149,13 @@ def test_the_ledger_tells_lost_from_duplicated() -> None:
     assert (ledger.agreed[Fate.LABELLED], ledger.judged.total(), ledger.agreed.total()) == (1, 2, 1)
 
 
-def demo(*arguments: str) -> tuple[int, list[str], str]:
+def _requested(budget_seconds: float) -> Stop:
+    stop = Stop(budget_seconds)
+    stop.request()
+    return stop
+
+
+def demo(*arguments: str, **environment: str) -> tuple[int, list[str], str]:
     """Run the command as a user without a terminal does: its exit code, standard output's lines, standard error."""
     done = subprocess.run(
         [sys.executable, "-m", "kuaixun.worker.cli", "demo", *arguments],
@@ -151,7 +164,7 @@ def demo(*arguments: str) -> tuple[int, list[str], str]:
         text=True,
         encoding="utf-8",
         timeout=120,
-        env={**os.environ, "PYTHONUTF8": "1"},
+        env={**os.environ, "PYTHONUTF8": "1", **environment},
         check=False,
     )
     return done.returncode, done.stdout.splitlines(), done.stderr
@@ -220,6 +233,53 @@ def test_the_demo_shows_a_user_s_own_headlines(tmp_path: Path) -> None:
     assert code == 0, errors
     counts = account(lines)
     assert (counts["consumed"], counts["labelled"], counts["lost"]) == (40, 40, 0)
+    assert sum(line.startswith("labelled ") for line in lines) == 40, "each is shown, for nobody asked for a sample"
+    assert counts["headlines_per_second"] is None, "too few to measure"
+
+
+@pytest.mark.parametrize(
+    ("planned", "by_user", "shown"), [(500, False, 500), (501, False, 51), (2500, False, 200), (2500, True, 2500)]
+)
+def test_what_is_shown_is_all_of_a_user_s_headlines_and_a_sample_that_is_called_one(
+    planned: int, by_user: bool, shown: int
+) -> None:
+    stream = io.StringIO()
+    screen = PlainScreen(Stage(planned, (), "", "", "", by_user), stream)
+    for _ in range(planned):
+        screen.show(Arrival("k", Fate.LABELLED, "sports", "t", 1.0))
+    _, *lines = stream.getvalue().splitlines()
+    assert len([line for line in lines if line.startswith("labelled ")]) == shown
+    assert ("showing 1 of" in stream.getvalue()) == (shown < planned)
+
+
+@pytest.mark.parametrize(("width", "height"), [(100, 30), (55, 30), (40, 10)])
+def test_a_small_terminal_shows_the_headline_first(width: int, height: int) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=width, height=height)
+    screen = TerminalScreen(Stage(1, ("sports", "game"), "m", "e", "b"), console)
+    ledger = Ledger()
+    arrival = Arrival(ledger.send(Headline("a", {"title": "t"}, None, "sports"))[0], Fate.LABELLED, "sports", "绝杀", 1)
+    ledger.receive(arrival)
+    screen.show(arrival)
+    with console.capture() as captured:
+        screen.refresh(ledger, 1.0)
+    screen.close()
+    said = captured.get()
+    assert "绝杀" in said
+    assert "1 of 1 headlines, shown at 1 a second" in said
+    assert [word in said for word in ("time", "confidence", "game")] == [width >= 60, width >= 50, height == 30]
+
+
+def test_the_demo_survives_an_output_that_has_no_chinese() -> None:
+    code, lines, errors = demo("--count", "20", PYTHONUTF8="0", PYTHONIOENCODING="ascii")
+    assert code == 0, errors
+    assert any("\\u" in line for line in lines)
+
+
+def test_ctrl_c_before_the_first_headline_is_back_is_answered(capsys: pytest.CaptureFixture[str]) -> None:
+    with mock.patch.object(show, "Stop") as stop:
+        stop.side_effect = lambda budget_seconds: _requested(budget_seconds)
+        run_demo(count=3)
+    assert "stopping" in capsys.readouterr().out
 
 
 def test_an_unreadable_file_is_one_clear_error(tmp_path: Path) -> None:

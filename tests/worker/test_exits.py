@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
+from typing import IO, NoReturn
 
 import msgspec
 import pytest
@@ -70,6 +73,41 @@ def test_a_bundle_of_another_format_is_told_from_a_broken_one(bundle: Path, caps
     (bundle / "manifest.json").write_bytes(msgspec.json.encode({**manifest, "format_version": 99}))
     assert cli.main(["check", *NOWHERE, "--bundle", str(bundle)]) == BundleFormatError.exit_code
     assert "99" in paragraph(capsys)
+
+
+def test_ctrl_c_while_starting_is_quiet(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_parser", interrupted)
+    assert cli.main(["check"]) == 130
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_takes_long_to_import_is_imported_where_ctrl_c_is_caught() -> None:
+    program = "import sys, kuaixun.worker.cli; print({'confluent_kafka', 'numpy', 'pydantic'} & set(sys.modules))"
+    assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "set()"
+
+
+def check(output: IO[bytes], **environment: str) -> tuple[int, str]:
+    """`check` with a reader that is gone or a disk that is full: its exit code and standard error."""
+    command = [sys.executable, "-m", "kuaixun.worker.cli", "check", *NOWHERE]
+    done = subprocess.run(
+        command, stdout=output, stderr=subprocess.PIPE, env={**os.environ, **environment}, text=True, check=False
+    )
+    return done.returncode, done.stderr
+
+
+def test_a_reader_that_went_away_is_no_fault() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as output:
+        assert check(output) == (0, "")
+
+
+def test_a_full_disk_is_one_line() -> None:
+    with Path("/dev/full").open("wb") as output:
+        assert check(output) == (2, "kuaixun-worker: No space left on device\n")
 
 
 def test_an_engine_that_is_none_has_its_own_code(capsys: pytest.CaptureFixture[str]) -> None:

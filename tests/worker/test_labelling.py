@@ -87,6 +87,15 @@ def test_a_refused_payload_names_its_reason(value: bytes, reason: DeadLetterReas
     assert the_reason(label([value])[0]) is reason
 
 
+@pytest.mark.parametrize("value", [news("标题"), None])
+def test_a_record_whose_headers_cannot_be_read_is_a_dead_letter_without_them(value: bytes | None) -> None:
+    record = Record("raw", 3, 100, b"k", value, headers_unreadable=True)
+    (outcome,) = label_batch([record], FakeClassifier(), POLICY, received_at=RECEIVED, clock=lambda: DONE)
+    assert the_reason(outcome) is DeadLetterReason.INVALID_HEADERS
+    assert isinstance(outcome, DeadLettered)
+    assert (outcome.letter.key, outcome.letter.value, outcome.letter.headers) == (b"k", value, ())
+
+
 def test_an_event_carries_where_and_when_it_comes_from() -> None:
     event = the_event(label([b"?", news("标题", source="s", body="long", other=[1])])[1])
     assert (event.origin.topic, event.origin.partition, event.origin.offset) == ("raw", 3, 101)

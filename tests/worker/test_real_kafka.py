@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 
@@ -14,6 +15,7 @@ from kuaixun.worker import cli
 from kuaixun.worker.errors import OffsetsMissingError, TopicMissingError
 from tests.conftest import do_without_kafka
 from tests.kafka_broker import BrokerUnavailableError, KafkaBroker, kafka_jars
+from tests.worker.foreign_producer import write_with_header
 from tests.worker.running import RunningWorker, running_worker
 from tests.worker.test_contract import assert_each_once, letters, many, news, record
 from tests.worker.topics import PATIENCE_SECONDS, Topics
@@ -55,6 +57,17 @@ def test_a_missing_topic_is_named_and_not_created(
     assert "no.such.topic does not exist" in said
     assert "--create --topic no.such.topic" in said
     assert "no.such.topic" not in AdminClient({"bootstrap.servers": topics.bootstrap}).list_topics(timeout=10).topics
+
+
+def test_all_missing_topics_are_named_at_once_each_with_its_own_setting(
+    kafka_topics: Create, capsys: pytest.CaptureFixture[str]
+) -> None:
+    topics = kafka_topics()
+    flags = ["--input-topic", "no.such.input", "--dead-letter-topic", "no.such.dead"]
+    assert cli.main(["check", *topics.flags(), *flags]) == TopicMissingError.exit_code
+    (said,) = capsys.readouterr().err.splitlines()
+    assert re.search(r"no\.such\.input .*KUAIXUN_INPUT_TOPIC\. .*no\.such\.dead .*KUAIXUN_DEAD_LETTER_TOPIC\.$", said)
+    assert "KUAIXUN_OUTPUT_TOPIC" not in said
 
 
 def test_check_says_ready_where_all_is_well(kafka_topics: Create, capsys: pytest.CaptureFixture[str]) -> None:
@@ -172,3 +185,19 @@ def test_records_refused_along_with_a_large_one_are_labelled_all_the_same(kafka_
     assert_each_once(labelled, 80)
     assert (letter.reason, letter.value, letter.value_bytes_cut) == (DeadLetterReason.OUTPUT_TOO_LARGE, large, 0)
     assert sum(topics.committed()) == 81 == worker.counts.consumed
+
+
+@pytest.mark.parametrize("name", ["来源".encode("gbk"), b"\xff"])
+def test_a_record_with_a_header_whose_name_is_not_utf8_is_a_dead_letter(kafka_topics: Create, name: bytes) -> None:
+    topics = kafka_topics()
+    topics.write(many(4))
+    foreign = news("foreign", "标题")
+    write_with_header(topics.bootstrap, topics.input, b"\x00k", foreign, name, b"v")
+    topics.write(many(4, 4))
+    with running_worker(topics.settings()):
+        labelled = topics.read(topics.output, 8)
+        (letter,) = letters(topics, 1)
+    assert_each_once(labelled, 8)
+    assert (letter.reason, letter.value, letter.headers) == (DeadLetterReason.INVALID_HEADERS, foreign, ())
+    assert topics.read(topics.dead_letter, 1)[0].key() == b"\x00k"
+    assert sum(topics.committed()) == 9

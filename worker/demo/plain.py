@@ -1,4 +1,4 @@
-"""The demo without a terminal: one line in ten headlines, every refused one, then the counts."""
+"""The demo without a terminal: a line a headline, or of many a sample with every refused one; then the counts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from rich.cells import set_cell_size
 from kuaixun.worker.demo.ledger import Arrival, Fate, Ledger
 from kuaixun.worker.demo.screen import Stage, readable
 
-LINES_LIMIT = 200
+SHOWN_WHOLE_LIMIT = 500  # headlines; of the demo's own, more than that are a sample
+LINES_LIMIT = 200  # of a sample
 LABELLED_SHOWN_ONE_IN = 10
 WHAT_CELLS = 13
 TEXT_CHARS_LIMIT = 80
@@ -20,10 +21,13 @@ class PlainScreen:
 
     def __init__(self, stage: Stage, stream: TextIO) -> None:
         self._stream = stream
-        self._one_in = max(LABELLED_SHOWN_ONE_IN, stage.planned // LINES_LIMIT)
+        self._whole = stage.by_user or stage.planned <= SHOWN_WHOLE_LIMIT
+        self._one_in = 1 if self._whole else max(LABELLED_SHOWN_ONE_IN, stage.planned // LINES_LIMIT)
         self._labelled = 0
         self._lines = 0
         self.note(f"model {stage.model} on {stage.engine}, embedded broker at {stage.broker}")
+        if not self._whole:
+            self.note(f"showing 1 of {self._one_in} labelled headlines, and those that are refused")
 
     def note(self, text: str) -> None:
         """Write one line."""
@@ -33,12 +37,12 @@ class PlainScreen:
         """Write the arrival, unless it is one of the many labelled ones in between or the limit is reached."""
         if arrival.fate is Fate.LABELLED:
             self._labelled += 1
-            if self._labelled % self._one_in != 1:
+            if (self._labelled - 1) % self._one_in:
                 return
-        if self._lines == LINES_LIMIT:
-            self.note("… and so on")
         self._lines += 1
-        if self._lines > LINES_LIMIT:
+        if not self._whole and self._lines > LINES_LIMIT:
+            if self._lines == LINES_LIMIT + 1:
+                self.note("… and so on")
             return
         what = set_cell_size(arrival.what, WHAT_CELLS)
         confidence = f"{arrival.confidence:6.1%}" if arrival.fate is Fate.LABELLED else "      "

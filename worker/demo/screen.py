@@ -11,13 +11,17 @@ from kuaixun.worker.demo.ledger import Arrival, Ledger
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Who plays: fixed before the first headline. `planned` is the number of records to be sent."""
+    """Who plays: fixed before the first headline.
+
+    `planned` is the number of records to be sent, `by_user` whether they are the user's own.
+    """
 
     planned: int
     labels: tuple[str, ...]
     model: str
     engine: str
     broker: str
+    by_user: bool = False
 
 
 class Screen(Protocol):

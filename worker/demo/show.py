@@ -74,15 +74,22 @@ def run_demo(*, headlines: Path | None = None, count: int | None = None) -> int:
     CLIENT_LOG.setLevel(logging.CRITICAL)
     stop = Stop(settings.shutdown_budget_seconds)
     with stop_on_signals(stop), EmbeddedBroker() as broker:
-        show = Show(_on_the_embedded_broker(settings, broker.bootstrap), classifier, lines, planned, stop)
-        return show.play()
+        on_the_broker = _on_the_embedded_broker(settings, broker.bootstrap)
+        return Show(on_the_broker, classifier, lines, planned, stop, by_user=headlines is not None).play()
 
 
 class Show:
     """One run of the demo."""
 
     def __init__(
-        self, settings: WorkerSettings, classifier: Classifier, lines: list[Headline], planned: int, stop: Stop
+        self,
+        settings: WorkerSettings,
+        classifier: Classifier,
+        lines: list[Headline],
+        planned: int,
+        stop: Stop,
+        *,
+        by_user: bool,
     ) -> None:
         self._settings, self._classifier, self._stop, self._planned = settings, classifier, stop, planned
         self._script = islice(cycle(lines), planned)
@@ -98,7 +105,12 @@ class Show:
         self._started_at: float | None = None
         self._last_arrival_at = time.monotonic()
         stage = Stage(
-            planned, classifier.labels, classifier.model_id[:12], classifier.engine.name, settings.bootstrap_servers
+            planned,
+            classifier.labels,
+            classifier.model_id[:12],
+            classifier.engine.name,
+            settings.bootstrap_servers,
+            by_user,
         )
         self._on_terminal = sys.stdout.isatty()
         self._screen: Screen = TerminalScreen(stage, Console()) if self._on_terminal else PlainScreen(stage, sys.stdout)
@@ -124,6 +136,7 @@ class Show:
 
     def _send_and_read(self) -> None:
         """Until all is back, or the worker is gone, or nothing has come for too long."""
+        said_stopping = False
         self._send_next()  # alone: its return says that both groups have formed, and starts the clock
         while self._ledger.outstanding or (self._ledger.sent < self._planned and not self._stop.requested):
             while self._may_send():
@@ -132,6 +145,9 @@ class Show:
             if self._unsent is not None:
                 raise self._unsent
             self._read()
+            if self._stop.requested and self._started_at is None and not said_stopping:
+                said_stopping = True
+                self._screen.note("stopping, once the headline under way is back …")
             if not self._worker.running or time.monotonic() - self._last_arrival_at > PATIENCE_SECONDS:
                 return
 

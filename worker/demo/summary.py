@@ -6,12 +6,14 @@ import msgspec
 
 from kuaixun.worker.demo.ledger import Fate, Ledger
 
+LEAST_MEASURED = 100  # headlines
+
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """The line for machines.
 
     `consumed` is the worker's own count, and all others are of what came back. `agreement` is the share of labels that
-    are the writers' own, where they gave any.
+    are the writers' own, where they gave any. `headlines_per_second` is None where they were too few to measure.
     """
 
     consumed: int
@@ -20,7 +22,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     tombstones: int
     lost: int
     duplicated: int
-    headlines_per_second: float
+    headlines_per_second: float | None
     seconds: float
     model: str
     engine: str
@@ -30,6 +32,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 def summarise(ledger: Ledger, consumed: int, seconds: float, model: str, engine: str) -> Summary:
     """The ledger as it stands; `consumed` is what the worker counted, `seconds` what the rate is counted over."""
     judged = ledger.judged[Fate.LABELLED]
+    measured = seconds > 0 and ledger.arrived >= LEAST_MEASURED
     return Summary(
         consumed=consumed,
         labelled=ledger.outcomes[Fate.LABELLED],
@@ -37,7 +40,7 @@ def summarise(ledger: Ledger, consumed: int, seconds: float, model: str, engine:
         tombstones=ledger.outcomes[Fate.TOMBSTONE],
         lost=ledger.outstanding,
         duplicated=ledger.duplicated,
-        headlines_per_second=round(ledger.arrived / seconds, 1) if seconds > 0 else 0.0,
+        headlines_per_second=round(ledger.arrived / seconds, 1) if measured else None,
         seconds=round(seconds, 3),
         model=model,
         engine=engine,

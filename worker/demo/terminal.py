@@ -9,11 +9,12 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import compress
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.rule import Rule
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from kuaixun.worker.demo.ledger import Arrival, Fate, Ledger
@@ -27,6 +28,9 @@ WAITING_LIMIT = 4  # of each kind: what came long ago gives way to what comes no
 BAR_CELLS = 8
 LINES_AROUND_THE_TABLE = 7
 LEAST_ROWS = 3
+# What gives way to the headline on a narrow terminal, the one of least use first.
+TIME_FROM_CELLS = 60
+BAR_FROM_CELLS = 50
 PALETTE = (
     "green",
     "cyan",
@@ -103,7 +107,9 @@ class TerminalScreen:
             ("快讯 kuaixun demo", "bold"), (f"  model {stage.model} on {stage.engine}, broker {stage.broker}", "dim")
         )
         mix = self._mix(ledger)
-        height = max(LEAST_ROWS, self._console.height - LINES_AROUND_THE_TABLE - mix.row_count)
+        height = self._console.height - LINES_AROUND_THE_TABLE - mix.row_count
+        if height < LEAST_ROWS:  # the mix gives way before the headlines do
+            mix, height = Table.grid(), max(LEAST_ROWS, height + mix.row_count)
         title.truncate(self._console.width, overflow="ellipsis")
         parts: list[RenderableType] = [title, Rule(style="dim")]
         parts.append(self._table(height))
@@ -111,14 +117,17 @@ class TerminalScreen:
         self._live.update(Group(*parts), refresh=True)
 
     def _table(self, height: int) -> Table:
-        table = Table(box=None, expand=True, padding=(0, 2, 0, 0), show_header=True, header_style="dim")
-        table.add_column("time", style="dim", no_wrap=True, width=8)
-        table.add_column("label", no_wrap=True, width=13)
-        table.add_column("confidence", no_wrap=True, width=BAR_CELLS + 5)
-        table.add_column("headline", no_wrap=True, overflow="ellipsis", ratio=1)
+        shown = (self._console.width >= TIME_FROM_CELLS, True, self._console.width >= BAR_FROM_CELLS, True)
+        columns = (
+            Column("time", style="dim", no_wrap=True, width=8),
+            Column("label", no_wrap=True, width=13),
+            Column("confidence", no_wrap=True, width=BAR_CELLS + 5),
+            Column("headline", no_wrap=True, overflow="ellipsis", ratio=1),
+        )
+        table = Table(*compress(columns, shown), box=None, expand=True, padding=(0, 2, 0, 0), header_style="dim")
         rows = [self._cells(row) for row in self._rows][-height:] or [("", "", "", Text(self._note, "italic"))]
         for cells in rows:
-            table.add_row(*cells)
+            table.add_row(*compress(cells, shown))
         for _ in range(height - len(rows)):  # what stands below the table keeps its place from the first frame on
             table.add_row()
         return table
@@ -138,11 +147,14 @@ class TerminalScreen:
             (f"{ledger.outcomes[Fate.TOMBSTONE]:,}", "bold"), " tombstones   ",
             (f"{ledger.outstanding:,}", "bold"), " under way   ",
             (f"{ledger.duplicated:,}", "bold"), " duplicated",
+            no_wrap=True, overflow="ellipsis",
         )  # fmt: skip
 
     def _rate(self, ledger: Ledger, seconds: float) -> Text:
         rate = ledger.arrived / seconds if seconds > 0 else 0.0
-        text = f"{ledger.arrived:,} of {self._stage.planned:,} headlines in {seconds:.1f} s, {rate:,.0f} a second"
+        text = (
+            f"{ledger.arrived:,} of {self._stage.planned:,} headlines, shown at {rate:,.0f} a second, slowed to be read"
+        )
         judged = ledger.judged[Fate.LABELLED]
         if judged:
             text += f"; {ledger.agreed[Fate.LABELLED] / judged:.0%} as their writers say"
