@@ -1,4 +1,4 @@
-"""What `kuaixun-export` and `kuaixun-trainer` share at the command line: how a command begins, is refused and ends."""
+"""What the three commands share at the command line: how one begins, is refused and ends."""
 
 from __future__ import annotations
 

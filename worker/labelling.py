@@ -163,7 +163,7 @@ def _require_working(classifier: Labels) -> None:
         classifier.classify([KNOWN_GOOD_TITLE])
     except Exception as error:
         raise EngineUnavailableError(
-            f"The engine of model {classifier.model_id[:12]} fails on every title, a harmless one included "
+            f"The engine of model {classifier.model_id} fails on every title, a harmless one included "
             f"({type(error).__name__}: {error}). Nothing of this batch is committed. See that the device "
             "and its memory are well, run `kuaixun-worker check`, and restart the worker."
         ) from error

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from kuaixun import __version__
-from kuaixun.export import ExportError, open_classifier
+from kuaixun.export import Classifier, ExportError, open_classifier
 from kuaixun.worker.errors import TopicMissingError, from_export
 from kuaixun.worker.kafka import KafkaSink, KafkaSource
 from kuaixun.worker.labelling import Labels, Policy
@@ -76,10 +76,10 @@ def open_station(
     return Station(classifier, source, sink, routes)
 
 
-def _open_classifier(settings: WorkerSettings, say: Callable[[str, str], None]) -> Labels:
-    """The classifier that the settings name, verified by its package."""
+def open_settings_classifier(settings: WorkerSettings) -> Classifier:
+    """The classifier that the settings name, verified by its package. Raises WorkerErrors."""
     try:
-        opened = open_classifier(
+        return open_classifier(
             settings.bundle,
             engine=settings.engine,
             device=settings.device,
@@ -88,6 +88,11 @@ def _open_classifier(settings: WorkerSettings, say: Callable[[str, str], None]) 
         )
     except ExportError as error:
         raise from_export(error) from error
+
+
+def _open_classifier(settings: WorkerSettings, say: Callable[[str, str], None]) -> Labels:
+    """The same, telling what was found."""
+    opened = open_settings_classifier(settings)
     say("bundle", f"{opened.bundle.path}, every file and golden case right")
     say("engine", opened.engine.name)
     return opened

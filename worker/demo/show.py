@@ -15,7 +15,7 @@ import msgspec
 from pydantic import SecretStr
 from rich.console import Console
 
-from kuaixun.export import Classifier, ExportError, open_classifier
+from kuaixun.export import Classifier
 from kuaixun.worker.demo.arrivals import read_arrival
 from kuaixun.worker.demo.headlines import Headline, own_headlines, read_headlines
 from kuaixun.worker.demo.ledger import Ledger
@@ -24,8 +24,9 @@ from kuaixun.worker.demo.screen import Screen, Stage
 from kuaixun.worker.demo.summary import summarise, summary_lines
 from kuaixun.worker.demo.terminal import TerminalScreen
 from kuaixun.worker.demo.worker_thread import WorkerThread
-from kuaixun.worker.errors import SettingError, WorkerError, from_export
+from kuaixun.worker.errors import SettingError, WorkerError
 from kuaixun.worker.kafka import CLIENT_LOG, EmbeddedBroker, KafkaSink, KafkaSource
+from kuaixun.worker.service import open_settings_classifier
 from kuaixun.worker.settings import WorkerSettings, read_settings
 from kuaixun.worker.stop import Stop, stop_on_signals
 from kuaixun.worker.streams import Outgoing, Partition, TooLargeError
@@ -60,16 +61,7 @@ def run_demo(*, headlines: Path | None = None, count: int | None = None) -> int:
     lines = read_headlines(headlines or own_headlines())
     planned = count or (DEFAULT_COUNT if headlines is None else len(lines))
     settings = read_settings({})
-    try:
-        classifier = open_classifier(
-            settings.bundle,
-            engine=settings.engine,
-            device=settings.device,
-            precision=settings.precision,
-            threads=settings.threads,
-        )
-    except ExportError as error:
-        raise from_export(error) from error
+    classifier = open_settings_classifier(settings)
     # The broker lives and dies with this process: its clients' farewells are no news.
     CLIENT_LOG.setLevel(logging.CRITICAL)
     stop = Stop(settings.shutdown_budget_seconds)
@@ -107,7 +99,7 @@ class Show:
         stage = Stage(
             planned,
             classifier.labels,
-            classifier.model_id[:12],
+            classifier.model_id,
             classifier.engine.name,
             settings.bootstrap_servers,
             by_user,
