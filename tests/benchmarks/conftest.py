@@ -5,6 +5,7 @@ Seconds depend on the machine and on what else it does; a ratio of two figures o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -38,6 +39,6 @@ def pytest_benchmark_update_json(config: object, benchmarks: object, output_json
         f"{name} / {yardstick}": round(value / rows_per_second[yardstick], 2)
         for name, value in rows_per_second.items()
         if name.startswith("classify")
-        and (yardstick := name.replace("folded", YARDSTICK)) != name
+        and (yardstick := re.sub(r"\[\w+-", f"[{YARDSTICK}-", name)) != name
         and yardstick in rows_per_second
     }

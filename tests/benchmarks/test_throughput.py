@@ -15,7 +15,7 @@ from kuaixun.worker.demo.headlines import own_headlines, read_headlines
 from tests.benchmarks.conftest import Measure
 
 BATCH_ROWS = 256
-ENGINES = {"folded": "torchscript", "convolutional": "torchscript-convolutional"}
+ENGINES = {"native": "native", "folded": "torchscript", "convolutional": "torchscript-convolutional"}
 
 
 @pytest.fixture(scope="module")
