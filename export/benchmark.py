@@ -6,6 +6,7 @@ all engines take turns, round by round, and each figure is the best of its round
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -54,10 +55,7 @@ def measure(
     best: dict[tuple[str, int, int], float] = {}
     for threads in sorted({1, os.cpu_count() or 1}):
         # Opened anew for each number of threads, which torch keeps for the whole process.
-        engines = [
-            open_engine(bundle, choice.name, device=choice.device, precision=choice.precision, threads=threads)
-            for choice in present_engines()
-        ]
+        engines = [open_engine(bundle, dataclasses.replace(choice, threads=threads)) for choice in present_engines()]
         for number in range(1, ROUNDS + 1):
             for engine in engines:
                 say(f"{threads} threads, round {number} of {ROUNDS}: {engine.name}")

@@ -151,7 +151,7 @@ def _verify(options: argparse.Namespace) -> int:
     bundle = read_bundle(options.bundle)
     differences = {}
     for choice in present_engines():
-        engine = open_engine(bundle, choice.name, device=choice.device, precision=choice.precision)
+        engine = open_engine(bundle, choice)
         differences[engine.name] = check_golden(bundle.golden, bundle.pipeline, engine, bundle.path)
     Console().print(verification_table(differences, len(bundle.golden)))
     return 0

@@ -57,7 +57,6 @@ def distil(
     `command` is recorded as the way to make the model again; `say` takes one line at a time. Raises TrainerError for
     settings and data that do not go together, before any training.
     """
-    refuse_unwritable(output)
     student = new_student(split.train, shape, seed=settings.seed, dropout=settings.dropout, embeddings=embeddings)
     refuse_unwritable(output, sum(tensor.nbytes for tensor in student.module.state_dict().values()))
     if embeddings is not None:

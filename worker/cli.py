@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from kuaixun import __version__
-from kuaixun.export.command_line import finish
+from kuaixun.export.command_line import OneLineParser, finish
 from kuaixun.worker.errors import WorkerError
 
 PROGRAM = "kuaixun-worker"
@@ -103,11 +103,11 @@ def _log_to_stderr(level: str) -> None:
     )
 
 
-class _Parser(argparse.ArgumentParser):
+class _Parser(OneLineParser):
     """A parser that repeats the names of flags alone, for anything else may be a secret that lost its place."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {_without_values(message)}. See {self.prog} --help.\n")
+        super().error(_without_values(message))
 
 
 def _without_values(message: str) -> str:

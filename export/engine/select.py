@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import functools
 import importlib.util
 import logging
@@ -55,28 +56,22 @@ _OPENERS: dict[str, Callable[[Bundle, EngineChoice], Engine]] = {
 ENGINES = tuple(_OPENERS)
 
 
-def open_engine(
-    bundle: Bundle,
-    name: str = "auto",
-    *,
-    device: str = "auto",
-    precision: str = "auto",
-    threads: int | None = None,
-) -> Engine:
+def open_engine(bundle: Bundle, choice: EngineChoice) -> Engine:
     """Open an engine on a bundle and check it against the golden cases.
 
     `auto` is torchscript on CUDA where there is a GPU and torch, else native, else torchscript. Raises EngineError
     where the engine cannot run here, GoldenCaseError where it gives other answers.
     """
     for what, value, known in (
-        ("engine", name, ("auto", *ENGINES)),
-        ("device", device, DEVICES),
-        ("precision", precision, PRECISIONS),
+        ("engine", choice.name, ("auto", *ENGINES)),
+        ("device", choice.device, DEVICES),
+        ("precision", choice.precision, PRECISIONS),
     ):
         if value not in known:
             raise EngineError(f"the {what} {value!r} is unknown; choose one of {', '.join(known)}")
-    name = _best(device) if name == "auto" else name
-    engine = _OPENERS[name](bundle, EngineChoice(name, device, precision, threads))
+    if choice.name == "auto":
+        choice = dataclasses.replace(choice, name=_best(choice.device))
+    engine = _OPENERS[choice.name](bundle, choice)
     check_golden(bundle.golden, bundle.pipeline, engine, bundle.path)
     return engine
 

@@ -178,7 +178,7 @@ def test_an_engine_that_answers_otherwise_never_serves(copy: Path, engine: str, 
 
 @pytest.mark.parametrize("choice", present_engines(), ids=lambda choice: f"{choice.name}-{choice.precision}")
 def test_every_engine_passes_the_golden_cases_closely(bundle: Bundle, choice: EngineChoice) -> None:
-    engine = open_engine(bundle, choice.name, device=choice.device, precision=choice.precision)
+    engine = open_engine(bundle, choice)
     closely = {"int8": 0.1, "bf16": 0.05}.get(choice.precision, 1e-4)
     assert check_golden(bundle.golden, bundle.pipeline, engine, bundle.path) < closely
 

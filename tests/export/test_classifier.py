@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from kuaixun.export import NO_LABEL, Classifier, EngineError, open_classifier
 from kuaixun.export.bundle.reader import Bundle
 from kuaixun.export.engine import select, torchscript
+from kuaixun.export.engine.interface import EngineChoice
 from kuaixun.export.engine.select import open_engine
 from kuaixun.export.engine.torchscript import CHUNK_TEXTS, TorchScriptEngine
 from kuaixun.export.text.pipeline import Encoded
@@ -62,7 +63,7 @@ def test_confidences_are_calibrated_by_the_bundles_temperature(classifier: Class
 def test_torch_takes_a_large_batch_in_chunks_and_gives_the_same_figures(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = open_engine(bundle, "torchscript", device="cpu")
+    engine = open_engine(bundle, EngineChoice("torchscript", "cpu"))
     texts = [f"央行第{number}次降准" if number % 7 else "" for number in range(2 * CHUNK_TEXTS + 5)]
     rows: list[int] = []
     logits = TorchScriptEngine.logits
