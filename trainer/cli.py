@@ -45,13 +45,13 @@ def _run(arguments: list[str]) -> int:
 def build_parser() -> argparse.ArgumentParser:
     """The options of every command."""
     # Imported here because torch takes seconds, in which Ctrl-C must be caught by `main`.
-    from kuaixun.trainer import distil_command, evaluate_command
+    from kuaixun.trainer.commands import distil, evaluate
 
     parser: argparse.ArgumentParser = OneLineParser(prog=PROGRAM, description="Train and measure headline classifiers.")
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    distil_command.add_to(commands)
-    evaluate_command.add_to(commands)
+    distil.add_to(commands)
+    evaluate.add_to(commands)
     return parser
 
 

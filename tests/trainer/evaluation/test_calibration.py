@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from kuaixun.trainer.calibration import fit_temperature
+from kuaixun.trainer.evaluation.calibration import fit_temperature
 
 
 def test_the_temperature_that_made_logits_overconfident_is_found_again() -> None:

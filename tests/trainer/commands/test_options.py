@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kuaixun.trainer.options import bits_or_none, number_list, recorded_command, whole_number
+from kuaixun.trainer.commands.options import bits_or_none, number_list, recorded_command, whole_number
 
 
 def test_a_recorded_command_can_be_pasted_and_names_no_folder() -> None:

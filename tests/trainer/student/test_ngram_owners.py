@@ -6,7 +6,7 @@ import torch
 
 from kuaixun.export.student.ngrams import NOBODY, ngram_hashes, owned_buckets
 from kuaixun.schemas.manifest import NgramBranch
-from kuaixun.trainer.ngram_owners import ngram_owners
+from kuaixun.trainer.student.ngram_owners import ngram_owners
 
 WIDE = NgramBranch(orders=(2,), bucket_bits=17)
 ONE_BUCKET_PAIR = NgramBranch(orders=(2,), bucket_bits=1)

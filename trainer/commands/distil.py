@@ -11,14 +11,21 @@ from rich.console import Console
 
 from kuaixun.export.command_line import INTERRUPTED_EXIT_CODE, path_of
 from kuaixun.schemas.manifest import NgramBranch
-from kuaixun.trainer.data import read_split
-from kuaixun.trainer.distil import distil, refuse_unwritable
-from kuaixun.trainer.embeddings import read_embeddings
+from kuaixun.trainer.commands.options import (
+    add_columns,
+    bits_or_none,
+    columns_of,
+    number_list,
+    recorded_command,
+    whole_number,
+)
+from kuaixun.trainer.data.labelled_texts import read_split
 from kuaixun.trainer.errors import SettingError
-from kuaixun.trainer.options import add_columns, bits_or_none, columns_of, number_list, recorded_command, whole_number
 from kuaixun.trainer.progress import watching
-from kuaixun.trainer.settings import FIT_DEFAULTS, FIT_NAMES, FitSettings
-from kuaixun.trainer.student import StudentShape
+from kuaixun.trainer.student.distillation import distil, refuse_unwritable
+from kuaixun.trainer.student.embeddings import read_embeddings
+from kuaixun.trainer.student.new_student import StudentShape
+from kuaixun.trainer.student.settings import FIT_DEFAULTS, FIT_NAMES, FitSettings
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]

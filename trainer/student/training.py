@@ -13,12 +13,12 @@ from torch.nn import functional as F
 from torch.optim.optimizer import Optimizer
 
 from kuaixun.export.student.textcnn import TextCNN
-from kuaixun.trainer.batches import batches_by_length, shuffled_batches
-from kuaixun.trainer.calibration import calibrated_loss
-from kuaixun.trainer.encoding import EncodedTexts
 from kuaixun.trainer.errors import FitError
-from kuaixun.trainer.optimizers import build_optimizers, course, set_learning_rates
-from kuaixun.trainer.settings import FitSettings
+from kuaixun.trainer.evaluation.calibration import calibrated_loss
+from kuaixun.trainer.student.batches import batches_by_length, shuffled_batches
+from kuaixun.trainer.student.encoding import EncodedTexts
+from kuaixun.trainer.student.optimizers import build_optimizers, course, set_learning_rates
+from kuaixun.trainer.student.settings import FitSettings
 
 EVALUATION_BATCH = 500
 RUNNING_STEPS = 50

@@ -20,15 +20,15 @@ from kuaixun.export.student.textcnn import TextCNN
 from kuaixun.export.student.tracing import convolutional_module
 from kuaixun.export.student.weights import StudentWeights
 from kuaixun.schemas.manifest import Architecture, DataFile, Training
-from kuaixun.trainer.calibration import fit_temperature
-from kuaixun.trainer.data import DataSplit, LabelledTexts
-from kuaixun.trainer.embeddings import CharacterEmbeddings
-from kuaixun.trainer.encoding import EncodedTexts, encode
+from kuaixun.trainer.data.labelled_texts import DataSplit, LabelledTexts
 from kuaixun.trainer.errors import FitError, SettingError
-from kuaixun.trainer.evaluation import Evaluation, evaluate
-from kuaixun.trainer.settings import FitSettings
-from kuaixun.trainer.student import StudentShape, new_student
-from kuaixun.trainer.training import Fit, Watcher, fit, logits_of
+from kuaixun.trainer.evaluation.calibration import fit_temperature
+from kuaixun.trainer.evaluation.figures import Evaluation, evaluate
+from kuaixun.trainer.student.embeddings import CharacterEmbeddings
+from kuaixun.trainer.student.encoding import EncodedTexts, encode
+from kuaixun.trainer.student.new_student import StudentShape, new_student
+from kuaixun.trainer.student.settings import FitSettings
+from kuaixun.trainer.student.training import Fit, Watcher, fit, logits_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)

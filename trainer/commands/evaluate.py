@@ -16,9 +16,9 @@ from rich.text import Text
 from kuaixun.export import Classifier, open_classifier
 from kuaixun.export.command_line import path_of
 from kuaixun.export.text.pipeline import in_batches
-from kuaixun.trainer.data import LabelledTexts, read_labelled_texts
-from kuaixun.trainer.evaluation import Evaluation, evaluate
-from kuaixun.trainer.options import add_columns, columns_of
+from kuaixun.trainer.commands.options import add_columns, columns_of
+from kuaixun.trainer.data.labelled_texts import LabelledTexts, read_labelled_texts
+from kuaixun.trainer.evaluation.figures import Evaluation, evaluate
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from kuaixun.schemas.manifest import TextParameters
-from kuaixun.trainer.batches import batches_by_length, shuffled_batches
-from kuaixun.trainer.data import LabelledTexts
-from kuaixun.trainer.embeddings import CharacterEmbeddings
-from kuaixun.trainer.encoding import build_pipeline, encode, initial_embedding
+from kuaixun.trainer.data.labelled_texts import LabelledTexts
 from kuaixun.trainer.errors import DataError, SettingError
-from kuaixun.trainer.student import StudentShape, new_student
+from kuaixun.trainer.student.batches import batches_by_length, shuffled_batches
+from kuaixun.trainer.student.embeddings import CharacterEmbeddings
+from kuaixun.trainer.student.encoding import build_pipeline, encode, initial_embedding
+from kuaixun.trainer.student.new_student import StudentShape, new_student
 
 PARAMETERS = TextParameters()
 

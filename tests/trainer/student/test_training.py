@@ -12,13 +12,13 @@ import torch
 from kuaixun.export.student.textcnn import TextCNN
 from kuaixun.export.text.vocabulary import PAD
 from kuaixun.schemas.manifest import NgramBranch
-from kuaixun.trainer.calibration import calibrated_loss
-from kuaixun.trainer.data import read_split
-from kuaixun.trainer.encoding import encode
+from kuaixun.trainer.data.labelled_texts import read_split
 from kuaixun.trainer.errors import FitError
-from kuaixun.trainer.settings import FitSettings
-from kuaixun.trainer.student import StudentShape, new_student
-from kuaixun.trainer.training import DevFigures, Fit, Watcher, fit, logits_of, student_loss
+from kuaixun.trainer.evaluation.calibration import calibrated_loss
+from kuaixun.trainer.student.encoding import encode
+from kuaixun.trainer.student.new_student import StudentShape, new_student
+from kuaixun.trainer.student.settings import FitSettings
+from kuaixun.trainer.student.training import DevFigures, Fit, Watcher, fit, logits_of, student_loss
 
 SHAPE = StudentShape(filters=8, embedding_size=12, ngrams=NgramBranch(bucket_bits=8, size=4), minimum_frequency=1)
 SETTINGS = FitSettings(

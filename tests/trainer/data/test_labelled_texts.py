@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kuaixun.trainer.data import CsvColumns, read_classes, read_labelled_texts, read_split
+from kuaixun.trainer.data.labelled_texts import CsvColumns, read_classes, read_labelled_texts, read_split
 from kuaixun.trainer.errors import DataError
 
 CLASSES = ("finance", "sports")

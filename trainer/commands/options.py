@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
-from kuaixun.trainer.data import CsvColumns
+from kuaixun.trainer.data.labelled_texts import CsvColumns
 
 
 def add_columns(parser: argparse.ArgumentParser) -> None:

@@ -17,7 +17,7 @@ from kuaixun.export import cli as export_cli
 from kuaixun.export.checkpoint import read_checkpoint
 from kuaixun.export.text.vocabulary import CLS
 from kuaixun.trainer.cli import main
-from kuaixun.trainer.training import DevFigures
+from kuaixun.trainer.student.training import DevFigures
 
 ToyFile = Callable[[str, int, int], Path]
 SHAPE = "--filters 8 --embedding-size 12 --ngram-bits 8 --ngram-size 4 --minimum-frequency 1"
@@ -208,7 +208,7 @@ def test_a_disk_that_fills_up_during_training_ends_in_one_paragraph(
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path))
 
-    monkeypatch.setattr("kuaixun.trainer.distil.write_checkpoint", refuse)
+    monkeypatch.setattr("kuaixun.trainer.student.distillation.write_checkpoint", refuse)
 
     assert distil(toy_file, tmp_path / "run") == 2
 

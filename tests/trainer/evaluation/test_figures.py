@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kuaixun.trainer.evaluation import calibration_error, evaluate
+from kuaixun.trainer.evaluation.figures import calibration_error, evaluate
 
 LABELS = ("a", "b", "c")
 TRUTH = np.array([0, 0, 0, 1, 1, 2])

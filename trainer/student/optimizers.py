@@ -14,7 +14,7 @@ from torch.optim.adamw import AdamW
 from torch.optim.optimizer import Optimizer
 
 from kuaixun.export.student.textcnn import TextCNN
-from kuaixun.trainer.settings import FitSettings
+from kuaixun.trainer.student.settings import FitSettings
 
 
 def build_optimizers(module: TextCNN, settings: FitSettings) -> tuple[Optimizer, ...]:

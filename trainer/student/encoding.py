@@ -13,9 +13,9 @@ from kuaixun.export.text.patterns import Patterns
 from kuaixun.export.text.pipeline import TextPipeline
 from kuaixun.export.text.vocabulary import SPECIALS, Vocabulary, count_vocabulary
 from kuaixun.schemas.manifest import TextParameters
-from kuaixun.trainer.data import LabelledTexts
-from kuaixun.trainer.embeddings import CharacterEmbeddings
+from kuaixun.trainer.data.labelled_texts import LabelledTexts
 from kuaixun.trainer.errors import DataError
+from kuaixun.trainer.student.embeddings import CharacterEmbeddings
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,11 +9,11 @@ import torch
 from kuaixun.export.student.textcnn import TextCNN
 from kuaixun.export.text.pipeline import TextPipeline
 from kuaixun.schemas.manifest import Architecture, NgramBranch, TextParameters
-from kuaixun.trainer.data import LabelledTexts
-from kuaixun.trainer.embeddings import CharacterEmbeddings
-from kuaixun.trainer.encoding import EncodedTexts, build_pipeline, encode, initial_embedding
+from kuaixun.trainer.data.labelled_texts import LabelledTexts
 from kuaixun.trainer.errors import SettingError
-from kuaixun.trainer.ngram_owners import ngram_owners
+from kuaixun.trainer.student.embeddings import CharacterEmbeddings
+from kuaixun.trainer.student.encoding import EncodedTexts, build_pipeline, encode, initial_embedding
+from kuaixun.trainer.student.ngram_owners import ngram_owners
 
 
 @dataclass(frozen=True, slots=True)

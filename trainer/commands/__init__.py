@@ -1,0 +1,1 @@
+"""The commands of `kuaixun-trainer`, one a file: their options and what they print."""

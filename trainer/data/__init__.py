@@ -1,0 +1,1 @@
+"""Labelled files: reading them, looking at them, cutting them in splits."""

@@ -1,0 +1,1 @@
+"""The small model that ships: building, fitting and writing it."""
