@@ -1,7 +1,7 @@
 """The hand-over from trainer to exporter: a trained TextCNN as a folder, in full precision and without code.
 
 checkpoint.json       labels, text parameters, architecture, temperature, metrics, how it was trained
-weights.safetensors   the module's state: float32, and int16 for the owners of n-gram buckets
+weights.safetensors   the module's state: float32, and int16 for the owners of n-gram buckets; and the int8 scales
 codepoints.tsv, patterns.json, vocabulary.tsv   the text pipeline that the training texts went through
 """
 
@@ -22,7 +22,7 @@ from kuaixun.export.errors import CheckpointError
 from kuaixun.export.new_folder import write_folder
 from kuaixun.export.text.files import PIPELINE_FILES, pipeline_from_files, pipeline_to_files
 from kuaixun.export.text.pipeline import TextPipeline
-from kuaixun.schemas.manifest import Architecture, Label, Temperature, TextParameters, Training
+from kuaixun.schemas.manifest import Architecture, Label, Precision, Temperature, TextParameters, Training
 
 RECORD_FILE = "checkpoint.json"
 WEIGHTS_FILE = "weights.safetensors"
@@ -36,13 +36,16 @@ class CheckpointRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     text: TextParameters
     architecture: Architecture
     temperature: Temperature
+    precision: Precision
     metrics: dict[str, dict[str, float]]
     training: Training
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Checkpoint:
-    """A trained student: `state` is the TextCNN's `state_dict` as arrays."""
+    """A trained student: `state` is the TextCNN's `state_dict` as arrays, and `convolutions.N.scales` (filters,)
+    float32 beside each convolution: what `StudentWeights.from_trained` takes.
+    """
 
     record: CheckpointRecord
     pipeline: TextPipeline

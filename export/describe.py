@@ -30,6 +30,7 @@ def manifest_tables(manifest: Manifest) -> list[Table]:
         about.add_row("n-grams", f"orders {orders} in 2^{architecture.ngrams.bucket_bits} buckets")
     about.add_row("reads", f"{manifest.text.max_tokens} characters after cleaning")
     about.add_row("temperature", f"{manifest.temperature:.4g}")
+    about.add_row("precision", f"{manifest.precision.default} by default, natively")
     about.add_row("made by", Text(manifest.training.command))
     figures = Table(title="figures", title_justify="left")
     figures.add_column("rows")
@@ -38,6 +39,17 @@ def manifest_tables(manifest: Manifest) -> list[Table]:
     for role, values in manifest.metrics.items():
         for name, value in values.items():
             figures.add_row(Text(role), Text(name), f"{value:.4f}")
+    costs = Table(title="precision, against fp32 on the dev rows", title_justify="left")
+    costs.add_column("tables")
+    for column in ("accuracy", "same label", "largest logit difference"):
+        costs.add_column(column, justify="right")
+    for precision, cost in manifest.precision.costs.by_name().items():
+        costs.add_row(
+            precision,
+            f"{100 * cost.accuracy_difference:+.2f} points",
+            f"{100 * cost.label_agreement:.2f} %",
+            f"{cost.largest_logit_difference:.2g}",
+        )
     files = Table(title="files", title_justify="left")
     files.add_column("file")
     files.add_column("bytes", justify="right")
@@ -46,14 +58,16 @@ def manifest_tables(manifest: Manifest) -> list[Table]:
         files.add_row(Text(name), f"{entry.size_bytes:,}", f"{entry.sha256[:16]}…")
     total = sum(entry.size_bytes for entry in manifest.files.values())
     files.add_row("all", f"{total:,}", "")
-    return [about, figures, files]
+    return [about, figures, costs, files]
 
 
-def verification_table(differences: Mapping[str, float], cases: int) -> Table:
-    """Each engine's largest logit difference over the golden cases."""
+def verification_table(differences: Mapping[str, float], not_checked: Mapping[str, str], cases: int) -> Table:
+    """Each engine's largest logit difference over the golden cases; a file that was not run, and why."""
     table = Table(title=f"{cases} golden cases", title_justify="left")
     table.add_column("engine")
     table.add_column("largest logit difference", justify="right")
     for engine, difference in differences.items():
         table.add_row(engine, f"{difference:.2g}")
+    for file, reason in not_checked.items():
+        table.add_row(file, f"not checked: {reason}")
     return table

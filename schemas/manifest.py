@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MODEL_ID_DIGITS = 16
 # Every engine may fold the convolutions into one float32 row for each character and place of a window.
 FOLDED_LIMIT_BYTES = 2 << 30
 
-Sha256: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+Sha256: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$", max_length=64)]
 Positive: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
 Label: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 # Far wider than any calibration, and narrow enough that dividing a logit by it never overflows.
 Temperature: TypeAlias = Annotated[float, msgspec.Meta(ge=0.01, le=100.0)]
+
+PrecisionName: TypeAlias = Literal["fp32", "bf16", "int8"]
 
 
 class TextParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -63,6 +65,36 @@ class Architecture(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             )
 
 
+class PrecisionCost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What rounded tables cost against fp32, measured on the dev texts when the student was made.
+
+    `accuracy_difference` is negative where rounding makes it worse; `label_agreement` is the share of texts that keep
+    their label; `largest_logit_difference` is the largest over all texts and classes.
+    """
+
+    accuracy_difference: Annotated[float, msgspec.Meta(ge=-1.0, le=1.0)]
+    label_agreement: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+    largest_logit_difference: Annotated[float, msgspec.Meta(ge=0.0)]
+
+
+class PrecisionCosts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The cost of every precision but fp32, which is what the others are measured against."""
+
+    bf16: PrecisionCost
+    int8: PrecisionCost
+
+    def by_name(self) -> dict[PrecisionName, PrecisionCost]:
+        """The costs by precision, the finer one first."""
+        return {"bf16": self.bf16, "int8": self.int8}
+
+
+class Precision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the native engine holds its tables where nobody chooses, and what each way costs."""
+
+    default: PrecisionName
+    costs: PrecisionCosts
+
+
 class DataFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file that the model was trained, chosen or measured on."""
 
@@ -98,6 +130,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     text: TextParameters
     architecture: Architecture
     temperature: Temperature
+    precision: Precision
     metrics: dict[str, dict[str, float]]
     training: Training
     files: dict[str, FileEntry]

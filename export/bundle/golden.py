@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import numpy as np
 
-from kuaixun.export.engine.interface import Engine
+from kuaixun.export.engine.interface import Engine, Scorer
 from kuaixun.export.errors import GoldenCaseError
+from kuaixun.export.plain_json import read_plain_json
 from kuaixun.export.text.pipeline import TextPipeline
 
 # Written for this purpose: every class of the default bundle, every pattern, every kind of code point, and nothing.
@@ -48,7 +50,7 @@ class GoldenCase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     text: str
     cleaned: str
-    ids: tuple[int, ...]
+    ids: tuple[Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)], ...]
     logits: tuple[float, ...]
 
 
@@ -71,16 +73,19 @@ def golden_to_file(cases: Sequence[GoldenCase]) -> bytes:
 
 def golden_from_file(content: bytes, classes: int) -> tuple[GoldenCase, ...]:
     """Read what `golden_to_file` wrote. Raises ValueError or msgspec.DecodeError."""
-    cases = tuple(msgspec.json.Decoder(GoldenCase).decode_lines(content))
-    if not cases:
+    if not content:
         raise ValueError("it holds no case, so nothing would be checked")
-    for number, case in enumerate(cases, start=1):
+    cases = []
+    for number, line in enumerate(content.removesuffix(b"\n").split(b"\n"), start=1):
+        read_plain_json(line)
+        case = msgspec.json.decode(line, type=GoldenCase)
         if len(case.logits) != classes:
             raise ValueError(f"line {number} has {len(case.logits)} logits for {classes} labels")
-    return cases
+        cases.append(case)
+    return tuple(cases)
 
 
-def check_golden(cases: Sequence[GoldenCase], pipeline: TextPipeline, engine: Engine, where: Path) -> float:
+def check_golden(cases: Sequence[GoldenCase], pipeline: TextPipeline, engine: Scorer, where: Path) -> float:
     """Run the cases through pipeline and engine, one by one and in one batch.
 
     Returns the largest logit difference. Raises GoldenCaseError for a case whose cleaned text, ids or logits differ.

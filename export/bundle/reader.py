@@ -7,6 +7,8 @@ version → manifest's own id → size and SHA-256 of every file → contents ag
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import msgspec
 
 from kuaixun.export.bundle.golden import GoldenCase, golden_from_file
 from kuaixun.export.errors import BundleError, BundleTamperedError, BundleVersionError
+from kuaixun.export.plain_json import read_plain_json
 from kuaixun.export.student.weights import StudentWeights
 from kuaixun.export.text.files import PIPELINE_FILES, pipeline_from_files
 from kuaixun.export.text.pipeline import TextPipeline
@@ -77,8 +80,9 @@ def read_manifest(path: Path) -> Manifest:
     """Read and check the manifest alone. Raises BundleError, or a kind of it."""
     content = _read(path, MANIFEST_FILE, MANIFEST_LIMIT_BYTES)
     try:
+        read_plain_json(content)
         version = msgspec.json.decode(content, type=_VersionOnly).format_version
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, msgspec.DecodeError) as error:
         raise BundleTamperedError(f"{path / MANIFEST_FILE} is not a manifest: {error}. {_RESTORE}") from error
     if version != FORMAT_VERSION:
         raise BundleVersionError(
@@ -87,7 +91,7 @@ def read_manifest(path: Path) -> Manifest:
         )
     try:
         manifest = msgspec.json.decode(content, type=Manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except msgspec.DecodeError as error:
         raise BundleTamperedError(f"{path / MANIFEST_FILE} is not a manifest: {error}. {_RESTORE}") from error
     if manifest.content_id() != manifest.model_id:
         raise BundleTamperedError(
@@ -109,15 +113,23 @@ _RESTORE = "Copy the bundle again from where it was made."
 def _read(path: Path, name: str, limit_bytes: int) -> bytes:
     """A file's bytes, at most `limit_bytes` of them."""
     try:
-        with (path / name).open("rb") as file:
-            content = file.read(limit_bytes + 1)
+        with open(path / name, "rb", opener=_open_at_once) as file:
+            is_regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            content = file.read(limit_bytes + 1) if is_regular else b""
     except OSError as error:
         if isinstance(error, FileNotFoundError | NotADirectoryError) and not path.is_dir():
             raise BundleError(f"there is no bundle at {path}: no such folder. Name the folder of a bundle.") from error
         raise BundleTamperedError(f"{path / name} cannot be read: {error.strerror}. {_RESTORE}") from error
+    if not is_regular:
+        raise BundleTamperedError(f"{path / name} is no regular file. {_RESTORE}")
     if len(content) > limit_bytes:
         raise BundleTamperedError(f"{path / name} is larger than the {limit_bytes} bytes expected. {_RESTORE}")
     return content
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file without waiting: a pipe that nobody writes to would wait for ever."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _read_checked(path: Path, name: str, manifest: Manifest) -> bytes:

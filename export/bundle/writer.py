@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,19 +22,27 @@ from kuaixun.export.bundle.reader import (
 from kuaixun.export.checkpoint import Checkpoint
 from kuaixun.export.engine.torchscript import TorchScriptEngine
 from kuaixun.export.errors import CheckpointError
-from kuaixun.export.new_folder import write_folder
+from kuaixun.export.further.check import check_output
+from kuaixun.export.further.outputs import FurtherOutput, make, require
+from kuaixun.export.new_folder import expect_writable, write_folder
 from kuaixun.export.student.tracing import from_torchscript_file, to_torchscript_file
 from kuaixun.export.student.weights import StudentWeights
 from kuaixun.export.text.files import pipeline_to_files
 from kuaixun.schemas.manifest import FileEntry, Manifest
 
 
-def write_bundle(folder: Path, checkpoint: Checkpoint, *, origin: str = "") -> Manifest:
+def write_bundle(
+    folder: Path, checkpoint: Checkpoint, *, origin: str = "", also: Sequence[FurtherOutput] = ()
+) -> Manifest:
     """Write a checkpoint as a new bundle folder, whole or not at all, and return its manifest.
 
-    `origin` is a sentence or two for the model card about where the data comes from. Raises CheckpointError where
-    the checkpoint does not fit together, FileExistsError where the folder exists.
+    `origin` is a sentence or two for the model card about where the data comes from; `also` are further outputs to put
+    beside the bundle's own files, each of which must pass the golden cases first. Raises CheckpointError where the
+    checkpoint does not fit together, EngineError where an output cannot be made here, BundleError where one cannot be
+    loaded again or gives other answers, FileExistsError where the folder exists.
     """
+    require(also)
+    expect_writable(folder)
     record, pipeline = checkpoint.record, checkpoint.pipeline
     try:
         weights = StudentWeights.from_trained(checkpoint.state, record.architecture)
@@ -46,12 +55,16 @@ def write_bundle(folder: Path, checkpoint: Checkpoint, *, origin: str = "") -> M
     student = to_torchscript_file(record.architecture, weights)
     cpu = torch.device("cpu")
     reference = TorchScriptEngine("reference", from_torchscript_file(student, cpu), cpu, pipeline, record.temperature)
+    golden = record_golden(GOLDEN_TEXTS, pipeline, reference)
     files = {
         **pipeline_to_files(pipeline),
         TORCHSCRIPT_FILE: student,
         WEIGHTS_FILE: weights.to_safetensors(record.architecture),
-        GOLDEN_FILE: golden_to_file(record_golden(GOLDEN_TEXTS, pipeline, reference)),
+        GOLDEN_FILE: golden_to_file(golden),
     }
+    for output in also:
+        content = files[output.file] = make(output, record.architecture, weights)
+        check_output(output, content, golden, pipeline, folder)
     manifest = Manifest(
         model_id="",
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -59,6 +72,7 @@ def write_bundle(folder: Path, checkpoint: Checkpoint, *, origin: str = "") -> M
         text=record.text,
         architecture=record.architecture,
         temperature=record.temperature,
+        precision=record.precision,
         metrics=record.metrics,
         training=record.training,
         files={name: _entry(content) for name, content in files.items()},

@@ -18,7 +18,10 @@ PRECISIONS = ("auto", "fp32", "bf16", "int8")
 
 @dataclass(frozen=True, slots=True)
 class EngineChoice:
-    """What the caller asks of an engine. `threads` bounds its CPU threads; None leaves the engine's own choice."""
+    """What the caller asks of an engine. `threads` bounds its CPU threads; None leaves the engine's own choice.
+
+    The precision `auto` is the one that the bundle's manifest names on the native engine, fp32 on the others.
+    """
 
     name: str = "auto"
     device: str = "auto"
@@ -26,12 +29,8 @@ class EngineChoice:
     threads: int | None = None
 
 
-class Engine(Protocol):
-    """Computes what the student says of texts.
-
-    An engine is opened on a verified bundle and checked against its golden cases before it serves. It holds no state
-    between calls; calls block and may come from several threads.
-    """
+class Scorer(Protocol):
+    """Computes logits of token ids: all that the golden cases ask."""
 
     @property
     def name(self) -> str:
@@ -41,14 +40,22 @@ class Engine(Protocol):
     def logit_tolerance(self) -> float:
         """How far its logits may lie from the recorded ones, by the precision it computes in."""
 
+    def logits(self, encoded: Encoded) -> NDArray[np.float64]:
+        """Logits (n, classes), before calibration, one row a text in the batch's order.
+
+        Raises nothing for ids that come from the bundle's own pipeline.
+        """
+
+
+class Engine(Scorer, Protocol):
+    """Computes what the student says of texts.
+
+    An engine is opened on a verified bundle and checked against its golden cases before it serves. It holds no state
+    between calls; calls block and may come from several threads. Its `logits` take an empty batch too.
+    """
+
     def classify(self, texts: Sequence[str]) -> Predictions:
         """Label raw texts, cleaning included: one row a text, in order.
 
         Any text is accepted, an empty batch too. A row depends on its own text alone.
-        """
-
-    def logits(self, encoded: Encoded) -> NDArray[np.float64]:
-        """Logits (n, classes), before calibration, one row a text in the batch's order.
-
-        n = 0 is allowed. Raises nothing for ids that come from the bundle's own pipeline.
         """

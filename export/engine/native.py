@@ -14,7 +14,6 @@ from kuaixun.export.errors import BundleError, EngineError, GoldenCaseError
 from kuaixun.export.predictions import Predictions
 from kuaixun.export.text.pipeline import Encoded
 
-DEFAULT_PRECISION = "int8"
 # What rounding the tables may do to a logit; logits reach about ten.
 _TOLERANCES = {"fp32": 1e-3, "bf16": 0.1, "int8": 0.5}
 
@@ -50,7 +49,7 @@ def open_native(bundle: Bundle, choice: EngineChoice) -> NativeEngine:
     """Open the bundle in C++, which verifies it for itself. Raises EngineError or BundleError."""
     if choice.device == "cuda":
         raise EngineError("the native engine runs on the CPU; for cuda use the engine torchscript")
-    precision = DEFAULT_PRECISION if choice.precision == "auto" else choice.precision
+    precision = bundle.manifest.precision.default if choice.precision == "auto" else choice.precision
     try:
         native = NativeClassifier(str(bundle.path), precision)
     except NativeError as error:

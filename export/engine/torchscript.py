@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -12,30 +12,36 @@ from kuaixun.export.bundle.reader import TORCHSCRIPT_FILE, Bundle
 from kuaixun.export.engine.interface import EngineChoice
 from kuaixun.export.errors import BundleError, EngineError
 from kuaixun.export.predictions import Predictions, predictions_from
-from kuaixun.export.student.folded import FoldedTextCNN
+from kuaixun.export.student.folded import SLICE_FILTERS, FoldedTextCNN
 from kuaixun.export.student.tracing import from_torchscript_file, trace
 from kuaixun.export.text.pipeline import Encoded, TextPipeline, in_batches
-from kuaixun.export.text.vocabulary import UNK
+from kuaixun.export.text.vocabulary import PAD, UNK
 
 # Enough to keep a GPU busy; at 32 tokens and three times 256 filters, some hundred MB of windows.
 CHUNK_TEXTS = 1024
+# What goes through the folded graph at once on a CPU: texts of like length, so that there is little padding, and no
+# more than let a slice of their windows, of 512 bytes each, stay near a core (docs/performance.md).
+GROUP_TOKENS = 5120
 
 
 class TorchScriptEngine:
     """A TorchScript module on a device, behind Python's text pipeline.
 
-    The same predictions in any batch where the module is the folded one. `temperature` is the bundle's calibration.
+    The same predictions in any batch where the module is the folded one. That one alone may be given `group_tokens`:
+    it then runs on texts of like length, about so many tokens at once. `temperature` is the bundle's calibration.
     """
 
     def __init__(
         self,
         name: str,
-        module: torch.jit.ScriptModule,
+        module: Callable[[torch.Tensor], torch.Tensor],
         device: torch.device,
         pipeline: TextPipeline,
         temperature: float,
+        group_tokens: int | None = None,
     ) -> None:
         self._name = f"{name} ({device.type})"
+        self._group_tokens = group_tokens
         self._module = module
         self._device = device
         self._pipeline = pipeline
@@ -66,10 +72,27 @@ class TorchScriptEngine:
 
     def logits(self, encoded: Encoded) -> NDArray[np.float64]:
         """See Engine.logits."""
+        if not len(encoded):
+            return self._run(np.full((1, 1), PAD, dtype=np.int32))[:0]
+        if self._group_tokens is None or encoded.ids.size <= self._group_tokens:
+            return self._run(encoded.ids)
+        tokens = (encoded.ids != PAD).sum(axis=1)  # (n,)
+        order = np.argsort(tokens, kind="stable")
+        total = tokens[order].cumsum()  # (n,)
+        ends = np.searchsorted(total, range(self._group_tokens, int(total[-1]), self._group_tokens)) + 1
+        groups = [group for group in np.split(order, ends) if len(group)]
+        sorted_logits = np.concatenate(
+            [self._run(encoded.ids[group, : max(tokens[group[-1]], 1)]) for group in groups]
+        )  # (n, classes)
+        logits = np.empty_like(sorted_logits)
+        logits[order] = sorted_logits
+        return logits
+
+    def _run(self, ids: NDArray[np.int32]) -> NDArray[np.float64]:
+        """Run the module: (n, tokens) → (n, classes)."""
         with torch.inference_mode():
-            # A row of padding beside them lets an empty batch through the graph.
-            ids = torch.from_numpy(np.pad(encoded.ids, ((0, 1), (0, 0)))).to(self._device).long()  # (n + 1, tokens)
-            logits: NDArray[np.float64] = self._module(ids)[:-1].double().cpu().numpy()  # (n, classes)
+            on_device = torch.from_numpy(ids).to(self._device).long()  # (n, tokens)
+            logits: NDArray[np.float64] = self._module(on_device).double().cpu().numpy()  # (n, classes)
         return logits
 
     def _classify_chunk(self, texts: Sequence[str]) -> Predictions:
@@ -80,8 +103,18 @@ class TorchScriptEngine:
 def open_folded(bundle: Bundle, choice: EngineChoice) -> TorchScriptEngine:
     """The folded student. Folding takes well under a second."""
     device = _prepare(choice)
-    module = trace(FoldedTextCNN(bundle.manifest.architecture, bundle.weights).eval()).to(device)
-    return TorchScriptEngine("torchscript", module, device, bundle.pipeline, bundle.manifest.temperature)
+    architecture, on_cpu = bundle.manifest.architecture, device.type == "cpu"
+    # A GPU has rather few large operations than many that fit a cache.
+    slice_filters = SLICE_FILTERS if on_cpu else architecture.filters
+    module = trace(FoldedTextCNN(architecture, bundle.weights, slice_filters=slice_filters).eval()).to(device)
+    return TorchScriptEngine(
+        "torchscript",
+        module,
+        device,
+        bundle.pipeline,
+        bundle.manifest.temperature,
+        group_tokens=GROUP_TOKENS if on_cpu else None,
+    )
 
 
 def open_convolutional(bundle: Bundle, choice: EngineChoice) -> TorchScriptEngine:

@@ -16,6 +16,8 @@ data 2^17 owned buckets serve better than twice as many shared ones (docs/experi
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -35,18 +37,16 @@ def ngram_hashes(ids: Tensor, branch: NgramBranch) -> Tensor:
 
     ids (batch, tokens) int64, PAD only at the end of a row → (batch, orders * tokens) int64.
     """
-    columns = []
-    for order in branch.orders:
-        padded = F.pad(ids, (0, order - 1), value=PAD)  # (batch, tokens + order - 1)
-        mixed = torch.full_like(ids, order * MULTIPLIERS[3])  # (batch, tokens)
-        for place in range(order):
-            mixed = mixed + padded[:, place : place + ids.shape[1]] * MULTIPLIERS[place]  # (batch, tokens)
-        mixed = mixed & MASK32
-        mixed = ((mixed ^ (mixed >> 15)) * FINALISER) & MASK32
-        mixed = mixed ^ (mixed >> 12)  # (batch, tokens)
-        last = padded[:, order - 1 :]  # (batch, tokens): PAD where the n-gram runs over the end
-        columns.append(torch.where(last == PAD, -1, mixed))
-    return torch.cat(columns, dim=1)  # (batch, orders * tokens)
+    tokens = ids.shape[1]
+    padded = F.pad(ids, (0, max(branch.orders) - 1), value=PAD)  # (batch, tokens + longest - 1)
+    places = [padded[:, place : place + tokens] for place in range(max(branch.orders))]  # (batch, tokens) each
+    # One sum runs through all orders, and they are mixed together: what counts in a small batch is how many operations.
+    sums = list(accumulate(place * multiplier for place, multiplier in zip(places, MULTIPLIERS, strict=False)))
+    mixed = torch.stack([sums[order - 1] + order * MULTIPLIERS[3] for order in branch.orders], dim=1) & MASK32
+    mixed = ((mixed ^ (mixed >> 15)) * FINALISER) & MASK32
+    mixed = mixed ^ (mixed >> 12)  # (batch, orders, tokens)
+    last = torch.stack([places[order - 1] for order in branch.orders], dim=1)  # PAD where it runs over the end
+    return torch.where(last == PAD, -1, mixed).flatten(1)  # (batch, orders * tokens)
 
 
 def owned_buckets(hashes: Tensor, owners: Tensor) -> Tensor:
@@ -57,5 +57,7 @@ def owned_buckets(hashes: Tensor, owners: Tensor) -> Tensor:
     """
     none = owners.shape[0]
     buckets = hashes & (none - 1)  # (batch, n-grams)
-    owned = (owners[buckets] == (hashes >> OWNER_SHIFT)) & (hashes >= 0)  # (batch, n-grams)
+    # index_select has a path of its own on a CPU; indexing goes through the general iterator.
+    owner = owners.index_select(0, buckets.flatten()).view_as(buckets)  # (batch, n-grams)
+    owned = (owner == (hashes >> OWNER_SHIFT)) & (hashes >= 0)  # (batch, n-grams)
     return torch.where(owned, buckets, none)

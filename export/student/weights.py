@@ -15,6 +15,9 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
+from kuaixun.export.student.int8_rows import BIAS_LIMIT_STEPS, widest_scales
+from kuaixun.export.student.safetensors_header import check_header
+from kuaixun.export.student.table_rows import table_rows
 from kuaixun.schemas.manifest import Architecture
 
 
@@ -28,22 +31,26 @@ class NgramWeights:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StudentWeights:
-    """float32 arrays whose values are all exact in float16.
+    """float32 arrays whose values are all exact in float16, but for the scales.
 
-    embedding (vocabulary, size), its row 0 (PAD) zero; per width, a convolution (filters, size, width) and its bias
-    (filters,); linear (classes, widths * filters) and its bias (classes,).
+    embedding (vocabulary, size), its row 0 (PAD) zero; per width, a convolution (filters, size, width), its bias
+    (filters,) and the scales of its int8 rows (filters,); linear (classes, widths * filters) and its bias (classes,).
     """
 
     embedding: NDArray[np.float32]
     convolutions: tuple[NDArray[np.float32], ...]
     convolution_biases: tuple[NDArray[np.float32], ...]
+    convolution_scales: tuple[NDArray[np.float32], ...]
     linear: NDArray[np.float32]
     linear_bias: NDArray[np.float32]
     ngrams: NgramWeights | None
 
     @classmethod
     def from_trained(cls, state: Mapping[str, NDArray[Any]], architecture: Architecture) -> StudentWeights:
-        """Round and fold a trained TextCNN's state, keyed as its `state_dict`. Raises KeyError or ValueError."""
+        """Round and fold a trained TextCNN's state, keyed as its `state_dict`. Raises KeyError or ValueError.
+
+        A convolution without `convolutions.N.scales` gets the widest, at which int8 cuts nothing off.
+        """
         tensors = {
             "embedding": state["embedding.weight"],
             "linear": state["linear.weight"],
@@ -58,10 +65,19 @@ class StudentWeights:
             deployed: dict[str, NDArray[Any]] = {name: tensor.astype(np.float16) for name, tensor in tensors.items()}
         if architecture.ngrams:
             deployed["ngram_owners"] = state["ngrams.owners"]
+        for index, width in enumerate(architecture.widths):
+            name = f"convolution_{width}"
+            scales = state.get(f"convolutions.{index}.scales")
+            if scales is None:
+                rows = table_rows(deployed["embedding"], deployed[name])
+                scales = widest_scales(rows, deployed[f"{name}_bias"].astype(np.float32))
+            deployed[f"{name}_scales"] = scales
         return cls._from_tensors(deployed, architecture, classes=len(state["linear.bias"]))
 
     def to_safetensors(self, architecture: Architecture) -> bytes:
-        """The file `weights.safetensors`: half-precision tensors by the names that `from_safetensors` reads."""
+        """The file `weights.safetensors`, by the names that `from_safetensors` reads: in half precision, but for the
+        scales, which are in single precision.
+        """
         tensors = {"embedding": self.embedding, "linear": self.linear, "linear_bias": self.linear_bias}
         for width, weight, bias in zip(architecture.widths, self.convolutions, self.convolution_biases, strict=True):
             tensors[f"convolution_{width}"] = weight
@@ -69,6 +85,8 @@ class StudentWeights:
         if self.ngrams is not None:
             tensors["ngrams"] = self.ngrams.scores
         files: dict[str, NDArray[Any]] = {name: tensor.astype(np.float16) for name, tensor in tensors.items()}
+        for width, scales in zip(architecture.widths, self.convolution_scales, strict=True):
+            files[f"convolution_{width}_scales"] = scales
         if self.ngrams is not None:
             files["ngram_owners"] = self.ngrams.owners
         return safetensors.numpy.save({name: np.ascontiguousarray(tensor) for name, tensor in files.items()})
@@ -76,6 +94,7 @@ class StudentWeights:
     @classmethod
     def from_safetensors(cls, content: bytes, architecture: Architecture, classes: int) -> StudentWeights:
         """Read what `to_safetensors` wrote. Raises ValueError for a file, a shape or a number that does not fit."""
+        check_header(content)
         try:
             tensors = safetensors.numpy.load(content)
         except safetensors.SafetensorError as error:
@@ -95,7 +114,7 @@ class StudentWeights:
         }
         for width in widths:
             shapes[f"convolution_{width}"] = (filters, size, width)
-            shapes[f"convolution_{width}_bias"] = (filters,)
+            shapes[f"convolution_{width}_bias"] = shapes[f"convolution_{width}_scales"] = (filters,)
         if architecture.ngrams:
             buckets = 1 << architecture.ngrams.bucket_bits
             shapes |= {"ngrams": (buckets, classes), "ngram_owners": (buckets,)}
@@ -104,19 +123,39 @@ class StudentWeights:
         checked: dict[str, NDArray[Any]] = {}
         for name, shape in shapes.items():
             tensor = tensors[name]
-            kind = np.dtype(np.int16 if name == "ngram_owners" else np.float16)
+            kind = _kind(name)
             if tensor.shape != shape or tensor.dtype != kind:
                 raise ValueError(f"{name} is {tensor.dtype} {tensor.shape}, the architecture wants {kind} {shape}")
             if not np.isfinite(tensor).all():
                 raise ValueError(f"{name} holds numbers that are not finite")
             checked[name] = tensor if kind == np.int16 else tensor.astype(np.float32)
+        for width in widths:
+            _check_scales(f"convolution_{width}", checked)
         if checked["embedding"][0].any():
             raise ValueError("the embedding of PAD is not zero")
         return cls(
             embedding=checked["embedding"],
             convolutions=tuple(checked[f"convolution_{width}"] for width in widths),
             convolution_biases=tuple(checked[f"convolution_{width}_bias"] for width in widths),
+            convolution_scales=tuple(checked[f"convolution_{width}_scales"] for width in widths),
             linear=checked["linear"],
             linear_bias=checked["linear_bias"],
             ngrams=NgramWeights(checked["ngrams"], checked["ngram_owners"]) if architecture.ngrams else None,
         )
+
+
+def _kind(name: str) -> np.dtype[Any]:
+    """The type that a tensor has in the file."""
+    if name == "ngram_owners":
+        return np.dtype(np.int16)
+    return np.dtype(np.float32 if name.endswith("_scales") else np.float16)
+
+
+def _check_scales(name: str, tensors: Mapping[str, NDArray[Any]]) -> None:
+    """Raise ValueError for scales that int8 rows cannot have."""
+    scales = tensors[f"{name}_scales"]  # (filters,)
+    # Of a smaller one the inverse, which rows are multiplied by, is no finite number.
+    if (scales < np.finfo(np.float32).tiny).any():
+        raise ValueError(f"{name}_scales holds what is no positive number")
+    if (np.abs(tensors[f"{name}_bias"].astype(np.float64)) > BIAS_LIMIT_STEPS * scales.astype(np.float64)).any():
+        raise ValueError(f"{name}_scales holds a scale that is too fine for the filter's bias")

@@ -13,10 +13,20 @@ from kuaixun.schemas.manifest import (
     FileEntry,
     Manifest,
     NgramBranch,
+    Precision,
+    PrecisionCost,
+    PrecisionCosts,
     TextParameters,
     Training,
 )
 
+PRECISION = Precision(
+    default="int8",
+    costs=PrecisionCosts(
+        bf16=PrecisionCost(accuracy_difference=0.0, label_agreement=1.0, largest_logit_difference=0.01),
+        int8=PrecisionCost(accuracy_difference=-0.0002, label_agreement=0.9994, largest_logit_difference=0.1),
+    ),
+)
 MANIFEST = Manifest(
     model_id="",
     created_at="2026-01-02T03:04:05Z",
@@ -24,6 +34,7 @@ MANIFEST = Manifest(
     text=TextParameters(),
     architecture=Architecture(vocabulary_size=100, ngrams=NgramBranch()),
     temperature=1.25,
+    precision=PRECISION,
     metrics={"test": {"accuracy": 0.928}},
     training=Training(
         command="kuaixun-trainer run",
@@ -50,12 +61,13 @@ def test_content_id_does_not_depend_on_the_id_written_nor_on_the_order_of_names(
 @pytest.mark.parametrize("field", [field for field in Manifest.__struct_fields__ if field != "model_id"])
 def test_content_id_covers_every_field(field: str) -> None:
     changed: dict[str, Any] = {
-        "format_version": 2,
+        "format_version": 3,
         "created_at": "",
         "labels": ("体育", "财经"),
         "text": TextParameters(max_tokens=31),
         "architecture": Architecture(vocabulary_size=101, ngrams=NgramBranch()),
         "temperature": 1.5,
+        "precision": msgspec.structs.replace(PRECISION, default="bf16"),
         "metrics": {},
         "training": msgspec.structs.replace(MANIFEST.training, seed=2),
         "files": {"student.pt": FileEntry(size_bytes=5, sha256="c" * 64)},
@@ -71,6 +83,11 @@ def test_content_id_covers_every_field(field: str) -> None:
         (("temperature",), 0.0),
         (("temperature",), 1e-310),
         (("temperature",), 100.1),
+        (("precision", "default"), "int4"),
+        (("precision", "costs"), {}),
+        (("precision", "costs", "int8", "accuracy_difference"), 1.5),
+        (("precision", "costs", "int8", "label_agreement"), 99.9),
+        (("precision", "costs", "bf16", "largest_logit_difference"), -0.1),
         (("text", "max_tokens"), 0),
         (("architecture", "widths"), [2, 17]),
         (("architecture", "widths"), [3, 2]),

@@ -1,10 +1,11 @@
 // `kuaixun-bench`: how many texts per second go from UTF-8 to label, one line of JSON for each precision and batch
-// size.
+// size; and before them how fast one core reads memory that lies in its caches, which is what bounds the sums of rows.
 //
 //   kuaixun-bench BUNDLE [SECONDS [THREADS]] < texts
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
@@ -21,16 +22,16 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-// Texts per second: the best of the passes over all texts that `seconds` allow, as what disturbs only ever slows.
+// Things per second: the best of the passes over all of them that `seconds` allow, as what disturbs only ever slows.
 template <typename Pass>
-double best_rate(std::size_t texts, double seconds, const Pass& pass) {
+double best_rate(std::size_t things, double seconds, const Pass& pass) {
   pass();
   double best = 0.0;
   const auto start = Clock::now();
   do {
     const auto pass_start = Clock::now();
     pass();
-    best = std::max(best, static_cast<double>(texts) / seconds_since(pass_start));
+    best = std::max(best, static_cast<double>(things) / seconds_since(pass_start));
   } while (seconds_since(start) < seconds);
   return best;
 }
@@ -39,6 +40,38 @@ void report(const std::string& what, std::size_t batch, unsigned threads, double
   std::printf("{\"what\":\"%s\",\"batch\":%zu,\"threads\":%u,\"texts_per_second\":%.0f}\n", what.c_str(), batch,
               threads, rate);
   std::fflush(stdout);
+}
+
+// The tables' bytes are only ever read, so the bound is a loop that reads, in the widest registers there are.
+#if defined(__x86_64__) && defined(__GLIBC__)
+__attribute__((target_clones("avx512f", "avx2", "default")))
+#endif
+std::uint64_t xor_of(const std::uint64_t* __restrict words, std::size_t count) {
+  // As many sums at once as hide the latency of a load from the second level.
+  constexpr std::size_t kLanes = 64;
+  std::uint64_t lanes[kLanes] = {};
+  for (std::size_t word = 0; word + kLanes <= count; word += kLanes) {
+    for (std::size_t lane = 0; lane < kLanes; ++lane) lanes[lane] ^= words[word + lane];
+  }
+  std::uint64_t all = 0;
+  for (const auto lane : lanes) all ^= lane;
+  return all;
+}
+
+// Sizes that lie in the first, second and third level of today's server cores, the last about that of int8 tables.
+void report_read_bandwidth(double seconds) {
+  for (const std::size_t kibibytes : {32, 1024, 10240}) {
+    const std::size_t bytes = kibibytes * 1024;
+    const std::vector<std::uint64_t> words(bytes / sizeof(std::uint64_t), 1);
+    volatile std::uint64_t sink = 0;
+    // A pass long enough that reading the clock costs nothing beside it.
+    const std::size_t repeats = 1 + (std::size_t{64} << 20) / bytes;
+    const double rate = best_rate(bytes * repeats, seconds, [&] {
+      for (std::size_t repeat = 0; repeat < repeats; ++repeat) sink = sink ^ xor_of(words.data(), words.size());
+    });
+    std::printf("{\"what\":\"read\",\"bytes\":%zu,\"bytes_per_second\":%.0f}\n", bytes, rate);
+    std::fflush(stdout);
+  }
 }
 
 void bench(const std::string& folder, double seconds, unsigned threads, const std::vector<std::string>& texts) {
@@ -80,8 +113,10 @@ int main(int count, char** arguments) {
   }
   std::vector<std::string> texts;
   for (std::string line; std::getline(std::cin, line);) texts.push_back(line);
+  const double seconds = count > 2 ? std::atof(arguments[2]) : 2.0;
   try {
-    bench(arguments[1], count > 2 ? std::atof(arguments[2]) : 2.0,
+    report_read_bandwidth(seconds);
+    bench(arguments[1], seconds,
           count > 3 ? static_cast<unsigned>(std::atoi(arguments[3])) : 1, texts);
   } catch (const kuaixun::Error& error) {
     std::fprintf(stderr, "kuaixun-bench: %s\n", error.what());

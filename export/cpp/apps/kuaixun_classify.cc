@@ -28,22 +28,15 @@ constexpr std::size_t read_bytes = 1 << 18;
 constexpr std::size_t batch_lines = 1024;
 constexpr std::size_t utf8_bytes_per_character = 4;
 constexpr const char* usage =
-    "usage: kuaixun-classify --bundle DIR [--precision int8|bf16|fp32] [--threads N] [--dump]\n"
+    "usage: kuaixun-classify --bundle DIR [--precision auto|int8|bf16|fp32] [--threads N] [--dump]\n"
     "Labels standard input, one text per line, as JSON lines. --dump prints cleaned texts and token ids instead.\n";
 
 struct Options {
   std::string bundle;
-  Precision precision = Precision::int8;
+  std::optional<Precision> precision;  // nothing: the one that the manifest names
   unsigned threads = 1;
   bool dump = false;
 };
-
-std::optional<Precision> parse_precision(std::string_view name) {
-  for (const Precision precision : {Precision::fp32, Precision::bf16, Precision::int8}) {
-    if (name == kuaixun::precision_name(precision)) return precision;
-  }
-  return std::nullopt;
-}
 
 std::optional<Options> parse_options(int count, char** arguments) {
   Options options;
@@ -57,9 +50,8 @@ std::optional<Options> parse_options(int count, char** arguments) {
     if (name == "--bundle") {
       options.bundle = arguments[i];
     } else if (name == "--precision") {
-      const auto precision = parse_precision(arguments[i]);
-      if (!precision) return std::nullopt;
-      options.precision = *precision;
+      options.precision = kuaixun::precision_named(arguments[i]);
+      if (!options.precision && arguments[i] != std::string_view("auto")) return std::nullopt;
     } else if (name == "--threads") {
       char* end = nullptr;
       const unsigned long threads = std::strtoul(arguments[i], &end, 10);

@@ -69,9 +69,7 @@ class TextsOfStrings {
 };
 
 Precision precision_of(const std::string& name) {
-  for (const Precision precision : {Precision::fp32, Precision::bf16, Precision::int8}) {
-    if (name == kuaixun::precision_name(precision)) return precision;
-  }
+  if (const auto precision = kuaixun::precision_named(name)) return *precision;
   throw nb::value_error("the precision must be fp32, bf16 or int8");
 }
 

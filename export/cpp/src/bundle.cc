@@ -1,5 +1,9 @@
 #include "bundle.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -28,10 +32,27 @@ constexpr const char* restore = ". Copy the bundle again from where it was made.
 
 std::string path_of(const std::string& folder, const std::string& name) { return folder + "/" + name; }
 
-// A file's bytes. Reads one byte beyond the limit at most.
+using OpenFile = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
+
+OpenFile open_file(const std::string& path) {
+  // Not blocking, because a pipe that nobody writes to would wait for ever.
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  OpenFile file(descriptor < 0 ? nullptr : fdopen(descriptor, "rb"), std::fclose);
+  if (!file) {
+    const std::string reason = std::strerror(errno);
+    if (descriptor >= 0) ::close(descriptor);
+    throw Error(ErrorCode::bundle, path + " cannot be read: " + reason + restore);
+  }
+  struct stat status;
+  if (fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
+    throw Error(ErrorCode::bundle, path + " is no regular file" + restore);
+  }
+  return file;
+}
+
+// A file's bytes. Reads a block beyond the limit at most.
 std::string read_file(const std::string& path, std::uint64_t limit_bytes) {
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
-  if (!file) throw Error(ErrorCode::bundle, path + " cannot be read: " + std::strerror(errno) + restore);
+  const OpenFile file = open_file(path);
   std::string content;
   while (content.size() <= limit_bytes) {
     constexpr std::size_t block_bytes = 1 << 18;

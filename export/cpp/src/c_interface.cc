@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <optional>
 
 #include "classifier.h"
 #include "error.h"
@@ -45,12 +46,14 @@ std::string_view view_of(kuaixun_text text) { return {text.bytes, text.size}; }
 
 int kuaixun_open(const char* folder, int precision, kuaixun_classifier** opened, char* message, size_t message_size) {
   *opened = nullptr;
-  if (precision < KUAIXUN_FP32 || precision > KUAIXUN_INT8) {
+  if (precision < KUAIXUN_DEFAULT_PRECISION || precision > KUAIXUN_INT8) {
     if (message != nullptr) std::snprintf(message, message_size, "the precision %d is unknown", precision);
     return KUAIXUN_USAGE;
   }
   return guarded(message, message_size, [&] {
-    *opened = new kuaixun_classifier{kuaixun::Classifier(folder, static_cast<kuaixun::Precision>(precision))};
+    std::optional<kuaixun::Precision> chosen;
+    if (precision != KUAIXUN_DEFAULT_PRECISION) chosen = static_cast<kuaixun::Precision>(precision);
+    *opened = new kuaixun_classifier{kuaixun::Classifier(folder, chosen)};
   });
 }
 

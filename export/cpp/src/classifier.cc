@@ -39,12 +39,13 @@ struct Classifier::Scratch {
   std::vector<double> probabilities;
 };
 
-Classifier::Classifier(const std::string& folder, Precision precision) : Classifier(read_bundle(folder), precision) {}
+Classifier::Classifier(const std::string& folder, std::optional<Precision> precision)
+    : Classifier(read_bundle(folder), precision) {}
 
-Classifier::Classifier(Bundle bundle, Precision precision)
+Classifier::Classifier(Bundle bundle, std::optional<Precision> precision)
     : manifest_(std::move(bundle.manifest)),
       pipeline_(std::move(bundle.pipeline)),
-      student_(bundle.weights, manifest_.architecture, precision) {
+      student_(bundle.weights, manifest_.architecture, precision.value_or(manifest_.default_precision)) {
   check_golden(bundle.golden, pipeline_, student_, bundle.folder);
 }
 

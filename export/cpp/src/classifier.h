@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -22,8 +23,8 @@ struct PredictionRows {
 
 class Classifier {
  public:
-  // Opens the bundle and checks its golden cases in this precision. Raises Error.
-  Classifier(const std::string& folder, Precision precision);
+  // Opens the bundle and checks its golden cases in this precision, or else in the manifest's default. Raises Error.
+  Classifier(const std::string& folder, std::optional<Precision> precision);
 
   const Manifest& manifest() const { return manifest_; }
   const TextPipeline& pipeline() const { return pipeline_; }
@@ -40,7 +41,7 @@ class Classifier {
   struct Scratch;
   struct EncodedText;
 
-  explicit Classifier(Bundle bundle, Precision precision);
+  explicit Classifier(Bundle bundle, std::optional<Precision> precision);
   void classify_range(const std::string_view* texts, std::size_t begin, std::size_t end, Surrogates surrogates,
                       const PredictionRows& rows) const;
   void answer(const EncodedText& encoded, std::size_t row, Scratch& scratch, const PredictionRows& rows) const;

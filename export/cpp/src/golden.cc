@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "error.h"
 #include "json.h"
@@ -23,7 +24,9 @@ GoldenCase parse_case(std::string_view line, std::size_t classes) {
   golden.text = json.at("text").string("text");
   golden.cleaned = json.at("cleaned").string("cleaned");
   for (const Json& id : json.at("ids").array("ids")) {
-    golden.ids.push_back(static_cast<std::int32_t>(id.integer("ids")));
+    const std::int64_t number = id.integer("ids");
+    if (number < 0 || number > std::numeric_limits<std::int32_t>::max()) throw FormatError("an id is out of range");
+    golden.ids.push_back(static_cast<std::int32_t>(number));
   }
   for (const Json& logit : json.at("logits").array("logits")) golden.logits.push_back(logit.real("logits"));
   if (golden.logits.size() != classes) throw FormatError("a case has as many logits as there are labels");

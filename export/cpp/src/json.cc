@@ -38,8 +38,8 @@ class JsonParser {
   }
 
   Json parse_value(int depth) {
-    if (depth > json_depth_limit) fail("nested too deeply");
     skip_space();
+    if (depth == json_depth_limit && (peek() == '{' || peek() == '[')) fail("nested too deeply");
     Json value;
     switch (peek()) {
       case '{':
@@ -185,6 +185,8 @@ class JsonParser {
     }
     const char* first = text_.data() + start;
     const char* last = text_.data() + at_;
+    // Readers differ on whether it is an integer.
+    if (integral && text_.substr(start, at_ - start) == "-0") fail("a negative zero without a fraction");
     value.kind_ = integral ? Json::Kind::integer : Json::Kind::real;
     if (integral && std::from_chars(first, last, value.integer_).ec != std::errc()) fail("number out of range");
     if (std::from_chars(first, last, value.real_).ec != std::errc()) fail("number out of range");

@@ -1,5 +1,6 @@
 // A small strict JSON reader (RFC 8259) for the bundle's files: nothing but the standard, bounded depth, no recursion
-// deeper than that, duplicate names refused. Ours because a source build of the Python package fetches nothing.
+// deeper than that, duplicate names refused; export/plain_json.py draws the same lines. Ours because a source build of
+// the Python package fetches nothing.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +11,7 @@
 
 namespace kuaixun {
 
-constexpr int json_depth_limit = 32;
+constexpr int json_depth_limit = 32;  // brackets in brackets
 
 class Json {
  public:

@@ -164,6 +164,40 @@ std::string canonical_metrics(const Json& json) {
   return roles.text();
 }
 
+double checked_real(const Json& object, const char* name, double lowest, double highest) {
+  const double number = object.at(name).real(name);
+  if (!(number >= lowest && number <= highest)) throw FormatError(std::string(name) + " is out of range");
+  return number;
+}
+
+std::string canonical_cost(const Json& json) {
+  json.expect_only({"accuracy_difference", "label_agreement", "largest_logit_difference"}, "a precision's cost");
+  CanonicalObject canonical;
+  canonical.real("accuracy_difference", checked_real(json, "accuracy_difference", -1.0, 1.0));
+  canonical.real("label_agreement", checked_real(json, "label_agreement", 0.0, 1.0));
+  canonical.real("largest_logit_difference",
+                 checked_real(json, "largest_logit_difference", 0.0, std::numeric_limits<double>::max()));
+  return canonical.text();
+}
+
+std::string read_precision(const Json& json, Precision& default_precision) {
+  json.expect_only({"default", "costs"}, "precision");
+  CanonicalObject canonical;
+  const std::string& name = json.at("default").string("default");
+  const std::optional<Precision> named = precision_named(name);
+  if (!named) throw FormatError("the default precision is none of fp32, bf16 and int8");
+  default_precision = *named;
+  canonical.string("default", name);
+  const Json& costs = json.at("costs");
+  costs.expect_only({"bf16", "int8"}, "costs");
+  CanonicalObject canonical_costs;
+  for (const char* precision : {"bf16", "int8"}) {
+    canonical_costs.member(precision, canonical_cost(costs.at(precision)));
+  }
+  canonical.member("costs", canonical_costs.text());
+  return canonical.text();
+}
+
 // Unknown fields are tolerated here and have no part in the hash, as in Python.
 std::string canonical_training(const Json& json) {
   json.object("training");
@@ -237,7 +271,7 @@ Manifest parse_manifest(std::string_view content) {
   json.object("the manifest");
   expect_version(json);
   json.expect_only({"format_version", "model_id", "created_at", "labels", "text", "architecture", "temperature",
-                    "metrics", "training", "files"},
+                    "precision", "metrics", "training", "files"},
                    "the manifest");
   Manifest manifest;
   CanonicalObject canonical;
@@ -248,11 +282,9 @@ Manifest parse_manifest(std::string_view content) {
   canonical.member("labels", read_labels(json.at("labels"), manifest.labels));
   canonical.member("text", read_text_parameters(json.at("text"), manifest.text));
   canonical.member("architecture", read_architecture(json.at("architecture"), manifest.architecture));
-  manifest.temperature = json.at("temperature").real("temperature");
-  if (!(manifest.temperature >= lowest_temperature && manifest.temperature <= highest_temperature)) {
-    throw FormatError("temperature is out of range");
-  }
+  manifest.temperature = checked_real(json, "temperature", lowest_temperature, highest_temperature);
   canonical.real("temperature", manifest.temperature);
+  canonical.member("precision", read_precision(json.at("precision"), manifest.default_precision));
   canonical.member("metrics", canonical_metrics(json.at("metrics")));
   canonical.member("training", canonical_training(json.at("training")));
   canonical.member("files", read_files(json.at("files"), manifest.files));

@@ -8,9 +8,11 @@
 #include <string_view>
 #include <vector>
 
+#include "precision.h"
+
 namespace kuaixun {
 
-constexpr std::int64_t bundle_format_version = 1;
+constexpr std::int64_t bundle_format_version = 2;
 
 struct NgramBranch {
   std::vector<unsigned> orders;  // distinct, ascending
@@ -42,6 +44,7 @@ struct Manifest {
   TextParameters text;
   Architecture architecture;
   double temperature = 1.0;
+  Precision default_precision = Precision::fp32;
   std::map<std::string, FileEntry> files;
 };
 

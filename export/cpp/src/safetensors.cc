@@ -45,7 +45,10 @@ std::map<std::string, Tensor> read_safetensors(std::string_view content) {
   std::map<std::string, Tensor> tensors;
   std::vector<std::pair<std::uint64_t, std::uint64_t>> extents;
   for (const auto& [name, entry] : header.object("the safetensors header")) {
-    if (name == "__metadata__") continue;
+    if (name == "__metadata__") {
+      for (const auto& [key, value] : entry.object("__metadata__")) value.string(key.substr(0, 40).c_str());
+      continue;
+    }
     entry.expect_only({"dtype", "shape", "data_offsets"}, "a tensor's entry");
     Tensor tensor;
     tensor.dtype = entry.at("dtype").string("dtype");

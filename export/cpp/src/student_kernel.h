@@ -32,8 +32,8 @@ struct StudentKernel {
   const char* instruction_set;
 
   // out (filters): for each filter the largest sum, over the windows t < tokens, of rows[t + place] + offset + place *
-  // filters. `rows` has tokens + width - 1 pointers, tokens > 0. For the narrow one, the caller sees to it that every
-  // sum fits into 8 bits: it does with half the instructions.
+  // filters. `rows` has tokens + width - 1 pointers, tokens > 0. The narrow one sums in 8 bits, with half the
+  // instructions; its sums saturate, place by place in order.
   void (*pool_int8)(PoolShape shape, const int8_t* const* rows, size_t tokens, int16_t* out);
   void (*pool_narrow_int8)(PoolShape shape, const int8_t* const* rows, size_t tokens, int16_t* out);
   void (*pool_bfloat16)(PoolShape shape, const uint16_t* const* rows, size_t tokens, float* out);

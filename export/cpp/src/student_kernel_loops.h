@@ -11,6 +11,8 @@
 
 #if defined(__SSE2__)
 #include <immintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
 #endif
 
 namespace kuaixun {
@@ -67,11 +69,11 @@ struct Int8Rows {
     return __builtin_convertvector(load<Vector<Stored, lanes> >(from), Sums);
 #endif
   }
+  static Sums add(Sums left, Sums right) { return left + right; }
   static Sums least() { return Sums{} + static_cast<Sum>(-32768); }
 };
 
-// The same rows where every sum fits into 8 bits: nothing is widened before the maximum, and a vector holds twice as
-// much.
+// The same rows summed in 8 bits, saturating: nothing is widened before the maximum, and a vector holds twice as much.
 struct NarrowInt8Rows {
   using Stored = int8_t;
   using Sum = int8_t;
@@ -79,6 +81,24 @@ struct NarrowInt8Rows {
   static constexpr size_t lanes = vector_bytes;
   using Sums = Vector<Sum, lanes>;
   static Sums widen(const Stored* from) { return load<Sums>(from); }
+  static Sums add(Sums left, Sums right) {
+#if defined(__AVX512BW__)
+    return (Sums)_mm512_adds_epi8((__m512i)left, (__m512i)right);
+#elif defined(__AVX2__)
+    return (Sums)_mm256_adds_epi8((__m256i)left, (__m256i)right);
+#elif defined(__SSE2__)
+    return (Sums)_mm_adds_epi8((__m128i)left, (__m128i)right);
+#elif defined(__ARM_NEON)
+    return (Sums)vqaddq_s8((int8x16_t)left, (int8x16_t)right);
+#else
+    using Wide = Vector<int16_t, lanes>;
+    const Wide sums = __builtin_convertvector(left, Wide) + __builtin_convertvector(right, Wide);
+    const Wide highest = Wide{} + static_cast<int16_t>(127);
+    const Wide lowest = Wide{} + static_cast<int16_t>(-128);
+    const Wide bounded = sums > highest ? highest : larger(sums, lowest);
+    return __builtin_convertvector(bounded, Sums);
+#endif
+  }
   static Sums least() { return Sums{} + static_cast<Sum>(-128); }
 };
 
@@ -99,6 +119,7 @@ struct Bfloat16Rows {
     return (Sums)(__builtin_convertvector(load<Vector<Stored, lanes> >(from), Vector<uint32_t, lanes>) << 16);
 #endif
   }
+  static Sums add(Sums left, Sums right) { return left + right; }
   static Sums least() { return Sums{} - __builtin_inff(); }
 };
 
@@ -109,6 +130,7 @@ struct FloatRows {
   static constexpr size_t lanes = vector_bytes / sizeof(Sum);
   using Sums = Vector<Sum, lanes>;
   static Sums widen(const Stored* from) { return load<Sums>(from); }
+  static Sums add(Sums left, Sums right) { return left + right; }
   static Sums least() { return Sums{} - __builtin_inff(); }
 };
 
@@ -127,7 +149,7 @@ inline void pool_block(PoolShape shape, const typename Rows::Stored* const* rows
     for (size_t v = 0; v < vectors; ++v) sums[v] = Rows::widen(row + v * Rows::lanes);
     for (size_t place = 1; place < width; ++place) {
       row = hidden(rows[token + place] + shape.offset + place * shape.filters + first);
-      for (size_t v = 0; v < vectors; ++v) sums[v] += Rows::widen(row + v * Rows::lanes);
+      for (size_t v = 0; v < vectors; ++v) sums[v] = Rows::add(sums[v], Rows::widen(row + v * Rows::lanes));
     }
     for (size_t v = 0; v < vectors; ++v) maxima[v] = larger(maxima[v], sums[v]);
   }

@@ -14,8 +14,6 @@ namespace {
 constexpr std::size_t table_limit_bytes = std::size_t{4} << 30;
 constexpr float int8_limit = 127.0F;
 constexpr float int16_limit = 32767.0F;
-// In steps of the rows: with sums of sixteen places, 8 * (16 * 127 + 2047) is under 2^15.
-constexpr float bias_limit = 2047.0F;
 
 std::size_t round_up(std::size_t number, std::size_t multiple) { return (number + multiple - 1) / multiple * multiple; }
 
@@ -88,29 +86,12 @@ void round_to_bfloat16(StudentTables& tables, const float* rows, std::size_t voc
   std::transform(rows, rows + vocabulary * tables.row_elements, tables.rows.as<std::uint16_t>(), bfloat16_of_float);
 }
 
-// The scale of each filter: what one step of its integer rows is worth. The largest rows decide, or a bias that would
-// not fit beside the largest sum of rows into a feature of 16 bits.
-std::vector<float> int8_scales(const StudentTables& tables, const float* rows, std::size_t vocabulary) {
-  std::vector<float> largest(tables.row_elements);
-  for (std::size_t token = 0; token < vocabulary; ++token) {
-    for (std::size_t i = 0; i < tables.row_elements; ++i) {
-      largest[i] = std::max(largest[i], std::fabs(rows[token * tables.row_elements + i]));
-    }
-  }
-  std::vector<float> scales(tables.features);
-  for (const auto& [width, row_offset, feature_offset] : tables.widths) {
-    for (std::size_t filter = 0; filter < tables.filters; ++filter) {
-      float& scale = scales[feature_offset + filter];
-      float largest_sum = 0.0F;
-      for (std::size_t place = 0; place < width; ++place) {
-        const float largest_row = largest[row_offset + place * tables.filters + filter];
-        scale = std::max(scale, largest_row / int8_limit);
-        largest_sum += largest_row;
-      }
-      // Each row of a sum may be rounded up by half a step.
-      if (sums_fit_int8(width)) scale = largest_sum / (int8_limit - 0.5F * static_cast<float>(width));
-      scale = std::max(scale, std::fabs(tables.bias[feature_offset + filter]) / bias_limit);
-    }
+// The scale of each feature; filters that are padding have rows of zeros, for which any scale will do.
+std::vector<float> lay_out_scales(const StudentTables& tables, const std::vector<std::vector<float>>& of_widths) {
+  std::vector<float> scales(tables.features, 1.0F);
+  for (std::size_t index = 0; index < of_widths.size(); ++index) {
+    std::copy(of_widths[index].begin(), of_widths[index].end(),
+              scales.begin() + static_cast<std::ptrdiff_t>(tables.widths[index].feature_offset));
   }
   return scales;
 }
@@ -136,7 +117,7 @@ void round_last_layer(StudentTables& tables, const std::vector<float>& scales) {
   std::vector<double> largest_feature(tables.features);
   for (std::size_t i = 0; i < tables.features; ++i) {
     const std::size_t width = tables.widths[i / tables.filters].width;
-    const double largest_sum = int8_limit * static_cast<double>(sums_fit_int8(width) ? 1 : width);
+    const double largest_sum = int8_limit * static_cast<double>(sums_in_int8(width) ? 1 : width);
     largest_feature[i] = feature_steps * largest_sum + std::max<double>(0.0, tables.integer_bias[i]);
   }
   tables.integer_linear.resize(tables.classes * tables.features);
@@ -163,14 +144,10 @@ void round_last_layer(StudentTables& tables, const std::vector<float>& scales) {
   }
 }
 
-void round_to_int8(StudentTables& tables, const float* rows, std::size_t vocabulary) {
-  std::vector<float> scales = int8_scales(tables, rows, vocabulary);
+void round_to_int8(StudentTables& tables, const float* rows, std::size_t vocabulary,
+                   const std::vector<float>& scales) {
   std::vector<float> steps_per_unit;
-  for (float& scale : scales) {
-    // A scale so small that its inverse overflows is that of a filter that does nothing.
-    if (scale < std::numeric_limits<float>::min()) scale = 0.0F;
-    steps_per_unit.push_back(scale > 0.0F ? 1.0F / scale : 0.0F);
-  }
+  for (const float scale : scales) steps_per_unit.push_back(1.0F / scale);
   round_rows_to_int8(tables, rows, vocabulary, steps_per_unit);
   for (std::size_t i = 0; i < tables.features; ++i) {
     const double steps = static_cast<double>(tables.bias[i]) * steps_per_unit[i] * feature_steps;
@@ -230,10 +207,6 @@ void lay_out_ngrams(StudentTables& tables, const std::vector<float>& scores) {
 
 }  // namespace
 
-const char* precision_name(Precision precision) {
-  return precision == Precision::fp32 ? "fp32" : precision == Precision::bf16 ? "bf16" : "int8";
-}
-
 StudentTables fold_student(const StudentWeights& weights, const Architecture& architecture, Precision precision,
                            const StudentKernel& kernel) {
   const std::size_t classes = weights.linear_bias.size();
@@ -242,7 +215,7 @@ StudentTables fold_student(const StudentWeights& weights, const Architecture& ar
     lay_out_last_layer(tables, weights, architecture.filters);
     HugeBuffer rows = fold_rows_of(weights, architecture, tables, kernel);
     if (precision == Precision::int8) {
-      round_to_int8(tables, rows.as<float>(), architecture.vocabulary_size);
+      round_to_int8(tables, rows.as<float>(), architecture.vocabulary_size, lay_out_scales(tables, weights.scales));
     } else if (precision == Precision::bf16) {
       round_to_bfloat16(tables, rows.as<float>(), architecture.vocabulary_size);
       tables.single_linear.assign(tables.linear.begin(), tables.linear.end());

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <string>
 
@@ -26,6 +27,19 @@ class CheckedTensors {
     return values;
   }
 
+  std::vector<float> take_singles(const std::string& name, const std::vector<std::uint64_t>& shape) {
+    const std::string_view bytes = take_bytes(name, "F32", shape);
+    std::vector<float> values(bytes.size() / sizeof(float));
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      std::uint32_t bits = 0;
+      for (std::size_t k = 0; k < sizeof(float); ++k) {
+        bits |= std::uint32_t{static_cast<unsigned char>(bytes[sizeof(float) * i + k])} << 8 * k;
+      }
+      values[i] = float_of_bits(bits);
+    }
+    return values;
+  }
+
   std::vector<std::int16_t> take_integers(const std::string& name, const std::vector<std::uint64_t>& shape) {
     const std::vector<std::uint16_t> words = take_words(name, "I16", shape);
     return {words.begin(), words.end()};
@@ -36,8 +50,7 @@ class CheckedTensors {
   }
 
  private:
-  std::vector<std::uint16_t> take_words(const std::string& name, const char* dtype,
-                                        const std::vector<std::uint64_t>& shape) {
+  std::string_view take_bytes(const std::string& name, const char* dtype, const std::vector<std::uint64_t>& shape) {
     const auto found = tensors_.find(name);
     if (found == tensors_.end()) throw FormatError("the tensor " + name + " is missing");
     const Tensor tensor = found->second;
@@ -45,10 +58,16 @@ class CheckedTensors {
     if (tensor.dtype != dtype || tensor.shape != shape) {
       throw FormatError(name + " has another type or shape than the architecture's");
     }
-    std::vector<std::uint16_t> words(tensor.bytes.size() / 2);
+    return tensor.bytes;
+  }
+
+  std::vector<std::uint16_t> take_words(const std::string& name, const char* dtype,
+                                        const std::vector<std::uint64_t>& shape) {
+    const std::string_view bytes = take_bytes(name, dtype, shape);
+    std::vector<std::uint16_t> words(bytes.size() / 2);
     for (std::size_t i = 0; i < words.size(); ++i) {
-      const auto low = static_cast<unsigned char>(tensor.bytes[2 * i]);
-      const auto high = static_cast<unsigned char>(tensor.bytes[2 * i + 1]);
+      const auto low = static_cast<unsigned char>(bytes[2 * i]);
+      const auto high = static_cast<unsigned char>(bytes[2 * i + 1]);
       words[i] = static_cast<std::uint16_t>(low | high << 8);
     }
     return words;
@@ -56,6 +75,19 @@ class CheckedTensors {
 
   std::map<std::string, Tensor> tensors_;
 };
+
+void check_scales(const std::string& name, const std::vector<float>& scales, const std::vector<float>& biases) {
+  for (std::size_t filter = 0; filter < scales.size(); ++filter) {
+    const float scale = scales[filter];
+    // Of a smaller one the inverse, which rows are multiplied by, is no finite number.
+    if (!std::isfinite(scale) || scale < std::numeric_limits<float>::min()) {
+      throw FormatError(name + " holds what is no positive number");
+    }
+    if (std::fabs(double{biases[filter]}) > bias_limit_steps * double{scale}) {
+      throw FormatError(name + " holds a scale that is too fine for the filter's bias");
+    }
+  }
+}
 
 }  // namespace
 
@@ -69,6 +101,8 @@ StudentWeights parse_student_weights(std::string_view content, const Architectur
     const std::string name = "convolution_" + std::to_string(width);
     weights.convolutions.push_back(tensors.take(name, {filters, size, width}));
     weights.biases.push_back(tensors.take(name + "_bias", {filters}));
+    weights.scales.push_back(tensors.take_singles(name + "_scales", {filters}));
+    check_scales(name + "_scales", weights.scales.back(), weights.biases.back());
   }
   weights.linear = tensors.take("linear", {classes, architecture.widths.size() * filters});
   weights.linear_bias = tensors.take("linear_bias", {classes});

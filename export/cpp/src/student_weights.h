@@ -10,10 +10,14 @@
 
 namespace kuaixun {
 
+// A bias is at most this many steps of its filter's rows, so that 8 * (16 places * 127 + 2047) is under 2^15.
+constexpr double bias_limit_steps = 2047.0;
+
 struct StudentWeights {
   std::vector<float> embedding;                  // (vocabulary, size), row 0 (PAD) zero
   std::vector<std::vector<float>> convolutions;  // for each width (filters, size, width)
   std::vector<std::vector<float>> biases;        // for each width (filters,)
+  std::vector<std::vector<float>> scales;        // for each width (filters,): what a step of its int8 rows is worth
   std::vector<float> linear;                     // (classes, widths * filters)
   std::vector<float> linear_bias;                // (classes,)
   std::vector<float> ngrams;                     // (buckets, classes), or empty

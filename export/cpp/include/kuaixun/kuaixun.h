@@ -30,8 +30,9 @@ enum {
   KUAIXUN_UNEXPECTED = 70
 };
 
-/* How the folded tables are held. The same text may differ in its last digits between precisions. */
-enum { KUAIXUN_FP32 = 0, KUAIXUN_BF16 = 1, KUAIXUN_INT8 = 2 };
+/* How the folded tables are held; the default is the one that the bundle's manifest names. The same text may differ in
+ * its last digits between precisions. */
+enum { KUAIXUN_DEFAULT_PRECISION = -1, KUAIXUN_FP32 = 0, KUAIXUN_BF16 = 1, KUAIXUN_INT8 = 2 };
 
 enum { KUAIXUN_NO_LABEL = -1 };
 
