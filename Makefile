@@ -7,7 +7,12 @@ ARGS ?=
 BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test lint bench chaos clean
+# Clang brings libFuzzer; any other compiler takes the driver of export/cpp/fuzz.
+SECONDS ?= 600
+FUZZ_CXX = $(if $(filter default,$(origin CXX)),$(shell command -v clang++ || command -v c++),$(CXX))
+FUZZ_BUILD = build/cpp-fuzz-$(notdir $(FUZZ_CXX))
+
+.PHONY: help demo test lint bench chaos fuzz clean
 .DELETE_ON_ERROR:
 
 help: ## list the commands
@@ -30,6 +35,15 @@ bench: .venv/dev-installed ## throughput, side by side with plain convolutions; 
 
 chaos: .venv/dev-installed ## kill and restart workers against real Kafka, count every headline; writes build/chaos.json
 	@$(BIN)/python -m tests.chaos $(ARGS)
+
+fuzz: ## fuzz the C++ readers under sanitizers, each for SECONDS=600; findings and what was learnt go to build/fuzz
+	@cmake -S export/cpp -B $(FUZZ_BUILD) -DCMAKE_CXX_COMPILER=$(FUZZ_CXX) -DKUAIXUN_SANITIZE=ON -DKUAIXUN_FUZZ=ON
+	@cmake --build $(FUZZ_BUILD) --parallel --target fuzz_bundle_files fuzz_text
+	@for target in bundle_files text; do \
+	  mkdir -p build/fuzz/$$target && \
+	  $(FUZZ_BUILD)/fuzz/fuzz_$$target -max_total_time=$(SECONDS) -dict=export/cpp/fuzz/$$target.dict \
+	    -artifact_prefix=build/fuzz/$$target. build/fuzz/$$target export/cpp/fuzz/corpus/$$target || exit 1; \
+	done
 
 clean: ## remove build/ and the tools' caches; .venv stays
 	rm -rf build .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks

@@ -37,15 +37,19 @@ class Speed(msgspec.Struct, frozen=True):
     ratio: float
 
 
-def drawn_texts(vocabulary: Vocabulary, count: int = TEXTS, seed: int = 0) -> list[str]:
-    """Texts of 8 to 30 characters, drawn from the vocabulary as often as words are: the n-th with weight 1 / n."""
+def drawn_texts(
+    vocabulary: Vocabulary, count: int = TEXTS, seed: int = 0, lengths: tuple[int, int] = LENGTHS
+) -> list[str]:
+    """Texts of so many characters, from and to, drawn from the vocabulary as often as words are: the n-th with weight
+    1 / n.
+    """
     generator = np.random.default_rng(seed)
     characters = np.array(vocabulary.characters)
     weights = 1 / np.arange(1, len(characters) + 1)
-    lengths = generator.integers(LENGTHS[0], LENGTHS[1], endpoint=True, size=count)
-    drawn = generator.choice(characters, size=int(lengths.sum()), p=weights / weights.sum())
-    ends = np.cumsum(lengths)
-    return ["".join(drawn[end - length : end]) for end, length in zip(ends, lengths, strict=True)]
+    sizes = generator.integers(*lengths, endpoint=True, size=count)
+    drawn = generator.choice(characters, size=int(sizes.sum()), p=weights / weights.sum())
+    ends = np.cumsum(sizes)
+    return ["".join(drawn[end - size : end]) for end, size in zip(ends, sizes, strict=True)]
 
 
 def measure(

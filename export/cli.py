@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from kuaixun import __version__
 from kuaixun.export.command_line import OneLineParser, finish, path_of
+
+if TYPE_CHECKING:
+    from kuaixun.export.bundle.reader import Bundle
 
 PROGRAM = "kuaixun-export"
 THREADS_LIMIT = 1024
@@ -29,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     from kuaixun.export.engine.interface import DEVICES, PRECISIONS
     from kuaixun.export.engine.select import ENGINES
+    from kuaixun.export.further.outputs import FURTHER_OUTPUTS
 
     parser = OneLineParser(prog=PROGRAM, description=__doc__)
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
@@ -38,7 +42,14 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("checkpoint", type=path_of, help="the folder that kuaixun-trainer wrote")
     build.add_argument("bundle", type=path_of, help="the folder to make; it must not exist, or be empty")
     build.add_argument("--origin", default="", help="where the training data comes from, for the model card")
-    build.set_defaults(run=_build)
+    build.add_argument(
+        "--also",
+        action="append",
+        default=[],
+        choices=tuple(FURTHER_OUTPUTS),
+        help="put the student beside it in this form too; may be given several times",
+    )
+    build.set_defaults(run=_build, run_code=True)
 
     inspect = commands.add_parser("inspect", help="show what a bundle says of itself")
     _add_bundle(inspect)
@@ -47,6 +58,11 @@ def _parser() -> argparse.ArgumentParser:
 
     verify = commands.add_parser("verify", help="check every file, and the golden cases on every engine present")
     _add_bundle(verify)
+    verify.add_argument(
+        "--run-code",
+        action="store_true",
+        help="check student.pt2 and student.aoti.pt2 too, which can run anything on this machine: for your own bundles",
+    )
     verify.set_defaults(run=_verify)
 
     bench = commands.add_parser("bench", help="measure every engine present, beside the traced convolutions")
@@ -54,6 +70,12 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--texts", type=path_of, help="one text a line; default: texts drawn from the vocabulary")
     bench.add_argument(
         "--batches", type=_count, nargs="+", default=[1, 64, 1024], metavar="N", help="default: 1 64 1024"
+    )
+    bench.add_argument(
+        "--lengths",
+        type=_lengths,
+        metavar="N,N,...",
+        help="measure instead how the time of a text grows with its length, on one thread; such as 4,8,16,32",
     )
     bench.add_argument("--seconds", type=float, default=0.5, help="for each figure and round; default: %(default)s")
     bench.add_argument("--json", type=path_of, metavar="FILE", help="write the figures there as well")
@@ -64,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     classify.add_argument("file", nargs="*", type=_no_file, help=argparse.SUPPRESS)
     classify.add_argument("--engine", default="auto", choices=("auto", *ENGINES), help="default: %(default)s")
     classify.add_argument("--device", default="auto", choices=DEVICES, help="default: %(default)s")
-    classify.add_argument("--precision", default="auto", choices=PRECISIONS, help="default: the engine's own")
+    classify.add_argument("--precision", default="auto", choices=PRECISIONS, help="default: what the bundle names")
     classify.add_argument("--threads", type=_threads, help="CPU threads; default: the engine's own choice")
     classify.set_defaults(run=_classify)
     return parser
@@ -89,6 +111,14 @@ def _count(text: str) -> int:
     return number
 
 
+def _lengths(text: str) -> list[int]:
+    """An argument that lists lengths, as many as a line needs."""
+    lengths = sorted({_count(number) for number in text.split(",")})
+    if len(lengths) < 2:
+        raise argparse.ArgumentTypeError(f"{text!r} names one length; a line needs two or more")
+    return lengths
+
+
 def _threads(text: str) -> int:
     """An argument that counts threads."""
     if (number := _count(text)) > THREADS_LIMIT:
@@ -109,10 +139,12 @@ def _build(options: argparse.Namespace) -> int:
 
     require_torch("building a bundle")
     from kuaixun.export.bundle.writer import write_bundle
+    from kuaixun.export.further.outputs import FURTHER_OUTPUTS
 
+    also = [FURTHER_OUTPUTS[name] for name in dict.fromkeys(options.also)]
     checkpoint = read_checkpoint(options.checkpoint)
     try:
-        manifest = write_bundle(options.bundle, checkpoint, origin=options.origin)
+        manifest = write_bundle(options.bundle, checkpoint, origin=options.origin, also=also)
     except FileExistsError:
         raise
     except OSError as error:
@@ -147,13 +179,15 @@ def _verify(options: argparse.Namespace) -> int:
     from kuaixun.export.bundle.reader import read_bundle
     from kuaixun.export.describe import verification_table
     from kuaixun.export.engine.select import open_engine, present_engines
+    from kuaixun.export.further.check import check_further_outputs
 
     bundle = read_bundle(options.bundle)
     differences = {}
     for choice in present_engines():
         engine = open_engine(bundle, choice)
         differences[engine.name] = check_golden(bundle.golden, bundle.pipeline, engine, bundle.path)
-    Console().print(verification_table(differences, len(bundle.golden)))
+    further, not_checked = check_further_outputs(bundle, run_code=options.run_code)
+    Console().print(verification_table(differences | further, not_checked, len(bundle.golden)))
     return 0
 
 
@@ -165,6 +199,8 @@ def _bench(options: argparse.Namespace) -> int:
     from kuaixun.export.bundle.reader import read_bundle
 
     bundle = read_bundle(options.bundle)
+    if options.lengths:
+        return _bench_lengths(options, bundle)
     texts = (
         options.texts.read_text(encoding="utf-8", errors="replace").split("\n")
         if options.texts
@@ -176,6 +212,23 @@ def _bench(options: argparse.Namespace) -> int:
     Console().print(speed_table(speeds, options.batches))
     if options.json:
         options.json.write_bytes(msgspec.json.format(msgspec.json.encode(speeds), indent=1) + b"\n")
+    return 0
+
+
+def _bench_lengths(options: argparse.Namespace, bundle: Bundle) -> int:
+    import dataclasses
+
+    import msgspec
+    from rich.console import Console
+
+    from kuaixun.export.engine.select import open_engine, present_engines
+    from kuaixun.export.scaling import measure_lengths, scaling_table
+
+    engines = [open_engine(bundle, dataclasses.replace(choice, threads=1)) for choice in present_engines()]
+    scalings = measure_lengths(engines, bundle.pipeline.vocabulary, options.lengths)
+    Console().print(scaling_table(scalings))
+    if options.json:
+        options.json.write_bytes(msgspec.json.format(msgspec.json.encode(scalings), indent=1) + b"\n")
     return 0
 
 

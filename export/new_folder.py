@@ -6,7 +6,8 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -30,16 +31,26 @@ def expect_writable(folder: Path, size_bytes: int = 0) -> None:
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write files as a new folder, whole or not at all: a temporary neighbour is filled, then renamed.
+    """Write files as a new folder, whole or not at all.
+
+    Raises OSError, FileExistsError where `folder` is a file or holds something.
+    """
+    with new_folder(folder, sum(map(len, files.values()))) as unfinished:
+        for name, content in files.items():
+            (unfinished / name).write_bytes(content)
+
+
+@contextmanager
+def new_folder(folder: Path, size_bytes: int = 0) -> Iterator[Path]:
+    """A temporary neighbour to fill, which becomes `folder` when the block ends without an error, or is removed.
 
     Raises OSError, FileExistsError where `folder` is a file or holds something.
     """
     folder = folder.resolve()
-    expect_writable(folder, sum(map(len, files.values())))
+    expect_writable(folder, size_bytes)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as unfinished:
         whole = Path(unfinished) / "whole"
         whole.mkdir()
-        for name, content in files.items():
-            (whole / name).write_bytes(content)
+        yield whole
         whole.rename(folder)

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
+from kuaixun.export.plain_json import read_plain_json
 from kuaixun.export.text.folding import CodePointTable
 from kuaixun.export.text.patterns import Patterns
 from kuaixun.export.text.pipeline import TextPipeline
@@ -36,9 +37,18 @@ def pipeline_from_files(parameters: TextParameters, files: Mapping[str, bytes]) 
     return TextPipeline(
         parameters,
         _parse(CODE_POINTS_FILE, files, lambda content: CodePointTable.from_text(content.decode())),
-        _parse(PATTERNS_FILE, files, lambda content: msgspec.json.decode(content, type=Patterns)),
+        _parse(PATTERNS_FILE, files, _read_patterns),
         _parse(VOCABULARY_FILE, files, lambda content: Vocabulary.from_text(content.decode())),
     )
+
+
+def _read_patterns(content: bytes) -> Patterns:
+    """What the file leaves out it means to leave out: the defaults are for those who make a pipeline."""
+    tree = read_plain_json(content)
+    patterns = msgspec.json.decode(content, type=Patterns)
+    if missing := {"patterns", "entities"} - tree.keys():
+        raise ValueError(f"the field {min(missing)} is missing")
+    return patterns
 
 
 def _parse(name: str, files: Mapping[str, bytes], parse: Callable[[bytes], T]) -> T:

@@ -17,7 +17,17 @@ from kuaixun.export.text.folding import CodePointTable, unicode_table
 from kuaixun.export.text.patterns import Patterns
 from kuaixun.export.text.pipeline import TextPipeline
 from kuaixun.export.text.vocabulary import Vocabulary, count_vocabulary
-from kuaixun.schemas.manifest import Architecture, DataFile, NgramBranch, TextParameters, Training
+from kuaixun.schemas.manifest import (
+    Architecture,
+    DataFile,
+    NgramBranch,
+    Precision,
+    PrecisionCost,
+    PrecisionCosts,
+    TextParameters,
+    Training,
+)
+from tests.export.cpp_build import built
 
 LABELS = ("finance", "sports", "game")
 
@@ -56,6 +66,13 @@ def checkpoint(pipeline: TextPipeline) -> Checkpoint:
         text=pipeline.parameters,
         architecture=architecture,
         temperature=1.5,
+        precision=Precision(
+            default="int8",
+            costs=PrecisionCosts(
+                bf16=PrecisionCost(accuracy_difference=0.0, label_agreement=1.0, largest_logit_difference=0.01),
+                int8=PrecisionCost(accuracy_difference=-0.0002, label_agreement=0.9994, largest_logit_difference=0.1),
+            ),
+        ),
         metrics={"dev": {"accuracy": 0.5}},
         training=Training(
             command="kuaixun-trainer distil",
@@ -77,3 +94,9 @@ def bundle_path(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture(scope="session")
 def bundle(bundle_path: Path) -> Bundle:
     return read_bundle(bundle_path)
+
+
+@pytest.fixture(scope="session")
+def runtime() -> Path:
+    """The folder with the C++ runtime's programs and its shared library."""
+    return built("cpp")

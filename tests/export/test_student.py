@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from kuaixun.export.bundle.reader import TORCHSCRIPT_FILE, Bundle
+from kuaixun.export.engine.torchscript import TorchScriptEngine
 from kuaixun.export.student.folded import FoldedTextCNN
 from kuaixun.export.student.ngrams import FINALISER, MULTIPLIERS, NOBODY, OWNER_SHIFT, ngram_hashes, owned_buckets
 from kuaixun.export.student.textcnn import TextCNN
@@ -89,6 +90,44 @@ def test_folded_logits_are_the_same_bits_in_every_batch(
         together = folded(as_batch(rows, padding)).float()
         alone = torch.cat([folded(as_batch([row])) for row in rows]).float()
     assert torch.equal(together, alone)
+
+
+@pytest.mark.parametrize("slice_filters", [1, 5, 16, 1000])
+def test_how_the_filters_are_sliced_changes_no_logit(
+    bundle: Bundle, folded: torch.jit.ScriptModule, slice_filters: int
+) -> None:
+    sliced = FoldedTextCNN(bundle.manifest.architecture, bundle.weights, slice_filters=slice_filters).eval()
+    ids = torch.randint(
+        1, bundle.manifest.architecture.vocabulary_size, (9, 7), generator=torch.Generator().manual_seed(2)
+    )
+    with torch.no_grad():
+        assert torch.equal(sliced(ids), folded(ids))
+
+
+def test_texts_go_through_in_groups_of_like_length_and_come_back_in_order(
+    bundle: Bundle, folded: torch.jit.ScriptModule
+) -> None:
+    shapes: list[tuple[int, ...]] = []
+
+    def noted(ids: torch.Tensor) -> torch.Tensor:
+        shapes.append(tuple(ids.shape))
+        logits: torch.Tensor = folded(ids)
+        return logits
+
+    manifest, cpu = bundle.manifest, torch.device("cpu")
+    engine = TorchScriptEngine("grouped", noted, cpu, bundle.pipeline, manifest.temperature, group_tokens=40)
+    texts = ["央行降准", "", "主队晋级决赛，新游戏上线" * 2, "股", "房价", "\u200b"] * 7
+    encoded = bundle.pipeline.encode(texts)
+    together = engine.logits(encoded)
+    alone = np.concatenate([engine.logits(bundle.pipeline.encode([text])) for text in texts])
+    assert np.array_equal(together.astype(np.float32), alone.astype(np.float32))
+    groups = shapes[: -len(texts)]
+    assert sum(rows for rows, _ in groups) == len(texts)
+    assert len(groups) > 3
+    # Seven empty texts and four of each other length: a group mixes neighbouring lengths at most.
+    padding = sum(rows * tokens for rows, tokens in groups) - int((encoded.ids != PAD).sum())
+    assert padding < encoded.ids.size // 4
+    assert {tokens for _, tokens in groups} >= {4, encoded.ids.shape[1]}
 
 
 def test_folding_the_ngrams_is_exact_but_for_rounding(bundle: Bundle) -> None:

@@ -45,6 +45,7 @@ TEST(Json, RefusesWhatIsNotJson) {
                            "\"a",
                            "{\"a\":1,\"a\":2}",
                            "1e400",
+                           "-0",
                            "99999999999999999999"}) {
     EXPECT_THROW(Json::parse(text), FormatError) << text;
   }
@@ -55,7 +56,8 @@ TEST(Json, RefusesDeepNesting) {
     return std::string(static_cast<std::size_t>(depth), '[') + std::string(static_cast<std::size_t>(depth), ']');
   };
   EXPECT_NO_THROW(Json::parse(nested(json_depth_limit)));
-  EXPECT_THROW(Json::parse(nested(json_depth_limit + 2)), FormatError);
+  EXPECT_THROW(Json::parse(nested(json_depth_limit + 1)), FormatError);
+  EXPECT_NO_THROW(Json::parse(std::string(json_depth_limit, '[') + "1" + std::string(json_depth_limit, ']')));
   EXPECT_THROW(Json::parse(std::string(1 << 20, '[')), FormatError);
 }
 

@@ -50,6 +50,43 @@ std::uint64_t hash_by_definition(const std::int32_t* ids, unsigned order) {
   return hash ^ hash >> 12;
 }
 
+// Of a filter, the value that its row of a token and place has.
+double row_of(const Architecture& architecture, const StudentWeights& weights, std::size_t index, std::size_t token,
+              std::size_t place, std::size_t filter) {
+  const std::size_t size = architecture.embedding_size;
+  double row = 0.0;
+  for (std::size_t k = 0; k < size; ++k) {
+    row += double{weights.embedding[token * size + k]} *
+           weights.convolutions[index][(filter * size + k) * architecture.widths[index] + place];
+  }
+  return row;
+}
+
+// Scales at which no row and no sum of rows is cut off, as widest_scales of export/student/int8_rows.py.
+void choose_widest_scales(const Architecture& architecture, StudentWeights& weights) {
+  weights.scales.clear();
+  for (std::size_t index = 0; index < architecture.widths.size(); ++index) {
+    const std::size_t width = architecture.widths[index];
+    std::vector<float>& scales = weights.scales.emplace_back();
+    for (std::size_t filter = 0; filter < architecture.filters; ++filter) {
+      double largest_row = 0.0;
+      double largest_sum = 0.0;
+      for (std::size_t place = 0; place < width; ++place) {
+        double largest = 0.0;
+        for (std::size_t token = 0; token < architecture.vocabulary_size; ++token) {
+          largest = std::max(largest, std::fabs(row_of(architecture, weights, index, token, place, filter)));
+        }
+        largest_row = std::max(largest_row, largest);
+        largest_sum += largest;
+      }
+      const double of_rows =
+          width <= 4 ? largest_sum / (127.0 - 0.5 * static_cast<double>(width)) : largest_row / 127.0;
+      const auto scale = static_cast<float>(std::max(of_rows, std::fabs(weights.biases[index][filter]) / 2046.0));
+      scales.push_back(scale > 0.0F ? scale : 1.0F);
+    }
+  }
+}
+
 StudentWeights random_weights(const Case& shape, std::mt19937& generator) {
   const Architecture& architecture = shape.architecture;
   StudentWeights weights;
@@ -76,6 +113,7 @@ StudentWeights random_weights(const Case& shape, std::mt19937& generator) {
       }
     }
   }
+  choose_widest_scales(architecture, weights);
   return weights;
 }
 
@@ -165,6 +203,7 @@ TEST(Student, Int8HoldsNumbersOfAnySize) {
   weights.biases[0][1] = 20.0F;
   for (std::size_t i = 0; i < depth; ++i) weights.convolutions[0][2 * depth + i] *= 1e4F;
   for (std::size_t c = 0; c < shape.classes; ++c) weights.linear[c * 3 * shape.architecture.filters + 2] *= 1e-4F;
+  choose_widest_scales(shape.architecture, weights);
   const Student exact(weights, shape.architecture, Precision::fp32);
   const Student rounded(weights, shape.architecture, Precision::int8);
   for (int i = 0; i < 20; ++i) {
@@ -185,6 +224,7 @@ TEST(Student, Int8SumsStayInRangeWhereAllRowsAreAtTheirLargest) {
     weights.embedding[5 * size + k] = k % 2 == 0 ? 30.0F : -20.0F;
     weights.embedding[6 * size + k] = -weights.embedding[5 * size + k];
   }
+  choose_widest_scales(shape.architecture, weights);
   const Student exact(weights, shape.architecture, Precision::fp32);
   const Student rounded(weights, shape.architecture, Precision::int8);
   for (int i = 0; i < 50; ++i) {
@@ -193,6 +233,61 @@ TEST(Student, Int8SumsStayInRangeWhereAllRowsAreAtTheirLargest) {
     const auto expected = logits_of(exact, ids);
     const auto logits = logits_of(rounded, ids);
     for (std::size_t c = 0; c < expected.size(); ++c) ASSERT_NEAR(logits[c], expected[c], 1.0) << "of about 30";
+  }
+}
+
+// What int8 makes of a feature, one addition at a time.
+double int8_feature(const Architecture& architecture, const StudentWeights& weights, std::size_t index,
+                    std::size_t filter, const std::vector<std::int32_t>& ids) {
+  const std::size_t width = architecture.widths[index];
+  const float scale = weights.scales[index][filter];
+  const int highest_sum = width <= 4 ? 127 : 32767;
+  int largest = -32768;
+  for (std::size_t start = 0; start < ids.size(); ++start) {
+    int sum = 0;
+    for (std::size_t place = 0; place < width && start + place < ids.size(); ++place) {
+      const auto row = static_cast<float>(
+          row_of(architecture, weights, index, static_cast<std::size_t>(ids[start + place]), place, filter));
+      sum += static_cast<int>(std::clamp(std::nearbyint(row * (1.0F / scale)), -127.0F, 127.0F));
+      sum = std::clamp(sum, -highest_sum - 1, highest_sum);
+    }
+    largest = std::max(largest, sum);
+  }
+  const double bias = std::nearbyint(weights.biases[index][filter] / double{scale} * 8.0) / 8.0;
+  return std::max(0.0, largest + bias) * scale;
+}
+
+TEST(Student, Int8RowsAndSumsBeyondTheScaleSaturateOnEveryInstructionSet) {
+  std::mt19937 generator(8);
+  for (const Case& shape : cases()) {
+    const Architecture& architecture = shape.architecture;
+    StudentWeights weights = random_weights(shape, generator);
+    weights.ngram_owners.assign(weights.ngram_owners.size(), -1);
+    // From scales that cut off nothing to some that cut off nearly all.
+    for (std::size_t index = 0; index < weights.scales.size(); ++index) {
+      for (std::size_t filter = 0; filter < architecture.filters; ++filter) {
+        float& scale = weights.scales[index][filter];
+        scale *= std::pow(0.6F, static_cast<float>(filter % 8));
+        scale = std::max(scale, std::fabs(weights.biases[index][filter]) / 2046.0F);
+      }
+    }
+    const auto ids = random_ids(shape, 12, generator);
+    std::vector<double> expected(weights.linear_bias.begin(), weights.linear_bias.end());
+    for (std::size_t index = 0; index < architecture.widths.size(); ++index) {
+      for (std::size_t filter = 0; filter < architecture.filters; ++filter) {
+        const double feature = int8_feature(architecture, weights, index, filter, ids);
+        for (std::size_t c = 0; c < shape.classes; ++c) {
+          expected[c] +=
+              feature * weights.linear[(c * architecture.widths.size() + index) * architecture.filters + filter];
+        }
+      }
+    }
+    for (const StudentKernel* kernel : kernels()) {
+      const auto logits = logits_of(Student(weights, architecture, Precision::int8, *kernel), ids);
+      for (std::size_t c = 0; c < shape.classes; ++c) {
+        ASSERT_NEAR(logits[c], expected[c], 1e-2) << kernel->instruction_set << " " << architecture.filters;
+      }
+    }
   }
 }
 

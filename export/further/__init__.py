@@ -1,0 +1,1 @@
+"""The student in forms that outlive TorchScript: ONNX, `torch.export` and AOTInductor, files of a bundle on request."""

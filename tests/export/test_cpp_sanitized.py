@@ -1,0 +1,69 @@
+"""The C++ runtime under the address and undefined-behaviour sanitizers: its unit tests, and fuzzing for half a minute.
+
+`make fuzz` fuzzes for as long as one likes.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from kuaixun.export.bundle.golden import golden_from_file
+from kuaixun.export.student.weights import StudentWeights
+from kuaixun.export.text.files import CODE_POINTS_FILE, PATTERNS_FILE, VOCABULARY_FILE, pipeline_from_files
+from kuaixun.schemas.manifest import Manifest, TextParameters
+from tests.export.cpp_build import SOURCE, built, done
+
+FUZZ = SOURCE / "fuzz"
+FUZZ_SECONDS = 30
+TARGETS = ("bundle_files", "text")
+
+
+@pytest.fixture(scope="module")
+def sanitized() -> Path:
+    """The folder of the build with both sanitizers, the fuzz targets in it."""
+    return built("cpp-sanitized", "-DKUAIXUN_SANITIZE=ON", "-DKUAIXUN_FUZZ=ON", "-DKUAIXUN_TESTS=OFF")
+
+
+def test_the_unit_tests_pass_without_a_finding(sanitized: Path) -> None:
+    built(sanitized.name, "-DKUAIXUN_TESTS=ON")
+    tested = done(["ctest", "--test-dir", str(sanitized), "--output-on-failure", "--no-tests=error"])
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
+def test_no_input_breaks(sanitized: Path, tmp_path: Path) -> None:
+    with ThreadPoolExecutor() as pool:
+        fuzzed = list(pool.map(lambda target: fuzz(sanitized, target, tmp_path / target), TARGETS))
+    for target, finished in zip(TARGETS, fuzzed, strict=True):
+        findings = {path: path.read_bytes() for path in (tmp_path / target / "findings").iterdir()}
+        assert finished.returncode == 0, f"{target}: {findings}\n{finished.stdout}{finished.stderr}"
+
+
+def fuzz(build: Path, target: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    corpus, findings = folder / "corpus", folder / "findings"
+    for place in (corpus, findings):
+        place.mkdir(parents=True)
+    command = [
+        str(build / "fuzz" / f"fuzz_{target}"),
+        *(f"-max_total_time={FUZZ_SECONDS}", f"-dict={FUZZ / target}.dict", f"-artifact_prefix={findings}/"),
+        *(str(corpus), str(FUZZ / "corpus" / target)),
+    ]
+    return subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+
+
+def test_the_seeds_of_the_fuzzers_are_sound() -> None:
+    """Or half of a reader lies idle: whatever is mutated from a seed that is refused early is refused early too."""
+    seeds = {path.name: path.read_bytes()[1:] for path in (FUZZ / "corpus" / "bundle_files").iterdir()}
+    for name in ("manifest", "manifest_of_defaults"):
+        manifest = msgspec.json.decode(seeds[name], type=Manifest)
+        assert manifest.model_id == manifest.content_id(), name
+    architecture = msgspec.json.decode(seeds["manifest"], type=Manifest).architecture
+    for name in ("weights", "weights_of_the_largest", "weights_of_the_smallest"):
+        StudentWeights.from_safetensors(seeds[name], architecture, classes=2)
+    files = {CODE_POINTS_FILE: "code_points", PATTERNS_FILE: "patterns", VOCABULARY_FILE: "vocabulary"}
+    pipeline_from_files(TextParameters(), {name: seeds[seed] for name, seed in files.items()})
+    golden_from_file(seeds["golden"], classes=2)
