@@ -45,11 +45,17 @@ def _run(arguments: list[str]) -> int:
 def build_parser() -> argparse.ArgumentParser:
     """The options of every command."""
     # Imported here because torch takes seconds, in which Ctrl-C must be caught by `main`.
-    from kuaixun.trainer.commands import distil, evaluate
+    from kuaixun.trainer.commands import analyse, baseline, blend, distil, evaluate, pretrain, split, teacher
 
     parser: argparse.ArgumentParser = OneLineParser(prog=PROGRAM, description="Train and measure headline classifiers.")
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    analyse.add_to(commands)
+    split.add_to(commands)
+    baseline.add_to(commands)
+    pretrain.add_to(commands)
+    teacher.add_to(commands)
+    blend.add_to(commands)
     distil.add_to(commands)
     evaluate.add_to(commands)
     return parser

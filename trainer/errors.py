@@ -4,6 +4,7 @@ TrainerError
 ├── DataError          a file of labelled texts is unreadable: file, line, reason
 ├── EmbeddingError     the pretrained embeddings and their vocabulary do not fit
 ├── SettingError       an option, or a combination of options, that cannot be trained or written
+├── ScoresError        a file of teacher scores is unreadable, or of other rows than the data: file, what differs
 └── FitError           the training led nowhere
 """
 
@@ -22,6 +23,10 @@ class EmbeddingError(TrainerError):
 
 class SettingError(TrainerError):
     """An option cannot be honoured. The message names the option and what to do."""
+
+
+class ScoresError(TrainerError):
+    """Teacher scores cannot be used. The message names the file, what differs and what to do."""
 
 
 class FitError(TrainerError):

@@ -17,15 +17,20 @@ def toy_file(tmp_path: Path) -> Callable[[str, int, int], Path]:
     """Writes `texts` separable headlines with the seed given."""
 
     def write(name: str, texts: int, seed: int) -> Path:
-        chance = random.Random(seed)
-        lines = []
-        for _ in range(texts):
-            topic = chance.choice(sorted(TOPICS))
-            characters = chance.choices(TOPICS[topic], k=chance.randint(2, 6)) + chance.choices(SHARED, k=6)
-            chance.shuffle(characters)
-            lines.append(f"{''.join(characters)}\t{topic}\n")
         path = tmp_path / name
-        path.write_text("".join(lines), encoding="utf-8")
+        path.write_text(toy_content(texts, seed), encoding="utf-8")
         return path
 
     return write
+
+
+def toy_content(texts: int, seed: int) -> str:
+    """That many lines, text<TAB>topic."""
+    chance = random.Random(seed)
+    lines = []
+    for _ in range(texts):
+        topic = chance.choice(sorted(TOPICS))
+        characters = chance.choices(TOPICS[topic], k=chance.randint(2, 6)) + chance.choices(SHARED, k=6)
+        chance.shuffle(characters)
+        lines.append(f"{''.join(characters)}\t{topic}\n")
+    return "".join(lines)

@@ -1,99 +1,134 @@
-"""`kuaixun-trainer evaluate`: a bundle, served as the worker serves it, measured on labelled texts."""
+"""`kuaixun-trainer evaluate`: bundles, served as the worker serves them, and teachers, measured on labelled texts."""
 
 from __future__ import annotations
 
 import argparse
-import json
+import math
 import sys
-from dataclasses import asdict
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
+import msgspec
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from kuaixun.export import Classifier, open_classifier
 from kuaixun.export.command_line import path_of
-from kuaixun.export.text.pipeline import in_batches
-from kuaixun.trainer.commands.options import add_columns, columns_of
-from kuaixun.trainer.data.labelled_texts import LabelledTexts, read_labelled_texts
-from kuaixun.trainer.evaluation.figures import Evaluation, evaluate
+from kuaixun.export.new_folder import write_folder
+from kuaixun.trainer.commands.evaluation_tables import show
+from kuaixun.trainer.commands.options import add_columns, columns_of, whole_number
+from kuaixun.trainer.data.labelled_texts import LabelledTexts, read_classes, read_labelled_texts
+from kuaixun.trainer.errors import SettingError
+from kuaixun.trainer.evaluation.answering import answers_of_bundles, answers_of_scores
+from kuaixun.trainer.evaluation.measurement import Answers, Measurement, measure, rows_of
+from kuaixun.trainer.evaluation.row_figures import to_csv
+from kuaixun.trainer.student.distillation import refuse_unwritable
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
-BATCH_TEXTS = 1000
+SHIPPED_NAME = "shipped"
 
 
 def add_to(commands: Commands) -> None:
     """Add the command and its options."""
     parser = commands.add_parser(
         "evaluate",
-        help="measure a bundle on labelled texts",
-        description="Serve a bundle as the worker does and compare its labels with those of a file.",
+        help="measure bundles and teachers on labelled texts",
+        description="Serve bundles as the worker does, or read what teachers said, and compare with the labels of a "
+        "file. Several models are also compared with the first one named.",
     )
-    bundle = parser.add_mutually_exclusive_group(required=True)
-    bundle.add_argument("--bundle", type=path_of, metavar="DIR", help="the bundle to measure")
-    bundle.add_argument("--default", action="store_true", help="measure the bundle that ships with the package")
+    models = parser.add_argument_group("the models, one or several")
+    models.add_argument("--bundle", type=path_of, action="append", default=[], metavar="DIR", help="a bundle")
+    models.add_argument("--default", action="store_true", help="the bundle that ships with the package")
+    models.add_argument(
+        "--scores", type=path_of, action="append", default=[], metavar="FILE", help="a teacher's scores of the data"
+    )
     parser.add_argument("--data", type=path_of, required=True, metavar="FILE", help="labelled texts to measure on")
     parser.add_argument(
         "--train", type=path_of, metavar="FILE", help="labelled texts trained on: adds the score without those"
     )
+    parser.add_argument(
+        "--classes", type=path_of, metavar="FILE", help="class names, one a line, where no bundle knows them"
+    )
+    parser.add_argument(
+        "--target-accuracy",
+        type=_share,
+        metavar="SHARE",
+        help="name the worker's threshold at which answered texts reach this accuracy, as in 0.97",
+    )
     parser.add_argument("--engine", default="auto", metavar="NAME", help="engine to serve with (default: auto)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object in place of the table")
+    parser.add_argument(
+        "--seed", type=whole_number(0), default=0, metavar="N", help="of the resamples of intervals (default: 0)"
+    )
+    parser.add_argument("--details", action="store_true", help="show confusions, confidences and rows as well")
+    parser.add_argument("--json", action="store_true", help="print one JSON object in place of the tables")
+    parser.add_argument(
+        "--output",
+        type=path_of,
+        metavar="DIR",
+        help="new folder for evaluation.json and a CSV file of each model's rows",
+    )
     add_columns(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace, arguments: list[str], console: Console) -> int:
     """Measure and print on standard output. Raises TrainerError and ExportError."""
-    classifier = open_classifier(options.bundle, engine=options.engine, device=options.device)
+    if not (options.bundle or options.default or options.scores):
+        raise SettingError("nothing to measure: name a --bundle, --default or a file of --scores")
+    if options.output:
+        refuse_unwritable(options.output)
+    classifiers = _open_all(options)
+    labels = classifiers[0][1].labels if classifiers else read_classes(options.classes) if options.classes else None
     columns = columns_of(options)
-    data = read_labelled_texts(options.data, labels=classifier.labels, columns=columns)
+    data = read_labelled_texts(options.data, labels=labels, labels_of=options.classes, columns=columns)
     training_texts = None
     if options.train:
-        training_texts = read_labelled_texts(options.train, labels=classifier.labels, columns=columns).texts
-    figures = measure(classifier, data, training_texts)
+        training_texts = read_labelled_texts(options.train, labels=data.labels, columns=columns).texts
+    answers = (*answers_of_bundles(classifiers, data), *(answers_of_scores(path, data) for path in options.scores))
+    measurement = measure(
+        answers,
+        data,
+        training_texts=training_texts,
+        target_accuracy=options.target_accuracy,
+        seed=options.seed,
+    )
+    if options.output:
+        _write(options.output, measurement, answers, data)
     if options.json:
-        origin = {"model": classifier.model_id, "data": data.source.name, "sha256": data.sha256}
-        sys.stdout.write(json.dumps({**origin, **asdict(figures)}, ensure_ascii=False) + "\n")
+        sys.stdout.write(msgspec.json.encode(measurement).decode() + "\n")
     else:
-        show(figures, Console())
+        show(measurement, Console(), details=options.details)
     return 0
 
 
-def measure(classifier: Classifier, data: LabelledTexts, training_texts: tuple[str, ...] | None) -> Evaluation:
-    """Classify a file's raw texts and compare."""
-    batches = [classifier.classify(texts) for texts in in_batches(data.texts, BATCH_TEXTS)]
-    return evaluate(
-        data.label_ids,
-        np.concatenate([batch.label_ids for batch in batches]),
-        np.concatenate([batch.confidences for batch in batches]),
-        data.labels,
-        texts=data.texts,
-        training_texts=training_texts,
-    )
+def _open_all(options: argparse.Namespace) -> list[tuple[str, Classifier]]:
+    """Every bundle by its name, in the order given, the shipped one first."""
+    paths: Sequence[Path | None] = [*([None] if options.default else []), *options.bundle]
+    opened = [open_classifier(path, engine=options.engine, device=options.device) for path in paths]
+    names = [path.resolve().name if path else SHIPPED_NAME for path in paths]
+    # Bundles are often called `bundle`; then the model's id tells them apart.
+    return [
+        (f"{name} {one.model_id}" if names.count(name) > 1 else name, one)
+        for name, one in zip(names, opened, strict=True)
+    ]
 
 
-def show(figures: Evaluation, console: Console) -> None:
-    """The figures as a table, a class a row, and the totals below."""
-    table = Table("class", *(f"{name}" for name in ("texts", "precision", "recall", "F1")))
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for row in figures.classes:
-        table.add_row(Text(row.label), str(row.texts), f"{row.precision:.4f}", f"{row.recall:.4f}", f"{row.f1:.4f}")
-    table.add_section()
-    macro = (figures.macro_precision, figures.macro_recall, figures.macro_f1)
-    table.add_row("macro mean", str(figures.texts), *(f"{figure:.4f}" for figure in macro))
-    console.print(table)
-    console.print(f"accuracy {figures.accuracy:.4f}", highlight=False)
-    if figures.clean_accuracy is not None:
-        seen = figures.texts - (figures.clean_texts or 0)
-        console.print(
-            f"accuracy {figures.clean_accuracy:.4f} without the {seen} texts seen in training", highlight=False
-        )
-    console.print(f"expected calibration error {figures.calibration_error:.4f}", highlight=False)
-    if figures.unlabelled:
-        console.print(f"{figures.unlabelled} texts had nothing to classify and count as wrong", highlight=False)
+def _write(output: Path, measurement: Measurement, answers: Sequence[Answers], data: LabelledTexts) -> None:
+    """A new folder, whole or not at all: the whole measurement, and the rows of each model."""
+    files = {"evaluation.json": msgspec.json.format(msgspec.json.encode(measurement), indent=2) + b"\n"}
+    for number, one in enumerate(answers, start=1):
+        files["rows.csv" if len(answers) == 1 else f"rows-{number}.csv"] = to_csv(rows_of(one, data))
+    write_folder(output, files)
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = math.nan
+    if not 0 < share <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share; write 0.97 for 97 %")
+    return share

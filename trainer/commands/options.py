@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import math
 import shlex
 from collections.abc import Callable
 from pathlib import Path
 
+from kuaixun.export.command_line import path_of
 from kuaixun.trainer.data.labelled_texts import CsvColumns
+from kuaixun.trainer.student.score_file import ScoreFile
 
 
 def add_columns(parser: argparse.ArgumentParser) -> None:
@@ -56,20 +59,56 @@ def bits_or_none(text: str) -> int | None:
     return None if text == "none" else whole_number(1, 24)(text)
 
 
+def score_file(text: str) -> ScoreFile:
+    """A file of teacher scores, and its weight where one follows: FILE or FILE:WEIGHT.
+
+    >>> score_file("bert.safetensors:0.7")
+    ScoreFile(path=PosixPath('bert.safetensors'), weight=0.7)
+    """
+    name, colon, number = text.rpartition(":")
+    if not colon or not name:
+        return ScoreFile(path_of(text))
+    try:
+        weight = float(number)
+    except ValueError:
+        return ScoreFile(path_of(text))  # a colon in the file's name
+    if not 0 < weight < math.inf:
+        raise argparse.ArgumentTypeError(f"the weight in {text!r} is {number}; it must be above 0")
+    return ScoreFile(path_of(name), weight)
+
+
 def recorded_command(arguments: list[str], options: argparse.Namespace) -> str:
     """The command as a model card may show it: every path cut to its name, for where files lie is nobody's business.
 
     >>> recorded_command(["--train", "/data/a b.txt"], argparse.Namespace(train=Path("/data/a b.txt")))
     "kuaixun-trainer --train 'a b.txt'"
     """
-    paths = {str(value): value.name for value in vars(options).values() if isinstance(value, Path)}
+    names: dict[str, str] = {}
+    for value in vars(options).values():
+        for path in _paths_in(value):
+            names[str(path)] = path.name
     shown = []
     for argument in arguments:
         flag, equals, value = argument.partition("=")
-        if argument in paths or str(Path(argument)) in paths:
-            shown.append(Path(argument).name)
-        elif flag.startswith("--") and equals and str(Path(value)) in paths:
-            shown.append(f"{flag}={Path(value).name}")
+        if flag.startswith("--") and equals:
+            shown.append(f"{flag}={_without_folder(value, names)}")
         else:
-            shown.append(argument)
+            shown.append(_without_folder(argument, names))
     return shlex.join(["kuaixun-trainer", *shown])
+
+
+def _paths_in(value: object) -> list[Path]:
+    """The paths that an option holds: itself, its file of scores, or those of its list."""
+    if isinstance(value, list):
+        return [path for one in value for path in _paths_in(one)]
+    if isinstance(value, ScoreFile):
+        return [value.path]
+    return [value] if isinstance(value, Path) else []
+
+
+def _without_folder(argument: str, names: dict[str, str]) -> str:
+    """An argument with its path cut to the name, the weight that may follow it kept."""
+    if str(Path(argument)) in names:
+        return names[str(Path(argument))]
+    path, colon, weight = argument.rpartition(":")
+    return names[str(Path(path))] + colon + weight if colon and str(Path(path)) in names else argument

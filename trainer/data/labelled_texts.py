@@ -32,16 +32,24 @@ class CsvColumns:
 
 @dataclass(frozen=True, slots=True)
 class LabelledTexts:
-    """A file's texts in order; `label_ids` (n,) indexes `labels`; `sha256` is that of the file's bytes."""
+    """A file's texts in order; `label_ids` (n,) indexes `labels`; `sha256` is that of the file's bytes.
+
+    `lines` are those of the file on which the texts end, from 1; empty for texts that were read from no file.
+    """
 
     texts: tuple[str, ...]
     label_ids: NDArray[np.int64]
     labels: tuple[str, ...]
     source: Path
     sha256: str
+    lines: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    def label_of(self, row: int) -> str:
+        """The name of a row's class."""
+        return self.labels[int(self.label_ids[row])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +60,12 @@ class DataSplit:
     dev: LabelledTexts
     test: LabelledTexts | None
 
+    @property
+    def parts(self) -> dict[str, LabelledTexts]:
+        """The files by their role, train first; test only where there is one."""
+        parts = {"train": self.train, "dev": self.dev}
+        return parts if self.test is None else parts | {"test": self.test}
+
 
 def read_split(
     train: Path, dev: Path, test: Path | None = None, *, classes: Path | None = None, columns: CsvColumns | None = None
@@ -60,18 +74,21 @@ def read_split(
     columns = columns or CsvColumns()
     labels = read_classes(classes) if classes else None
     train_texts = read_labelled_texts(train, labels=labels, labels_of=classes, columns=columns)
-    found = sorted(set(train_texts.label_ids.tolist()))
-    if len(found) < 2:
-        only = train_texts.labels[found[0]]
-        raise DataError(
-            f"{train}: all {len(train_texts)} texts are of one class, {only!r}; training needs at least two"
-        )
+    expect_classes(train_texts)
     labels = train_texts.labels
     return DataSplit(
         train=train_texts,
         dev=read_labelled_texts(dev, labels=labels, labels_of=classes or train, columns=columns),
         test=read_labelled_texts(test, labels=labels, labels_of=classes or train, columns=columns) if test else None,
     )
+
+
+def expect_classes(data: LabelledTexts) -> None:
+    """Raise DataError where fewer than two classes have texts: nothing can be told apart."""
+    if (data.label_ids == data.label_ids[0]).all():
+        raise DataError(
+            f"{data.source}: all {len(data)} texts are of one class, {data.label_of(0)!r}; training needs at least two"
+        )
 
 
 def read_classes(path: Path) -> tuple[str, ...]:
@@ -118,7 +135,8 @@ def read_labelled_texts(
         if label not in ids:
             raise _at(path, line, f"unknown label {_shown(label)!r}; {_known(labels, labels_of)}")
         label_ids[row] = ids[label]
-    return LabelledTexts(tuple(text for _, text, _ in rows), label_ids, labels, path, sha256)
+    lines, texts, _ = zip(*rows, strict=True)
+    return LabelledTexts(texts, label_ids, labels, path, sha256, lines)
 
 
 def _tab_rows(path: Path, content: str) -> Iterator[tuple[int, str, str]]:

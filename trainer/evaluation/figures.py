@@ -12,7 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-CALIBRATION_BINS = 15
+from kuaixun.trainer.evaluation.bootstrap import Interval, intervals
+from kuaixun.trainer.evaluation.calibration import ReliabilityBin, calibration_error, reliability
+from kuaixun.trainer.evaluation.confusion import Confusion, ratio
+from kuaixun.trainer.evaluation.coverage import NEVER_ANSWERED, CoveragePoint, coverage_curve
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +31,11 @@ class ClassFigures:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """All figures lie in [0, 1]. Macro figures are plain means over the classes that the data holds.
+    """All figures lie in [0, 1]. Macro figures are plain means over the classes that the data holds, weighted ones are
+    weighted by each class's texts; weighted recall is the accuracy.
 
-    `clean_accuracy` is None where no training texts were given, or all texts stand among them.
+    `clean_accuracy` is None where no training texts were given, or all texts stand among them. `confusion` has a row a
+    true class, a column a predicted one and a last column for no label.
     """
 
     texts: int
@@ -39,10 +44,18 @@ class Evaluation:
     macro_precision: float
     macro_recall: float
     macro_f1: float
+    weighted_precision: float
+    weighted_recall: float
+    weighted_f1: float
+    accuracy_interval: Interval
+    macro_f1_interval: Interval
     calibration_error: float
     clean_texts: int | None
     clean_accuracy: float | None
     classes: tuple[ClassFigures, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    reliability: tuple[ReliabilityBin, ...]
+    coverage: tuple[CoveragePoint, ...]
 
     def metrics(self) -> dict[str, float]:
         """The named figures that a manifest keeps."""
@@ -66,55 +79,60 @@ def evaluate(
     *,
     texts: tuple[str, ...] = (),
     training_texts: Collection[str] | None = None,
+    seed: int = 0,
 ) -> Evaluation:
     """Compare `predicted` (n,) with `truth` (n,), both indices into `labels`; a negative prediction is no label.
 
-    `texts` (n,) are needed only with `training_texts`. Raises ValueError where n = 0 or the lengths differ.
+    `texts` (n,) are needed only with `training_texts`; `seed` draws the resamples of the intervals. Raises ValueError
+    where n = 0 or the lengths differ.
     """
     if not len(truth) or not len(truth) == len(predicted) == len(confidences):
         raise ValueError(
             f"{len(truth)} labels, {len(predicted)} predictions, {len(confidences)} confidences to compare"
         )
     right = truth == predicted
-    classes = tuple(_class_figures(label, truth == index, predicted == index) for index, label in enumerate(labels))
-    present = [figures for figures in classes if figures.texts]
-    clean_texts = clean_accuracy = None
-    if training_texts is not None:
-        seen = set(training_texts)
-        clean = np.fromiter((text not in seen for text in texts), dtype=bool, count=len(truth))
-        clean_texts = int(clean.sum())
-        clean_accuracy = float(right[clean].mean()) if clean_texts else None
+    confusion = Confusion.of(truth, predicted, len(labels))
+    of_class = confusion.texts()  # (classes,)
+    precision, recall, f1 = (
+        ratio(confusion.hits(), confusion.claims()),
+        ratio(confusion.hits(), of_class),
+        confusion.f1(),
+    )
+    present, weights = of_class > 0, of_class / len(truth)
+    accuracy_interval, macro_f1_interval = intervals(confusion, seed)
+    bins = reliability(right, confidences)
+    clean_texts, clean_accuracy = _clean(right, texts, training_texts)
     return Evaluation(
         texts=len(truth),
         unlabelled=int((predicted < 0).sum()),
-        accuracy=float(right.mean()),
-        macro_precision=float(np.mean([figures.precision for figures in present])),
-        macro_recall=float(np.mean([figures.recall for figures in present])),
-        macro_f1=float(np.mean([figures.f1 for figures in present])),
-        calibration_error=calibration_error(right, confidences),
+        accuracy=confusion.accuracy(),
+        macro_precision=float(precision[present].mean()),
+        macro_recall=float(recall[present].mean()),
+        macro_f1=confusion.macro_f1(),
+        weighted_precision=float(precision @ weights),
+        weighted_recall=float(recall @ weights),
+        weighted_f1=float(f1 @ weights),
+        accuracy_interval=accuracy_interval,
+        macro_f1_interval=macro_f1_interval,
+        calibration_error=calibration_error(bins),
         clean_texts=clean_texts,
         clean_accuracy=clean_accuracy,
-        classes=classes,
+        classes=tuple(
+            ClassFigures(label, int(of_class[index]), float(precision[index]), float(recall[index]), float(f1[index]))
+            for index, label in enumerate(labels)
+        ),
+        confusion=tuple(tuple(row) for row in confusion.matrix().tolist()),
+        reliability=bins,
+        coverage=coverage_curve(right, np.where(predicted < 0, NEVER_ANSWERED, confidences)),
     )
 
 
-def calibration_error(right: NDArray[np.bool_], confidences: NDArray[np.float64]) -> float:
-    """Expected calibration error: the gap between confidence and accuracy, over 15 equal bins, weighted by their texts.
-
-    Source: Guo et al. 2017, On Calibration of Modern Neural Networks, equation 3.
-    """
-    bins = np.clip(np.ceil(confidences * CALIBRATION_BINS).astype(np.int64) - 1, 0, CALIBRATION_BINS - 1)
-    gaps = np.bincount(bins, weights=right - confidences, minlength=CALIBRATION_BINS)  # (bins,) n_b · (acc_b - conf_b)
-    return float(np.abs(gaps).sum() / len(confidences))
-
-
-def _class_figures(label: str, is_it: NDArray[np.bool_], said_so: NDArray[np.bool_]) -> ClassFigures:
-    hits = int((is_it & said_so).sum())
-    texts, claims = int(is_it.sum()), int(said_so.sum())
-    return ClassFigures(
-        label=label,
-        texts=texts,
-        precision=hits / claims if claims else 0.0,
-        recall=hits / texts if texts else 0.0,
-        f1=2 * hits / (texts + claims) if texts + claims else 0.0,
-    )
+def _clean(
+    right: NDArray[np.bool_], texts: tuple[str, ...], training_texts: Collection[str] | None
+) -> tuple[int | None, float | None]:
+    """How many texts do not stand in training, and the accuracy on those."""
+    if training_texts is None:
+        return None, None
+    seen = set(training_texts)
+    clean = np.fromiter((text not in seen for text in texts), dtype=bool, count=len(right))
+    return int(clean.sum()), float(right[clean].mean()) if clean.any() else None

@@ -1,6 +1,7 @@
 """From labelled files to a checkpoint folder: the body of `kuaixun-trainer distil`.
 
-read → build the pipeline → encode once → fit → round as deployed → calibrate and measure → write, whole or not
+read → build the pipeline → encode once → fit to labels and teachers → round as deployed → calibrate and measure →
+choose int8 scales → write, whole or not
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch
 import kuaixun
 from kuaixun.export.checkpoint import Checkpoint, CheckpointRecord, write_checkpoint
 from kuaixun.export.new_folder import expect_writable
+from kuaixun.export.student.quantisation import with_best_scales
 from kuaixun.export.student.textcnn import TextCNN
 from kuaixun.export.student.tracing import convolutional_module
 from kuaixun.export.student.weights import StudentWeights
@@ -24,10 +26,12 @@ from kuaixun.trainer.data.labelled_texts import DataSplit, LabelledTexts
 from kuaixun.trainer.errors import FitError, SettingError
 from kuaixun.trainer.evaluation.calibration import fit_temperature
 from kuaixun.trainer.evaluation.figures import Evaluation, evaluate
+from kuaixun.trainer.evaluation.precision_costs import measure_precision
 from kuaixun.trainer.student.embeddings import CharacterEmbeddings
 from kuaixun.trainer.student.encoding import EncodedTexts, encode
 from kuaixun.trainer.student.new_student import StudentShape, new_student
 from kuaixun.trainer.student.settings import FitSettings
+from kuaixun.trainer.student.teaching import LABELS_ALONE, Teaching
 from kuaixun.trainer.student.training import Fit, Watcher, fit, logits_of
 
 
@@ -46,44 +50,67 @@ def distil(
     settings: FitSettings,
     output: Path,
     *,
+    teaching: Teaching = LABELS_ALONE,
+    more_files: tuple[DataFile, ...] = (),
     embeddings: CharacterEmbeddings | None,
     device: torch.device,
     command: str,
     watcher: Watcher,
     say: Callable[[str], None],
 ) -> Distilled:
-    """Train a student on labels alone and write its checkpoint as the new folder `output`.
+    """Train a student on labels and on what it is taught, and write its checkpoint as the new folder `output`.
 
-    `command` is recorded as the way to make the model again; `say` takes one line at a time. Raises TrainerError for
-    settings and data that do not go together, before any training.
+    `command` is recorded as the way to make the model again, with all files that took part, `more_files` among them;
+    `say` takes one line at a time. Raises TrainerError for settings and data that do not go together, before any
+    training.
     """
-    student = new_student(split.train, shape, seed=settings.seed, dropout=settings.dropout, embeddings=embeddings)
+    student = new_student(
+        split.train,
+        shape,
+        seed=settings.seed,
+        dropout=settings.dropout,
+        embeddings=embeddings,
+        transfer=teaching.transfer,
+    )
     refuse_unwritable(output, sum(tensor.nbytes for tensor in student.module.state_dict().values()))
     if embeddings is not None:
         characters = len(student.pipeline.vocabulary.characters)
         say(f"{student.pretrained_characters} of {characters} characters start from pretrained embeddings")
-    train, dev = student.texts, encode(student.pipeline, split.dev)
-    measured = {"dev": (split.dev, dev)}
+    dev = encode(student.pipeline, split.dev)
+    measured: dict[str, tuple[LabelledTexts, EncodedTexts]] = {"dev": (split.dev, dev)}
     if split.test is not None:
         measured["test"] = (split.test, encode(student.pipeline, split.test))
-    for data, encoded in ((split.train, train), *measured.values()):
-        say(f"{data.source}: {len(data)} texts, {len(data) - len(encoded)} of them empty after cleaning")
+    for data, encoded in ((split.train, student.texts), (teaching.transfer, student.transfer), *measured.values()):
+        if data is not None and encoded is not None:
+            say(f"{data.source}: {len(data)} texts, {len(data) - len(encoded)} of them empty after cleaning")
+    train = teaching.of_texts(student.texts, student.transfer)
     result = fit(student.module.to(device), train, dev, settings, watcher)
 
-    deployed = _deployed(student.architecture, result)
+    weights = _deployed(student.architecture, result)
+    deployed = convolutional_module(student.architecture, weights)
     temperature = fit_temperature(logits_of(deployed, dev), dev.label_ids)
     figures = {
         role: _measure(deployed, encoded, data, split.train, temperature) for role, (data, encoded) in measured.items()
     }
+    say("choosing the int8 scales, and measuring what each precision costs, on the dev texts")
+    weights = with_best_scales(weights, dev.ids.numpy())
     record = CheckpointRecord(
         labels=split.train.labels,
         text=student.pipeline.parameters,
         architecture=student.architecture,
         temperature=temperature,
+        precision=measure_precision(weights, student.architecture, dev.ids.numpy(), dev.label_ids.numpy()),
         metrics={role: evaluation.metrics() for role, evaluation in figures.items()},
-        training=Training(command=command, seed=settings.seed, versions=_versions(), data=_data_files(split)),
+        training=Training(
+            command=command,
+            seed=settings.seed,
+            versions=_versions(),
+            data=(*_data_files(split), *teaching.files, *more_files),
+        ),
     )
     state = {name: tensor.numpy() for name, tensor in result.state.items()}
+    for index, scales in enumerate(weights.convolution_scales):
+        state[f"convolutions.{index}.scales"] = scales
     checkpoint = Checkpoint(record, student.pipeline, state)
     write_checkpoint(output, checkpoint)
     return Distilled(checkpoint, result, figures)
@@ -100,11 +127,11 @@ def refuse_unwritable(output: Path, size_bytes: int = 0) -> None:
         raise SettingError(f"--output {output} cannot be written: {reason}; name another folder") from error
 
 
-def _deployed(architecture: Architecture, result: Fit) -> TextCNN:
-    """The student with the numbers that a bundle will hold: figures are measured on what is served."""
+def _deployed(architecture: Architecture, result: Fit) -> StudentWeights:
+    """The numbers that a bundle will hold: figures are measured on what is served."""
     state = {name: tensor.numpy() for name, tensor in result.state.items()}
     try:
-        return convolutional_module(architecture, StudentWeights.from_trained(state, architecture))
+        return StudentWeights.from_trained(state, architecture)
     except ValueError as error:
         raise FitError(f"the trained weights cannot be deployed: {error}; lower --learning-rate") from error
 

@@ -10,15 +10,31 @@ from kuaixun.export.student.textcnn import TextCNN
 from kuaixun.export.text.pipeline import TextPipeline
 from kuaixun.schemas.manifest import Architecture, NgramBranch, TextParameters
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
+from kuaixun.trainer.encoder.text_lines import TextLines
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.student.embeddings import CharacterEmbeddings
 from kuaixun.trainer.student.encoding import EncodedTexts, build_pipeline, encode, initial_embedding
 from kuaixun.trainer.student.ngram_owners import ngram_owners
 
+HIGHEST_WIDTH = 16
+# The lowest and the highest of each number.
+BOUNDS = {
+    "filters": (1, 1 << 16),
+    "embedding_size": (1, 4096),
+    "max_tokens": (1, 4096),
+    "vocabulary_size": (4, 1 << 20),
+    "minimum_frequency": (1, 1 << 30),
+    "ngram_minimum_frequency": (1, 1 << 30),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class StudentShape:
-    """What is chosen of the architecture and the text pipeline; the rest follows from the data."""
+    """What is chosen of the architecture and the text pipeline; the rest follows from the data.
+
+    `count_transfer_ngrams` and `count_transfer_characters` let the transfer set have a say in which n-grams own
+    buckets and which characters are known. Raises SettingError for a number out of its range.
+    """
 
     widths: tuple[int, ...] = (2, 3, 4)
     filters: int = 256
@@ -30,11 +46,27 @@ class StudentShape:
     vocabulary_size: int = 4800
     minimum_frequency: int = 2
     ngram_minimum_frequency: int = 2
+    count_transfer_ngrams: bool = False
+    count_transfer_characters: bool = False
+
+    def __post_init__(self) -> None:
+        for name, (lowest, highest) in BOUNDS.items():
+            number = getattr(self, name)
+            if not lowest <= number <= highest:
+                flag = "--" + name.replace("_", "-")
+                raise SettingError(f"{flag} is {number}; it must be at least {lowest} and at most {highest}")
+        if (
+            sorted(set(self.widths)) != list(self.widths)
+            or not self.widths
+            or not 1 <= min(self.widths) <= max(self.widths) <= 16
+        ):
+            shown = ",".join(map(str, self.widths))
+            raise SettingError(f"--widths are {shown}; they must be different, ascending and from 1 to {HIGHEST_WIDTH}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Student:
-    """An untrained student and the texts it is about to learn from.
+    """An untrained student and the texts it is about to learn from; `transfer` are those without labels, if any.
 
     `pretrained_characters` of its vocabulary start from pretrained vectors.
     """
@@ -43,6 +75,7 @@ class Student:
     architecture: Architecture
     module: TextCNN
     texts: EncodedTexts
+    transfer: EncodedTexts | None
     pretrained_characters: int
 
 
@@ -53,6 +86,7 @@ def new_student(
     seed: int,
     dropout: float,
     embeddings: CharacterEmbeddings | None = None,
+    transfer: TextLines | None = None,
 ) -> Student:
     """Build a student for the characters and labels of the training texts, on the CPU.
 
@@ -70,6 +104,7 @@ def new_student(
         vocabulary_size=shape.vocabulary_size,
         minimum_frequency=shape.minimum_frequency,
         drop_latin=shape.drop_latin,
+        transfer=transfer if shape.count_transfer_characters else None,
     )
     try:
         architecture = Architecture(
@@ -84,7 +119,11 @@ def new_student(
     torch.manual_seed(seed)
     module = TextCNN(architecture, len(training_texts.labels), dropout)
     texts = encode(pipeline, training_texts)
+    without_labels = encode(pipeline, transfer) if transfer else None
     if module.ngrams is not None:
-        module.ngrams.owners.copy_(ngram_owners(texts.ids, module.ngrams.branch, shape.ngram_minimum_frequency))
+        counted = [texts.ids]
+        if without_labels is not None and shape.count_transfer_ngrams:
+            counted.append(without_labels.ids)
+        module.ngrams.owners.copy_(ngram_owners(counted, module.ngrams.branch, shape.ngram_minimum_frequency))
     found = initial_embedding(module.embedding.weight, pipeline, embeddings) if embeddings is not None else 0
-    return Student(pipeline, architecture, module, texts, found)
+    return Student(pipeline, architecture, module, texts, without_labels, found)

@@ -1,4 +1,4 @@
-"""Which n-gram owns which bucket of the student's table: the one that the training texts hold most often.
+"""Which n-gram owns which bucket of the student's table: the one that the counted texts hold most often.
 
 Three n-grams in four are seen once and teach nothing but the text they stand in; the rest outnumber the buckets. What
 a bucket's owner shares it with scores nothing, in training as in service.
@@ -6,23 +6,30 @@ a bucket's owner shares it with scores nothing, in training as in service.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from kuaixun.export.student.ngrams import NOBODY, OWNER_SHIFT, ngram_hashes
 from kuaixun.schemas.manifest import NgramBranch
 
-CHUNK_TEXTS = 8192
+# Of two orders and 32 ids each: four million n-grams, 32 MB, to sort at a time.
+CHUNK_TEXTS = 1 << 16
 
 
-def ngram_owners(ids: Tensor, branch: NgramBranch, minimum_frequency: int) -> Tensor:
-    """Owners (buckets,) int16 for the table of `branch`, from training texts ids (n, tokens), PAD at the end of rows.
+def ngram_owners(texts: Iterable[Tensor], branch: NgramBranch, minimum_frequency: int) -> Tensor:
+    """Owners (buckets,) int16 for the table of `branch`, from one or more ids (n, tokens), PAD at the end of rows.
 
     N-grams rarer than `minimum_frequency` own nothing; between equally common ones, the larger hash owns the bucket.
     """
-    hashes = np.concatenate([_hashes(chunk, branch) for chunk in torch.split(ids, CHUNK_TEXTS)])  # (n-grams,)
-    found, counts = np.unique(hashes, return_counts=True)  # (different n-grams,) both
+    found = np.empty(0, dtype=np.int64)
+    counts = np.empty(0, dtype=np.int64)
+    for ids in texts:
+        for chunk in torch.split(ids, CHUNK_TEXTS):
+            found, counts = _merged(found, counts, *np.unique(_hashes(chunk, branch), return_counts=True))
     found, counts = found[counts >= minimum_frequency], counts[counts >= minimum_frequency]
     order = np.argsort(counts, kind="stable")
     owners = np.full(1 << branch.bucket_bits, NOBODY, dtype=np.int16)  # (buckets,)
@@ -31,7 +38,18 @@ def ngram_owners(ids: Tensor, branch: NgramBranch, minimum_frequency: int) -> Te
     return torch.from_numpy(owners)
 
 
-def _hashes(ids: Tensor, branch: NgramBranch) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _merged(
+    found: NDArray[np.int64], counts: NDArray[np.int64], more: NDArray[np.int64], more_counts: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Two lists of different n-grams, each with its counts, as one: ascending, counts added."""
+    both = np.concatenate([found, more])  # (n-grams,)
+    order = np.argsort(both, kind="stable")
+    both = both[order]
+    first = np.flatnonzero(np.diff(both, prepend=-1))  # where each n-gram begins; hashes are never negative
+    return both[first], np.add.reduceat(np.concatenate([counts, more_counts])[order], first) if len(first) else counts
+
+
+def _hashes(ids: Tensor, branch: NgramBranch) -> NDArray[np.int64]:
     hashes = ngram_hashes(ids.long(), branch)  # (chunk, orders * tokens)
-    kept: np.ndarray[tuple[int], np.dtype[np.int64]] = hashes[hashes >= 0].numpy()
+    kept: NDArray[np.int64] = hashes[hashes >= 0].numpy()
     return kept

@@ -14,8 +14,10 @@ class FitSettings:
     `epochs` is the length of the learning rate's course, and the most that is trained: patience may end it earlier.
     `patience` counts evaluations in a row without a lower dev loss. `branch_loss` is the weight of the losses that
     convolutions and n-grams have by themselves, beside that of their sum. `warm_up` is the share of all steps in
-    which the learning rate rises. `mixed_precision` computes the forward pass in bfloat16; evaluation is always
-    single precision.
+    which the learning rate rises. `alpha` and `temperature` are those of the objective (see objective.py) and count
+    where there is a teacher; the temperature falls, epoch by epoch, to `final_temperature`, where that is given.
+    `transfer_rows` of the transfer set are met in an epoch, None for all. `mixed_precision` computes the forward pass
+    in bfloat16; evaluation is always single precision.
     """
 
     epochs: int = 4
@@ -27,23 +29,29 @@ class FitSettings:
     branch_loss: float = 0.7
     warm_up: float = 0.05
     label_smoothing: float = 0.1
+    alpha: float = 0.8
+    temperature: float = 2.0
+    final_temperature: float | None = None
+    transfer_rows: int | None = None
     evaluate_every_steps: int = 700
     patience: int = 5
     seed: int = 1
     mixed_precision: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "evaluate_every_steps", "patience"):
-            if getattr(self, name) < 1:
+        for name in ("epochs", "batch_size", "evaluate_every_steps", "patience", "transfer_rows"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise SettingError(f"{_flag(name)} is {getattr(self, name)}; it must be at least 1")
-        for name in ("learning_rate", "ngram_learning_rate"):
-            if not getattr(self, name) > 0:
+        for name in ("learning_rate", "ngram_learning_rate", "temperature", "final_temperature"):
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise SettingError(f"{_flag(name)} is {getattr(self, name)}; it must be above 0")
         if not self.weight_decay >= 0:
             raise SettingError(f"--weight-decay is {self.weight_decay}; it must be at least 0")
         for name in ("dropout", "branch_loss", "warm_up", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise SettingError(f"{_flag(name)} is {getattr(self, name)}; it must be at least 0 and below 1")
+        if not 0 <= self.alpha <= 1:
+            raise SettingError(f"--alpha is {self.alpha}; it must be at least 0 and at most 1")
         if not 0 <= self.seed < 1 << 63:
             raise SettingError(f"--seed is {self.seed}; it must be at least 0 and below 2^63")
 

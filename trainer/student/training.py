@@ -1,4 +1,4 @@
-"""Fitting the student to labels: encoded texts in, the weights with the lowest dev loss out."""
+"""Fitting the student: encoded texts in, the weights with the lowest dev loss out."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from torch.optim.optimizer import Optimizer
 
 from kuaixun.export.student.textcnn import TextCNN
 from kuaixun.trainer.errors import FitError
 from kuaixun.trainer.evaluation.calibration import calibrated_loss
-from kuaixun.trainer.student.batches import batches_by_length, shuffled_batches
+from kuaixun.trainer.student.batches import batches_by_length
+from kuaixun.trainer.student.curriculum import TrainingTexts, epochs, steps_of
 from kuaixun.trainer.student.encoding import EncodedTexts
+from kuaixun.trainer.student.objective import Batch, Objective
 from kuaixun.trainer.student.optimizers import build_optimizers, course, set_learning_rates
 from kuaixun.trainer.student.settings import FitSettings
 
@@ -87,7 +88,7 @@ class _Lowest:
         return figures
 
 
-def fit(module: TextCNN, train: EncodedTexts, dev: EncodedTexts, settings: FitSettings, watcher: Watcher) -> Fit:
+def fit(module: TextCNN, train: TrainingTexts, dev: EncodedTexts, settings: FitSettings, watcher: Watcher) -> Fit:
     """Train `module` where it stands, on its device. Same seed, data, device and threads: same weights.
 
     A KeyboardInterrupt ends the training with the best weights so far; before the first evaluation there are none,
@@ -110,7 +111,7 @@ def fit(module: TextCNN, train: EncodedTexts, dev: EncodedTexts, settings: FitSe
 
 def _steps(
     module: TextCNN,
-    train: EncodedTexts,
+    train: TrainingTexts,
     dev: EncodedTexts,
     settings: FitSettings,
     watcher: Watcher,
@@ -119,14 +120,13 @@ def _steps(
     """Take one optimiser step at a time, evaluate where one is due, yield the number of steps taken."""
     device = next(module.parameters()).device
     optimizers = build_optimizers(module, settings)
-    shuffling = torch.Generator().manual_seed(settings.seed)
     torch.manual_seed(settings.seed)  # dropout draws from the global generator
-    steps = math.ceil(len(train) / settings.batch_size) * settings.epochs
+    steps = steps_of(train, settings)
     step, running = 0, 0.0
-    for _ in range(settings.epochs):
-        for rows in shuffled_batches(len(train), settings.batch_size, shuffling):
+    for epoch in epochs(train, settings):
+        for batch in epoch.batches(device):
             set_learning_rates(optimizers, course(step, steps, settings.warm_up))
-            loss = _step(module, optimizers, train.batch(rows, device), settings)
+            loss = _step(module, optimizers, batch, epoch.objective, settings)
             step += 1
             running += (loss - running) / min(step, RUNNING_STEPS)
             watcher.stepped(step, steps, running)
@@ -138,13 +138,12 @@ def _steps(
 
 
 def _step(
-    module: TextCNN, optimizers: Sequence[Optimizer], batch: tuple[Tensor, Tensor], settings: FitSettings
+    module: TextCNN, optimizers: Sequence[Optimizer], batch: Batch, objective: Objective, settings: FitSettings
 ) -> float:
     """One forward and backward pass and one move of the parameters; returns the batch's mean loss."""
-    ids, label_ids = batch  # (batch, tokens), (batch,)
     module.train()
-    with torch.autocast(ids.device.type, torch.bfloat16, enabled=settings.mixed_precision):
-        loss = student_loss(module, ids, label_ids, settings)
+    with torch.autocast(batch.ids.device.type, torch.bfloat16, enabled=settings.mixed_precision):
+        loss = student_loss(module, batch, objective, settings.branch_loss)
     for optimizer in optimizers:
         optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
@@ -153,24 +152,22 @@ def _step(
     return loss.item()
 
 
-def student_loss(module: TextCNN, ids: Tensor, label_ids: Tensor, settings: FitSettings) -> Tensor:
-    """Cross-entropy of the student and, weighed by `branch_loss`, of each branch by itself.
+def student_loss(module: TextCNN, batch: Batch, objective: Objective, branch_loss: float) -> Tensor:
+    """The objective's loss of the student and, weighed by `branch_loss`, of each branch by itself.
 
     N-grams know the training texts by heart within an epoch. Trained on the sum alone, they leave the convolutions
-    nothing to learn; judged alone as well, both branches learn, and their sum gains what an ensemble gains.
+    nothing to learn; judged alone as well, both branches learn, and their sum gains what an ensemble gains. A teacher
+    judges all three alike.
     """
-
-    def loss_of(logits: Tensor) -> Tensor:
-        return F.cross_entropy(logits.float(), label_ids, label_smoothing=settings.label_smoothing)
-
-    convolutions = module.linear(module.dropout(module.pooled(ids)))  # (batch, classes)
+    convolutions = module.linear(module.dropout(module.pooled(batch.ids)))  # (batch, classes)
     if module.ngrams is None:
-        return loss_of(convolutions)
-    ngrams = module.ngrams(ids)  # (batch, classes)
-    if not settings.branch_loss:
-        return loss_of(convolutions + ngrams)
-    alone = loss_of(convolutions) + loss_of(ngrams)
-    return (1 - settings.branch_loss) * loss_of(convolutions + ngrams) + settings.branch_loss * alone
+        return objective.loss(convolutions, batch)
+    ngrams = module.ngrams(batch.ids)  # (batch, classes)
+    together = objective.loss(convolutions + ngrams, batch)
+    if not branch_loss:
+        return together
+    alone = objective.loss(convolutions, batch) + objective.loss(ngrams, batch)
+    return (1 - branch_loss) * together + branch_loss * alone
 
 
 def _loss_and_accuracy(module: TextCNN, data: EncodedTexts) -> tuple[float, float]:

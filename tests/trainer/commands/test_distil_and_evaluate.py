@@ -11,10 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from kuaixun.export import cli as export_cli
+from kuaixun.export.bundle.reader import read_bundle
 from kuaixun.export.checkpoint import read_checkpoint
+from kuaixun.export.student.weights import StudentWeights
 from kuaixun.export.text.vocabulary import CLS
 from kuaixun.trainer.cli import main
 from kuaixun.trainer.student.training import DevFigures
@@ -47,7 +50,8 @@ def test_a_run_writes_a_checkpoint_that_builds_into_a_bundle_with_the_same_figur
     evaluation = ["evaluate", *served, "--data", str(test_file), "--json"]
     assert main([*evaluation, "--train", str(test_file)]) == 0
 
-    figures = json.loads(capsys.readouterr().out)
+    (model,) = json.loads(capsys.readouterr().out)["models"]
+    figures = model["figures"]
     record = read_checkpoint(tmp_path / "run").record
     assert figures["accuracy"] >= 0.95
     assert figures["accuracy"] == pytest.approx(record.metrics["test"]["accuracy"])
@@ -284,7 +288,15 @@ def test_a_test_file_of_which_cleaning_leaves_nothing_is_refused_before_training
     assert "step" not in told
 
 
-@pytest.mark.parametrize("option", [("--widths", "2,2"), ("--ngram-bits", "99"), ("--filters", "0")])
+def test_a_size_out_of_range_is_refused_by_its_option(
+    toy_file: ToyFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert distil(toy_file, tmp_path / "run", "--filters", "0") == 2
+
+    assert "--filters is 0; it must be at least 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", [("--widths", "2,2"), ("--ngram-bits", "99")])
 def test_a_shape_that_cannot_be_is_refused_by_its_option(
     toy_file: ToyFile, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: tuple[str, str]
 ) -> None:
@@ -302,3 +314,21 @@ def test_evaluating_a_folder_that_is_no_bundle_is_refused(
 
     assert code not in (0, 1)
     assert str(tmp_path) in capsys.readouterr().err
+
+
+def test_the_bundle_serves_with_scales_chosen_on_dev_and_says_what_each_precision_costs(
+    toy_file: ToyFile, tmp_path: Path
+) -> None:
+    assert distil(toy_file, tmp_path / "run") == 0
+    assert export_cli.main(["build", str(tmp_path / "run"), str(tmp_path / "bundle")]) == 0
+
+    checkpoint, bundle = read_checkpoint(tmp_path / "run"), read_bundle(tmp_path / "bundle")
+    without = {name: tensor for name, tensor in checkpoint.state.items() if not name.endswith(".scales")}
+    widest = StudentWeights.from_trained(without, checkpoint.record.architecture).convolution_scales
+    chosen = [checkpoint.state[f"convolutions.{index}.scales"] for index in range(len(widest))]
+    assert all(
+        np.array_equal(ours, served) for ours, served in zip(chosen, bundle.weights.convolution_scales, strict=True)
+    )
+    assert all((ours <= most).all() and (ours < most).any() for ours, most in zip(chosen, widest, strict=True))
+    assert bundle.manifest.precision == checkpoint.record.precision
+    assert checkpoint.record.precision.costs.int8.largest_logit_difference > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from kuaixun.export.student.ngrams import NOBODY, ngram_hashes, owned_buckets
@@ -23,7 +24,7 @@ def scored(ids: torch.Tensor, owners: torch.Tensor, branch: NgramBranch) -> list
 
 
 def test_an_ngram_that_is_common_enough_owns_its_bucket_and_a_rare_one_does_not() -> None:
-    owners = ngram_owners(bigrams((5, 6), (5, 6), (7, 8)), WIDE, minimum_frequency=2)
+    owners = ngram_owners([bigrams((5, 6), (5, 6), (7, 8))], WIDE, minimum_frequency=2)
 
     assert owners.dtype == torch.int16
     assert scored(bigrams((5, 6), (7, 8), (9, 9)), owners, WIDE) == [True, False, False]
@@ -35,7 +36,7 @@ def test_of_ngrams_in_one_bucket_the_commonest_owns_it() -> None:
     counts = {pair: 1 + index for index, pair in enumerate(pairs)}
     ids = bigrams(*(pair for pair, count in counts.items() for _ in range(count)))
 
-    owners = ngram_owners(ids, ONE_BUCKET_PAIR, minimum_frequency=1)
+    owners = ngram_owners([ids], ONE_BUCKET_PAIR, minimum_frequency=1)
 
     hashes = ngram_hashes(bigrams(*pairs).long(), ONE_BUCKET_PAIR)[:, 0]
     for bucket in (0, 1):
@@ -45,6 +46,16 @@ def test_of_ngrams_in_one_bucket_the_commonest_owns_it() -> None:
 
 
 def test_what_runs_into_padding_is_no_ngram() -> None:
-    owners = ngram_owners(bigrams((5, 0), (5, 0)), WIDE, minimum_frequency=1)
+    owners = ngram_owners([bigrams((5, 0), (5, 0))], WIDE, minimum_frequency=1)
 
     assert bool((owners == NOBODY).all())
+
+
+def test_texts_are_counted_alike_in_one_piece_and_in_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = torch.randint(3, 12, (300, 9), generator=torch.Generator().manual_seed(0), dtype=torch.int32)
+    branch = NgramBranch(orders=(2, 3), bucket_bits=6)
+    whole = ngram_owners([ids], branch, minimum_frequency=2)
+
+    monkeypatch.setattr("kuaixun.trainer.student.ngram_owners.CHUNK_TEXTS", 7)
+
+    assert torch.equal(ngram_owners([ids[:100], ids[100:]], branch, minimum_frequency=2), whole)

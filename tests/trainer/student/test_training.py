@@ -15,8 +15,10 @@ from kuaixun.schemas.manifest import NgramBranch
 from kuaixun.trainer.data.labelled_texts import read_split
 from kuaixun.trainer.errors import FitError
 from kuaixun.trainer.evaluation.calibration import calibrated_loss
+from kuaixun.trainer.student.curriculum import TrainingTexts
 from kuaixun.trainer.student.encoding import encode
-from kuaixun.trainer.student.new_student import StudentShape, new_student
+from kuaixun.trainer.student.new_student import Student, StudentShape, new_student
+from kuaixun.trainer.student.objective import Batch, Objective
 from kuaixun.trainer.student.settings import FitSettings
 from kuaixun.trainer.student.training import DevFigures, Fit, Watcher, fit, logits_of, student_loss
 
@@ -31,6 +33,8 @@ SETTINGS = FitSettings(
     patience=50,
     seed=3,
 )
+
+LABELS_ALONE = Objective(alpha=0.8, temperature=2.0, label_smoothing=0.0)
 
 ToyFile = Callable[[str, int, int], Path]
 
@@ -56,7 +60,7 @@ class Silent:
 def train(toy_file: ToyFile, watcher: Watcher, settings: FitSettings = SETTINGS) -> Fit:
     split = read_split(toy_file("train.txt", 240, 1), toy_file("dev.txt", 60, 2))
     student = new_student(split.train, SHAPE, seed=settings.seed, dropout=settings.dropout)
-    return fit(student.module, student.texts, encode(student.pipeline, split.dev), settings, watcher)
+    return fit(student.module, TrainingTexts(student.texts), encode(student.pipeline, split.dev), settings, watcher)
 
 
 def same(left: Fit, right: Fit) -> bool:
@@ -166,24 +170,48 @@ def test_each_branch_answers_for_itself_by_the_weight_of_the_branch_loss(toy_fil
     split = read_split(toy_file("train.txt", 240, 1), toy_file("dev.txt", 60, 2))
     student = new_student(split.train, SHAPE, seed=1, dropout=0.0)
     module = student.module
-    ids, label_ids = student.texts.batch(torch.arange(16), torch.device("cpu"))
+    batch = batch_of(student, None)
     assert module.ngrams is not None
-    convolutions, ngrams = module.linear(module.pooled(ids)), module.ngrams(ids)
+    assert batch.label_ids is not None
+    convolutions, ngrams = module.linear(module.pooled(batch.ids)), module.ngrams(batch.ids)
     together, one, other = (
-        torch.nn.functional.cross_entropy(logits, label_ids).item()
+        torch.nn.functional.cross_entropy(logits, batch.label_ids).item()
         for logits in (convolutions + ngrams, convolutions, ngrams)
     )
 
-    loss = student_loss(module, ids, label_ids, replace(SETTINGS, branch_loss=share)).item()
+    loss = student_loss(module, batch, LABELS_ALONE, share).item()
 
     assert loss == pytest.approx((1 - share) * together + share * (one + other), rel=1e-5)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.7])
+def test_a_teacher_judges_the_sum_and_each_branch_alike(toy_file: ToyFile, share: float) -> None:
+    split = read_split(toy_file("train.txt", 240, 1), toy_file("dev.txt", 60, 2))
+    student = new_student(split.train, SHAPE, seed=1, dropout=0.0)
+    module = student.module
+    batch = batch_of(student, torch.rand(16, 2, generator=torch.Generator().manual_seed(0)).softmax(dim=1))
+    objective = Objective(alpha=0.8, temperature=3.0, label_smoothing=0.1)
+    assert module.ngrams is not None
+    convolutions, ngrams = module.linear(module.pooled(batch.ids)), module.ngrams(batch.ids)
+    together, one, other = (
+        objective.loss(logits, batch).item() for logits in (convolutions + ngrams, convolutions, ngrams)
+    )
+
+    loss = student_loss(module, batch, objective, share).item()
+
+    assert loss == pytest.approx((1 - share) * together + share * (one + other), rel=1e-5)
+
+
+def batch_of(student: Student, teacher: torch.Tensor | None) -> Batch:
+    ids, label_ids = student.texts.batch(torch.arange(16), torch.device("cpu"))
+    return Batch(ids, label_ids, teacher)
 
 
 def test_a_student_without_ngrams_is_learnt_too(toy_file: ToyFile) -> None:
     split = read_split(toy_file("train.txt", 240, 1), toy_file("dev.txt", 60, 2))
     student = new_student(split.train, replace(SHAPE, ngrams=None), seed=3, dropout=0.5)
 
-    found = fit(student.module, student.texts, encode(student.pipeline, split.dev), SETTINGS, Silent())
+    found = fit(student.module, TrainingTexts(student.texts), encode(student.pipeline, split.dev), SETTINGS, Silent())
 
     assert found.best.dev_accuracy >= 0.95
 

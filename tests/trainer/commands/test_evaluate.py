@@ -1,0 +1,184 @@
+"""`kuaixun-trainer evaluate`: bundles and teachers on the same texts, on the terminal, as JSON and in files."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from kuaixun.export import cli as export_cli
+from kuaixun.trainer.cli import main
+from kuaixun.trainer.data.labelled_texts import read_labelled_texts
+from kuaixun.trainer.evaluation.measurement import Measurement
+from kuaixun.trainer.teacher.scores import TeacherScores, write_scores
+from tests.trainer.conftest import toy_content
+
+SHAPE = "--filters 8 --embedding-size 12 --ngram-bits 8 --ngram-size 4 --minimum-frequency 1"
+FIT = "--epochs 4 --batch-size 16 --learning-rate 0.01 --device cpu --threads 1"
+
+
+@dataclass(frozen=True, slots=True)
+class Toys:
+    """Two bundles and a file to measure them on."""
+
+    bundle: Path
+    other: Path
+    data: Path
+
+
+@pytest.fixture(scope="module")
+def toys(tmp_path_factory: pytest.TempPathFactory) -> Toys:
+    folder = tmp_path_factory.mktemp("toys")
+    for name, texts, seed in (("train.txt", 160, 1), ("dev.txt", 60, 2), ("test.txt", 80, 3)):
+        (folder / name).write_text(toy_content(texts, seed), encoding="utf-8")
+    # The second bundle has the same classes in another order.
+    (folder / "classes.txt").write_text("sports\nfinance\n", encoding="utf-8")
+    files = ["--train", str(folder / "train.txt"), "--dev", str(folder / "dev.txt")]
+    for name, more in (("one", []), ("other", ["--classes", str(folder / "classes.txt"), "--seed", "2"])):
+        output = ["--output", str(folder / f"run-{name}")]
+        assert main(["distil", *files, *SHAPE.split(), *FIT.split(), *more, *output]) == 0
+        assert export_cli.main(["build", str(folder / f"run-{name}"), str(folder / name)]) == 0
+    return Toys(folder / "one", folder / "other", folder / "test.txt")
+
+
+def teacher(data: Path, path: Path, labels: tuple[str, ...] = ("finance", "sports")) -> Path:
+    """Scores that are right about every text, but for the first."""
+    texts = read_labelled_texts(data, labels=labels)
+    logits = np.where(np.equal(texts.label_ids[:, None], [0, 1]), 3.0, -3.0).astype(np.float16)
+    logits[0] *= -1
+    sha256 = hashlib.sha256(data.read_bytes()).hexdigest()
+    write_scores(path, TeacherScores(logits, data.name, sha256, labels, "nearly perfect"))
+    return path
+
+
+def test_json_holds_the_whole_measurement(toys: Toys, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scores = teacher(toys.data, tmp_path / "teacher.safetensors")
+    models = ["--bundle", str(toys.bundle), "--bundle", str(toys.other), "--scores", str(scores)]
+    capsys.readouterr()
+
+    assert main(["evaluate", *models, "--data", str(toys.data), "--json", "--target-accuracy", "0.9"]) == 0
+
+    found = msgspec.json.decode(capsys.readouterr().out, type=Measurement)
+    assert (found.data, found.target_accuracy) == ("test.txt", 0.9)
+    assert [model.name for model in found.models] == ["one", "other", "teacher"]
+    one, other, taught = found.models
+    assert one.figures.accuracy > 0.8
+    assert other.figures.accuracy > 0.8  # its classes in the data's order, or it would be near 0
+    assert taught.figures.accuracy == 79 / 80
+    assert one.size_bytes == sum(path.stat().st_size for path in toys.bundle.iterdir())
+    assert one.speed_ratio == 1
+    assert other.speed_ratio is not None
+    assert (taught.model_id, taught.size_bytes, taught.speed_ratio) == (None, None, None)
+    assert [one.row for one in taught.suspects] == [0]
+    assert taught.hardest[0].figures.row == 0
+    assert taught.target is not None
+    assert [(one.model, one.reference) for one in found.comparisons] == [("other", "one"), ("teacher", "one")]
+    difference = taught.figures.accuracy - one.figures.accuracy
+    assert found.comparisons[1].accuracy_difference == pytest.approx(difference)
+
+
+def test_the_folder_holds_the_measurement_and_a_row_a_text(
+    toys: Toys, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scores = teacher(toys.data, tmp_path / "teacher.safetensors")
+    data = read_labelled_texts(toys.data)
+
+    assert main(["evaluate", "--scores", str(scores), "--data", str(toys.data), "--output", str(tmp_path / "out")]) == 0
+
+    assert json.loads((tmp_path / "out" / "evaluation.json").read_bytes())["models"][0]["name"] == "teacher"
+    with (tmp_path / "out" / "rows.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["row"] for row in rows] == [str(number) for number in range(80)]
+    assert [row["label"] for row in rows] == [data.label_of(number) for number in range(80)]
+    assert rows[0]["predicted"] != rows[0]["label"]
+    assert all(row["predicted"] == row["label"] for row in rows[1:])
+    assert float(rows[1]["loss"]) == pytest.approx(np.log1p(np.exp(-6)), abs=1e-5)
+
+
+def test_the_screen_is_short_and_details_add_the_rest(toys: Toys, capsys: pytest.CaptureFixture[str]) -> None:
+    evaluation = ["evaluate", "--bundle", str(toys.bundle), "--data", str(toys.data), "--target-accuracy", "0.8"]
+    capsys.readouterr()
+
+    assert main(evaluation) == 0
+    short = capsys.readouterr().out
+    assert main([*evaluation, "--details"]) == 0
+    full = capsys.readouterr().out
+
+    assert len(short.splitlines()) <= 24
+    assert "weighted mean" in short
+    assert "KUAIXUN_CONFIDENCE_THRESHOLD=" in short
+    for part in ("true \\ predicted", "mean confidence", "threshold", "highest loss", "lowest loss", "suspect"):
+        assert part in full
+        assert part not in short
+
+
+def test_several_models_are_shown_in_one_table_with_their_differences(
+    toys: Toys, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scores = teacher(toys.data, tmp_path / "teacher.safetensors")
+    models = ["--bundle", str(toys.bundle), "--bundle", str(toys.bundle), "--scores", str(scores)]
+    capsys.readouterr()
+
+    assert main(["evaluate", *models, "--data", str(toys.data)]) == 0
+
+    shown = capsys.readouterr().out
+    assert "× 1.00" in shown
+    assert "teacher against one" in shown
+    assert "accuracy +0.00 (+0.00 to +0.00)" in shown  # the bundle against itself
+    assert "weighted mean" not in shown
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ([], "nothing to measure"),
+        (["--scores", "nowhere.safetensors"], "nowhere.safetensors: "),
+    ],
+)
+def test_nothing_to_measure_is_refused(
+    toys: Toys, capsys: pytest.CaptureFixture[str], more: list[str], reason: str
+) -> None:
+    capsys.readouterr()
+
+    assert main(["evaluate", "--data", str(toys.data), *more]) == 2
+
+    assert reason in capsys.readouterr().err
+
+
+def test_a_teachers_classes_in_another_order_are_told_by_a_file(toys: Toys, tmp_path: Path) -> None:
+    scores = teacher(toys.data, tmp_path / "teacher.safetensors", labels=("sports", "finance"))
+    classes = toys.data.with_name("classes.txt")
+    evaluation = ["evaluate", "--scores", str(scores), "--data", str(toys.data)]
+
+    assert main(evaluation) == 2
+    assert main([*evaluation, "--classes", str(classes)]) == 0
+
+
+def test_a_model_of_other_classes_is_refused_by_name(
+    toys: Toys, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+
+    assert main(["evaluate", "--bundle", str(toys.bundle), "--default", "--data", str(toys.data)]) == 2
+
+    assert "one tells 2 classes apart (finance, sports), the data 10" in capsys.readouterr().err
+
+
+def test_an_output_that_holds_something_is_refused_before_measuring(
+    toys: Toys, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "kept.txt").write_text("kept")
+    models = ["--bundle", str(toys.bundle), "--output", str(tmp_path / "out")]
+    capsys.readouterr()
+
+    assert main(["evaluate", *models, "--data", str(toys.data)]) == 2
+
+    assert "exists already" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["kept.txt"]

@@ -1,0 +1,208 @@
+"""The fastText baseline: files in its `__label__` format, its training or its own search, its guesses measured."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from kuaixun.trainer.baselines.advance import Advance
+from kuaixun.trainer.baselines.fasttext_process import MOST_RETRIES, NAN_MESSAGE, NO_TIME_MESSAGE, Job, Outcome
+from kuaixun.trainer.baselines.fasttext_tokens import LABEL_PREFIX, tokenised
+from kuaixun.trainer.baselines.measured import Baseline, Guesses, measured
+from kuaixun.trainer.data.labelled_texts import DataSplit, LabelledTexts
+from kuaixun.trainer.errors import DataError, FitError
+
+PROCESS = "kuaixun.trainer.baselines.fasttext_process"
+SEARCHING = re.compile(rb"Progress: +([\d.]+)% Trials: +(\d+) Best score: +(\S+)")
+TRAINING = re.compile(rb"Progress: +([\d.]+)% words")
+SEARCH_ENDED = b"Training again"
+# fastText's timer thread may end before it begins; then the search would go on for ever.
+OVERTIME_SECONDS = 30.0
+KEPT_BYTES = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class FastTextSettings:
+    """How fastText is trained. `search_seconds` of 0 trains once with these settings; a search begins at them.
+
+    `loss` is fastText's name: a sigmoid for each class ("ova") did half a point better on headlines than "softmax".
+    The same seed gives the same model with one thread only; with several, they race.
+    """
+
+    tokens: str = "characters"
+    search_seconds: int = 300
+    threads: int = 1
+    seed: int = 1
+    learning_rate: float = 1.0
+    epochs: int = 3
+    word_ngrams: int = 3
+    dimension: int = 100
+    buckets: int = 2_000_000
+    minimum_count: int = 1
+    loss: str = "ova"
+
+
+def fasttext(split: DataSplit, settings: FastTextSettings, advance: Advance, say: Callable[[str], None]) -> Baseline:
+    """Train fastText on train, search on dev if that is set, measure on dev and test. Blocks until it is done.
+
+    Ctrl-C during a search ends the search and keeps its best so far; a second one, or one during a training, gives
+    up. Texts of which cleaning leaves nothing are left out of the training and get no label. Raises FitError where
+    fastText finds no model; leaves no file behind.
+    """
+    with tempfile.TemporaryDirectory(prefix="kuaixun-fasttext-") as name:
+        folder = Path(name)
+        rows = {role: _write(folder, role, data, settings.tokens, advance) for role, data in split.parts.items()}
+        roles = tuple(role for role in rows if role != "train")
+        job = Job(
+            learning_rate=settings.learning_rate,
+            epochs=settings.epochs,
+            word_ngrams=settings.word_ngrams,
+            dimension=settings.dimension,
+            buckets=settings.buckets,
+            minimum_count=settings.minimum_count,
+            loss=settings.loss,
+            threads=settings.threads,
+            seed=settings.seed,
+            search_seconds=settings.search_seconds,
+            roles=roles,
+        )
+        (folder / "job.json").write_bytes(msgspec.json.encode(job))
+        outcome = _outcome(folder, job, advance, say)
+        guesses = _guesses(folder, {role: (rows[role], len(split.parts[role])) for role in roles})
+    if outcome.retries:
+        say(f"fastText met NaN {outcome.retries} times; trained with the learning rate {outcome.learning_rate:.4g}")
+    name = f"fasttext-{settings.tokens}" + ("-searched" if settings.search_seconds else "")
+    chosen: dict[str, str | int | float] = {
+        "learning_rate": round(outcome.learning_rate, 6),
+        "epochs": outcome.epochs,
+        "word_ngrams": outcome.word_ngrams,
+        "dimension": settings.dimension,
+        "buckets": settings.buckets,
+        "minimum_count": settings.minimum_count,
+        "loss": settings.loss,
+        "seed": settings.seed,
+        "threads": settings.threads,
+        "search_seconds": settings.search_seconds,
+    }
+    return measured(name, chosen, split, guesses)
+
+
+def _write(folder: Path, role: str, data: LabelledTexts, tokens: str, advance: Advance) -> list[int]:
+    """A file with labels to learn or to search on, and one without to guess; returns the rows that are in them.
+
+    Labels are written as their indices: those survive whatever characters a name has.
+    """
+    lines = tokenised(data.texts, tokens, folder, advance)
+    rows = [row for row, line in enumerate(lines) if line]
+    if not rows:
+        raise DataError(f"{data.source}: cleaning leaves nothing of any of its {len(data)} texts")
+    with (folder / f"{role}.txt").open("w", encoding="utf-8", newline="\n") as labelled:
+        labelled.writelines(f"{LABEL_PREFIX}{data.label_ids[row]} {lines[row]}\n" for row in rows)
+    with (folder / f"{role}.tokens").open("w", encoding="utf-8", newline="\n") as bare:
+        bare.writelines(f"{lines[row]}\n" for row in rows)
+    return rows
+
+
+def _outcome(folder: Path, job: Job, advance: Advance, say: Callable[[str], None]) -> Outcome:
+    """Run the process to its end. Raises FitError with what can be done, KeyboardInterrupt where nothing was kept."""
+    # glibc then hands out zeros: with fewer than ten threads, fastText 0.9.3 fills only as many tenths of its table
+    # as it has threads and trains on whatever lay in the rest of the memory, now and then to NaN.
+    environment = os.environ | {"MALLOC_PERTURB_": "255"}
+    command = [sys.executable, "-m", PROCESS, str(folder)]
+    # A session of its own, so that Ctrl-C reaches it only through us.
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment, start_new_session=True) as process:
+        try:
+            last_words, interrupted = _watch(process, job.search_seconds, advance, say)
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode or not (folder / "outcome.json").exists():
+        killed = process.returncode == -signal.SIGKILL
+        reason = "the system ended it, most likely for want of memory" if killed else last_words
+        raise FitError(f"fastText failed: {reason}; choose a smaller --dimension or --buckets")
+    outcome = msgspec.json.decode((folder / "outcome.json").read_bytes(), type=Outcome)
+    if not outcome.failure:
+        return outcome
+    if interrupted:
+        raise KeyboardInterrupt
+    if NO_TIME_MESSAGE in outcome.failure:
+        raise FitError(
+            f"fastText finished no training in {job.search_seconds} seconds; raise --autotune-seconds or --threads, or "
+            "train once with --search none"
+        )
+    if NAN_MESSAGE in outcome.failure:
+        raise FitError(f"fastText met NaN {MOST_RETRIES + 1} times, halving its learning rate; lower --learning-rate")
+    raise FitError(f"fastText failed: {outcome.failure}")
+
+
+def _watch(
+    process: subprocess.Popen[bytes], search_seconds: int, advance: Advance, say: Callable[[str], None]
+) -> tuple[str, bool]:
+    """Turn what fastText writes into `advance` until it ends; its last words, and whether a search was interrupted.
+
+    With one thread, 0.9.3 is silent about a training until that is done.
+    """
+    assert process.stderr is not None  # noqa: S101 - for the type checker: it is a pipe
+    searching, interrupted = search_seconds > 0, False
+    started_seconds = time.monotonic()
+    stop_search_at_seconds = started_seconds + search_seconds + OVERTIME_SECONDS
+    told = b""
+    while True:
+        try:
+            ready, _, _ = select.select([process.stderr], [], [], 1.0)
+            if ready:
+                piece = os.read(process.stderr.fileno(), 1 << 16)
+                if not piece:
+                    return told.decode(errors="replace").strip().rpartition("\n")[2], interrupted
+                told = (told + piece)[-KEPT_BYTES:]
+                searching = searching and SEARCH_ENDED not in told
+                _tell(told, advance)
+            elif not searching:
+                advance(None, f"training for {time.monotonic() - started_seconds:.0f} s")
+            if searching and not interrupted and time.monotonic() > stop_search_at_seconds:
+                interrupted = True
+                process.send_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            if interrupted or not searching:
+                raise
+            interrupted = True
+            process.send_signal(signal.SIGINT)
+            say("interrupted: training with the best settings found so far; press Ctrl-C again to give up")
+
+
+def _tell(told: bytes, advance: Advance) -> None:
+    """The newest progress in what fastText wrote."""
+    found = [match for pattern in (SEARCHING, TRAINING) for match in pattern.finditer(told)]
+    if not found:
+        return
+    newest = max(found, key=lambda match: match.start())
+    share = min(float(newest[1]) / 100, 1.0)
+    if newest.re is SEARCHING:
+        advance(share, f"search, {newest[2].decode()} trials, best dev accuracy {newest[3].decode()}")
+    else:
+        advance(share, "training")
+
+
+def _guesses(folder: Path, rows: dict[str, tuple[list[int], int]]) -> dict[str, Guesses]:
+    """The process's guesses, put back in the rows of the whole files."""
+    guesses = {}
+    with np.load(folder / "guesses.npz", allow_pickle=False) as arrays:
+        for role, (kept, length) in rows.items():
+            label_ids, confidences = np.full(length, -1, dtype=np.int64), np.zeros(length)
+            label_ids[kept] = arrays[f"{role}_label_ids"]
+            # Sums of single-precision figures may pass 1 by a little.
+            confidences[kept] = np.minimum(arrays[f"{role}_confidences"], 1.0)
+            guesses[role] = Guesses(label_ids, confidences)
+    return guesses

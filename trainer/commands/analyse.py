@@ -1,0 +1,188 @@
+"""`kuaixun-trainer analyse`: labelled files, looked at before anything is trained on them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from kuaixun.export.command_line import path_of
+from kuaixun.trainer.commands.options import add_columns, columns_of, whole_number
+from kuaixun.trainer.data.analysis import (
+    MINIMUM_FREQUENCY,
+    VOCABULARY_SIZE,
+    Analysis,
+    FileAnalysis,
+    Lengths,
+    Row,
+    analyse,
+)
+from kuaixun.trainer.data.labelled_texts import LabelledTexts, read_classes, read_labelled_texts
+from kuaixun.trainer.errors import SettingError
+from kuaixun.trainer.student.embeddings import read_embeddings
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+ROLES = ("data", "train", "dev", "test")
+SHOWN_CHARS = 60
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command and its options."""
+    parser = commands.add_parser(
+        "analyse",
+        help="look at labelled files: balance, lengths, characters, duplicates, contradictions, overlaps",
+        description="Look at one labelled file, or at several and what they share.",
+    )
+    parser.add_argument("--data", type=path_of, metavar="FILE", help="one labelled file by itself")
+    parser.add_argument("--train", type=path_of, metavar="FILE", help="texts to learn from")
+    parser.add_argument("--dev", type=path_of, metavar="FILE", help="texts to choose on")
+    parser.add_argument("--test", type=path_of, metavar="FILE", help="texts to measure on")
+    parser.add_argument(
+        "--classes", type=path_of, metavar="FILE", help="class names, one a line, in the order of their ids"
+    )
+    parser.add_argument("--embeddings", type=path_of, metavar="NPZ", help="embeddings whose coverage is of interest")
+    parser.add_argument("--embedding-vocabulary", type=path_of, metavar="JSON", help="their characters and rows")
+    for flag, default, says in (
+        ("--vocabulary-size", VOCABULARY_SIZE, "characters at most of the vocabulary counted on --train"),
+        ("--minimum-frequency", MINIMUM_FREQUENCY, "rarer characters are not in it"),
+    ):
+        lowest = 4 if flag == "--vocabulary-size" else 1
+        parser.add_argument(
+            flag, type=whole_number(lowest), default=default, metavar="N", help=f"{says} (default: {default})"
+        )
+    parser.add_argument("--json", action="store_true", help="print one JSON object in place of the tables")
+    add_columns(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace, arguments: list[str], console: Console) -> int:
+    """Analyse and print on standard output. Raises TrainerError."""
+    if (options.embeddings is None) != (options.embedding_vocabulary is None):
+        raise SettingError("--embeddings and --embedding-vocabulary need each other; pass both or neither")
+    parts = _read(options)
+    embeddings = read_embeddings(options.embeddings, options.embedding_vocabulary) if options.embeddings else None
+    analysis = analyse(
+        parts,
+        embedded=embeddings.rows if embeddings else None,
+        vocabulary_size=options.vocabulary_size,
+        minimum_frequency=options.minimum_frequency,
+    )
+    if options.json:
+        sys.stdout.write(msgspec.json.encode(analysis).decode() + "\n")
+    else:
+        show(analysis, Console())
+    return 0
+
+
+def _read(options: argparse.Namespace) -> dict[str, LabelledTexts]:
+    """The files named, by role. The first gives the labels where no --classes does."""
+    paths: dict[str, Path] = {role: getattr(options, role) for role in ROLES if getattr(options, role)}
+    if not paths:
+        raise SettingError("nothing to analyse; name files with --train, --dev and --test, or one with --data")
+    if "data" in paths and len(paths) > 1:
+        raise SettingError("--data is one file by itself; pass several as --train, --dev and --test")
+    labels, labels_of = (read_classes(options.classes) if options.classes else None), options.classes
+    parts: dict[str, LabelledTexts] = {}
+    for role, path in paths.items():
+        parts[role] = read_labelled_texts(path, labels=labels, labels_of=labels_of, columns=columns_of(options))
+        labels, labels_of = parts[role].labels, labels_of or path
+    return parts
+
+
+def show(analysis: Analysis, console: Console) -> None:
+    """Tables of the figures, examples of what is wrong below them."""
+    for file in analysis.files:
+        console.print(_classes_table(file))
+    console.print(_repeats_table(analysis))
+    if analysis.coverage:
+        console.print(_coverage_table(analysis))
+    if analysis.overlaps:
+        console.print(_overlaps_table(analysis))
+    for file in analysis.files:
+        _show_groups(console, f"{file.role}: empty after cleaning", tuple((row,) for row in file.empty_examples))
+        _show_groups(console, f"{file.role}: contradictions", file.contradictions.examples)
+        _show_groups(console, f"{file.role}: normalised duplicates", file.normalised_duplicates.examples)
+    for overlap in analysis.overlaps:
+        between = f"{overlap.role} and {overlap.also_in}"
+        _show_groups(console, f"{between}: the same text", overlap.examples)
+        _show_groups(console, f"{between}: contradictions", overlap.contradicting_examples)
+
+
+def _table(title: str, *columns: str) -> Table:
+    """A table whose first column is of words, the others of figures."""
+    table = Table(columns[0], title=Text(title), title_justify="left")
+    for column in columns[1:]:
+        table.add_column(column, justify="right")
+    return table
+
+
+def _classes_table(file: FileAnalysis) -> Table:
+    table = _table(
+        f"{file.role} ({file.name}): {file.texts} texts, lengths in characters",
+        *("class", "texts", "share", "mean", "deviation", "5 %", "median", "95 %", "longest"),
+    )
+    for one in file.classes:
+        table.add_row(Text(one.label), str(one.texts), f"{one.share:.1%}", *_length_cells(one.lengths))
+    table.add_section()
+    table.add_row("together", str(file.texts), "100.0%", *_length_cells(file.lengths))
+    return table
+
+
+def _length_cells(lengths: Lengths | None) -> list[str]:
+    if lengths is None:
+        return ["—"] * 6
+    percentiles = (lengths.p05, lengths.p50, lengths.p95, lengths.maximum)
+    return [f"{lengths.mean:.1f}", f"{lengths.deviation:.1f}", *(f"{length:.0f}" for length in percentiles)]
+
+
+def _repeats_table(analysis: Analysis) -> Table:
+    table = _table(
+        "Rows to look at", "file", "empty after cleaning", "exact duplicates", "normalised", "contradicting groups"
+    )
+    for file in analysis.files:
+        table.add_row(
+            file.role,
+            str(file.empty_after_cleaning),
+            str(file.exact_duplicates.surplus_texts),
+            str(file.normalised_duplicates.surplus_texts),
+            str(file.contradictions.groups),
+        )
+    return table
+
+
+def _coverage_table(analysis: Analysis) -> Table:
+    table = _table("Characters known", "vocabulary", "its size", "file", "characters", "known", "commonest unknown")
+    for one in analysis.coverage:
+        unknown = Text(" ".join(one.commonest_unknown[:8]))
+        size, characters = str(one.vocabulary_characters), str(one.characters)
+        table.add_row(one.vocabulary, size, one.role, characters, f"{one.share:.3%}", unknown)
+    return table
+
+
+def _overlaps_table(analysis: Analysis) -> Table:
+    table = _table("Texts in two files", "rows of", "also in", "exact", "normalised", "under another label")
+    for one in analysis.overlaps:
+        table.add_row(one.role, one.also_in, str(one.exact), str(one.normalised), str(one.contradicting))
+    return table
+
+
+def _show_groups(console: Console, title: str, groups: tuple[tuple[Row, ...], ...]) -> None:
+    """Examples, a row a line, a blank line between groups of several."""
+    if not groups:
+        return
+    console.print(f"\n{title}, for example", highlight=False, markup=False)
+    for group in groups:
+        for row in group:
+            shown = row.text if len(row.text) <= SHOWN_CHARS else row.text[:SHOWN_CHARS] + "…"
+            line = f"  {row.file}:{row.line}: {shown!r} {row.label}"
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+        if len(group) > 1:
+            console.print()

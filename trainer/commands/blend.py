@@ -1,0 +1,70 @@
+"""`kuaixun-trainer blend`: the scores of several teachers to those of one, their mixture."""
+
+from __future__ import annotations
+
+import argparse
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from kuaixun.export.command_line import path_of
+from kuaixun.trainer.commands.options import add_columns, columns_of, recorded_command
+from kuaixun.trainer.commands.shown_paths import without_folders
+from kuaixun.trainer.commands.teacher import score_request
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command and its options."""
+    parser = commands.add_parser(
+        "blend",
+        help="mix the scores of several teachers",
+        description="Choose the weights of several teachers on labelled dev texts and write the scores of the mixture.",
+    )
+    parser.add_argument("--dev", type=path_of, required=True, metavar="FILE", help="texts to choose the weights on")
+    parser.add_argument("--classes", type=path_of, metavar="FILE", help="class names, as the teachers were given them")
+    parser.add_argument(
+        "--member",
+        type=path_of,
+        action="append",
+        nargs="+",
+        required=True,
+        metavar="SCORES",
+        help="one teacher's files of scores, those of dev and of every file to blend; give it once a teacher",
+    )
+    parser.add_argument(
+        "--score",
+        type=score_request,
+        action="append",
+        default=[],
+        metavar="FILE=OUT",
+        help="write the mixture's scores of FILE's rows as the new file OUT; may be given several times",
+    )
+    add_columns(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace, arguments: list[str], console: Console) -> int:
+    """Choose, write, tell the weights. Raises TrainerError."""
+    from kuaixun.trainer.teacher.blending_job import blend
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    members: list[list[Path]] = options.member
+    scores = argparse.Namespace(**vars(options), **{f"member_{n}": path for n, path in enumerate(chain(*members))})
+    cut = without_folders(arguments, files=["--score"], models=[])
+    blend(
+        options.dev,
+        members,
+        tuple(options.score),
+        classes=options.classes,
+        columns=columns_of(options),
+        command=recorded_command(cut, scores),
+        say=say,
+    )
+    return 0

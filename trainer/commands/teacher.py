@@ -1,0 +1,176 @@
+"""`kuaixun-trainer teacher`: a pretrained model and labelled files to a teacher, and to its scores of files."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+import torch
+from rich.console import Console
+
+from kuaixun.export.command_line import INTERRUPTED_EXIT_CODE, path_of
+from kuaixun.trainer.commands.distil import choose_device
+from kuaixun.trainer.commands.options import add_columns, columns_of, recorded_command, whole_number
+from kuaixun.trainer.commands.shown_paths import without_folders
+from kuaixun.trainer.data.labelled_texts import read_split
+from kuaixun.trainer.errors import SettingError
+from kuaixun.trainer.progress import watching
+from kuaixun.trainer.teacher.score_files import ScoreRequest, read_requests
+from kuaixun.trainer.teacher.settings import HEADS, TEACHER_DEFAULTS, TEACHER_NAMES, TeacherSettings
+
+if TYPE_CHECKING:
+    from kuaixun.trainer.teacher.job import Say
+    from kuaixun.trainer.teacher.score_files import ScoredFile
+
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command and its options."""
+    parser = commands.add_parser(
+        "teacher",
+        help="fine-tune an encoder on labelled texts, and score files with it",
+        description="Fine-tune a Hugging Face encoder on labelled texts and write its scores of files, which students "
+        "learn from. Start it with torchrun to use several GPUs.",
+    )
+    parser.add_argument("--encoder", metavar="DIR", help="Hugging Face folder, or a name of its hub")
+    parser.add_argument("--train", type=path_of, metavar="FILE", help="texts to learn from")
+    parser.add_argument("--dev", type=path_of, metavar="FILE", help="texts to choose the best weights on")
+    parser.add_argument("--test", type=path_of, metavar="FILE", help="texts to measure on, once, at the end")
+    parser.add_argument(
+        "--classes", type=path_of, metavar="FILE", help="class names, one a line, in the order of their ids"
+    )
+    parser.add_argument("--output", type=path_of, metavar="DIR", help="new folder for the teacher")
+    scores = parser.add_argument_group("scores")
+    scores.add_argument(
+        "--score",
+        type=score_request,
+        action="append",
+        default=[],
+        metavar="FILE=OUT",
+        help="write the scores of FILE's rows, labelled or not, as the new file OUT; may be given several times",
+    )
+    scores.add_argument(
+        "--folds",
+        type=whole_number(2, 100),
+        metavar="K",
+        help="train K teachers on all folds of train but one each, for out-of-fold scores of train",
+    )
+    scores.add_argument("--scores-only", action="store_true", help="score with finished teachers; nothing is trained")
+    scores.add_argument(
+        "--teacher",
+        type=path_of,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="with --scores-only: a finished teacher; of several, the mean",
+    )
+    _add_training(parser.add_argument_group("the fine-tuning"))
+    add_columns(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace, arguments: list[str], console: Console) -> int:
+    """Train, write, score, tell the figures. Raises TrainerError."""
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    device = choose_device(options.device)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    files = read_requests(tuple(options.score), columns_of(options))
+    if options.scores_only:
+        return _score_only(options, files, device, say)
+    missing = [f"--{name}" for name in ("encoder", "train", "dev", "output") if getattr(options, name) is None]
+    if missing:
+        raise SettingError(f"{' and '.join(missing)}: needed to train a teacher; or pass --scores-only and --teacher")
+    if options.teacher:
+        raise SettingError("--teacher names a finished teacher; pass --scores-only too, or --encoder to train from one")
+    settings = TeacherSettings(**{name: getattr(options, name) for name in TEACHER_NAMES})
+    columns = columns_of(options)
+    split = read_split(options.train, options.dev, options.test, classes=options.classes, columns=columns)
+
+    # Imported here because transformers takes seconds, which other commands and refusals need not wait for.
+    from kuaixun.trainer.encoder.pretrained_folders import quieten
+    from kuaixun.trainer.teacher.cross_fitting import cross_fit
+    from kuaixun.trainer.teacher.job import TeacherJob, teach
+
+    quieten()
+    cut = without_folders(arguments, files=["--score"], models=["--encoder"])
+    job = TeacherJob(
+        encoder=options.encoder,
+        split=split,
+        settings=settings,
+        output=options.output,
+        device=device,
+        command=recorded_command(cut, options),
+        watching=lambda: watching(console),
+        say=say,
+    )
+    done = cross_fit(job, files, options.folds) if options.folds else teach(job, files, int8=options.int8)
+    if done is not None and done.interrupted:
+        kept = "repeat the command to go on after the folds that are finished" if options.folds else "kept the best"
+        say(f"interrupted after {done.steps_done} of {done.best.steps} steps: {kept}; no file is scored")
+        return INTERRUPTED_EXIT_CODE
+    return 0
+
+
+def score_request(text: str) -> ScoreRequest:
+    """FILE=OUT; the last equals sign parts them."""
+    data, equals, out = text.rpartition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not FILE=OUT, a file to score and a new file for its scores")
+    return ScoreRequest(path_of(data), path_of(out))
+
+
+def _score_only(options: argparse.Namespace, files: tuple[ScoredFile, ...], device: torch.device, say: Say) -> int:
+    if not options.teacher or not files:
+        raise SettingError("--scores-only needs --teacher, a finished teacher's folder, and --score FILE=OUT")
+    from kuaixun.trainer.teacher.folder import read_teacher
+    from kuaixun.trainer.teacher.job import score_files
+
+    teachers = [read_teacher(folder) for folder in options.teacher]
+    for folder, teacher in zip(options.teacher, teachers, strict=True):
+        record = teacher.record
+        if record.labels != teachers[0].record.labels:
+            raise SettingError(f"--teacher: {folder} and {options.teacher[0]} have other labels; score with each alone")
+        learnt = {file.sha256 for file in record.training.data if file.role == "train"} if record.folds else set()
+        for file in files:
+            if file.sha256 in learnt:
+                raise SettingError(
+                    f"--score: {folder} learnt from a part of {file.name}; for out-of-fold scores repeat the command "
+                    "that trained it, which finds its folds finished"
+                )
+    score_files(teachers, files, device, say)
+    return 0
+
+
+def _add_training(group: argparse._ArgumentGroup) -> None:
+    def option(flag: str, kind: Any, says: str, metavar: str = "N") -> None:
+        default = getattr(TEACHER_DEFAULTS, flag.removeprefix("--").replace("-", "_"))
+        shown = f" (default: {default})" if default != "" else ""
+        group.add_argument(flag, type=kind, default=default, metavar=metavar, help=says + shown)
+
+    group.add_argument("--head", choices=HEADS, default=TEACHER_DEFAULTS.head, help="what is put on the encoder")
+    option("--train-layers", str, "all, head, or parts of parameter names such as layer.11.output,pooler", "PARTS")
+    option("--lora-rank", int, "above 0: train adapters of this rank in place of the encoder's weights")
+    option("--lora-alpha", int, "their scale, divided by the rank")
+    option("--lora-targets", str, "names of linear layers that get one, as in query,value", "NAMES")
+    option("--max-tokens", int, "tokens of a text that count, specials included")
+    option("--epochs", float, "passes over the training texts")
+    option("--batch-size", int, "texts in a step, on each device")
+    option("--learning-rate", float, "of AdamW for the encoder, at its highest")
+    option("--head-learning-rate", float, "of AdamW for the head, at its highest")
+    option("--layer-decay", float, "factor of the learning rate for each layer below the top")
+    option("--weight-decay", float, "of AdamW; biases and LayerNorm do not decay")
+    option("--warm-up", float, "share of the steps in which the learning rate rises")
+    option("--dropout", float, "share of states dropped in training")
+    option("--label-smoothing", float, "share of each label spread over all classes")
+    option("--evaluate-every-steps", int, "steps between looks at dev")
+    option("--patience", int, "looks at dev without a lower loss before the training ends")
+    option("--seed", int, "of every random choice")
+    group.add_argument("--mixed-precision", action="store_true", help="train in bfloat16")
+    group.add_argument("--int8", action="store_true", help="tell size and accuracy of the teacher in 8-bit integers")
+    group.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
+    group.add_argument("--threads", type=whole_number(1, 1024), metavar="N", help="processor threads (default: all)")

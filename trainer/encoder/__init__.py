@@ -1,0 +1,1 @@
+"""Encoders of the BERT family: their character tokenizer, and pre-training by masked characters."""

@@ -1,0 +1,237 @@
+"""From text files to an encoder's folder: the body of `kuaixun-trainer pretrain`.
+
+read → vocabulary → tokenise, once → hold some out → train, resumable → write, whole or not
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import torch
+
+from kuaixun.export.new_folder import new_folder
+from kuaixun.schemas.manifest import DataFile, Training
+from kuaixun.trainer.encoder.masked_batches import Corpus, hold_out
+from kuaixun.trainer.encoder.masked_language import EncoderShape, continued_model, new_model, special_ids
+from kuaixun.trainer.encoder.new_vocabulary import give_vocabulary
+from kuaixun.trainer.encoder.pretrained_folders import open_tokenizer, quieten
+from kuaixun.trainer.encoder.pretraining import Pretrained, Pretraining, PretrainSettings
+from kuaixun.trainer.encoder.pretraining_state import load_state, remove_state, unfinished_folder
+from kuaixun.trainer.encoder.text_lines import TextLines, read_text_lines
+from kuaixun.trainer.encoder.token_array import cached_tokens
+from kuaixun.trainer.encoder.tokenizer import cached_counted_tokens, character_tokenizer, tokens_of_file
+from kuaixun.trainer.encoder.versions import library_versions
+from kuaixun.trainer.errors import DataError, SettingError
+from kuaixun.trainer.student.distillation import refuse_unwritable
+from kuaixun.trainer.student.embeddings import CharacterEmbeddings, read_embeddings
+from kuaixun.trainer.student.training import Watcher
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+RECORD_FILE = "pretraining.json"
+SPECIALS_OF_A_PIECE = 2
+STATE_COPIES = 3  # the weights, and the two moments of AdamW
+
+
+@dataclass(frozen=True, slots=True)
+class TextFile:
+    """A file of texts, and the share of its pieces that each pass meets."""
+
+    path: Path
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class PretrainingJob:
+    """What to pre-train on what; how is `PretrainSettings`. Raises SettingError for a combination without a sense.
+
+    `origin` is a folder or hub name to begin with, None for a new model of `shape`. `vocabulary` is a vocab.txt, None
+    for one that is counted. `max_tokens` counts the two specials of a piece.
+    """
+
+    texts: tuple[TextFile, ...]
+    output: Path
+    cache: Path | None
+    origin: str | None
+    shape: EncoderShape
+    vocabulary: Path | None
+    vocabulary_size: int
+    minimum_frequency: int
+    new_vocabulary: bool
+    embeddings: Path | None
+    embedding_vocabulary: Path | None
+    max_tokens: int
+    held_out: int
+    compiled: bool
+    command: str
+
+    def __post_init__(self) -> None:
+        if self.new_vocabulary and self.origin is None:
+            raise SettingError("--new-vocabulary goes with --from; a new encoder has no other vocabulary to replace")
+        keeps = self.origin is not None and not self.new_vocabulary
+        if keeps and (self.vocabulary is not None or self.embeddings is not None):
+            raise SettingError("--from keeps its vocabulary; to give it another or embeddings, pass --new-vocabulary")
+        if (self.embeddings is None) != (self.embedding_vocabulary is None):
+            raise SettingError("--embeddings and --embedding-vocabulary need each other; pass both or neither")
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise SettingError("pretrain runs in one process on one device; start it without torchrun")
+
+
+class PretrainingRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What is written beside the encoder: how it was made and what came out. Time is time of training."""
+
+    training: Training
+    steps: int
+    tokens: int
+    elapsed_seconds: float
+    held_out_loss: float | None
+    held_out_accuracy: float | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """Texts ready to train on."""
+
+    files: tuple[TextLines, ...]
+    tokenizer: PreTrainedTokenizerFast
+    learnt: list[Corpus]
+    held_out: list[Corpus]
+
+
+def prepare(job: PretrainingJob, seed: int, say: Callable[[str], None]) -> Prepared:
+    """Read and tokenise, or take from the cache. Raises TrainerError."""
+    quieten()
+    files = tuple(read_text_lines(file.path) for file in job.texts)
+    tokenizer = _tokenizer(job, files)
+    corpora = []
+    for lines, file in zip(files, job.texts, strict=True):
+
+        def progress(lines_done: int, lines: TextLines = lines) -> None:
+            if lines_done % 100_000 == 0:
+                say(f"{lines.source}: {lines_done}/{len(lines)} lines tokenised")
+
+        tokens = cached_tokens(lines, tokenizer, job.max_tokens - SPECIALS_OF_A_PIECE, job.cache, progress)
+        say(f"{lines.source}: {len(lines)} lines, {len(tokens)} pieces, {len(tokens.ids)} tokens")
+        corpora.append(Corpus(tokens, file.share))
+    learnt, held_out = hold_out(corpora, job.held_out, seed)
+    if not sum(round(len(corpus.tokens) * corpus.share) for corpus in learnt):
+        raise DataError("--texts: nothing is left to learn from after cleaning; give texts of four characters or more")
+    return Prepared(files, tokenizer, learnt, held_out)
+
+
+def train(
+    job: PretrainingJob,
+    prepared: Prepared,
+    settings: PretrainSettings,
+    device: torch.device,
+    watcher: Watcher,
+    *,
+    resume: bool,
+    say: Callable[[str], None],
+) -> Pretrained:
+    """Train and write the new folder `job.output`; an interruption leaves the state beside it instead.
+
+    Raises TrainerError.
+    """
+    unfinished = unfinished_folder(job.output)
+    if unfinished.exists() and not resume:
+        raise SettingError(f"{unfinished} holds an interrupted training; pass --resume to go on, or remove it")
+    special = special_ids(prepared.tokenizer)
+    torch.manual_seed(settings.seed)
+    model = _model(job, prepared.tokenizer, settings.seed, say)
+    size_bytes = sum(parameter.nbytes for parameter in model.parameters())
+    refuse_unwritable(job.output, size_bytes * (1 + 2 * STATE_COPIES))  # the state is replaced, so it is there twice
+    fingerprint = _fingerprint(job, prepared, settings, model)
+    if resume:
+        progress, weights, moments = load_state(unfinished, fingerprint)
+        model.load_state_dict(weights)
+    training = Pretraining(model.to(device), prepared.learnt, prepared.held_out, special, settings)  # type: ignore[arg-type]  # its decorator hides the type
+    if resume:
+        training.optimizer.load_state_dict(moments)
+        training.progress = progress
+        say(f"going on from step {progress.step}")
+    if job.compiled:
+        getattr(model, "bert", model).compile(dynamic=True)
+    done = training.run(unfinished, fingerprint, watcher)
+    if not done.interrupted:
+        _write(job, prepared, settings, model, done)
+        remove_state(unfinished)
+    return done
+
+
+def _tokenizer(job: PretrainingJob, files: tuple[TextLines, ...]) -> PreTrainedTokenizerFast:
+    if job.origin is not None and not job.new_vocabulary:
+        return open_tokenizer(job.origin, "--from")
+    if job.vocabulary is not None:
+        return character_tokenizer(tokens_of_file(job.vocabulary), job.max_tokens)
+    tokens = cached_counted_tokens(
+        files, size=job.vocabulary_size, minimum_frequency=job.minimum_frequency, cache=job.cache
+    )
+    return character_tokenizer(tokens, job.max_tokens)
+
+
+def _model(
+    job: PretrainingJob, tokenizer: PreTrainedTokenizerFast, seed: int, say: Callable[[str], None]
+) -> PreTrainedModel:
+    pretrained: CharacterEmbeddings | None = None
+    if job.embeddings is not None and job.embedding_vocabulary is not None:
+        pretrained = read_embeddings(job.embeddings, job.embedding_vocabulary)
+    if job.origin is None:
+        model, kept = new_model(job.shape, tokenizer, job.max_tokens), {}
+    else:
+        model = continued_model(job.origin, job.max_tokens)
+        if not job.new_vocabulary:
+            return model
+        kept = open_tokenizer(job.origin, "--from").get_vocab()
+    found = give_vocabulary(model, tokenizer, kept=kept, pretrained=pretrained, seed=seed)
+    if kept:
+        shared = len(kept.keys() & tokenizer.get_vocab().keys())
+        say(f"{shared} of {len(tokenizer)} tokens keep the vectors that {job.origin} has for them")
+    if pretrained is not None:
+        say(f"{found} of {len(tokenizer)} tokens start from pretrained embeddings")
+    return model
+
+
+def _fingerprint(job: PretrainingJob, prepared: Prepared, settings: PretrainSettings, model: PreTrainedModel) -> str:
+    """A hash of all that a resumed training must share with the one that was interrupted."""
+    parts = (
+        [(lines.sha256, file.share) for lines, file in zip(prepared.files, job.texts, strict=True)],
+        prepared.tokenizer.backend_tokenizer.to_str(),
+        model.config.to_json_string(),
+        asdict(replace(settings, steps=1, minutes=None)),
+        (job.max_tokens, job.held_out, job.origin),
+    )
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _write(
+    job: PretrainingJob, prepared: Prepared, settings: PretrainSettings, model: PreTrainedModel, done: Pretrained
+) -> None:
+    """The encoder, its tokenizer and its record as a new folder. Raises OSError."""
+    record = PretrainingRecord(
+        training=Training(
+            command=job.command,
+            seed=settings.seed,
+            versions=library_versions(),
+            data=tuple(
+                DataFile(role="pretraining", name=lines.source.name, rows=len(lines), sha256=lines.sha256)
+                for lines in prepared.files
+            ),
+        ),
+        steps=done.progress.step,
+        tokens=done.progress.tokens,
+        elapsed_seconds=round(done.progress.elapsed_seconds, 1),
+        held_out_loss=done.held_out_loss,
+        held_out_accuracy=done.held_out_accuracy,
+    )
+    with new_folder(job.output) as folder:
+        model.save_pretrained(folder)
+        prepared.tokenizer.save_pretrained(folder)
+        (folder / RECORD_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")

@@ -1,0 +1,64 @@
+"""Texts without labels, one a line: what pre-training learns from and what a teacher scores for transfer.
+
+Where every line is `text<TAB>label` the labels are ignored, so that a labelled file serves here too, row for row.
+Files may be packed as .xz or .gz. A line without a text stays, empty: row i is line i.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import lzma
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from kuaixun.trainer.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class TextLines:
+    """A file's texts in order; `sha256` is that of the file's bytes as they lie on disk, packed or not."""
+
+    texts: tuple[str, ...]
+    source: Path
+    sha256: str
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+def read_text_lines(path: Path) -> TextLines:
+    """Read a whole file. Raises DataError for one that is missing, empty, damaged or not UTF-8."""
+    try:
+        content = path.read_bytes()
+        unpacked = _unpack(path, content)
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    try:
+        text = unpacked.decode().removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = unpacked.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{path}, line {line}: not UTF-8: {error.reason}; save the file as UTF-8") from None
+    if not text.strip():
+        raise DataError(f"{path}: holds no texts")
+    return TextLines(_texts(text), path, hashlib.sha256(content).hexdigest())
+
+
+def _texts(text: str) -> tuple[str, ...]:
+    lines = [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
+    if not all(line.count("\t") == 1 for line in lines if line):
+        return tuple(lines)
+    while not lines[-1]:  # rows of a labelled file end with its last text
+        lines.pop()
+    return tuple(line.partition("\t")[0] for line in lines)
+
+
+def _unpack(path: Path, content: bytes) -> bytes:
+    match path.suffix.lower():
+        case ".xz":
+            return lzma.decompress(content)
+        case ".gz":
+            return gzip.decompress(content)
+        case _:
+            return content

@@ -1,0 +1,102 @@
+"""What a student may learn from beside its labels: teachers' scores of the training texts, and a transfer set.
+
+Scores are files by row of one data file, and name that file by its hash: see kuaixun.trainer.teacher.scores.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from kuaixun.schemas.manifest import DataFile
+from kuaixun.trainer.data.labelled_texts import LabelledTexts
+from kuaixun.trainer.encoder.text_lines import TextLines, read_text_lines
+from kuaixun.trainer.errors import SettingError
+from kuaixun.trainer.student.curriculum import TrainingTexts
+from kuaixun.trainer.student.encoding import EncodedTexts
+from kuaixun.trainer.student.score_file import ScoreFile
+from kuaixun.trainer.student.soft_targets import SoftTargets
+from kuaixun.trainer.teacher.scores import SEEN, read_scores
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Teaching:
+    """`soft` has a row for each row of the training file, `transfer_soft` for each line of `transfer`.
+
+    `files` are for the training record, `notes` for whoever watches. Without teachers, all is empty.
+    """
+
+    soft: SoftTargets | None = None
+    transfer: TextLines | None = None
+    transfer_soft: SoftTargets | None = None
+    files: tuple[DataFile, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def of_texts(self, labelled: EncodedTexts, transfer: EncodedTexts | None) -> TrainingTexts:
+        """The encoded texts with their scores: each text's by its row in its file, whatever cleaning left out."""
+        if self.soft is None:
+            return TrainingTexts(labelled)
+        teachers = [self.soft.of_rows(labelled.rows)]
+        if transfer is not None and self.transfer_soft is not None:
+            teachers.append(self.transfer_soft.of_rows(transfer.rows))
+        return TrainingTexts(labelled, transfer, tuple(teachers))
+
+
+LABELS_ALONE = Teaching()
+
+
+def read_teaching(
+    train: LabelledTexts,
+    scores: tuple[ScoreFile, ...],
+    transfer: Path | None = None,
+    transfer_scores: tuple[ScoreFile, ...] = (),
+) -> Teaching:
+    """Read all that is taught. Raises SettingError, ScoresError for scores of other rows or labels, DataError."""
+    if (transfer is None) != (not transfer_scores):
+        raise SettingError("--transfer and --transfer-scores need each other; pass both or neither")
+    if transfer is not None and not scores:
+        raise SettingError("--transfer needs --teacher-scores too: the scores of the training texts")
+    soft = transfer_soft = transfer_set = None
+    files: list[DataFile] = []
+    notes: list[str] = []
+    if scores:
+        soft = _read_all(scores, train, train.labels, "teacher scores", files, notes)
+    if transfer is not None:
+        transfer_set = read_text_lines(transfer)
+        files.append(_record("transfer", transfer, len(transfer_set), transfer_set.sha256))
+        transfer_soft = _read_all(transfer_scores, transfer_set, train.labels, "transfer scores", files, notes)
+    return Teaching(soft, transfer_set, transfer_soft, tuple(files), tuple(notes))
+
+
+def _read_all(
+    scores: tuple[ScoreFile, ...],
+    data: LabelledTexts | TextLines,
+    labels: tuple[str, ...],
+    role: str,
+    files: list[DataFile],
+    notes: list[str],
+) -> SoftTargets:
+    """Several teachers of one file; records each in `files`, tells of each in `notes`."""
+    total = sum(file.weight for file in scores)
+    logits = []
+    for file in scores:
+        found = read_scores(file.path, data_sha256=data.sha256, rows=len(data), labels=labels)
+        logits.append(torch.from_numpy(found.logits))
+        files.append(_record(role, file.path, len(data), _sha256_of(file.path)))
+        seen = found.folds == SEEN and isinstance(data, LabelledTexts)
+        origin = "which it was fitted on" if seen else f"{found.folds} folds" if found.folds else "without labels"
+        share = f", weight {file.weight / total:.3f}" if len(scores) > 1 else ""
+        notes.append(f"teacher {found.teacher}: {len(data)} texts of {data.source.name}, {origin}{share}")
+    return SoftTargets.weighted(tuple(logits), tuple(file.weight for file in scores))
+
+
+def _record(role: str, path: Path, rows: int, sha256: str) -> DataFile:
+    return DataFile(role=role, name=path.name, rows=rows, sha256=sha256)
+
+
+def _sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,91 @@
+"""From files of scores to those of a mixture: the body of `kuaixun-trainer blend`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kuaixun.trainer.data.labelled_texts import CsvColumns, LabelledTexts, read_classes, read_labelled_texts
+from kuaixun.trainer.errors import ScoresError, SettingError
+from kuaixun.trainer.evaluation.figures import Evaluation
+from kuaixun.trainer.teacher.ensemble import choose_blend
+from kuaixun.trainer.teacher.score_files import ScoredFile, ScoreRequest, read_requests
+from kuaixun.trainer.teacher.scores import TeacherScores, as_half, read_scores, read_scores_header, write_scores
+from kuaixun.trainer.teacher.scoring import measure
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One teacher: its files of scores, by the hash of the data that each is about."""
+
+    name: str
+    paths: dict[str, Path]
+
+    def scores(self, sha256: str, name: str, rows: int, labels: tuple[str, ...]) -> TeacherScores:
+        """Its scores of one file. Raises ScoresError where it has none."""
+        if sha256 not in self.paths:
+            raise ScoresError(f"--member {self.name}: none of its files holds scores of {name}; score it first")
+        return read_scores(self.paths[sha256], data_sha256=sha256, rows=rows, labels=labels)
+
+
+def blend(
+    dev: Path,
+    members: Sequence[Sequence[Path]],
+    requests: tuple[ScoreRequest, ...],
+    *,
+    classes: Path | None,
+    columns: CsvColumns,
+    command: str,
+    say: Callable[[str], None],
+) -> None:
+    """Choose the mixture on `dev` and write its scores of each requested file. Raises TrainerError."""
+    if len(members) < 2:
+        raise SettingError("--member: one teacher is no mixture; give the option once for each of several")
+    files = read_requests(requests, columns)
+    found = [_member(paths) for paths in members]
+    labels = read_classes(classes) if classes else read_scores_header(members[0][0]).labels
+    data = read_labelled_texts(dev, labels=labels, labels_of=classes or members[0][0], columns=columns)
+    on_dev = [member.scores(data.sha256, dev.name, len(data), labels).logits for member in found]
+    mixture = choose_blend(on_dev, data.label_ids)
+    for member, weight, temperature, logits in zip(found, mixture.weights, mixture.temperatures, on_dev, strict=True):
+        accuracy = _accuracy(logits.astype(np.float32), data).accuracy
+        say(f"{member.name}: weight {weight:.4f}, temperature {temperature:.3f}, dev accuracy {accuracy:.4f}")
+    figures = _accuracy(mixture.logits(on_dev), data)
+    say(f"mixture: dev accuracy {figures.accuracy:.4f}, dev loss {mixture.dev_loss:.4f}")
+    for file in files:
+        _write(file, found, mixture.logits, labels, command, say)
+
+
+def _write(
+    file: ScoredFile,
+    members: Sequence[Member],
+    mix: Callable[[Sequence[np.ndarray]], np.ndarray],
+    labels: tuple[str, ...],
+    command: str,
+    say: Callable[[str], None],
+) -> None:
+    parts = [member.scores(file.sha256, file.name, len(file.texts), labels) for member in members]
+    logits = mix([part.logits for part in parts])
+    # One member that learnt from these rows makes the mixture one that did.
+    folds = min(part.folds for part in parts)
+    write_scores(file.out, TeacherScores(as_half(logits), file.name, file.sha256, labels, command, folds))
+    say(f"scores of {len(logits)} rows of {file.name}: {file.out}")
+
+
+def _member(paths: Sequence[Path]) -> Member:
+    headers = {path: read_scores_header(path) for path in paths}
+    by_data: dict[str, Path] = {}
+    for path, header in headers.items():
+        if header.data_sha256 in by_data:
+            raise ScoresError(f"--member: {by_data[header.data_sha256]} and {path} are both about {header.data_name}")
+        by_data[header.data_sha256] = path
+    return Member(str(paths[0]), by_data)
+
+
+def _accuracy(logits: np.ndarray, data: LabelledTexts) -> Evaluation:
+    """Figures over all rows, whatever cleaning makes of them: a student's are told by its own command."""
+    nothing = LabelledTexts((), data.label_ids[:0], data.labels, data.source, data.sha256)
+    return measure(logits, np.ones(len(data), dtype=np.bool_), data, nothing)

@@ -1,0 +1,95 @@
+"""A finished teacher as a folder: a Hugging Face model of the encoder, and beside it what makes it a teacher.
+
+config.json, model.safetensors, tokenizer*.json   the fine-tuned encoder, as any Hugging Face tool reads it
+head.safetensors                                  the head over it
+teacher.json                                      labels, settings, figures, how it was trained
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import safetensors
+import safetensors.torch
+
+from kuaixun.export.new_folder import new_folder
+from kuaixun.schemas.manifest import Label, Training
+from kuaixun.trainer.encoder.pretrained_folders import open_tokenizer
+from kuaixun.trainer.errors import SettingError
+from kuaixun.trainer.teacher.encoder_classifier import EncoderClassifier, open_encoder
+from kuaixun.trainer.teacher.settings import TeacherSettings
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+RECORD_FILE = "teacher.json"
+HEAD_FILE = "head.safetensors"
+
+
+class TeacherRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything about a teacher but its numbers. `fold` and `folds` are 0 where it learnt from all rows.
+
+    `metrics` maps a data role to named figures; `best_step` is the step whose weights were kept.
+    """
+
+    labels: Annotated[tuple[Label, ...], msgspec.Meta(min_length=2)]
+    encoder: str
+    settings: TeacherSettings
+    metrics: dict[str, dict[str, float]]
+    best_step: int
+    training: Training
+    fold: int = 0
+    folds: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Teacher:
+    """A fine-tuned encoder, its tokenizer and its record."""
+
+    model: EncoderClassifier
+    tokenizer: PreTrainedTokenizerFast
+    record: TeacherRecord
+
+
+def write_teacher(folder: Path, teacher: Teacher) -> None:
+    """Write a new folder, whole or not at all. Adapters are merged into the weights. Raises OSError."""
+    with new_folder(folder, size_bytes(teacher.model)) as unfinished:
+        teacher.model.encoder.save_pretrained(unfinished)
+        teacher.tokenizer.save_pretrained(unfinished)
+        head = {name: tensor.detach().cpu() for name, tensor in teacher.model.head.state_dict().items()}
+        (unfinished / HEAD_FILE).write_bytes(safetensors.torch.save(head))
+        record = msgspec.json.format(msgspec.json.encode(teacher.record), indent=2) + b"\n"
+        (unfinished / RECORD_FILE).write_bytes(record)
+
+
+def read_teacher(folder: Path) -> Teacher:
+    """Read what `write_teacher` wrote. Raises SettingError naming what does not fit."""
+    record = read_record(folder)
+    encoder = open_encoder(str(folder), "--teacher")
+    model = EncoderClassifier(encoder, record.settings.head, len(record.labels))
+    try:
+        model.head.load_state_dict(safetensors.torch.load((folder / HEAD_FILE).read_bytes()))
+    except (OSError, RuntimeError, ValueError, safetensors.SafetensorError) as error:
+        reason = str(error).split("\n")[0]
+        raise SettingError(f"--teacher: {folder / HEAD_FILE} does not fit {RECORD_FILE}: {reason}") from None
+    return Teacher(model.train(False), open_tokenizer(str(folder), "--teacher"), record)
+
+
+def read_record(folder: Path) -> TeacherRecord:
+    """The record of a teacher's folder. Raises SettingError for a folder that is no teacher."""
+    path = folder / RECORD_FILE
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=TeacherRecord)
+    except OSError as error:
+        reason = error.strerror or error
+        raise SettingError(f"{path}: cannot be read: {reason}; name a folder that the teacher command wrote") from None
+    except (msgspec.DecodeError, SettingError) as error:
+        raise SettingError(f"{path}: no record of a teacher: {error}") from None
+
+
+def size_bytes(model: EncoderClassifier) -> int:
+    """What the weights take."""
+    return sum(tensor.nbytes for tensor in model.state_dict().values())

@@ -1,0 +1,219 @@
+"""From labelled files to a teacher's folder: the body of `kuaixun-trainer teacher`.
+
+read → tokenise once → fine-tune → measure → write, whole or not → score the files that students will learn from
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from kuaixun.schemas.manifest import DataFile, Training
+from kuaixun.trainer.data.labelled_texts import DataSplit
+from kuaixun.trainer.encoder.pretrained_folders import open_tokenizer
+from kuaixun.trainer.encoder.versions import library_versions
+from kuaixun.trainer.errors import SettingError
+from kuaixun.trainer.evaluation.figures import Evaluation
+from kuaixun.trainer.student.distillation import refuse_unwritable
+from kuaixun.trainer.student.training import Watcher
+from kuaixun.trainer.teacher.encoder_classifier import EncoderClassifier, open_encoder, set_dropout
+from kuaixun.trainer.teacher.fine_tuning import FineTuned, fine_tune
+from kuaixun.trainer.teacher.folder import Teacher, TeacherRecord, size_bytes, write_teacher
+from kuaixun.trainer.teacher.quantised import quantised, serialised_bytes
+from kuaixun.trainer.teacher.score_files import ScoredFile
+from kuaixun.trainer.teacher.scores import SEEN, TeacherScores, as_half, write_scores
+from kuaixun.trainer.teacher.scoring import measure, score
+from kuaixun.trainer.teacher.settings import TeacherSettings
+from kuaixun.trainer.teacher.token_rows import LabelledRows, TokenRows, token_rows
+from kuaixun.trainer.teacher.trainable import choose_trainable
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TeacherJob:
+    """What to teach on what, where and before whom. `encoder` is a folder or hub name; `command` is recorded."""
+
+    encoder: str
+    split: DataSplit
+    settings: TeacherSettings
+    output: Path
+    device: torch.device
+    command: str
+    watching: Callable[[], AbstractContextManager[Watcher]]
+    say: Say
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """The split as the encoder reads it: the rows of train, dev and test by role."""
+
+    tokenizer: PreTrainedTokenizerFast
+    rows: dict[str, TokenRows]
+
+    @property
+    def pad_id(self) -> int:
+        """What fills short rows; the mask hides it, so that where there is no such token any will do."""
+        pad_id = self.tokenizer.pad_token_id
+        return pad_id if isinstance(pad_id, int) else 0
+
+
+def teach(job: TeacherJob, files: Sequence[ScoredFile], *, int8: bool) -> FineTuned:
+    """Fine-tune on all training rows, write the folder, score the files. Raises TrainerError.
+
+    An interrupted training writes its best teacher so far, and no scores.
+    """
+    refuse_unwritable(job.output)
+    reading = read_rows(job)
+    model = new_classifier(job)
+    refuse_unwritable(job.output, size_bytes(model))
+    done = fine_tune_rows(job, reading, model, np.arange(len(job.split.train)))
+    if not done.writes:
+        return done
+    logits = {
+        role: score(model, reading.rows[role], len(job.split.train.labels), reading.pad_id, job.device)
+        for role in job.split.parts
+        if role != "train"
+    }
+    figures = figures_of(job, reading, logits)
+    record = record_of(job, done, figures)
+    if int8:
+        record = with_int8(job, reading, model, record)
+    teacher = Teacher(model, reading.tokenizer, record)
+    write_teacher(job.output, teacher)
+    job.say(f"teacher: {job.output}, from step {done.best.step}")
+    if not done.interrupted:
+        score_files([teacher], files, job.device, job.say)
+    return done
+
+
+def read_rows(job: TeacherJob) -> Reading:
+    """Tokenise train, dev and test. Raises SettingError for an encoder that cannot be opened."""
+    tokenizer = open_tokenizer(job.encoder, "--encoder")
+    rows = {role: token_rows(data.texts, tokenizer, job.settings.max_tokens) for role, data in job.split.parts.items()}
+    for role, data in job.split.parts.items():
+        job.say(f"{data.source}: {len(data)} texts, {int((~rows[role].filled).sum())} of them empty after cleaning")
+    return Reading(tokenizer, rows)
+
+
+def new_classifier(job: TeacherJob) -> EncoderClassifier:
+    """The encoder with a fresh head, and what of it trains. Raises SettingError."""
+    settings = job.settings
+    torch.manual_seed(settings.seed)
+    encoder = open_encoder(job.encoder, "--encoder")
+    positions = getattr(encoder.config, "max_position_embeddings", settings.max_tokens)
+    if settings.max_tokens > positions:
+        raise SettingError(f"--max-tokens {settings.max_tokens}: the encoder has {positions} positions; pass no more")
+    set_dropout(encoder, settings.dropout)
+    classes = len(job.split.train.labels)
+    model = EncoderClassifier(
+        encoder, settings.head, classes, dropout=settings.dropout, label_smoothing=settings.label_smoothing
+    )
+    choose_trainable(model, settings)
+    trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    everything = sum(parameter.numel() for parameter in model.parameters())
+    job.say(f"{trained} of {everything} parameters train, on {job.device}")
+    return model
+
+
+def fine_tune_rows(
+    job: TeacherJob, reading: Reading, model: EncoderClassifier, train_rows: NDArray[np.int64]
+) -> FineTuned:
+    """Fine-tune on some of the training rows; adapters are merged into the weights at the end."""
+    rows = reading.rows["train"]
+    part = TokenRows([rows.ids[row] for row in train_rows.tolist()], rows.filled[train_rows])
+    train = LabelledRows(part, job.split.train.label_ids[train_rows])
+    dev = LabelledRows(reading.rows["dev"], job.split.dev.label_ids)
+    with job.watching() as watcher:
+        done = fine_tune(model, train, dev, job.settings, reading.pad_id, job.device, watcher)
+    if job.settings.lora_rank:
+        model.encoder = model.encoder.merge_and_unload()
+    return done
+
+
+def figures_of(job: TeacherJob, reading: Reading, logits: dict[str, NDArray[np.float32]]) -> dict[str, Evaluation]:
+    """Figures by role, told as well."""
+    figures = {}
+    for role, found in logits.items():
+        figures[role] = measure(found, reading.rows[role].filled, job.split.parts[role], job.split.train)
+        told = ", ".join(f"{name} {figure:.4f}" for name, figure in figures[role].metrics().items())
+        job.say(f"{role}: {told}")
+    return figures
+
+
+def record_of(
+    job: TeacherJob, done: FineTuned, figures: dict[str, Evaluation], *, fold: int = 0, folds: int = 0
+) -> TeacherRecord:
+    """What the folder says about the teacher."""
+    return TeacherRecord(
+        labels=job.split.train.labels,
+        encoder=Path(job.encoder).name,
+        settings=job.settings,
+        metrics={role: evaluation.metrics() for role, evaluation in figures.items()},
+        best_step=done.best.step,
+        training=Training(
+            command=job.command,
+            seed=job.settings.seed,
+            versions=library_versions(),
+            data=tuple(
+                DataFile(role=role, name=data.source.name, rows=len(data), sha256=data.sha256)
+                for role, data in job.split.parts.items()
+            ),
+        ),
+        fold=fold,
+        folds=folds,
+    )
+
+
+def with_int8(job: TeacherJob, reading: Reading, model: EncoderClassifier, record: TeacherRecord) -> TeacherRecord:
+    """The record with the size and the figures that the teacher has in int8, told as well."""
+    small = quantised(model)
+    sizes = {"size_bytes": float(serialised_bytes(model)), "int8_size_bytes": float(serialised_bytes(small))}
+    job.say(f"int8: {sizes['int8_size_bytes'] / 1e6:.1f} MB instead of {sizes['size_bytes'] / 1e6:.1f} MB")
+    found = dict(sizes)
+    for role, data in job.split.parts.items():
+        if role != "train":
+            logits = score(small, reading.rows[role], len(record.labels), reading.pad_id, torch.device("cpu"))
+            accuracy = measure(logits, reading.rows[role].filled, data, job.split.train).accuracy
+            found[f"{role}_accuracy"] = round(accuracy, 6)
+            job.say(f"int8, {role}: accuracy {accuracy:.4f} instead of {record.metrics[role]['accuracy']:.4f}")
+    return msgspec.structs.replace(record, metrics={**record.metrics, "int8": found})
+
+
+def score_files(teachers: Sequence[Teacher], files: Sequence[ScoredFile], device: torch.device, say: Say) -> None:
+    """Write the mean logits of teachers that know none of the labels, or all, of these files. Raises OSError."""
+    for file in files:
+        logits = mean_logits(teachers, file.texts, device)
+        write_file_scores(file, logits, teachers[0].record, SEEN, say)
+
+
+def mean_logits(teachers: Sequence[Teacher], texts: Sequence[str], device: torch.device) -> NDArray[np.float32]:
+    """Logits (n, classes): the mean over the teachers, which all have the same classes."""
+    parts = []
+    for teacher in teachers:
+        rows = token_rows(texts, teacher.tokenizer, teacher.record.settings.max_tokens)
+        pad_id = teacher.tokenizer.pad_token_id
+        classes = len(teacher.record.labels)
+        parts.append(score(teacher.model, rows, classes, pad_id if isinstance(pad_id, int) else 0, device))
+    mean: NDArray[np.float32] = np.mean(parts, axis=0, dtype=np.float32)
+    return mean
+
+
+def write_file_scores(
+    file: ScoredFile, logits: NDArray[np.float32], record: TeacherRecord, folds: int, say: Say
+) -> None:
+    """Write one file's scores. Raises OSError."""
+    scores = TeacherScores(as_half(logits), file.name, file.sha256, record.labels, record.training.command, folds)
+    write_scores(file.out, scores)
+    say(f"scores of {len(scores)} rows of {file.name}: {file.out}")

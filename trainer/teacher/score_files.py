@@ -1,0 +1,49 @@
+"""Files to score and where their scores go: `--score FILE=OUT`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from kuaixun.trainer.data.labelled_texts import CsvColumns, read_labelled_texts
+from kuaixun.trainer.encoder.text_lines import read_text_lines
+from kuaixun.trainer.errors import SettingError
+from kuaixun.trainer.teacher.scores import refuse_existing
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRequest:
+    """Score the rows of `data` and write them as the new file `out`."""
+
+    data: Path
+    out: Path
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredFile:
+    """A file's texts, row by row as a student will read them, and what its scores will be known by."""
+
+    texts: tuple[str, ...]
+    name: str
+    sha256: str
+    out: Path
+
+
+def read_requests(requests: tuple[ScoreRequest, ...], columns: CsvColumns) -> tuple[ScoredFile, ...]:
+    """Read every file, before any training. Raises DataError, and SettingError for an output that is there already."""
+    outputs = [request.out.resolve() for request in requests]
+    for request, output in zip(requests, outputs, strict=True):
+        if outputs.count(output) > 1:
+            raise SettingError(f"--score: {request.out} is named twice; give each file an output of its own")
+        try:
+            refuse_existing(request.out)
+        except FileExistsError as error:
+            raise SettingError(f"--score: {error}") from None
+    return tuple(_read(request, columns) for request in requests)
+
+
+def _read(request: ScoreRequest, columns: CsvColumns) -> ScoredFile:
+    """CSV files are tables with labels; in all others a line is a row."""
+    is_table = request.data.suffix.lower() == ".csv"
+    found = read_labelled_texts(request.data, columns=columns) if is_table else read_text_lines(request.data)
+    return ScoredFile(found.texts, request.data.name, found.sha256, request.out)

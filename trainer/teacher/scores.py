@@ -1,0 +1,191 @@
+"""Teacher scores on disk: what a teacher thinks of every row of a file, once, for every student after it.
+
+A safetensors file: the tensor `logits` (rows, classes) float16, row i belonging to row i of the data file, and strings
+that say which file that was. A reader names the file that it has; scores of any other rows are refused, so that no
+order, batch size or edited line can pair a headline with the thoughts about another.
+
+180,000 rows of ten classes are 3.6 MB. Half precision keeps three digits of a logit, ten times finer than the noise
+between two trainings.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from kuaixun.trainer.errors import ScoresError
+
+FORMAT = "kuaixun-teacher-scores-1"
+TENSOR = "logits"
+SEEN = 0
+FIELDS = ("format", "data_name", "data_sha256", "rows", "labels", "teacher", "folds")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TeacherScores:
+    """Logits (rows, classes) of one file's rows, in the file's order, and where they come from.
+
+    `labels` are the columns. `data_sha256` is that of the file's bytes as they lie on disk. `teacher` is a name or a
+    command. `folds` is 0 where one teacher scored rows that it had seen, or that bear no label; k where each row was
+    scored by that one of k teachers which had not seen it.
+    """
+
+    logits: NDArray[np.float16]
+    data_name: str
+    data_sha256: str
+    labels: tuple[str, ...]
+    teacher: str
+    folds: int = SEEN
+
+    def __post_init__(self) -> None:
+        if self.logits.ndim != 2 or self.logits.dtype != np.float16 or self.logits.shape[1] != len(self.labels):
+            raise ValueError(
+                f"logits are {self.logits.dtype} {self.logits.shape}; expected float16 (rows, {len(self.labels)})"
+            )
+
+    def __len__(self) -> int:
+        return len(self.logits)
+
+
+def as_half(logits: NDArray[np.floating]) -> NDArray[np.float16]:
+    """Logits (rows, classes) in half precision, clipped to its range of ± 65,504 in place of infinities."""
+    highest = float(np.finfo(np.float16).max)
+    half: NDArray[np.float16] = np.clip(logits, -highest, highest).astype(np.float16)
+    return half
+
+
+def write_scores(path: Path, scores: TeacherScores) -> None:
+    """Write a new file, whole or not at all. Raises OSError, FileExistsError where `path` is taken already.
+
+    Raises ScoresError for scores that no reader would take: a logit that is not a number.
+    """
+    if not np.isfinite(scores.logits).all():
+        raise ScoresError(f"{path}: not written: {_first_not_finite(scores.logits)}; lower the learning rate")
+    metadata = {
+        "format": FORMAT,
+        "data_name": scores.data_name,
+        "data_sha256": scores.data_sha256,
+        "rows": str(len(scores)),
+        "labels": json.dumps(scores.labels, ensure_ascii=False),
+        "teacher": scores.teacher,
+        "folds": str(scores.folds),
+    }
+    content = safetensors.numpy.save({TENSOR: np.ascontiguousarray(scores.logits)}, metadata)
+    refuse_existing(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as unfinished:
+        whole = Path(unfinished) / "whole"
+        whole.write_bytes(content)
+        whole.rename(path)
+
+
+def refuse_existing(path: Path) -> None:
+    """Raise FileExistsError where something lies at `path`: scores are never written over."""
+    if path.exists():
+        raise FileExistsError(f"{path} exists already; name a new file or remove it first")
+
+
+@dataclass(frozen=True, slots=True)
+class ScoresHeader:
+    """What a file of scores says about itself: the data's name and hash, the number of rows, the labels, whose."""
+
+    data_name: str
+    data_sha256: str
+    rows: str
+    labels: tuple[str, ...]
+    teacher: str
+    folds: int
+
+
+def read_scores_header(path: Path) -> ScoresHeader:
+    """What data the scores are about. Raises ScoresError for a file that holds none."""
+    return _header(path, _read(path)[0])
+
+
+def read_scores(path: Path, *, data_sha256: str, rows: int, labels: tuple[str, ...]) -> TeacherScores:
+    """Read the scores of the file that the reader holds. Raises ScoresError for those of any other.
+
+    `data_sha256` is that of the file's bytes, `rows` its number of rows, `labels` its classes in the order of ids.
+    """
+    metadata, logits = _read(path)
+    header = _header(path, metadata)
+    name = header.data_name
+    if header.labels != labels:
+        raise ScoresError(
+            f"{path}: {_other_labels(header.labels, labels)}; score {name} with a teacher of these labels"
+        )
+    if header.data_sha256 != data_sha256:
+        raise ScoresError(
+            f"{path}: holds scores of {header.rows} rows of another {name} (SHA-256 {header.data_sha256[:12]}…, "
+            f"the data at hand has {data_sha256[:12]}…); score the data at hand anew"
+        )
+    if logits.shape != (rows, len(labels)):
+        raise ScoresError(
+            f"{path}: the logits are {logits.shape}, the data needs ({rows}, {len(labels)}); score {name} anew"
+        )
+    if not np.isfinite(logits).all():
+        raise ScoresError(f"{path}: {_first_not_finite(logits)}; score {name} anew")
+    return TeacherScores(logits, name, data_sha256, labels, header.teacher, header.folds)
+
+
+def _header(path: Path, metadata: Mapping[str, str]) -> ScoresHeader:
+    """The strings of a file, checked. Raises ScoresError."""
+    missing = [name for name in FIELDS if name not in metadata]
+    if missing or metadata["format"] != FORMAT:
+        found = metadata.get("format", "none")
+        raise ScoresError(f"{path}: the format is {found!r}, this version reads {FORMAT!r}; score the file anew")
+    if not metadata["folds"].isdecimal():
+        raise ScoresError(f"{path}: folds is {metadata['folds'][:40]!r}, no whole number; score the file anew")
+    return ScoresHeader(
+        metadata["data_name"],
+        metadata["data_sha256"],
+        metadata["rows"],
+        _labels_of(path, metadata["labels"]),
+        metadata["teacher"],
+        int(metadata["folds"]),
+    )
+
+
+def _read(path: Path) -> tuple[Mapping[str, str], NDArray[np.float16]]:
+    """The strings and the tensor of a file. Raises ScoresError."""
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            metadata: dict[str, str] = file.metadata() or {}
+            logits = file.get_tensor(TENSOR)
+    except OSError as error:
+        raise ScoresError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (safetensors.SafetensorError, ValueError) as error:
+        raise ScoresError(f"{path}: no file of teacher scores: {error}; write one with --score") from None
+    if logits.dtype != np.float16 or logits.ndim != 2:
+        raise ScoresError(f"{path}: the logits are {logits.dtype} {logits.shape}; expected float16 (rows, classes)")
+    return metadata, logits
+
+
+def _labels_of(path: Path, text: str) -> tuple[str, ...]:
+    try:
+        labels = json.loads(text)
+    except (ValueError, RecursionError):
+        labels = None
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise ScoresError(f"{path}: its labels are no JSON list of names; score the file anew")
+    return tuple(labels)
+
+
+def _other_labels(found: tuple[str, ...], expected: tuple[str, ...]) -> str:
+    if len(found) != len(expected):
+        return f"the teacher has {len(found)} classes, the data {len(expected)}"
+    column = next(index for index, (one, other) in enumerate(zip(found, expected, strict=True)) if one != other)
+    return f"class {column} is {found[column]!r} for the teacher, {expected[column]!r} in the data"
+
+
+def _first_not_finite(logits: NDArray[np.float16]) -> str:
+    row, column = np.argwhere(~np.isfinite(logits))[0].tolist()
+    return f"the logit of row {row}, class {column} is {logits[row, column]}"

@@ -1,0 +1,75 @@
+"""What can be chosen about a teacher's fine-tuning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from kuaixun.trainer.errors import SettingError
+
+HEADS = ("linear", "half", "mlp")
+ALL, HEAD = "all", "head"
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherSettings:
+    """How an encoder is fine-tuned. Raises SettingError for a number out of its range.
+
+    `train_layers` is `all`, `head`, or parts of parameter names, with commas between them, that train beside the head.
+    `layer_decay` multiplies the learning rate once for each layer below the top. A `lora_rank` above 0 trains adapters
+    of that rank in place of the encoder's own weights, at `lora_targets` or where peft puts them for this kind of
+    model. `patience` counts evaluations in a row without a lower dev loss.
+    """
+
+    head: str = "linear"
+    train_layers: str = ALL
+    lora_rank: int = 0
+    lora_alpha: int = 16
+    lora_targets: str = ""
+    max_tokens: int = 64
+    epochs: float = 3.0
+    batch_size: int = 32
+    learning_rate: float = 5e-5
+    head_learning_rate: float = 5e-4
+    layer_decay: float = 1.0
+    weight_decay: float = 0.01
+    warm_up: float = 0.1
+    dropout: float = 0.1
+    label_smoothing: float = 0.0
+    evaluate_every_steps: int = 500
+    patience: int = 5
+    seed: int = 1
+    mixed_precision: bool = False
+
+    def __post_init__(self) -> None:
+        if self.head not in HEADS:
+            raise SettingError(f"--head is {self.head!r}; it must be one of {', '.join(HEADS)}")
+        if self.lora_rank and self.train_layers != ALL:
+            raise SettingError("--lora-rank trains adapters in all layers; leave --train-layers away")
+        if self.lora_targets and not self.lora_rank:
+            raise SettingError("--lora-targets without --lora-rank; pass the adapters' rank, such as 8")
+        for name, lowest in (("lora_rank", 0), ("lora_alpha", 1), ("max_tokens", 3), ("seed", 0)):
+            if getattr(self, name) < lowest:
+                raise SettingError(f"{_flag(name)} is {getattr(self, name)}; it must be at least {lowest}")
+        for name in ("batch_size", "evaluate_every_steps", "patience"):
+            if getattr(self, name) < 1:
+                raise SettingError(f"{_flag(name)} is {getattr(self, name)}; it must be at least 1")
+        for name in ("epochs", "learning_rate", "head_learning_rate"):
+            if not getattr(self, name) > 0:
+                raise SettingError(f"{_flag(name)} is {getattr(self, name)}; it must be above 0")
+        if not 0 < self.layer_decay <= 1:
+            raise SettingError(f"--layer-decay is {self.layer_decay}; it must be above 0 and at most 1")
+        if not self.weight_decay >= 0:
+            raise SettingError(f"--weight-decay is {self.weight_decay}; it must be at least 0")
+        for name in ("warm_up", "dropout", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise SettingError(f"{_flag(name)} is {getattr(self, name)}; it must be at least 0 and below 1")
+        if self.seed >= 1 << 32:
+            raise SettingError(f"--seed is {self.seed}; it must be below 2^32")
+
+
+TEACHER_DEFAULTS = TeacherSettings()
+TEACHER_NAMES = tuple(field.name for field in fields(TeacherSettings))
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
