@@ -86,6 +86,13 @@ void round_to_bfloat16(StudentTables& tables, const float* rows, std::size_t voc
   std::transform(rows, rows + vocabulary * tables.row_elements, tables.rows.as<std::uint16_t>(), bfloat16_of_float);
 }
 
+// The nearest whole number, halves to even, of numbers under 2^22: what std::nearbyint says, in a form that compilers
+// vectorise. A tenth of the time that a bundle takes to open went into the calls.
+float nearest(float number) {
+  constexpr float no_fraction_left = 12582912.0F;  // 1.5 * 2^23
+  return (number + no_fraction_left) - no_fraction_left;
+}
+
 // The scale of each feature; filters that are padding have rows of zeros, for which any scale will do.
 std::vector<float> lay_out_scales(const StudentTables& tables, const std::vector<std::vector<float>>& of_widths) {
   std::vector<float> scales(tables.features, 1.0F);
@@ -105,9 +112,9 @@ void round_rows_to_int8(StudentTables& tables, const float* rows, std::size_t vo
   auto* out = tables.rows.as<std::int8_t>();
   for (std::size_t token = 0; token < vocabulary; ++token) {
     for (std::size_t i = 0; i < tables.row_elements; ++i) {
-      const float steps = std::nearbyint(rows[token * tables.row_elements + i] * steps_of_element[i]);
-      out[token * tables.row_elements + i] =
-          static_cast<std::int8_t>(std::min(int8_limit, std::max(-int8_limit, steps)));
+      const float steps = rows[token * tables.row_elements + i] * steps_of_element[i];
+      const float clamped = std::min(int8_limit, std::max(-int8_limit, steps));
+      out[token * tables.row_elements + i] = static_cast<std::int8_t>(nearest(clamped));
     }
   }
 }
@@ -198,9 +205,9 @@ void lay_out_ngrams(StudentTables& tables, const std::vector<float>& scores) {
   for (std::size_t bucket = 0; bucket < buckets; ++bucket) {
     for (std::size_t c = 0; c < classes; ++c) {
       if (largest[c] == 0.0F) continue;
-      const double steps = std::nearbyint(scores[bucket * classes + c] / tables.ngram_scale[c]);
-      out[bucket * tables.ngram_stride + c] =
-          static_cast<std::int16_t>(std::min<double>(int16_limit, std::max<double>(-int16_limit, steps)));
+      const float steps = scores[bucket * classes + c] / tables.ngram_scale[c];
+      const float clamped = std::min(int16_limit, std::max(-int16_limit, steps));
+      out[bucket * tables.ngram_stride + c] = static_cast<std::int16_t>(nearest(clamped));
     }
   }
 }
