@@ -56,6 +56,7 @@ def measure(
     bundle: Bundle, texts: Sequence[str], *, batches: Sequence[int], seconds: float, say: Callable[[str], None]
 ) -> list[Speed]:
     """Measure all engines, on one thread and on all, at each batch size, `seconds` for each figure and round."""
+    texts = [*texts] * -(-max(batches) // len(texts))  # a batch is as large as it says
     best: dict[tuple[str, int, int], float] = {}
     for threads in sorted({1, os.cpu_count() or 1}):
         # Opened anew for each number of threads, which torch keeps for the whole process.

@@ -3,6 +3,8 @@
 checkpoint.json       labels, text parameters, architecture, temperature, metrics, how it was trained
 weights.safetensors   the module's state: float32, and int16 for the owners of n-gram buckets; and the int8 scales
 codepoints.tsv, patterns.json, vocabulary.tsv   the text pipeline that the training texts went through
+
+Whatever else lies in the folder, such as how the training went, is the trainer's own and no part of the model.
 """
 
 from __future__ import annotations
@@ -52,14 +54,17 @@ class Checkpoint:
     state: Mapping[str, NDArray[Any]]
 
 
-def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
-    """Write a new folder, whole or not at all. Raises OSError, FileExistsError where the folder holds something."""
+def write_checkpoint(folder: Path, checkpoint: Checkpoint, further: Mapping[str, bytes] | None = None) -> None:
+    """Write a new folder, whole or not at all, with `further` files by name that no reader here needs.
+
+    Raises OSError, FileExistsError where the folder holds something.
+    """
     files = pipeline_to_files(checkpoint.pipeline)
     files[RECORD_FILE] = msgspec.json.format(msgspec.json.encode(checkpoint.record), indent=2) + b"\n"
     files[WEIGHTS_FILE] = safetensors.numpy.save(
         {name: np.ascontiguousarray(tensor) for name, tensor in checkpoint.state.items()}
     )
-    write_folder(folder, files)
+    write_folder(folder, {**files, **(further or {})})
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:

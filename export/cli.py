@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from kuaixun import __version__
-from kuaixun.export.command_line import OneLineParser, finish, path_of
+from kuaixun.export.command_line import USAGE_EXIT_CODE, OneLineParser, finish, path_of
 
 if TYPE_CHECKING:
     from kuaixun.export.bundle.reader import Bundle
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. Expected errors print one paragraph on standard error."""
 
     def command() -> int:
-        options = _parser().parse_args(arguments)
+        options = build_parser().parse_args(arguments)
         code: int = options.run(options)
         return code
 
@@ -29,12 +29,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 # Imports that take long stand inside the functions, here and below: Ctrl-C during them is caught by `main`.
-def _parser() -> argparse.ArgumentParser:
+def build_parser(kind: type[argparse.ArgumentParser] = OneLineParser) -> argparse.ArgumentParser:
+    """The options of every command; `kind` says what becomes of a refusal."""
     from kuaixun.export.engine.interface import DEVICES, PRECISIONS
     from kuaixun.export.engine.select import ENGINES
     from kuaixun.export.further.outputs import FURTHER_OUTPUTS
 
-    parser = OneLineParser(prog=PROGRAM, description=__doc__)
+    parser = kind(prog=PROGRAM, description=__doc__)
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -77,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N,N,...",
         help="measure instead how the time of a text grows with its length, on one thread; such as 4,8,16,32",
     )
-    bench.add_argument("--seconds", type=float, default=0.5, help="for each figure and round; default: %(default)s")
+    bench.add_argument("--seconds", type=_seconds, default=0.5, help="for each figure and round; default: %(default)s")
     bench.add_argument("--json", type=path_of, metavar="FILE", help="write the figures there as well")
     bench.set_defaults(run=_bench)
 
@@ -108,6 +109,17 @@ def _count(text: str) -> int:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from None
     if number < 1:
         raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    return number
+
+
+def _seconds(text: str) -> float:
+    """An argument that is a time: more than none, and not for ever."""
+    try:
+        number = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no time to measure for; it must be above 0")
     return number
 
 
@@ -179,15 +191,23 @@ def _verify(options: argparse.Namespace) -> int:
     from kuaixun.export.bundle.reader import read_bundle
     from kuaixun.export.describe import verification_table
     from kuaixun.export.engine.select import open_engine, present_engines
+    from kuaixun.export.errors import GoldenCaseError
     from kuaixun.export.further.check import check_further_outputs
 
     bundle = read_bundle(options.bundle)
-    differences = {}
+    differences, remarks = {}, {}
     for choice in present_engines():
-        engine = open_engine(bundle, choice)
-        differences[engine.name] = check_golden(bundle.golden, bundle.pipeline, engine, bundle.path)
+        try:
+            engine = open_engine(bundle, choice)
+            differences[engine.name] = check_golden(bundle.golden, bundle.pipeline, engine, bundle.path)
+        except GoldenCaseError as error:
+            # The manifest names a default because another precision may cost too much.
+            if choice.precision in {"auto", "fp32", bundle.manifest.precision.default}:
+                raise
+            remarks[f"{choice.name} ({choice.precision})"] = f"refused: {error}"
     further, not_checked = check_further_outputs(bundle, run_code=options.run_code)
-    Console().print(verification_table(differences | further, not_checked, len(bundle.golden)))
+    remarks |= {file: f"not checked: {reason}" for file, reason in not_checked.items()}
+    Console().print(verification_table(differences | further, remarks, len(bundle.golden)))
     return 0
 
 
@@ -224,7 +244,14 @@ def _bench_lengths(options: argparse.Namespace, bundle: Bundle) -> int:
     from kuaixun.export.engine.select import open_engine, present_engines
     from kuaixun.export.scaling import measure_lengths, scaling_table
 
-    engines = [open_engine(bundle, dataclasses.replace(choice, threads=1)) for choice in present_engines()]
+    limit = bundle.manifest.text.max_tokens
+    if options.texts or max(options.lengths) > limit:
+        own = f"--lengths draws its own texts of at most the {limit} characters that this bundle reads"
+        print(f"{PROGRAM}: {own}; leave --texts and longer ones away", file=sys.stderr)
+        return USAGE_EXIT_CODE
+    # The processor time of the calling thread says nothing of a GPU.
+    choices = [choice for choice in present_engines() if choice.device != "cuda"]
+    engines = [open_engine(bundle, dataclasses.replace(choice, threads=1)) for choice in choices]
     scalings = measure_lengths(engines, bundle.pipeline.vocabulary, options.lengths)
     Console().print(scaling_table(scalings))
     if options.json:

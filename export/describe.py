@@ -61,13 +61,13 @@ def manifest_tables(manifest: Manifest) -> list[Table]:
     return [about, figures, costs, files]
 
 
-def verification_table(differences: Mapping[str, float], not_checked: Mapping[str, str], cases: int) -> Table:
-    """Each engine's largest logit difference over the golden cases; a file that was not run, and why."""
+def verification_table(differences: Mapping[str, float], remarks: Mapping[str, str], cases: int) -> Table:
+    """Each engine's largest logit difference over the golden cases; a remark where there is none to tell."""
     table = Table(title=f"{cases} golden cases", title_justify="left")
     table.add_column("engine")
     table.add_column("largest logit difference", justify="right")
     for engine, difference in differences.items():
         table.add_row(engine, f"{difference:.2g}")
-    for file, reason in not_checked.items():
-        table.add_row(file, f"not checked: {reason}")
+    for name, remark in remarks.items():
+        table.add_row(name, Text(remark))
     return table

@@ -27,7 +27,7 @@ class TextParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     Only the first `max_raw_chars` code points of a text are read at all, which bounds the cost of hostile input.
     """
 
-    max_raw_chars: Positive = 2048
+    max_raw_chars: Annotated[int, msgspec.Meta(ge=1, le=1 << 20)] = 2048
     max_tokens: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 32
     prepend_cls: bool = False
 

@@ -9,19 +9,17 @@ from numpy.typing import NDArray
 
 from kuaixun.export._native import NativeClassifier, NativeError
 from kuaixun.export.bundle.reader import Bundle
-from kuaixun.export.engine.interface import EngineChoice
+from kuaixun.export.engine.interface import LOGIT_TOLERANCES, EngineChoice
 from kuaixun.export.errors import BundleError, EngineError, GoldenCaseError
 from kuaixun.export.predictions import Predictions
 from kuaixun.export.text.pipeline import Encoded
-
-# What rounding the tables may do to a logit; logits reach about ten.
-_TOLERANCES = {"fp32": 1e-3, "bf16": 0.1, "int8": 0.5}
+from kuaixun.schemas.manifest import PrecisionName
 
 
 class NativeEngine:
     """The C++ runtime in one precision. The same bits in any batch, on any number of threads."""
 
-    def __init__(self, native: NativeClassifier, precision: str, threads: int) -> None:
+    def __init__(self, native: NativeClassifier, precision: PrecisionName, threads: int) -> None:
         self._native = native
         self._precision = precision
         self._threads = threads
@@ -34,7 +32,7 @@ class NativeEngine:
     @property
     def logit_tolerance(self) -> float:
         """By precision."""
-        return _TOLERANCES[self._precision]
+        return LOGIT_TOLERANCES[self._precision]
 
     def classify(self, texts: Sequence[str]) -> Predictions:
         """See Engine.classify. Strings are taken without a copy."""

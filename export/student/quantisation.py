@@ -38,9 +38,9 @@ CLASSIFY_CHUNK = 1024
 def with_best_scales(weights: StudentWeights, ids: NDArray[np.int32]) -> StudentWeights:
     """The weights with the scales that are best for texts (n, tokens), each of at least one token.
 
-    Of many texts 10,000 are looked at, evenly spaced.
+    At most 10,000 of them are looked at, evenly spaced.
     """
-    ids = ids[:: -(-len(ids) // SCALE_TEXTS)]
+    ids = ids[np.linspace(0, len(ids), num=min(len(ids), SCALE_TEXTS), endpoint=False, dtype=np.int64)]
     scales = tuple(
         best_scales(table_rows(weights.embedding, convolution), bias, ids)
         for convolution, bias in zip(weights.convolutions, weights.convolution_biases, strict=True)

@@ -34,5 +34,4 @@ def check_header(content: bytes) -> None:
     if not isinstance(header, dict):
         raise ValueError("not a safetensors file: its header is no JSON object")  # noqa: TRY004 - of a file, not a caller
     for name, entry in header.items():
-        if name != "__metadata__":
-            msgspec.convert(entry, _Tensor)
+        msgspec.convert(entry, dict[str, str] if name == "__metadata__" else _Tensor)

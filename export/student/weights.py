@@ -1,7 +1,8 @@
 """The student's numbers as they are deployed: what every engine computes from, whatever form it brings them to.
 
 Deploying rounds the trained parameters once, to half precision, and folds the n-gram branch to class scores; from
-there on all engines hold the same numbers, and differ by the order of their additions alone.
+there on all engines hold the same numbers, and differ by the order of their additions and by the precision that they
+compute in.
 """
 
 from __future__ import annotations

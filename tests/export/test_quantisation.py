@@ -14,8 +14,9 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from kuaixun.export._native import NativeClassifier, NativeError
+from kuaixun.export.benchmark import drawn_texts
 from kuaixun.export.bundle.model_card import model_card
-from kuaixun.export.bundle.reader import WEIGHTS_FILE, Bundle, read_bundle
+from kuaixun.export.bundle.reader import WEIGHTS_FILE, Bundle, default_bundle_path, read_bundle
 from kuaixun.export.bundle.writer import write_bundle
 from kuaixun.export.checkpoint import Checkpoint
 from kuaixun.export.classifier import open_classifier
@@ -70,6 +71,15 @@ def test_each_precision_reckoned_in_python_is_what_cpp_computes(
     reckoned = logits_in(precision, scaled_bundle.weights, architecture, texts.ids)
 
     assert np.abs(reckoned - native).max() < tolerance
+
+
+def test_the_shipped_tables_are_the_same_numbers_in_python_and_cpp() -> None:
+    bundle = read_bundle(default_bundle_path())
+    architecture = bundle.manifest.architecture
+    texts = bundle.pipeline.encode(drawn_texts(bundle.pipeline.vocabulary, count=500))
+    native = open_engine(bundle, EngineChoice("native", "cpu", "int8")).logits(texts)
+
+    assert np.abs(logits_in("int8", bundle.weights, architecture, texts.ids) - native).max() < 1e-9
 
 
 def int8_error(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from kuaixun.export.engine.interface import LOGIT_TOLERANCES
 from kuaixun.export.student.quantisation import logits_in
 from kuaixun.export.student.weights import StudentWeights
 from kuaixun.schemas.manifest import Architecture, Precision, PrecisionCost, PrecisionCosts, PrecisionName
@@ -34,14 +35,21 @@ def measure_precision(
 
 
 def default_precision(costs: PrecisionCosts) -> PrecisionName:
-    """The fastest precision within a tenth of a point of fp32's accuracy and with 99.5 % of its labels."""
+    """The fastest precision within a tenth of a point of fp32's accuracy and with 99.5 % of its labels.
 
-    def is_near(cost: PrecisionCost) -> bool:
-        return cost.accuracy_difference >= -LARGEST_LOSS and cost.label_agreement >= LEAST_AGREEMENT
+    Its logits stay near enough, too, for an engine to pass the golden cases in it.
+    """
 
-    if is_near(costs.int8):
+    def is_near(cost: PrecisionCost, tolerance: float) -> bool:
+        return (
+            cost.accuracy_difference >= -LARGEST_LOSS
+            and cost.label_agreement >= LEAST_AGREEMENT
+            and cost.largest_logit_difference <= tolerance
+        )
+
+    if is_near(costs.int8, LOGIT_TOLERANCES["int8"]):
         return "int8"
-    return "bf16" if is_near(costs.bf16) else "fp32"
+    return "bf16" if is_near(costs.bf16, LOGIT_TOLERANCES["bf16"]) else "fp32"
 
 
 def _figure(number: np.floating) -> float:

@@ -129,7 +129,7 @@ std::vector<Input> read_dictionary(const std::string& path) {
 Input mutated(const Input& input, const Input& other, const std::vector<Input>& dictionary, std::size_t limit,
               Generator& generator) {
   Input result = input;
-  for (std::size_t count = std::size_t{1} << below(4, generator); count > 0; --count) {
+  for (std::size_t count = std::size_t{1} << std::min(below(4, generator), below(4, generator)); count > 0; --count) {
     change(result, other, dictionary, generator);
   }
   if (result.size() > limit) result.resize(limit);

@@ -36,8 +36,8 @@ void in_threads(std::size_t count, unsigned threads, const Work& work) {
   for (std::size_t part = 1; part < parts; ++part) {
     try {
       others.emplace_back(guarded, part);
-    } catch (const std::system_error&) {
-      guarded(part);  // no thread to be had: do it here
+    } catch (const std::exception&) {
+      guarded(part);  // no thread, or no memory for one, to be had: do it here
     }
   }
   guarded(0);

@@ -205,9 +205,9 @@ void lay_out_ngrams(StudentTables& tables, const std::vector<float>& scores) {
   for (std::size_t bucket = 0; bucket < buckets; ++bucket) {
     for (std::size_t c = 0; c < classes; ++c) {
       if (largest[c] == 0.0F) continue;
-      const float steps = scores[bucket * classes + c] / tables.ngram_scale[c];
-      const float clamped = std::min(int16_limit, std::max(-int16_limit, steps));
-      out[bucket * tables.ngram_stride + c] = static_cast<std::int16_t>(nearest(clamped));
+      const double steps = std::nearbyint(scores[bucket * classes + c] / tables.ngram_scale[c]);
+      out[bucket * tables.ngram_stride + c] =
+          static_cast<std::int16_t>(std::min<double>(int16_limit, std::max<double>(-int16_limit, steps)));
     }
   }
 }

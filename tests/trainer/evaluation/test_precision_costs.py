@@ -39,7 +39,7 @@ def test_the_fastest_precision_that_keeps_accuracy_and_labels_is_the_default(
 def test_costs_are_counted_against_fp32_and_the_labels(monkeypatch: pytest.MonkeyPatch) -> None:
     logits = {
         "fp32": np.array([[2.0, 1.0], [2.0, 1.0], [1.0, 2.0], [1.0, 2.0]]),
-        "bf16": np.array([[2.0, 1.0], [2.0, 1.25], [1.0, 2.0], [1.0, 2.0]]),
+        "bf16": np.array([[2.0, 1.0], [2.0, 1.0625], [1.0, 2.0], [1.0, 2.0]]),
         "int8": np.array([[2.0, 1.0], [2.0, 2.5], [1.0, 2.0], [1.0, 2.0]]),
     }
     monkeypatch.setattr(precision_costs, "logits_in", lambda precision, *_: logits[precision])
@@ -51,7 +51,7 @@ def test_costs_are_counted_against_fp32_and_the_labels(monkeypatch: pytest.Monke
     measured = measure_precision(weights, architecture, np.ones((4, 1), np.int32), np.array([0, 0, 0, 1]))
 
     assert measured.costs.bf16 == PrecisionCost(
-        accuracy_difference=0.0, label_agreement=1.0, largest_logit_difference=0.25
+        accuracy_difference=0.0, label_agreement=1.0, largest_logit_difference=0.0625
     )
     assert measured.costs.int8 == PrecisionCost(
         accuracy_difference=-0.25, label_agreement=0.75, largest_logit_difference=1.5

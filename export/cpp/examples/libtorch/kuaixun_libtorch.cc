@@ -84,7 +84,11 @@ class LibtorchStudent {
   // Token ids (texts, tokens) → logits (texts, classes) float64 on the CPU.
   torch::Tensor logits(const torch::Tensor& ids) {
     const c10::InferenceMode no_gradients;
-    return module_.forward({ids.to(device_)}).toTensor().to(torch::kCPU, torch::kDouble).contiguous();
+    const torch::Tensor scores = module_.forward({ids.to(device_)}).toTensor();
+    if (scores.sizes() != torch::IntArrayRef({ids.size(0), static_cast<std::int64_t>(bundle_.manifest.labels.size())})) {
+      throw Error(ErrorCode::bundle, bundle_.folder + "/student.pt does not score the manifest's labels");
+    }
+    return scores.to(torch::kCPU, torch::kDouble).contiguous();
   }
 
   // The largest logit difference over the golden cases, one by one and as a batch. Raises Error where one differs.
