@@ -1,7 +1,8 @@
 """The command `kuaixun-trainer`.
 
-Exit codes: 0 done; 2 an option or a file that cannot be used, or an output that cannot be written; 3 and on a bundle
-or an engine that cannot be used, as in kuaixun.export.errors; 130 interrupted.
+Exit codes: 0 done; 1 `retrain` keeps the champion; 2 an option or a file that cannot be used, or an
+output that cannot be written; 3 and on a bundle or an engine that cannot be used, as in kuaixun.export.errors; 130
+interrupted. `run` ends with the code of the stage that failed.
 """
 
 from __future__ import annotations
@@ -42,12 +43,24 @@ def _run(arguments: list[str]) -> int:
     return code
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The options of every command."""
+def build_parser(kind: type[argparse.ArgumentParser] = OneLineParser) -> argparse.ArgumentParser:
+    """The options of every command; `kind` says what becomes of a refusal."""
     # Imported here because torch takes seconds, in which Ctrl-C must be caught by `main`.
-    from kuaixun.trainer.commands import analyse, baseline, blend, distil, evaluate, pretrain, split, teacher
+    from kuaixun.trainer.commands import (
+        analyse,
+        baseline,
+        blend,
+        distil,
+        evaluate,
+        pretrain,
+        report,
+        retrain,
+        run,
+        split,
+        teacher,
+    )
 
-    parser: argparse.ArgumentParser = OneLineParser(prog=PROGRAM, description="Train and measure headline classifiers.")
+    parser = kind(prog=PROGRAM, description="Train and measure headline classifiers.")
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     analyse.add_to(commands)
@@ -58,6 +71,9 @@ def build_parser() -> argparse.ArgumentParser:
     blend.add_to(commands)
     distil.add_to(commands)
     evaluate.add_to(commands)
+    run.add_to(commands)
+    retrain.add_to(commands)
+    report.add_to(commands)
     return parser
 
 

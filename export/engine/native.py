@@ -13,13 +13,12 @@ from kuaixun.export.engine.interface import LOGIT_TOLERANCES, EngineChoice
 from kuaixun.export.errors import BundleError, EngineError, GoldenCaseError
 from kuaixun.export.predictions import Predictions
 from kuaixun.export.text.pipeline import Encoded
-from kuaixun.schemas.manifest import PrecisionName
 
 
 class NativeEngine:
     """The C++ runtime in one precision. The same bits in any batch, on any number of threads."""
 
-    def __init__(self, native: NativeClassifier, precision: PrecisionName, threads: int) -> None:
+    def __init__(self, native: NativeClassifier, precision: str, threads: int) -> None:
         self._native = native
         self._precision = precision
         self._threads = threads

@@ -45,10 +45,10 @@ class FastTextSettings:
     search_seconds: int = 300
     threads: int = 1
     seed: int = 1
-    learning_rate: float = 1.0
-    epochs: int = 3
+    learning_rate: float = 0.5
+    epochs: int = 8
     word_ngrams: int = 3
-    dimension: int = 100
+    dimension: int = 50
     buckets: int = 2_000_000
     minimum_count: int = 1
     loss: str = "ova"
@@ -167,7 +167,8 @@ def _watch(
                 if not piece:
                     return told.decode(errors="replace").strip().rpartition("\n")[2], interrupted
                 told = (told + piece)[-KEPT_BYTES:]
-                searching = searching and SEARCH_ENDED not in told
+                if searching and SEARCH_ENDED in told:
+                    searching, started_seconds = False, time.monotonic()
                 _tell(told, advance)
             elif not searching:
                 advance(None, f"training for {time.monotonic() - started_seconds:.0f} s")

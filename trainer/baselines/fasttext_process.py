@@ -88,8 +88,8 @@ def guess(model: Any, folder: Path, roles: tuple[str, ...]) -> dict[str, Any]:
     """The label ids and confidences of each role's lines. A list at once: 0.9.3 fails on one text under NumPy 2."""
     arrays: dict[str, Any] = {}
     for role in roles:
-        lines = (folder / f"{role}.tokens").read_text(encoding="utf-8").splitlines(keepends=True)
-        labels, confidences = model.multilinePredict(lines, 1, 0.0, "strict")
+        lines = (folder / f"{role}.tokens").read_text(encoding="utf-8").split("\n")[:-1]
+        labels, confidences = model.multilinePredict([f"{line}\n" for line in lines], 1, 0.0, "strict")
         arrays[f"{role}_label_ids"] = np.array([int(found[0].removeprefix(LABEL_PREFIX)) for found in labels])
         arrays[f"{role}_confidences"] = np.array([float(found[0]) for found in confidences])
     return arrays

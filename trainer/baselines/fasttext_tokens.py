@@ -13,15 +13,21 @@ TOKENS = ("characters", "jieba")
 LABEL_PREFIX = "__label__"
 # A space is a character too, but fastText ends a token there.
 SPACE = "▁"
+# fastText itself adds a token at the end of a text, so that n-grams know the end; this one tells them the beginning.
+START = "<s>"
 CHUNK_TEXTS = 2000
 
 
 def tokenised(texts: Sequence[str], tokens: str, folder: Path, advance: Advance) -> list[str]:
-    """The tokens of each raw text, empty where cleaning leaves nothing. jieba keeps its dictionary in `folder`."""
+    """The tokens of each raw text, START first; empty where cleaning leaves nothing.
+
+    jieba keeps its dictionary in `folder`.
+    """
     cut = _words(folder) if tokens == "jieba" else _characters
     lines: list[str] = []
     for start in range(0, len(texts), CHUNK_TEXTS):
-        lines.extend(" ".join(cut(text)) for text in clean(texts[start : start + CHUNK_TEXTS]))
+        cleaned = clean(texts[start : start + CHUNK_TEXTS])
+        lines.extend(" ".join((START, *cut(text))) if text else "" for text in cleaned)
         advance(len(lines) / len(texts), f"tokens of {len(lines)} texts")
     return lines
 

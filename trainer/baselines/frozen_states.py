@@ -5,6 +5,7 @@ Two kinds of states of the last layer: the mean over a text's tokens, and that o
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +20,13 @@ from kuaixun.trainer.baselines.advance import Advance
 from kuaixun.trainer.baselines.measured import Baseline, Guesses, measured
 from kuaixun.trainer.data.labelled_texts import DataSplit
 from kuaixun.trainer.encoder.cleaning import clean
+from kuaixun.trainer.encoder.pretrained_folders import open_tokenizer
 from kuaixun.trainer.errors import FitError, SettingError
+from kuaixun.trainer.teacher.encoder_classifier import open_encoder
 
+OPTION = "--encoder"
 STATES = ("mean", "cls")
-STRENGTHS = (0.001, 0.01, 0.1, 1.0)
+STRENGTHS = (0.0001, 0.001, 0.01, 0.1, 1.0)
 MOST_ITERATIONS = 300
 
 
@@ -41,9 +45,15 @@ def frozen_states(
 ) -> list[Baseline]:
     """One baseline for each kind of states: standardised by train, C chosen by the accuracy on dev.
 
-    Raises SettingError where the folder holds no encoder that transformers can read.
+    Raises SettingError where the folder holds no encoder that transformers can read, or one of shorter texts.
     """
-    tokenizer, encoder = _open(settings.encoder)
+    tokenizer = open_tokenizer(str(settings.encoder), OPTION)
+    encoder = open_encoder(str(settings.encoder), OPTION)
+    positions = getattr(encoder.config, "max_position_embeddings", settings.max_tokens)
+    if settings.max_tokens > positions:
+        raise SettingError(
+            f"--max-tokens is {settings.max_tokens}; {OPTION} {settings.encoder} reads at most {positions}"
+        )
     encoder.to(device).eval()
     texts = {role: clean(data.texts) for role, data in split.parts.items()}
     total, before = sum(map(len, texts.values())), 0
@@ -60,20 +70,6 @@ def frozen_states(
         _regression(kind, split, {role: found[place] for role, found in states.items()}, empty, settings, advance, say)
         for place, kind in enumerate(STATES)
     ]
-
-
-def _open(folder: Path) -> tuple[Any, Any]:
-    """The tokenizer and the encoder of a local folder; nothing is fetched."""
-    import transformers
-
-    if not (folder / "config.json").is_file():
-        raise SettingError(f"--encoder {folder}: no config.json there; name a folder that save_pretrained wrote")
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        return tokenizer, transformers.AutoModel.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise SettingError(f"--encoder {folder}: transformers cannot read it: {reason}") from error
 
 
 def _states(
@@ -113,22 +109,27 @@ def _regression(
     say: Callable[[str], None],
 ) -> Baseline:
     """Fit with each C, keep the one that dev likes best, the smallest of several."""
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
     kept = ~empty["train"]
+    if not all(np.isfinite(found).all() for found in states.values()):
+        raise FitError(f"{OPTION} {settings.encoder}: its states are not finite; the encoder is damaged")
     scaler = StandardScaler().fit(states["train"][kept])
     scaled = {role: scaler.transform(found) for role, found in states.items()}
     truth = split.train.label_ids[kept]
-    if not all(np.isfinite(found).all() for found in scaled.values()):
-        raise FitError(f"--encoder {settings.encoder}: its states are not finite; the encoder is damaged")
     best: tuple[float, float, Any] | None = None
     for place, strength in enumerate(STRENGTHS):
         advance(place / len(STRENGTHS), f"logistic regression on {kind} states, C {strength:g}")
         fitted = LogisticRegression(C=strength, max_iter=MOST_ITERATIONS, random_state=settings.seed)
-        fitted.fit(scaled["train"][kept], truth)
+        with warnings.catch_warnings():
+            # Said below, in one line.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            fitted.fit(scaled["train"][kept], truth)
         accuracy = float((fitted.predict(scaled["dev"]) == split.dev.label_ids).mean())
-        say(f"frozen {kind} states, C {strength:g}: dev accuracy {accuracy:.4f}")
+        remark = f", stopped after {MOST_ITERATIONS} iterations" if fitted.n_iter_.max() >= MOST_ITERATIONS else ""
+        say(f"frozen {kind} states, C {strength:g}: dev accuracy {accuracy:.4f}{remark}")
         if best is None or accuracy > best[0]:
             best = accuracy, strength, fitted
     assert best is not None  # noqa: S101 - for the type checker: there is at least one C

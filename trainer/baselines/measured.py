@@ -13,8 +13,6 @@ from kuaixun.schemas.manifest import DataFile
 from kuaixun.trainer.data.labelled_texts import DataSplit
 from kuaixun.trainer.evaluation.figures import Evaluation, evaluate
 
-DEV = "dev"
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Guesses:
@@ -40,11 +38,6 @@ class Baselines(msgspec.Struct, frozen=True, kw_only=True):
     labels: tuple[str, ...]
     data: tuple[DataFile, ...]
     baselines: tuple[Baseline, ...]
-
-
-def guessed_rows(data: DataSplit) -> dict[str, tuple[str, ...]]:
-    """The texts that a baseline is asked about, by role: those of dev, and of test where there is one."""
-    return {role: part.texts for role, part in data.parts.items() if role != "train"}
 
 
 def measured(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,7 +17,7 @@ from kuaixun.trainer.data.labelled_texts import read_split
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.progress import watching
 from kuaixun.trainer.teacher.score_files import ScoreRequest, read_requests
-from kuaixun.trainer.teacher.settings import HEADS, TEACHER_DEFAULTS, TEACHER_NAMES, TeacherSettings
+from kuaixun.trainer.teacher.settings import HEADS, KINDS, TEACHER_DEFAULTS, TEACHER_NAMES, TeacherSettings
 
 if TYPE_CHECKING:
     from kuaixun.trainer.teacher.job import Say
@@ -29,8 +30,8 @@ def add_to(commands: Commands) -> None:
     """Add the command and its options."""
     parser = commands.add_parser(
         "teacher",
-        help="fine-tune an encoder on labelled texts, and score files with it",
-        description="Fine-tune a Hugging Face encoder on labelled texts and write its scores of files, which students "
+        help="fine-tune a pretrained model on labelled texts, and score files with it",
+        description="Fine-tune a Hugging Face model on labelled texts and write its scores of files, which students "
         "learn from. Start it with torchrun to use several GPUs.",
     )
     parser.add_argument("--encoder", metavar="DIR", help="Hugging Face folder, or a name of its hub")
@@ -76,6 +77,8 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     def say(line: str) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
+    if int(os.environ.get("RANK", "0")):
+        console.quiet = True  # of several processes one speaks
     device = choose_device(options.device)
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -152,6 +155,8 @@ def _add_training(group: argparse._ArgumentGroup) -> None:
         shown = f" (default: {default})" if default != "" else ""
         group.add_argument(flag, type=kind, default=default, metavar=metavar, help=says + shown)
 
+    group.add_argument("--kind", choices=KINDS, default=TEACHER_DEFAULTS.kind, help="an encoder, or a language model")
+    option("--instruction", str, "what a language model is asked; its text and answer follow", "TEXT")
     group.add_argument("--head", choices=HEADS, default=TEACHER_DEFAULTS.head, help="what is put on the encoder")
     option("--train-layers", str, "all, head, or parts of parameter names such as layer.11.output,pooler", "PARTS")
     option("--lora-rank", int, "above 0: train adapters of this rank in place of the encoder's weights")

@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.\-]*(/[\w.\-]+)?")
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "tokenizer.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+)
 CONVERSION = "convert them once: AutoModel.from_pretrained(FOLDER).save_pretrained(NEW_FOLDER)"
 
 
@@ -39,6 +47,11 @@ def open_tokenizer(name: str, option: str) -> PreTrainedTokenizerFast:
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     is_folder = _expect_usable(name, option)
+    if is_folder and not any((Path(name) / file).is_file() for file in TOKENIZER_FILES):
+        # The library would make an empty one, to which every text is unknown.
+        raise SettingError(
+            f"{option} {name}: no tokenizer beside the model; put its {' or '.join(TOKENIZER_FILES[:2])} there"
+        )
     quieten()
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=is_folder, trust_remote_code=False)
@@ -76,7 +89,9 @@ def _refusal(name: str, option: str, error: Exception, *, is_folder: bool) -> Se
 
 def quieten() -> None:
     """The library's tables of fresh and unused weights, and its bars, are not this command's to print."""
+    from huggingface_hub.utils import logging as hub_logging
     from transformers.utils import logging
 
+    hub_logging.set_verbosity_error()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

@@ -161,6 +161,7 @@ def train(
         getattr(model, "bert", model).compile(dynamic=True)
     done = training.run(unfinished, fingerprint, watcher)
     if not done.interrupted:
+        training.save(unfinished, fingerprint)  # should the disk be full now, --resume ends what is trained
         _write(job, prepared, settings, model, done)
         remove_state(unfinished)
     return done

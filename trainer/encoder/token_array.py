@@ -119,7 +119,7 @@ def _pieces(sentences: Sequence[list[int]], piece_tokens: int) -> Iterator[list[
 def _read(path: Path) -> TokenArray | None:
     """The array in the cache, or None where there is none, or a damaged one."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return TokenArray(archive["ids"].astype(np.int32), archive["offsets"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None

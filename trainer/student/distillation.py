@@ -29,6 +29,7 @@ from kuaixun.trainer.evaluation.figures import Evaluation, evaluate
 from kuaixun.trainer.evaluation.precision_costs import measure_precision
 from kuaixun.trainer.student.embeddings import CharacterEmbeddings
 from kuaixun.trainer.student.encoding import EncodedTexts, encode
+from kuaixun.trainer.student.history import HISTORY_FILE, Recorder, history_to_file
 from kuaixun.trainer.student.new_student import StudentShape, new_student
 from kuaixun.trainer.student.settings import FitSettings
 from kuaixun.trainer.student.teaching import LABELS_ALONE, Teaching
@@ -84,7 +85,8 @@ def distil(
         if data is not None and encoded is not None:
             say(f"{data.source}: {len(data)} texts, {len(data) - len(encoded)} of them empty after cleaning")
     train = teaching.of_texts(student.texts, student.transfer)
-    result = fit(student.module.to(device), train, dev, settings, watcher)
+    recorder = Recorder(watcher)
+    result = fit(student.module.to(device), train, dev, settings, recorder)
 
     weights = _deployed(student.architecture, result)
     deployed = convolutional_module(student.architecture, weights)
@@ -112,7 +114,7 @@ def distil(
     for index, scales in enumerate(weights.convolution_scales):
         state[f"convolutions.{index}.scales"] = scales
     checkpoint = Checkpoint(record, student.pipeline, state)
-    write_checkpoint(output, checkpoint)
+    write_checkpoint(output, checkpoint, {HISTORY_FILE: history_to_file(recorder.history)})
     return Distilled(checkpoint, result, figures)
 
 

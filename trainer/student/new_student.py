@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import torch
 
 from kuaixun.export.student.textcnn import TextCNN
-from kuaixun.export.text.pipeline import TextPipeline
+from kuaixun.export.text.pipeline import TextPipeline, in_batches
 from kuaixun.schemas.manifest import Architecture, NgramBranch, TextParameters
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
 from kuaixun.trainer.encoder.text_lines import TextLines
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.student.embeddings import CharacterEmbeddings
-from kuaixun.trainer.student.encoding import EncodedTexts, build_pipeline, encode, initial_embedding
+from kuaixun.trainer.student.encoding import CHUNK_TEXTS, EncodedTexts, build_pipeline, encode, initial_embedding
+from kuaixun.trainer.student.keyword_filters import detect_keywords
 from kuaixun.trainer.student.ngram_owners import ngram_owners
 
 HIGHEST_WIDTH = 16
@@ -33,7 +34,8 @@ class StudentShape:
     """What is chosen of the architecture and the text pipeline; the rest follows from the data.
 
     `count_transfer_ngrams` and `count_transfer_characters` let the transfer set have a say in which n-grams own
-    buckets and which characters are known. Raises SettingError for a number out of its range.
+    buckets and which characters are known. `keyword_filters` makes the widest filters detectors of telling words, which
+    stay as they are: see keyword_filters.py. Raises SettingError for a number out of its range.
     """
 
     widths: tuple[int, ...] = (2, 3, 4)
@@ -48,6 +50,7 @@ class StudentShape:
     ngram_minimum_frequency: int = 2
     count_transfer_ngrams: bool = False
     count_transfer_characters: bool = False
+    keyword_filters: bool = False
 
     def __post_init__(self) -> None:
         for name, (lowest, highest) in BOUNDS.items():
@@ -118,6 +121,9 @@ def new_student(
         raise SettingError(f"{error}; choose a smaller --filters, --widths or --vocabulary-size") from error
     torch.manual_seed(seed)
     module = TextCNN(architecture, len(training_texts.labels), dropout)
+    if shape.keyword_filters:
+        cleaned = [text for some in in_batches(training_texts.texts, CHUNK_TEXTS) for text in pipeline.clean(some)]
+        detect_keywords(module, pipeline.vocabulary.characters, cleaned, training_texts)
     texts = encode(pipeline, training_texts)
     without_labels = encode(pipeline, transfer) if transfer else None
     if module.ngrams is not None:

@@ -64,7 +64,7 @@ def cross_fit(job: TeacherJob, files: Sequence[ScoredFile], folds: int) -> FineT
 def _teach_fold(
     job: TeacherJob, reading: Reading, folder: Path, rows: NDArray[np.int64], number: int, folds: int
 ) -> FineTuned:
-    model = new_classifier(job)
+    model = new_classifier(job, reading)
     refuse_unwritable(folder, size_bytes(model))
     done = fine_tune_rows(job, reading, model, rows)
     if done.writes and not done.interrupted:

@@ -25,7 +25,7 @@ class EncoderClassifier(nn.Module):
 
     def __init__(self, encoder: Any, kind: str, classes: int, *, dropout: float = 0.0, label_smoothing: float = 0.0):
         super().__init__()
-        self.encoder = encoder
+        self.backbone = encoder
         self.kind = kind
         self.label_smoothing = label_smoothing
         self.dropout = nn.Dropout(dropout)
@@ -39,7 +39,7 @@ class EncoderClassifier(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
         """Logits (batch, classes), and with `labels` (batch,) the mean loss, smoothed in training alone."""
-        output = self.encoder(input_ids=input_ids, attention_mask=attention_mask)
+        output = self.backbone(input_ids=input_ids, attention_mask=attention_mask)
         states: Tensor = output.last_hidden_state  # (batch, tokens, hidden)
         pooled: Tensor | None = getattr(output, "pooler_output", None)  # (batch, hidden)
         text = states[:, 0] if pooled is None else pooled  # (batch, hidden)

@@ -20,7 +20,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from kuaixun.trainer.errors import DataError, FitError
 from kuaixun.trainer.student.training import DevFigures, Watcher
-from kuaixun.trainer.teacher.encoder_classifier import EncoderClassifier
+from kuaixun.trainer.teacher.classifiers import TeacherModel
 from kuaixun.trainer.teacher.settings import TeacherSettings
 from kuaixun.trainer.teacher.token_rows import Collator, LabelledRows
 from kuaixun.trainer.teacher.trainable import optimizer_for
@@ -42,7 +42,7 @@ class FineTuned:
 
 
 def fine_tune(
-    model: EncoderClassifier,
+    model: TeacherModel,
     train: LabelledRows,
     dev: LabelledRows,
     settings: TeacherSettings,
@@ -87,6 +87,7 @@ def fine_tune(
 
 
 def _arguments(settings: TeacherSettings, device: torch.device, folder: str, rows: int) -> TrainingArguments:
+    steps = math.ceil(rows / settings.batch_size * settings.epochs)
     return TrainingArguments(
         output_dir=folder,
         num_train_epochs=settings.epochs,
@@ -96,7 +97,7 @@ def _arguments(settings: TeacherSettings, device: torch.device, folder: str, row
         lr_scheduler_type="linear",
         eval_strategy="steps",
         eval_steps=settings.evaluate_every_steps,
-        logging_steps=min(LOGGING_STEPS, settings.evaluate_every_steps),
+        logging_steps=max(1, min(LOGGING_STEPS, settings.evaluate_every_steps, steps // 2)),
         save_strategy="no",
         report_to="none",
         disable_tqdm=True,
@@ -113,7 +114,7 @@ def _arguments(settings: TeacherSettings, device: torch.device, folder: str, row
 class _Following(TrainerCallback):
     """Watches the Trainer: keeps the best weights, ends it when patience does, tells whoever looks on."""
 
-    def __init__(self, model: EncoderClassifier, patience: int, watcher: Watcher) -> None:
+    def __init__(self, model: TeacherModel, patience: int, watcher: Watcher) -> None:
         self.kept: tuple[DevFigures, dict[str, Tensor]] | None = None
         self._model = model
         self._patience = patience

@@ -1,7 +1,7 @@
-"""A finished teacher as a folder: a Hugging Face model of the encoder, and beside it what makes it a teacher.
+"""A finished teacher as a folder: a Hugging Face model, and beside it what makes it a teacher.
 
-config.json, model.safetensors, tokenizer*.json   the fine-tuned encoder, as any Hugging Face tool reads it
-head.safetensors                                  the head over it
+config.json, model.safetensors, tokenizer*.json   the fine-tuned model, as any Hugging Face tool reads it
+head.safetensors                                  the head over it, where it is an encoder
 teacher.json                                      labels, settings, figures, how it was trained
 """
 
@@ -19,7 +19,8 @@ from kuaixun.export.new_folder import new_folder
 from kuaixun.schemas.manifest import Label, Training
 from kuaixun.trainer.encoder.pretrained_folders import open_tokenizer
 from kuaixun.trainer.errors import SettingError
-from kuaixun.trainer.teacher.encoder_classifier import EncoderClassifier, open_encoder
+from kuaixun.trainer.teacher.classifiers import TeacherModel, open_classifier
+from kuaixun.trainer.teacher.encoder_classifier import EncoderClassifier
 from kuaixun.trainer.teacher.settings import TeacherSettings
 
 if TYPE_CHECKING:
@@ -47,9 +48,9 @@ class TeacherRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Teacher:
-    """A fine-tuned encoder, its tokenizer and its record."""
+    """A fine-tuned model, its tokenizer and its record."""
 
-    model: EncoderClassifier
+    model: TeacherModel
     tokenizer: PreTrainedTokenizerFast
     record: TeacherRecord
 
@@ -57,10 +58,11 @@ class Teacher:
 def write_teacher(folder: Path, teacher: Teacher) -> None:
     """Write a new folder, whole or not at all. Adapters are merged into the weights. Raises OSError."""
     with new_folder(folder, size_bytes(teacher.model)) as unfinished:
-        teacher.model.encoder.save_pretrained(unfinished)
+        teacher.model.backbone.save_pretrained(unfinished)
         teacher.tokenizer.save_pretrained(unfinished)
-        head = {name: tensor.detach().cpu() for name, tensor in teacher.model.head.state_dict().items()}
-        (unfinished / HEAD_FILE).write_bytes(safetensors.torch.save(head))
+        if isinstance(teacher.model, EncoderClassifier):
+            head = {name: tensor.detach().cpu() for name, tensor in teacher.model.head.state_dict().items()}
+            (unfinished / HEAD_FILE).write_bytes(safetensors.torch.save(head))
         record = msgspec.json.format(msgspec.json.encode(teacher.record), indent=2) + b"\n"
         (unfinished / RECORD_FILE).write_bytes(record)
 
@@ -68,14 +70,16 @@ def write_teacher(folder: Path, teacher: Teacher) -> None:
 def read_teacher(folder: Path) -> Teacher:
     """Read what `write_teacher` wrote. Raises SettingError naming what does not fit."""
     record = read_record(folder)
-    encoder = open_encoder(str(folder), "--teacher")
-    model = EncoderClassifier(encoder, record.settings.head, len(record.labels))
+    tokenizer = open_tokenizer(str(folder), "--teacher")
+    model = open_classifier(str(folder), "--teacher", record.settings, record.labels, tokenizer)
     try:
-        model.head.load_state_dict(safetensors.torch.load((folder / HEAD_FILE).read_bytes()))
+        if isinstance(model, EncoderClassifier):
+            model.head.load_state_dict(safetensors.torch.load((folder / HEAD_FILE).read_bytes()))
     except (OSError, RuntimeError, ValueError, safetensors.SafetensorError) as error:
         reason = str(error).split("\n")[0]
         raise SettingError(f"--teacher: {folder / HEAD_FILE} does not fit {RECORD_FILE}: {reason}") from None
-    return Teacher(model.train(False), open_tokenizer(str(folder), "--teacher"), record)
+    model.train(False)
+    return Teacher(model, tokenizer, record)
 
 
 def read_record(folder: Path) -> TeacherRecord:
@@ -90,6 +94,6 @@ def read_record(folder: Path) -> TeacherRecord:
         raise SettingError(f"{path}: no record of a teacher: {error}") from None
 
 
-def size_bytes(model: EncoderClassifier) -> int:
+def size_bytes(model: TeacherModel) -> int:
     """What the weights take."""
     return sum(tensor.nbytes for tensor in model.state_dict().values())

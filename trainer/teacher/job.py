@@ -24,7 +24,8 @@ from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.evaluation.figures import Evaluation
 from kuaixun.trainer.student.distillation import refuse_unwritable
 from kuaixun.trainer.student.training import Watcher
-from kuaixun.trainer.teacher.encoder_classifier import EncoderClassifier, open_encoder, set_dropout
+from kuaixun.trainer.teacher.classifiers import TeacherModel, open_classifier
+from kuaixun.trainer.teacher.encoder_classifier import set_dropout
 from kuaixun.trainer.teacher.fine_tuning import FineTuned, fine_tune
 from kuaixun.trainer.teacher.folder import Teacher, TeacherRecord, size_bytes, write_teacher
 from kuaixun.trainer.teacher.quantised import quantised, serialised_bytes
@@ -76,7 +77,7 @@ def teach(job: TeacherJob, files: Sequence[ScoredFile], *, int8: bool) -> FineTu
     """
     refuse_unwritable(job.output)
     reading = read_rows(job)
-    model = new_classifier(job)
+    model = new_classifier(job, reading)
     refuse_unwritable(job.output, size_bytes(model))
     done = fine_tune_rows(job, reading, model, np.arange(len(job.split.train)))
     if not done.writes:
@@ -101,25 +102,21 @@ def teach(job: TeacherJob, files: Sequence[ScoredFile], *, int8: bool) -> FineTu
 def read_rows(job: TeacherJob) -> Reading:
     """Tokenise train, dev and test. Raises SettingError for an encoder that cannot be opened."""
     tokenizer = open_tokenizer(job.encoder, "--encoder")
-    rows = {role: token_rows(data.texts, tokenizer, job.settings.max_tokens) for role, data in job.split.parts.items()}
+    rows = {role: token_rows(data.texts, tokenizer, job.settings) for role, data in job.split.parts.items()}
     for role, data in job.split.parts.items():
         job.say(f"{data.source}: {len(data)} texts, {int((~rows[role].filled).sum())} of them empty after cleaning")
     return Reading(tokenizer, rows)
 
 
-def new_classifier(job: TeacherJob) -> EncoderClassifier:
-    """The encoder with a fresh head, and what of it trains. Raises SettingError."""
+def new_classifier(job: TeacherJob, reading: Reading) -> TeacherModel:
+    """The pretrained model with a fresh head, and what of it trains. Raises SettingError."""
     settings = job.settings
     torch.manual_seed(settings.seed)
-    encoder = open_encoder(job.encoder, "--encoder")
-    positions = getattr(encoder.config, "max_position_embeddings", settings.max_tokens)
+    model = open_classifier(job.encoder, "--encoder", settings, job.split.train.labels, reading.tokenizer)
+    positions = getattr(model.backbone.config, "max_position_embeddings", settings.max_tokens)
     if settings.max_tokens > positions:
         raise SettingError(f"--max-tokens {settings.max_tokens}: the encoder has {positions} positions; pass no more")
-    set_dropout(encoder, settings.dropout)
-    classes = len(job.split.train.labels)
-    model = EncoderClassifier(
-        encoder, settings.head, classes, dropout=settings.dropout, label_smoothing=settings.label_smoothing
-    )
+    set_dropout(model.backbone, settings.dropout)
     choose_trainable(model, settings)
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     everything = sum(parameter.numel() for parameter in model.parameters())
@@ -127,9 +124,7 @@ def new_classifier(job: TeacherJob) -> EncoderClassifier:
     return model
 
 
-def fine_tune_rows(
-    job: TeacherJob, reading: Reading, model: EncoderClassifier, train_rows: NDArray[np.int64]
-) -> FineTuned:
+def fine_tune_rows(job: TeacherJob, reading: Reading, model: TeacherModel, train_rows: NDArray[np.int64]) -> FineTuned:
     """Fine-tune on some of the training rows; adapters are merged into the weights at the end."""
     rows = reading.rows["train"]
     part = TokenRows([rows.ids[row] for row in train_rows.tolist()], rows.filled[train_rows])
@@ -138,7 +133,7 @@ def fine_tune_rows(
     with job.watching() as watcher:
         done = fine_tune(model, train, dev, job.settings, reading.pad_id, job.device, watcher)
     if job.settings.lora_rank:
-        model.encoder = model.encoder.merge_and_unload()
+        model.backbone = model.backbone.merge_and_unload()
     return done
 
 
@@ -176,7 +171,7 @@ def record_of(
     )
 
 
-def with_int8(job: TeacherJob, reading: Reading, model: EncoderClassifier, record: TeacherRecord) -> TeacherRecord:
+def with_int8(job: TeacherJob, reading: Reading, model: TeacherModel, record: TeacherRecord) -> TeacherRecord:
     """The record with the size and the figures that the teacher has in int8, told as well."""
     small = quantised(model)
     sizes = {"size_bytes": float(serialised_bytes(model)), "int8_size_bytes": float(serialised_bytes(small))}
@@ -202,7 +197,7 @@ def mean_logits(teachers: Sequence[Teacher], texts: Sequence[str], device: torch
     """Logits (n, classes): the mean over the teachers, which all have the same classes."""
     parts = []
     for teacher in teachers:
-        rows = token_rows(texts, teacher.tokenizer, teacher.record.settings.max_tokens)
+        rows = token_rows(texts, teacher.tokenizer, teacher.record.settings)
         pad_id = teacher.tokenizer.pad_token_id
         classes = len(teacher.record.labels)
         parts.append(score(teacher.model, rows, classes, pad_id if isinstance(pad_id, int) else 0, device))

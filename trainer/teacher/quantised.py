@@ -14,10 +14,10 @@ import warnings
 import torch
 from torch import nn
 
-from kuaixun.trainer.teacher.encoder_classifier import EncoderClassifier
+from kuaixun.trainer.teacher.classifiers import TeacherModel
 
 
-def quantised(model: EncoderClassifier) -> EncoderClassifier:
+def quantised(model: TeacherModel) -> TeacherModel:
     """A copy, on the CPU, whose linear layers compute in int8; embeddings stay as they are."""
     with warnings.catch_warnings():
         # Announcements of torchao, see above: of the module, and of the tensors that it makes.
@@ -26,7 +26,7 @@ def quantised(model: EncoderClassifier) -> EncoderClassifier:
         from torch.ao.quantization import quantize_dynamic
 
         copied = copy.deepcopy(model).cpu().train(False)
-        result: EncoderClassifier = quantize_dynamic(copied, {nn.Linear}, dtype=torch.qint8)  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+        result: TeacherModel = quantize_dynamic(copied, {nn.Linear}, dtype=torch.qint8)  # type: ignore[no-untyped-call]  # torch leaves it unannotated
     return result
 
 

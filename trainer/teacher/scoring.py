@@ -9,15 +9,13 @@ from numpy.typing import NDArray
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
 from kuaixun.trainer.evaluation.figures import Evaluation, evaluate
 from kuaixun.trainer.student.batches import batches_by_length
-from kuaixun.trainer.teacher.encoder_classifier import EncoderClassifier
+from kuaixun.trainer.teacher.classifiers import TeacherModel
 from kuaixun.trainer.teacher.token_rows import TokenRows, padded
 
 SCORING_BATCH = 256
 
 
-def score(
-    model: EncoderClassifier, rows: TokenRows, classes: int, pad_id: int, device: torch.device
-) -> NDArray[np.float32]:
+def score(model: TeacherModel, rows: TokenRows, classes: int, pad_id: int, device: torch.device) -> NDArray[np.float32]:
     """Logits (n, classes) in single precision. Texts that cleaning emptied have some too: those of no text."""
     logits = np.empty((len(rows), classes), dtype=np.float32)
     tokens = torch.tensor([len(ids) for ids in rows.ids])

@@ -6,21 +6,25 @@ from dataclasses import dataclass, fields
 
 from kuaixun.trainer.errors import SettingError
 
+KINDS = ENCODER, GENERATIVE = ("encoder", "generative")
 HEADS = ("linear", "half", "mlp")
 ALL, HEAD = "all", "head"
 
 
 @dataclass(frozen=True, slots=True)
 class TeacherSettings:
-    """How an encoder is fine-tuned. Raises SettingError for a number out of its range.
+    """How a teacher is fine-tuned. Raises SettingError for a number out of its range.
 
-    `train_layers` is `all`, `head`, or parts of parameter names, with commas between them, that train beside the head.
-    `layer_decay` multiplies the learning rate once for each layer below the top. A `lora_rank` above 0 trains adapters
-    of that rank in place of the encoder's own weights, at `lora_targets` or where peft puts them for this kind of
-    model. `patience` counts evaluations in a row without a lower dev loss.
+    `kind` is an encoder with a `head`, or a causal language model that follows an `instruction`, the standard one where
+    it is empty. `train_layers` is `all`, `head`, or parts of parameter names, with commas between them, that train
+    beside the head. `layer_decay` multiplies the learning rate once for each layer below the top. A `lora_rank` above 0
+    trains adapters of that rank in place of the model's own weights, at `lora_targets` or where peft puts them for this
+    kind of model. `patience` counts evaluations in a row without a lower dev loss.
     """
 
+    kind: str = ENCODER
     head: str = "linear"
+    instruction: str = ""
     train_layers: str = ALL
     lora_rank: int = 0
     lora_alpha: int = 16
@@ -41,6 +45,12 @@ class TeacherSettings:
     mixed_precision: bool = False
 
     def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise SettingError(f"--kind is {self.kind!r}; it must be one of {', '.join(KINDS)}")
+        if self.instruction and self.kind != GENERATIVE:
+            raise SettingError("--instruction is for a language model; pass --kind generative, or leave it away")
+        if self.kind == GENERATIVE and (self.label_smoothing or self.head != "linear"):
+            raise SettingError("--kind generative has no head and smooths no labels; leave both options away")
         if self.head not in HEADS:
             raise SettingError(f"--head is {self.head!r}; it must be one of {', '.join(HEADS)}")
         if self.lora_rank and self.train_layers != ALL:

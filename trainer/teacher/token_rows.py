@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from kuaixun.export.text.pipeline import in_batches
 from kuaixun.trainer.encoder.cleaning import clean
+from kuaixun.trainer.teacher.settings import ENCODER, TeacherSettings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -32,13 +33,23 @@ class TokenRows:
         return len(self.ids)
 
 
-def token_rows(texts: Sequence[str], tokenizer: PreTrainedTokenizerFast, max_tokens: int) -> TokenRows:
-    """Tokens of raw texts, specials included, at most `max_tokens` of each."""
+def token_rows(texts: Sequence[str], tokenizer: PreTrainedTokenizerFast, settings: TeacherSettings) -> TokenRows:
+    """Tokens of raw texts, at most `max_tokens` of each, an encoder's specials included.
+
+    A language model puts its own prompt around them.
+    """
+    specials = settings.kind == ENCODER
     ids: list[NDArray[np.int32]] = []
     filled: list[bool] = []
     for batch in in_batches(texts, BATCH_TEXTS):
         cleaned = clean(batch)
-        encoded = tokenizer(cleaned, truncation=True, max_length=max_tokens, return_attention_mask=False)
+        encoded = tokenizer(
+            cleaned,
+            truncation=True,
+            max_length=settings.max_tokens,
+            add_special_tokens=specials,
+            return_attention_mask=False,
+        )
         ids += [np.array(row, dtype=np.int32) for row in encoded["input_ids"]]
         filled += [bool(text) for text in cleaned]
     return TokenRows(ids, np.array(filled, dtype=np.bool_))

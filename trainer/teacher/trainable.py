@@ -12,24 +12,24 @@ from torch import nn
 from torch.optim.adamw import AdamW
 
 from kuaixun.trainer.errors import SettingError
-from kuaixun.trainer.teacher.encoder_classifier import EncoderClassifier
-from kuaixun.trainer.teacher.settings import ALL, HEAD, TeacherSettings
+from kuaixun.trainer.teacher.classifiers import TeacherModel
+from kuaixun.trainer.teacher.settings import ALL, GENERATIVE, HEAD, TeacherSettings
 
 LAYER = re.compile(r"\.(?:layers?|h|block)\.(\d+)\.")
 SHOWN_NAMES = 4
 
 
-def choose_trainable(model: EncoderClassifier, settings: TeacherSettings) -> None:
+def choose_trainable(model: TeacherModel, settings: TeacherSettings) -> None:
     """Freeze what does not train; put adapters in where they train instead. The head always trains.
 
     Raises SettingError for a part that no parameter's name holds.
     """
     if settings.lora_rank:
-        model.encoder = _with_adapters(model.encoder, settings)
+        model.backbone = _with_adapters(model.backbone, settings)
         return
-    names = [name for name, _ in model.encoder.named_parameters()]
+    names = [name for name, _ in model.backbone.named_parameters()]
     chosen = set(names) if settings.train_layers == ALL else matching(names, settings.train_layers)
-    for name, parameter in model.encoder.named_parameters():
+    for name, parameter in model.backbone.named_parameters():
         parameter.requires_grad = name in chosen
 
 
@@ -51,18 +51,18 @@ def matching(names: Iterable[str], parts: str) -> set[str]:
     return chosen
 
 
-def optimizer_for(model: EncoderClassifier, settings: TeacherSettings) -> AdamW:
+def optimizer_for(model: TeacherModel, settings: TeacherSettings) -> AdamW:
     """AdamW over what trains: biases and LayerNorm do not decay, lower layers move slower, the head at its own rate.
 
     Source of the layers' rates: Howard and Ruder 2018, Universal Language Model Fine-tuning, section 3.2.
     """
-    layers = 1 + max((layer_of(name) or 0 for name, _ in model.encoder.named_parameters()), default=0)
+    layers = 1 + max((layer_of(name) or 0 for name, _ in model.backbone.named_parameters()), default=0)
     groups: dict[tuple[float, float], dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
         rate = settings.head_learning_rate
-        if name.startswith("encoder."):
+        if name.startswith("backbone."):
             rate = settings.learning_rate * settings.layer_decay ** _layers_above(name, layers)
         decay = settings.weight_decay if parameter.ndim >= 2 else 0.0
         group = groups.setdefault((rate, decay), {"params": [], "lr": rate, "weight_decay": decay})
@@ -92,12 +92,14 @@ def _with_adapters(encoder: Any, settings: TeacherSettings) -> Any:
         lora_alpha=settings.lora_alpha,
         lora_dropout=settings.dropout,
         target_modules=targets or None,
-        task_type=peft.TaskType.FEATURE_EXTRACTION,
+        task_type=peft.TaskType.CAUSAL_LM if settings.kind == GENERATIVE else peft.TaskType.FEATURE_EXTRACTION,
     )
     try:
         with warnings.catch_warnings():
             # peft asks transformers by the old name of a property.
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+            # What it says it does is right: GPT-2 keeps its weights turned.
+            warnings.filterwarnings("ignore", "fan_in_fan_out is set to False but the target module", UserWarning)
             return peft.get_peft_model(encoder, configuration)
     except ValueError as error:
         linear = {name for name, module in encoder.named_modules() if isinstance(module, nn.Linear)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import replace
@@ -15,7 +16,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kuaixun.trainer.baselines import fasttext_process
 from kuaixun.trainer.baselines.fasttext import FastTextSettings, fasttext
 from kuaixun.trainer.baselines.fasttext_process import Job, train
 from kuaixun.trainer.baselines.fasttext_tokens import tokenised
@@ -50,9 +50,11 @@ def test_it_learns_what_can_be_learnt_and_leaves_no_file_behind(
     baseline = run(toy_split, replace(SMALL, tokens=tokens, word_ngrams=1, epochs=40))
 
     assert baseline.name == f"fasttext-{tokens}"
-    assert baseline.dev.accuracy >= 0.95
+    # jieba makes words of the toy world's random characters, hence knows fewer of them again.
+    sure = {"characters": 0.95, "jieba": 0.8}[tokens]
+    assert baseline.dev.accuracy >= sure
     assert baseline.test is not None
-    assert baseline.test.accuracy >= 0.95
+    assert baseline.test.accuracy >= sure
     assert list(temporary_folder.iterdir()) == []
 
 
@@ -179,7 +181,7 @@ def test_a_training_that_meets_nan_is_done_again_with_half_the_learning_rate(
         model_name=SimpleNamespace(supervised=0),
         loss_name=SimpleNamespace(ova=0),
     )
-    monkeypatch.setitem(fasttext_process.sys.modules, "fasttext_pybind", fake)
+    monkeypatch.setitem(sys.modules, "fasttext_pybind", fake)
     job = Job(
         learning_rate=4.0,
         epochs=3,
@@ -206,9 +208,9 @@ def test_tokens_are_characters_or_words_and_never_a_label(tmp_path: Path) -> Non
     def cut(tokens: str, *texts: str) -> list[str]:
         return tokenised(texts, tokens, tmp_path, nothing)
 
-    assert cut("characters", "Ａ股 涨", "😀") == ["a 股 ▁ 涨", ""]
+    assert cut("characters", "Ａ股 涨", "😀") == ["<s> a 股 ▁ 涨", ""]
     words = cut("jieba", "人民银行 宣布降息 __label__3")
-    assert words[0].split()[:2] == ["人民银行", "宣布"]
+    assert words[0].split()[:3] == ["<s>", "人民银行", "宣布"]
     assert "__label__" not in words[0]
     assert (tmp_path / "jieba.cache").exists()
 

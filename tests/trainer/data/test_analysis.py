@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kuaixun.trainer.data.analysis import Analysis, Row, analyse
+from kuaixun.trainer.data.analysis import Analysis, Coverage, Row, analyse
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
 from kuaixun.trainer.data.repeats import compared
 
@@ -92,7 +92,8 @@ def test_overlap_is_what_stands_in_an_earlier_file_too(analysis: Analysis) -> No
 
 
 def test_coverage_counts_occurrences_that_a_vocabulary_knows(analysis: Analysis) -> None:
-    by_train, by_embeddings = {}, {}
+    by_train: dict[str, Coverage] = {}
+    by_embeddings: dict[str, Coverage] = {}
     for one in analysis.coverage:
         (by_train if one.vocabulary == "train" else by_embeddings)[one.role] = one
 

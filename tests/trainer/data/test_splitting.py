@@ -80,11 +80,13 @@ def test_a_seed_gives_one_split_and_another_seed_another() -> None:
 
 
 def test_duplicates_do_not_all_end_in_the_largest_part() -> None:
-    data = labelled([(f"第{row // 2}条", row % 4 // 2) for row in range(400)])
+    pairs = [(f"双{row // 2}", row % 4 // 2) for row in range(100)]
+    data = labelled(pairs + [(f"单{row}", row % 2) for row in range(300)])
 
     parts = split_texts(data)
 
     assert {name: len(part) for name, part in parts.items()} == {"train": 320, "dev": 40, "test": 40}
+    assert all(sum(text.startswith("双") for text in part.texts) > 4 for part in parts.values())
 
 
 def test_a_class_with_too_few_different_texts_is_refused_by_name() -> None:

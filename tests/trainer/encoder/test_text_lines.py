@@ -1,0 +1,73 @@
+"""Row i is line i, whatever the file is packed in: teacher scores are paired with lines by their number."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import lzma
+from pathlib import Path
+
+import pytest
+
+from kuaixun.trainer.data.labelled_texts import read_labelled_texts
+from kuaixun.trainer.encoder.text_lines import read_text_lines
+from kuaixun.trainer.errors import DataError
+
+
+def test_packed_files_read_like_plain_ones_and_are_known_by_their_bytes_on_disk(tmp_path: Path) -> None:
+    content = "一\n\n三\n".encode()
+    packed = {"a.txt": content, "a.txt.xz": lzma.compress(content), "a.txt.gz": gzip.compress(content)}
+    for name, on_disk in packed.items():
+        (tmp_path / name).write_bytes(on_disk)
+
+        lines = read_text_lines(tmp_path / name)
+
+        assert lines.texts == ("一", "", "三")
+        assert lines.sha256 == hashlib.sha256(on_disk).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("content", "texts"),
+    [
+        ("一\n\n三", ("一", "", "三")),
+        ("一\n二\n\n\n", ("一", "二", "", "")),
+        ("一\t二\n三\n", ("一\t二", "三")),  # a tab in one line makes no labels
+        ("\ufeff一\r\n二\r\n", ("一", "二")),
+    ],
+)
+def test_every_line_of_a_file_without_labels_is_a_row(tmp_path: Path, content: str, texts: tuple[str, ...]) -> None:
+    path = tmp_path / "transfer.txt"
+    path.write_text(content, encoding="utf-8", newline="")
+
+    assert read_text_lines(path).texts == texts
+
+
+@pytest.mark.parametrize("content", ["一\ta\n二\tb\n", "一\ta\n二\tb\n\n\n", "\ufeff一\ta\r\n二\tb\r\n"])
+def test_rows_with_labels_are_those_that_a_student_reads(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "train.txt"
+    path.write_text(content, encoding="utf-8", newline="")
+
+    lines, labelled = read_text_lines(path), read_labelled_texts(path)
+
+    assert (lines.texts, lines.sha256) == (labelled.texts, labelled.sha256)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("a.txt", b"\n\n", "holds no texts"),
+        ("a.txt", "一\n".encode() + b"\xff\n", "line 2: not UTF-8"),
+        ("a.xz", lzma.compress("一二三".encode())[:-8], "cannot be read"),
+        ("a.gz", b"no gzip", "cannot be read"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused_by_name(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
+    (tmp_path / name).write_bytes(content)
+
+    with pytest.raises(DataError, match=reason):
+        read_text_lines(tmp_path / name)
+
+
+def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"nowhere\.txt: cannot be read"):
+        read_text_lines(tmp_path / "nowhere.txt")

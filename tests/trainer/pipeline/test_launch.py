@@ -1,0 +1,37 @@
+"""Commands in processes of their own: their output, their code, and Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from kuaixun import __version__
+from kuaixun.trainer.pipeline.launch import MODULES, in_a_process
+from kuaixun.trainer.pipeline.stage import EXPORT, TRAINER
+
+
+def test_what_a_command_prints_becomes_a_file_and_its_code_is_told(tmp_path: Path) -> None:
+    assert in_a_process(EXPORT, ["--version"], tmp_path, tmp_path / "printed.txt") == 0
+    assert __version__ in (tmp_path / "printed.txt").read_text()
+    assert in_a_process(EXPORT, ["nonsense"], tmp_path, tmp_path / "printed.txt") == 2
+
+
+def test_a_file_beside_the_data_is_not_imported(tmp_path: Path) -> None:
+    (tmp_path / "argparse.py").write_text("raise SystemExit(7)")
+
+    assert in_a_process(EXPORT, ["--version"], tmp_path, tmp_path / "printed.txt") == 0
+
+
+def test_ctrl_c_reaches_the_command_whose_end_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MODULES, TRAINER, "timeit")
+    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+
+    code = in_a_process(TRAINER, ["-n", "1", "-r", "1", "import time; time.sleep(100)"], tmp_path, tmp_path / "printed")
+
+    timer.join()
+    assert code != 0

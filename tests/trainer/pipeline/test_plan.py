@@ -1,0 +1,96 @@
+"""What a run's file may say, and what is said of a slip in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kuaixun.trainer.errors import SettingError
+from kuaixun.trainer.pipeline.plan import read_plan
+from kuaixun.trainer.pipeline.wiring import Wiring
+from tests.trainer.pipeline.conftest import ToyRun
+
+
+def refusal(run: ToyRun) -> str:
+    with pytest.raises(SettingError) as caught:
+        wire(run)
+    return str(caught.value)
+
+
+def wire(run: ToyRun) -> None:
+    for planned in run.wiring().stages:
+        planned.build(None)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("epochs = 1", "epoch = 1", "[distil] epoch: there is no such setting; did you mean epochs?"),
+        ("[distil]", "[distill]", "there is no section [distill]; did you mean distil?"),
+        ('kinds = ["majority"]', 'kinds = ["mayority"]', "[baseline] argument --kinds: 'mayority' is no kind"),
+        ("epochs = 1", 'epochs = "x"', "[distil] argument --epochs: invalid int value: 'x'"),
+        ("epochs = 1", "output = 'x'", "[distil] output: the run sets this itself"),
+        ("epochs = 1", "mixed-precision = 1", "[distil] mixed-precision is 1; it must be true or false"),
+        ("epochs = 1", "transfer = 'gone.txt'", "gone.txt does not exist"),
+        ('file = "my.txt"', 'fil = "my.txt"', "[data] fil: there is no such setting; did you mean file?"),
+        ('file = "my.txt"', 'train = "my.txt"', "[data] seed does not go with train"),
+        ("seed = 1", 'ratios = "7:3"', "a run needs three parts"),
+        ("[export]", "[blend]\n[export]", "[blend] mixes several teachers"),
+        ("[distil]", "[[teacher]]\n[distil]", "[teacher] encoder: is missing"),
+        ("[data]", 'without = ["distil"]\n[data]', "without 'distil' there is no run"),
+        ("[data]", "[data", "not TOML"),
+    ],
+)
+def test_a_slip_is_refused_with_its_section_before_anything_is_made(
+    toy_run: ToyRun, old: str, new: str, said: str
+) -> None:
+    toy_run.change(old, new)
+
+    assert said in refusal(toy_run)
+
+
+def test_one_file_is_enough(toy_run: ToyRun) -> None:
+    toy_run.plan = '[data]\nfile = "my.txt"\n'
+
+    names = [planned.name for planned in toy_run.wiring().stages]
+
+    assert names == ["split", "analyse", "baseline", "distil", "export", "evaluate", "report"]
+
+
+def test_dashes_underscores_switches_and_lists_become_options(toy_run: ToyRun) -> None:
+    toy_run.change("widths = [2, 3]", "widths = [2, 3]\nprepend_cls = true\ndrop-latin = false")
+
+    stage = next(planned for planned in toy_run.wiring().stages if planned.name == "distil").build(None)
+
+    assert {"--widths=2,3", "--prepend-cls", "--no-drop-latin", "--minimum-frequency=1"} <= set(stage.arguments)
+
+
+def test_stages_can_be_left_out(toy_run: ToyRun) -> None:
+    toy_run.change("[data]", 'without = ["baseline", "report"]\n[data]')
+
+    names = [planned.name for planned in toy_run.wiring().stages]
+    assert names == ["split", "analyse", "distil", "export", "evaluate"]
+
+
+def test_the_example_of_the_documentation_is_one(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "retraining.md").read_text(encoding="utf-8")
+    example = page.split("```toml\n")[1].split("```")[0]
+    (tmp_path / "run.toml").write_text(example, encoding="utf-8")
+    for name in ("headlines.csv", "unlabelled.txt.xz"):
+        (tmp_path / name).touch()
+
+    wiring = Wiring(read_plan(tmp_path / "run.toml"), tmp_path / "work")
+
+    names = [planned.build(None).name for planned in wiring.stages]
+    assert names[:4] == ["split", "analyse", "baseline-characters", "baseline-words"]
+    assert names[4:] == [
+        "pretrain",
+        "teacher-large",
+        "teacher-small",
+        "blend",
+        "distil",
+        "export",
+        "evaluate",
+        "report",
+    ]

@@ -1,0 +1,195 @@
+"""A run makes what changed and keeps the rest, and goes on where it was interrupted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from kuaixun.export import open_classifier
+from kuaixun.trainer.errors import SettingError
+from kuaixun.trainer.pipeline.figures import figures_of
+from kuaixun.trainer.pipeline.making import Choice, Run
+from tests.trainer.conftest import toy_content
+from tests.trainer.pipeline.conftest import ToyRun, output_of
+
+ALL = ["split", "analyse", "baseline-1", "distil", "export", "evaluate", "report"]
+
+
+def made(reasons: dict[str, str]) -> list[str]:
+    return [name for name, reason in reasons.items() if reason]
+
+
+@pytest.fixture
+def done(toy_run: ToyRun) -> ToyRun:
+    assert made(toy_run.make()) == ALL
+    toy_run.commands.clear()
+    return toy_run
+
+
+def test_a_run_ends_with_a_bundle_that_serves_its_figures_and_a_page(toy_run: ToyRun) -> None:
+    toy_run.real = ("split", "analyse", "baseline", "distil", "build", "evaluate", "report")
+
+    assert made(toy_run.make()) == ALL
+
+    work = toy_run.folder / "work"
+    predictions = open_classifier(work / "08-export" / "bundle").classify(["球赛冠军进球教练"])
+    assert len(predictions.label_ids) == 1
+    (model,) = json.loads((work / "09-evaluate" / "figures" / "evaluation.json").read_bytes())["models"]
+    assert model["figures"]["texts"] == 30
+    assert "<html" in (work / "10-report" / "report.html").read_text(encoding="utf-8")
+    assert "made up" in (work / "08-export" / "bundle" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert figures_of("evaluate", work / "09-evaluate").startswith("bundle: accuracy 0.")
+    assert "majority: dev 0." in figures_of("baseline", work / "03-baseline-1")
+    assert "test 0." in figures_of("distil", work / "07-distil")
+
+
+def test_nothing_is_made_again_where_nothing_changed(done: ToyRun) -> None:
+    assert made(done.decide()) == []
+    assert list(done.make()) == ALL
+    assert done.commands == []
+
+
+def test_a_changed_setting_makes_its_stage_and_what_follows_and_says_which(done: ToyRun) -> None:
+    done.change("epochs = 1", "epochs = 2")
+
+    assert done.decide()["distil"] == "settings changed: epochs"
+    assert done.decide()["export"] == "made again before it: distil"
+    assert done.commands == []
+    reasons = done.make()
+
+    assert made(reasons) == ["distil", "export", "evaluate", "report"]
+    assert reasons["export"] == "made again since: distil"
+    assert [command[0] for command in done.commands] == ["distil", "build", "evaluate", "report"]
+    assert (done.folder / "work" / "previous" / "07-distil" / "checkpoint" / "made.txt").exists()
+
+
+def test_a_setting_that_only_the_last_stage_has_leaves_the_others(done: ToyRun) -> None:
+    done.change("states = 0", "states = 0\nseed = 5")
+
+    assert made(done.make()) == ["report"]
+
+
+def test_one_byte_of_the_data_makes_everything_again(done: ToyRun) -> None:
+    content = (done.folder / "my.txt").read_text(encoding="utf-8")
+    (done.folder / "my.txt").write_text("新" + content, encoding="utf-8")
+
+    assert done.decide()["split"] == "files changed: data"
+    assert made(done.make()) == ALL
+
+
+def test_a_file_that_is_gone_makes_its_stage_again(done: ToyRun) -> None:
+    (done.folder / "work" / "09-evaluate" / "figures" / "made.txt").unlink()
+
+    reasons = done.make()
+    assert made(reasons) == ["evaluate"]
+    assert reasons["evaluate"] == "its files are not those that it left"
+
+
+def test_a_stage_that_fails_ends_the_run_and_the_next_run_goes_on_there(toy_run: ToyRun) -> None:
+    toy_run.fail = lambda arguments: 130 if arguments[0] == "distil" else 0
+    assert list(toy_run.make()) == ["split", "analyse", "baseline-1", "distil"]
+    toy_run.fail = lambda _: 0
+    toy_run.commands.clear()
+
+    reasons = toy_run.make()
+
+    assert made(reasons) == ["distil", "export", "evaluate", "report"]
+    assert reasons["distil"] == "was interrupted"
+    assert toy_run.commands[0][0] == "distil"
+
+
+def test_an_error_of_the_process_itself_leaves_no_record_of_the_stage(toy_run: ToyRun) -> None:
+    def explode(arguments: Sequence[str]) -> int:
+        if arguments[0] == "build":
+            raise KeyboardInterrupt
+        return 0
+
+    toy_run.fail = explode
+    with pytest.raises(KeyboardInterrupt):
+        toy_run.make()
+    toy_run.fail = lambda _: 0
+
+    assert made(toy_run.make()) == ["export", "evaluate", "report"]
+
+
+def test_from_makes_a_stage_and_all_after_it_again(done: ToyRun) -> None:
+    assert made(done.make(from_stage="export")) == ["export", "evaluate", "report"]
+
+
+def test_only_makes_one_stage_and_what_read_it_follows_in_the_next_run(done: ToyRun) -> None:
+    assert done.make(only="export") == {"export": "chosen with --only"}
+    assert made(done.make()) == ["evaluate", "report"]
+
+
+def test_only_is_refused_where_what_the_stage_reads_is_missing(toy_run: ToyRun) -> None:
+    with pytest.raises(SettingError, match="--only distil: it reads split, which is not finished"):
+        toy_run.make(only="distil")
+
+
+def test_two_runs_do_not_share_a_work_folder(toy_run: ToyRun) -> None:
+    def second(_: Sequence[str]) -> int:
+        with pytest.raises(SettingError, match="another run is at work"):
+            ToyRun(toy_run.folder).make()
+        return 1
+
+    toy_run.fail = second
+    toy_run.make()
+
+
+def test_parts_that_are_there_are_taken_as_they_are(tmp_path: Path) -> None:
+    for name, texts, seed in (("train", 200, 1), ("dev", 40, 2)):
+        (tmp_path / f"{name}.txt").write_text(toy_content(texts, seed), encoding="utf-8")
+    run = ToyRun(tmp_path)
+    run.change('file = "my.txt"\nseed = 1', 'train = "train.txt"\ndev = "dev.txt"')
+
+    assert list(run.make()) == ["analyse", "baseline-1", "distil", "export", "evaluate"]
+    evaluate = run.commands[-1]
+    assert f"--data={tmp_path / 'dev.txt'}" in evaluate
+
+
+def test_teachers_hand_their_scores_through_a_blend_to_the_student(toy_run: ToyRun) -> None:
+    encoder = toy_run.folder / "bert"
+    encoder.mkdir()
+    (encoder / "config.json").write_text("{}")
+    teachers = '[[teacher]]\nname = "a"\nencoder = "bert"\nfolds = 3\n[[teacher]]\nname = "b"\nencoder = "bert"\n'
+    toy_run.change("[distil]", f"{teachers}\n[distil]\nalpha = 0.5")
+
+    reasons = toy_run.make()
+
+    assert made(reasons) == [*ALL[:3], "teacher-a", "teacher-b", "blend", *ALL[3:]]
+    commands = {command[0] + output_of(command).parent.name: command for command in toy_run.commands[2:]}
+    distil, teacher = commands["distil07-distil"], commands["teacher05-teacher-a"]
+    work = toy_run.folder / "work"
+    assert f"--teacher-scores={work / '06-blend' / 'train.safetensors'}" in distil
+    assert f"--score={work / '01-split/parts/train.txt'}={work / '05-teacher-a' / 'train.safetensors'}" in teacher
+    assert "--folds=3" in teacher
+
+
+def test_an_interrupted_training_of_folds_keeps_the_folds_that_are_there(toy_run: ToyRun) -> None:
+    encoder = toy_run.folder / "bert"
+    encoder.mkdir()
+    (encoder / "config.json").write_text("{}")
+    toy_run.change("[distil]", '[[teacher]]\nencoder = "bert"\nfolds = 3\nepochs = 2\n[distil]')
+    toy_run.fail = lambda arguments: 130 if arguments[0] == "teacher" else 0
+    toy_run.make()
+    left = toy_run.folder / "work" / "05-teacher-1" / "teacher" / "made.txt"
+    seen: list[bool] = []
+
+    def look(arguments: Sequence[str]) -> int:
+        seen.append(left.exists())
+        return 1
+
+    def stand_in(program: str, arguments: Sequence[str], folder: Path, printed: Path) -> int:
+        return look(arguments)
+
+    toy_run.wiring()
+    for changed in (False, True):
+        if changed:
+            toy_run.change("epochs = 2", "epochs = 3")
+        run = Run(toy_run.wiring(), Choice(), lambda _: None)
+        list(run.make(stand_in, toy_run.folder))
+
+    assert seen == [True, False]

@@ -1,0 +1,61 @@
+"""Settings that follow from the data: lengths, words or characters, few texts or many."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from kuaixun.trainer.data.analysis import Analysis, analyse
+from kuaixun.trainer.data.labelled_texts import LabelledTexts
+from kuaixun.trainer.pipeline.suited_settings import Suited, baseline_settings, space_share, student_settings
+
+SPACED = 0.18
+
+
+def analysis_of(*texts: str, copies: int = 100) -> Analysis:
+    rows = texts * copies
+    return analyse({"train": LabelledTexts(rows, np.arange(len(rows)) % 2, ("a", "b"), Path("train.txt"), "0" * 64)})
+
+
+def values(suited: tuple[Suited, ...]) -> dict[str, str]:
+    return {one.option: one.value for one in suited}
+
+
+def test_texts_count_whole_up_to_a_length_that_can_be_served() -> None:
+    for length, tokens in ((5, "16"), (60, "64"), (5000, "256")):
+        chosen = student_settings(analysis_of("字" * length), 0.0, {})
+        assert values(chosen)["max-tokens"] == tokens
+        assert ("99 % of the texts are no longer" in chosen[0].note) == (length < 1000)
+
+
+def test_words_are_for_texts_with_letters_and_spaces() -> None:
+    english, chinese = analysis_of("rates rise again", "a late goal"), analysis_of("央行加息", "绝杀进球")
+
+    assert "keyword-filters" in values(student_settings(english, SPACED, {}))
+    assert values(baseline_settings(english, SPACED))["tokens"] == "jieba"
+    for analysis, spaces in ((chinese, 0.0), (english, 0.0)):
+        assert "keyword-filters" not in values(student_settings(analysis, spaces, {}))
+        assert "tokens" not in values(baseline_settings(analysis, spaces))
+
+
+def test_few_texts_are_met_more_often_than_many() -> None:
+    few, more = (values(student_settings(analysis_of("央行加息", copies=n), 0.0, {})) for n in (200, 30_000))
+
+    assert int(few["epochs"]) > int(more["epochs"])
+    assert (few["batch-size"], more["batch-size"]) == ("32", "128")
+    assert "batch-size" not in values(student_settings(analysis_of("央行加息", copies=100_000), 0.0, {}))
+
+
+def test_what_the_user_chose_stands(tmp_path: Path) -> None:
+    english = analysis_of("rates rise again", "a late goal")
+
+    assert student_settings(english, SPACED, {"configuration": "published-256"}) == ()
+    assert "widths" not in values(student_settings(english, SPACED, {"widths": [2, 3]}))
+    assert "embedding-size" not in values(student_settings(english, SPACED, {"embeddings": "x.npz"}))
+
+
+def test_the_share_of_spaces_is_counted_in_the_file(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a b c\t0\n", encoding="utf-8")
+
+    assert space_share(tmp_path / "a.txt") == 0.25

@@ -1,0 +1,174 @@
+"""A challenger takes over only where nothing gets worse; whatever else happens, the champion stays."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from pathlib import Path
+
+import pytest
+
+from kuaixun.export import open_classifier
+from kuaixun.export.bundle.reader import read_manifest
+from kuaixun.trainer.promotion.bundle_folder import BundleFolder
+from tests.trainer.promotion.conftest import STUDENT, crown, retrain
+
+
+def current(home: Path) -> str:
+    return (home / "bundles" / "current").resolve().name
+
+
+def bundles_in(home: Path) -> set[str]:
+    return {path.name for path in (home / "bundles").iterdir() if path.is_dir() and not path.is_symlink()}
+
+
+def test_a_challenger_that_is_better_is_trained_compared_and_promoted(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    champion = crown(home, "poor")
+
+    assert retrain(home, *STUDENT, "6") == 0
+
+    challenger = current(home)
+    assert challenger != champion
+    assert bundles_in(home) == {champion, challenger}
+    assert open_classifier(home / "bundles" / "current").model_id == challenger
+    record = json.loads((home / "bundles" / f"{challenger}.json").read_bytes())
+    assert record["verdict"]["promoted"]
+    assert record["verdict"]["challenger_accuracy"] > record["verdict"]["champion_accuracy"]
+    assert f"promoted: current is now {challenger}, it was {champion}" in capsys.readouterr().err
+    roles = {file.role: file.rows for file in read_manifest(home / "bundles" / challenger).training.data}
+    assert roles == {"train": 260, "dev": 60, "test": 120, "old rows": 200, "new rows": 60}
+
+
+def test_a_challenger_that_is_worse_is_kept_beside_the_champion_with_the_reasons(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    champion = crown(home, "good")
+
+    assert retrain(home, f"--challenger={home / 'poor'}") == 1
+
+    assert current(home) == champion
+    poor = read_manifest(home / "poor").model_id
+    assert bundles_in(home) == {champion, poor}
+    reasons = json.loads((home / "bundles" / f"{poor}.json").read_bytes())["verdict"]["reasons"]
+    assert "fewer of 120 rows are right" in reasons[0]
+    assert f"the champion {champion} is kept: {reasons[0]}" in capsys.readouterr().err
+
+
+def test_the_link_is_there_at_every_moment_of_the_switch(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    champion = crown(home, "poor")
+    link, seen = home / "bundles" / "current", []
+    for name in ("symlink_to", "unlink", "replace"):
+        original = getattr(Path, name)
+
+        def watched(self: Path, *arguments: object, _original: object = original, **more: object) -> object:
+            seen.append(link.resolve().name)
+            found = _original(self, *arguments, **more)  # type: ignore[operator]
+            seen.append(link.resolve().name)
+            return found
+
+        monkeypatch.setattr(Path, name, watched)
+    BundleFolder(home / "bundles").promote("other")
+
+    assert seen == [champion] * 5 + ["other"]
+
+
+def test_a_crash_between_building_and_switching_leaves_the_champion(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    champion = crown(home, "poor")
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(BundleFolder, "promote", crash)
+        assert retrain(home, f"--challenger={home / 'good'}") == 130
+
+    assert current(home) == champion
+    assert not list((home / "bundles").glob(".retraining-*"))
+    assert retrain(home, f"--challenger={home / 'good'}") == 0
+    assert current(home) != champion
+
+
+def test_what_a_killed_run_left_is_cleared_away(home: Path) -> None:
+    crown(home, "poor")
+    left = home / "bundles" / ".retraining-abc"
+    left.mkdir()
+    (home / "bundles" / ".current.next").symlink_to("nowhere")
+
+    assert retrain(home, f"--challenger={home / 'good'}") == 0
+
+    assert not left.exists()
+    assert current(home) == read_manifest(home / "good").model_id
+
+
+def test_an_interrupted_training_leaves_the_champion_alone(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    champion = crown(home, "poor")
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kuaixun.trainer.progress.Lines.evaluated", interrupt)
+
+    assert retrain(home, *STUDENT, "6") == 130
+    assert current(home) == champion
+    assert bundles_in(home) == {champion}
+
+
+def test_two_retrainings_at_once_are_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    crown(home, "poor")
+    with (home / "bundles" / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert retrain(home, f"--challenger={home / 'good'}") == 2
+
+    assert "another retraining is at work" in capsys.readouterr().err
+
+
+def test_test_rows_that_are_learnt_from_do_not_count_and_their_number_is_told(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    crown(home, "poor")
+    tests = (home / "test.txt").read_text(encoding="utf-8").splitlines(keepends=True)
+    with (home / "new.txt").open("a", encoding="utf-8") as new:
+        new.writelines(f"“{line}" for line in tests[:7])
+
+    retrain(home, f"--challenger={home / 'good'}")
+
+    assert "7 test rows are left out" in capsys.readouterr().err
+    record = json.loads(next((home / "bundles").glob("*.json")).read_bytes())
+    assert (record["test_rows"], record["seen_test_rows"]) == (113, 7)
+
+
+def test_a_corrected_row_takes_the_place_of_the_old_one(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    crown(home, "poor")
+    text, label = (home / "train.txt").read_text(encoding="utf-8").splitlines()[0].split("\t")
+    with (home / "new.txt").open("a", encoding="utf-8") as new:
+        new.write(f"{text}\t{'sports' if label == 'finance' else 'finance'}\n")
+
+    retrain(home, f"--challenger={home / 'good'}")
+
+    assert "1 old rows give way" in capsys.readouterr().err
+
+
+def test_a_label_that_is_new_must_be_announced_and_comes_last(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    crown(home, "poor")
+    weather = "雨雪风云晴阴"
+    for name, texts in (("new", 40), ("test", 10), ("dev", 10)):
+        with (home / f"{name}.txt").open("a", encoding="utf-8") as file:
+            file.writelines(
+                f"{weather[row % 6]}{weather[row // 6 % 6]}{name}{row}\taaa weather\n" for row in range(texts)
+            )
+    assert retrain(home, *STUDENT, "6") == 2
+    assert "unknown label 'aaa weather'" in capsys.readouterr().err
+
+    assert retrain(home, "--add-label=aaa weather", "--margin=20", *STUDENT, "6") == 0
+
+    assert open_classifier(home / "bundles" / "current").labels == ("finance", "sports", "aaa weather")
+
+
+def test_a_folder_without_a_champion_says_how_to_name_one(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert retrain(home, f"--challenger={home / 'good'}") == 2
+
+    assert "ln -s BUNDLE" in capsys.readouterr().err

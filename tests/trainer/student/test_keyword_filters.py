@@ -1,0 +1,72 @@
+"""Filters that know the telling words before any training, and keep to them."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from kuaixun.trainer.data.labelled_texts import LabelledTexts
+from kuaixun.trainer.student.keyword_filters import GAIN, telling_patterns
+from kuaixun.trainer.student.new_student import Student, StudentShape, new_student
+
+WORDS = {0: ("goal", "match", "goalkeeper"), 1: ("bond", "yield", "banking")}
+SHARED = ("the", "a", "day", "was", "on")
+
+
+@pytest.fixture(scope="module")
+def labelled() -> LabelledTexts:
+    chance = random.Random(1)
+    label_ids = np.array([chance.randrange(2) for _ in range(200)])
+    texts = tuple(
+        " ".join([*chance.choices(SHARED, k=4), chance.choice(WORDS[label_id]), *chance.choices(SHARED, k=2)])
+        for label_id in label_ids.tolist()
+    )
+    return LabelledTexts(texts, label_ids, ("sports", "finance"), Path("made.txt"), "0" * 64)
+
+
+def student_of(labelled: LabelledTexts, **more: int) -> Student:
+    shape = StudentShape(
+        widths=(2, 8), filters=12, embedding_size=64, minimum_frequency=1, keyword_filters=True, max_tokens=80, **more
+    )
+    return new_student(labelled, shape, seed=1, dropout=0.0)
+
+
+def fired(student: Student, text: str) -> torch.Tensor:
+    ids = torch.from_numpy(student.pipeline.encode([text]).ids).long()
+    with torch.no_grad():
+        return student.module.pooled(ids)[0, -12:] / GAIN  # (filters,) of the widest
+
+
+def test_the_words_that_tell_classes_apart_come_first(labelled: LabelledTexts) -> None:
+    found = telling_patterns(labelled.texts, labelled, 8)
+
+    assert set(found[:6]) == {" goal ", " match ", " goalkee", " bond ", " yield ", " banking"}
+
+
+def test_a_word_fires_its_filter_and_no_other(labelled: LabelledTexts) -> None:
+    student = student_of(labelled)
+    found = telling_patterns(labelled.texts, labelled, 8)
+    for word, pattern in (("match", " match "), ("banking", " banking"), ("goalkeeper", " goalkee")):
+        told = fired(student, f"on {word} day")
+        assert told[found.index(pattern)].item() == pytest.approx(1.0, abs=0.01)
+    quiet = fired(student, "on zzz day")
+    assert quiet[:6].max() == 0.0
+
+
+def test_a_word_at_the_end_is_half_as_loud(labelled: LabelledTexts) -> None:
+    place = telling_patterns(labelled.texts, labelled, 8).index(" match ")
+
+    assert fired(student_of(labelled), "on match")[place].item() == pytest.approx(0.5, abs=0.01)
+
+
+def test_filters_stay_and_what_they_say_is_learnt(labelled: LabelledTexts) -> None:
+    module = student_of(labelled).module
+
+    learning = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
+
+    assert learning == {"linear.weight", "linear.bias"}
+    assert not module.linear.weight[:, -12:-6].any()

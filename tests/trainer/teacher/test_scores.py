@@ -1,0 +1,143 @@
+"""A file of scores holds for the rows that it was made of, and for no others."""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from kuaixun.trainer.errors import ScoresError
+from kuaixun.trainer.teacher.scores import TeacherScores, as_half, read_scores, read_scores_header, write_scores
+
+LABELS = ("金融", "b")
+SCORES = TeacherScores(
+    logits=np.array([[1, -1], [0.5, 2], [0, 0]], dtype=np.float16),
+    data_name="train.txt",
+    data_sha256="a" * 64,
+    labels=LABELS,
+    teacher="kuaixun-trainer teacher …",
+    folds=5,
+)
+
+
+def read(path: Path, *, data_sha256: str = "a" * 64, rows: int = 3, labels: tuple[str, ...] = LABELS) -> TeacherScores:
+    return read_scores(path, data_sha256=data_sha256, rows=rows, labels=labels)
+
+
+def test_scores_come_back_as_they_were_written(tmp_path: Path) -> None:
+    write_scores(tmp_path / "new" / "scores", SCORES)
+
+    found = read(tmp_path / "new" / "scores")
+
+    assert found.logits.dtype == np.float16
+    assert found.logits.tolist() == SCORES.logits.tolist()
+    header = read_scores_header(tmp_path / "new" / "scores")
+    for one in (found, header):
+        assert (one.data_name, one.data_sha256, one.labels) == ("train.txt", "a" * 64, LABELS)
+        assert (one.teacher, one.folds) == (SCORES.teacher, 5)
+
+
+def test_the_file_is_what_the_format_says(tmp_path: Path) -> None:
+    write_scores(tmp_path / "scores", SCORES)
+
+    with safetensors.safe_open(tmp_path / "scores", framework="numpy") as file:
+        assert file.metadata() == {
+            "format": "kuaixun-teacher-scores-1",
+            "data_name": "train.txt",
+            "data_sha256": "a" * 64,
+            "rows": "3",
+            "labels": '["金融", "b"]',
+            "teacher": SCORES.teacher,
+            "folds": "5",
+        }
+        assert list(file.keys()) == ["logits"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "data_sha256", "rows", "reason"),
+    [
+        (("b", "金融"), "a" * 64, 3, "class 0 is '金融' for the teacher, 'b' in the data"),
+        ((*LABELS, "c"), "a" * 64, 3, "the teacher has 2 classes, the data 3"),
+        (LABELS, "b" * 64, 3, r"scores of 3 rows of another train\.txt .*; score the data at hand anew"),
+        (LABELS, "a" * 64, 4, r"logits are \(3, 2\), the data needs \(4, 2\)"),
+    ],
+)
+def test_scores_of_other_rows_or_classes_are_refused(
+    tmp_path: Path, labels: tuple[str, ...], data_sha256: str, rows: int, reason: str
+) -> None:
+    write_scores(tmp_path / "scores", SCORES)
+
+    with pytest.raises(ScoresError, match=rf"scores: .*{reason}"):
+        read(tmp_path / "scores", labels=labels, data_sha256=data_sha256, rows=rows)
+
+
+def test_a_file_that_holds_no_scores_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "scores"
+    with pytest.raises(ScoresError, match="cannot be read"):
+        read(path)
+    path.write_bytes(b"not safetensors at all")
+    with pytest.raises(ScoresError, match="no file of teacher scores"):
+        read(path)
+    path.write_bytes(safetensors.numpy.save({"other": SCORES.logits}))
+    with pytest.raises(ScoresError, match="no file of teacher scores"):
+        read(path)
+    path.write_bytes(safetensors.numpy.save({"logits": SCORES.logits}))
+    with pytest.raises(ScoresError, match="the format is 'none'"):
+        read(path)
+    path.write_bytes(safetensors.numpy.save({"logits": SCORES.logits.astype(np.float32)}))
+    with pytest.raises(ScoresError, match="float32"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [("labels", "[1]", "no JSON list of names"), ("labels", "[", "no JSON list"), ("folds", "-1", "no whole number")],
+)
+def test_a_file_with_damaged_strings_is_refused(tmp_path: Path, field: str, value: str, reason: str) -> None:
+    write_scores(tmp_path / "scores", SCORES)
+    with safetensors.safe_open(tmp_path / "scores", framework="numpy") as file:
+        metadata = dict(file.metadata() or {}) | {field: value}
+    (tmp_path / "scores").write_bytes(safetensors.numpy.save({"logits": SCORES.logits}, metadata))
+
+    with pytest.raises(ScoresError, match=reason):
+        read(tmp_path / "scores")
+
+
+def test_a_logit_that_is_not_finite_is_neither_written_nor_read(tmp_path: Path) -> None:
+    logits = SCORES.logits.copy()
+    logits[1, 0] = np.nan
+    with pytest.raises(ScoresError, match="row 1, class 0 is nan"):
+        write_scores(tmp_path / "scores", replace(SCORES, logits=logits))
+    assert not list(tmp_path.iterdir())
+
+    write_scores(tmp_path / "scores", SCORES)
+    with safetensors.safe_open(tmp_path / "scores", framework="numpy") as file:
+        metadata = file.metadata()
+    (tmp_path / "scores").write_bytes(safetensors.numpy.save({"logits": logits}, metadata))
+    with pytest.raises(ScoresError, match="row 1, class 0 is nan"):
+        read(tmp_path / "scores")
+
+
+def test_logits_beyond_half_precision_become_its_largest_number() -> None:
+    assert as_half(np.array([[1e9, -1e9, 1.5]])).tolist() == [[65504.0, -65504.0, 1.5]]
+
+
+def test_scores_are_never_written_over_and_a_full_disk_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_scores(tmp_path / "scores", SCORES)
+    with pytest.raises(FileExistsError):
+        write_scores(tmp_path / "scores", SCORES)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_scores(tmp_path / "other", SCORES)
+    assert [path.name for path in tmp_path.iterdir()] == ["scores"]

@@ -1,0 +1,355 @@
+"""`kuaixun-trainer teacher` and `blend` from end to end: files in, a teacher and its scores out."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from transformers import AutoModel
+
+from kuaixun.trainer.cli import main
+from kuaixun.trainer.data.labelled_texts import LabelledTexts, read_labelled_texts
+from kuaixun.trainer.student.training import DevFigures
+from kuaixun.trainer.teacher import cross_fitting, job
+from kuaixun.trainer.teacher.fine_tuning import FineTuned
+from kuaixun.trainer.teacher.folder import Teacher, read_teacher
+from kuaixun.trainer.teacher.scores import TeacherScores, read_scores
+
+ToyFile = Callable[[str, int, int], Path]
+FIT = "--epochs 3 --batch-size 16 --learning-rate 3e-3 --head-learning-rate 3e-3 --evaluate-every-steps 10"
+REST = "--max-tokens 32 --device cpu --threads 1 --seed 7"
+
+
+def teach(toy_file: ToyFile, encoder: Path, output: Path, *more: str) -> int:
+    files = ["--train", str(toy_file("train.txt", 240, 1)), "--dev", str(toy_file("dev.txt", 60, 2))]
+    where = ["--encoder", str(encoder), "--output", str(output)]
+    return main(["teacher", *where, *files, *FIT.split(), *REST.split(), *more])
+
+
+def scores_of(path: Path, data: LabelledTexts) -> TeacherScores:
+    return read_scores(path, data_sha256=data.sha256, rows=len(data), labels=data.labels)
+
+
+def accuracy(scores: TeacherScores, data: LabelledTexts) -> float:
+    return float((scores.logits.argmax(axis=1) == data.label_ids).mean())
+
+
+def weights(folder: Path, name: str = "model") -> dict[str, torch.Tensor]:
+    return safetensors.torch.load_file(folder / f"{name}.safetensors")
+
+
+def test_a_teacher_learns_and_its_scores_belong_to_the_rows_of_its_files(
+    toy_file: ToyFile, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    transfer = tmp_path / "transfer.txt"
+    transfer.write_text("股市大涨\n\n球赛冠军\n", encoding="utf-8")
+    test_file = toy_file("test.txt", 80, 3)
+    out = tmp_path / "scores"
+    wanted = [f"--score={test_file}={out / 'test'}", f"--score={transfer}={out / 'transfer'}"]
+
+    assert teach(toy_file, encoder, tmp_path / "teacher", "--test", str(test_file), *wanted) == 0
+
+    record = json.loads((tmp_path / "teacher" / "teacher.json").read_text())
+    assert record["metrics"]["test"]["accuracy"] >= 0.9
+    assert record["labels"] == ["finance", "sports"]
+    assert [file["role"] for file in record["training"]["data"]] == ["train", "dev", "test"]
+    command = record["training"]["command"]
+    assert command.startswith("kuaixun-trainer teacher --encoder encoder --output teacher --train train.txt ")
+    assert "--score=test.txt=test" in command
+    data = read_labelled_texts(test_file)
+    scores = scores_of(out / "test", data)
+    assert accuracy(scores, data) == pytest.approx(record["metrics"]["test"]["accuracy"])
+    assert (scores.teacher, scores.folds) == (command, 0)
+    with safetensors.safe_open(out / "transfer", framework="numpy") as file:
+        assert file.get_tensor("logits")[[0, 2]].argmax(axis=1).tolist() == [0, 1]
+        assert file.metadata()["rows"] == "3"
+    assert "lowest loss so far" in capsys.readouterr().err
+    AutoModel.from_pretrained(tmp_path / "teacher")  # an encoder for everyone
+
+
+def test_what_is_saved_is_what_had_the_lowest_dev_loss(
+    toy_file: ToyFile, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[DevFigures] = []
+    monkeypatch.setattr("kuaixun.trainer.progress.Lines.evaluated", lambda _, figures: seen.append(figures))
+
+    # A rate at which the loss goes up and down, so that the last evaluation is not the best.
+    more = ("--learning-rate", "0.3", "--evaluate-every-steps", "3", "--patience", "20")
+    assert teach(toy_file, encoder, tmp_path / "teacher", *more) == 0
+
+    best = min(seen, key=lambda figures: figures.dev_loss)
+    assert best.step != seen[-1].step
+    teacher = read_teacher(tmp_path / "teacher")
+    assert teacher.record.best_step == best.step
+    data = read_labelled_texts(tmp_path / "dev.txt")
+    logits = job.mean_logits([teacher], data.texts, torch.device("cpu"))
+    loss = torch.nn.functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(data.label_ids)).item()
+    assert loss == pytest.approx(best.dev_loss, rel=1e-4)
+
+
+def test_patience_ends_a_training_that_gets_no_better(
+    toy_file: ToyFile, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[DevFigures] = []
+    monkeypatch.setattr("kuaixun.trainer.progress.Lines.evaluated", lambda _, figures: seen.append(figures))
+
+    more = ("--learning-rate", "1", "--head-learning-rate", "1", "--evaluate-every-steps", "2", "--patience", "2")
+    assert teach(toy_file, encoder, tmp_path / "teacher", *more) == 0
+
+    last_best = max(index for index, figures in enumerate(seen) if figures.lowest)
+    assert len(seen) == last_best + 3
+    assert seen[-1].step < seen[-1].steps
+
+
+@pytest.mark.parametrize("layers", ["head", "layer.1.output"])
+def test_frozen_layers_stay_equal_to_the_bit(toy_file: ToyFile, encoder: Path, tmp_path: Path, layers: str) -> None:
+    assert teach(toy_file, encoder, tmp_path / "teacher", "--train-layers", layers) == 0
+
+    before, after = weights(encoder), weights(tmp_path / "teacher")
+    assert before.keys() == after.keys()
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved == {name for name in before if ".layer.1.output." in name and layers != "head"}
+
+
+def test_adapters_move_their_targets_alone_and_end_in_the_weights(
+    toy_file: ToyFile, encoder: Path, tmp_path: Path
+) -> None:
+    more = ("--lora-rank", "4", "--lora-targets", "query,value", "--learning-rate", "1e-2", "--dropout", "0")
+    assert teach(toy_file, encoder, tmp_path / "teacher", *more) == 0
+
+    before, after = weights(encoder), weights(tmp_path / "teacher")
+    assert before.keys() == after.keys()
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved == {name for name in before if name.endswith(("query.weight", "value.weight"))}
+    teacher = read_teacher(tmp_path / "teacher")
+    data = read_labelled_texts(tmp_path / "dev.txt")
+    logits = job.mean_logits([teacher], data.texts, torch.device("cpu"))
+    assert (logits.argmax(axis=1) == data.label_ids).mean() == pytest.approx(teacher.record.metrics["dev"]["accuracy"])
+
+
+def test_out_of_fold_scores_come_from_teachers_that_never_saw_the_row(
+    toy_file: ToyFile, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learnt: list[set[str]] = []
+    scored: list[tuple[int, list[str]]] = []
+    fine_tune_rows, mean_logits = job.fine_tune_rows, job.mean_logits
+
+    def learn(the_job: job.TeacherJob, *rest: object) -> FineTuned:
+        rows: np.ndarray = rest[-1]  # type: ignore[assignment]
+        learnt.append({the_job.split.train.texts[row] for row in rows.tolist()})
+        return fine_tune_rows(the_job, *rest)  # type: ignore[arg-type]
+
+    def tell(teachers: list[Teacher], texts: list[str], device: torch.device) -> np.ndarray:
+        if len(teachers) == 1:
+            scored.append((teachers[0].record.fold, list(texts)))
+        return mean_logits(teachers, texts, device)
+
+    monkeypatch.setattr(cross_fitting, "fine_tune_rows", learn)
+    monkeypatch.setattr(cross_fitting, "mean_logits", tell)
+    train, dev = tmp_path / "train.txt", tmp_path / "dev.txt"
+    wanted = [f"--score={train}={tmp_path / 'oof'}", f"--score={dev}={tmp_path / 'mean'}"]
+
+    assert teach(toy_file, encoder, tmp_path / "teachers", "--folds", "3", *wanted) == 0
+
+    data = read_labelled_texts(train)
+    assert [fold for fold, _ in scored] == [1, 2, 3]
+    for fold, texts in scored:
+        assert not learnt[fold - 1] & set(texts)
+        assert learnt[fold - 1] | set(texts) == set(data.texts)
+    assert sum(len(texts) for _, texts in scored) == len(data)
+    out_of_fold = scores_of(tmp_path / "oof", data)
+    assert out_of_fold.folds == 3
+    assert accuracy(out_of_fold, data) > 0.8
+    # Row by row: each is the logits of the one teacher.
+    teacher = read_teacher(tmp_path / "teachers" / "fold-2")
+    row = data.texts.index(scored[1][1][0])
+    alone = job.mean_logits([teacher], [data.texts[row]], torch.device("cpu"))
+    np.testing.assert_allclose(out_of_fold.logits[row], alone[0], rtol=2e-3)
+    mean = scores_of(tmp_path / "mean", read_labelled_texts(dev))
+    assert mean.folds == 0
+
+
+def test_finished_folds_are_not_trained_again_and_never_mixed_with_other_settings(
+    toy_file: ToyFile,
+    encoder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folds = ("--folds", "2", "--epochs", "1")
+    calls = []
+    real = job.fine_tune_rows
+
+    def learn(*given: object) -> FineTuned:
+        calls.append(given)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(cross_fitting, "fine_tune_rows", learn)
+    out = tmp_path / "oof"
+    scoring = f"--score={tmp_path / 'train.txt'}={out}"
+    assert teach(toy_file, encoder, tmp_path / "teachers", *folds, scoring) == 130
+    assert [path.name for path in (tmp_path / "teachers").iterdir()] == ["fold-1"]
+    assert not out.exists()
+
+    assert teach(toy_file, encoder, tmp_path / "teachers", *folds, scoring) == 0
+    assert len(calls) == 3
+    assert "fold-1 is there already" in capsys.readouterr().err
+    assert teach(toy_file, encoder, tmp_path / "teachers", *folds, "--dropout", "0.2") == 2
+    assert "of other data or settings" in capsys.readouterr().err
+
+
+def test_teachers_of_folds_do_not_score_the_rows_that_they_learnt_from(
+    toy_file: ToyFile, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert teach(toy_file, encoder, tmp_path / "teachers", "--folds", "2", "--epochs", "1") == 0
+    teachers = [f"--teacher={tmp_path / 'teachers' / name}" for name in ("fold-1", "fold-2")]
+
+    assert main(["teacher", "--scores-only", *teachers, f"--score={tmp_path / 'train.txt'}={tmp_path / 'out'}"]) == 2
+    assert "fold-1 learnt from a part of train.txt" in capsys.readouterr().err
+    dev = tmp_path / "dev.txt"
+    only = ["teacher", "--scores-only", *teachers, f"--score={dev}={tmp_path / 'out'}", "--device", "cpu"]
+    assert main(only) == 0
+    assert len(scores_of(tmp_path / "out", read_labelled_texts(dev))) == 60
+
+
+def test_an_interruption_keeps_the_best_so_far(
+    toy_file: ToyFile,
+    encoder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupt(_: object, step: int, steps: int, loss: float) -> None:
+        if step == 25:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("kuaixun.trainer.progress.Lines.stepped", interrupt)
+    out = tmp_path / "scores"
+
+    assert teach(toy_file, encoder, tmp_path / "teacher", f"--score={tmp_path / 'dev.txt'}={out}") == 130
+
+    assert read_teacher(tmp_path / "teacher").record.best_step in (10, 20)
+    assert "kept the best" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_an_interruption_before_any_evaluation_leaves_nothing(
+    toy_file: ToyFile, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kuaixun.trainer.progress.Lines.stepped", interrupt)
+
+    assert teach(toy_file, encoder, tmp_path / "teacher") == 130
+    assert not (tmp_path / "teacher").exists()
+
+
+def test_a_full_disk_leaves_no_teacher_and_no_scores(
+    toy_file: ToyFile, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("safetensors.torch.save", full)  # the head, after the encoder is written
+    scoring = f"--score={tmp_path / 'dev.txt'}={tmp_path / 'scores'}"
+
+    assert teach(toy_file, encoder, tmp_path / "teacher", "--epochs", "1", scoring) == 2
+
+    assert {path.name for path in tmp_path.iterdir()} == {"encoder", "train.txt", "dev.txt"}
+
+
+def test_int8_is_smaller_and_its_accuracy_is_told(
+    toy_file: ToyFile, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert teach(toy_file, encoder, tmp_path / "teacher", "--int8", "--epochs", "2") == 0
+
+    metrics = read_teacher(tmp_path / "teacher").record.metrics
+    assert metrics["int8"]["int8_size_bytes"] < 0.75 * metrics["int8"]["size_bytes"]
+    assert metrics["int8"]["dev_accuracy"] == pytest.approx(metrics["dev"]["accuracy"], abs=0.1)
+    assert "int8, dev: accuracy" in capsys.readouterr().err
+
+
+def test_several_teachers_are_blended_for_the_rows_that_all_have_scored(
+    toy_file: ToyFile, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train, dev = tmp_path / "train.txt", tmp_path / "dev.txt"
+    members = []
+    for name, head in (("a", "half"), ("b", "mlp")):
+        files = [tmp_path / f"{name}-dev", tmp_path / f"{name}-train"]
+        wanted = [f"--score={dev}={files[0]}", f"--score={train}={files[1]}"]
+        assert teach(toy_file, encoder, tmp_path / name, "--head", head, *wanted) == 0
+        members += ["--member", *map(str, files)]
+    capsys.readouterr()
+
+    assert main(["blend", "--dev", str(dev), *members, "--score", f"{train}={tmp_path / 'blended'}"]) == 0
+
+    told = capsys.readouterr().err
+    assert "a-dev: weight 0." in told
+    assert "mixture: dev accuracy" in told
+    data = read_labelled_texts(train)
+    blended = scores_of(tmp_path / "blended", data)
+    assert accuracy(blended, data) > 0.8
+    assert blended.teacher.startswith("kuaixun-trainer blend --dev dev.txt --member a-dev a-train ")
+    other = toy_file("other.txt", 10, 9)
+    assert main(["blend", "--dev", str(dev), *members, "--score", f"{other}={tmp_path / 'no'}"]) == 2
+    assert "none of its files holds scores of other.txt" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        (("--train-layers", "layer.11.output"), "no parameter's name holds 'layer.11.output'"),
+        (("--lora-rank", "2", "--train-layers", "head"), "leave --train-layers away"),
+        (("--max-tokens", "64"), "the encoder has 32 positions"),
+        (("--encoder", "./nowhere"), "no such folder"),
+        (("--learning-rate", "0"), "--learning-rate is 0.0"),
+        (("--test", "nowhere.txt"), "nowhere.txt: cannot be read"),
+        (("--scores-only",), "--scores-only needs --teacher"),
+        (("--teacher", "a"), "pass --scores-only too"),
+    ],
+)
+def test_what_cannot_be_taught_is_refused_and_nothing_is_written(
+    toy_file: ToyFile,
+    encoder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    more: tuple[str, ...],
+    reason: str,
+) -> None:
+    assert teach(toy_file, encoder, tmp_path / "teacher", *more) == 2
+
+    told = capsys.readouterr().err
+    assert reason in told
+    assert "Traceback" not in told
+    assert not (tmp_path / "teacher").exists()
+
+
+def test_scores_that_are_there_already_are_refused_before_the_training(
+    toy_file: ToyFile, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "scores").write_bytes(b"mine")
+    dev = toy_file("dev.txt", 60, 2)
+
+    assert teach(toy_file, encoder, tmp_path / "teacher", f"--score={dev}={tmp_path / 'scores'}") == 2
+
+    assert "exists already" in capsys.readouterr().err
+    assert (tmp_path / "scores").read_bytes() == b"mine"
+
+
+def test_the_library_is_not_imported_before_it_is_needed() -> None:
+    program = "import sys, kuaixun.trainer.cli as cli; cli.build_parser(); print('transformers' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "False"

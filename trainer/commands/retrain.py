@@ -1,0 +1,204 @@
+"""`kuaixun-trainer retrain`: new labelled rows and the bundle that serves to its successor, or to why there is none."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from kuaixun.export import Classifier, open_classifier
+from kuaixun.export.command_line import INTERRUPTED_EXIT_CODE, path_of
+from kuaixun.trainer.commands.distil import choose_device
+from kuaixun.trainer.commands.options import add_columns, columns_of, recorded_command
+from kuaixun.trainer.commands.student_options import add_student, student_of
+from kuaixun.trainer.errors import SettingError
+from kuaixun.trainer.progress import watching
+from kuaixun.trainer.promotion.bundle_folder import BundleFolder
+from kuaixun.trainer.promotion.contest import ContestRecord, contest, expect_same_meaning, settle
+from kuaixun.trainer.promotion.rows import RetrainingRows, labels_with, read_rows
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+KEPT_EXIT_CODE = 1
+MARGIN_POINTS = 0.5
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command and its options."""
+    parser = commands.add_parser(
+        "retrain",
+        help="train on new rows too, compare with the bundle that serves, and replace it if nothing gets worse",
+        description="Train a challenger on old and new rows, compare it with the champion on test rows that neither "
+        "learnt from, and let the link `current` name it if no class falls by more than the margin. Exit code 0: "
+        "promoted; 1: the champion is kept.",
+    )
+    parser.add_argument(
+        "--bundles", type=path_of, required=True, metavar="DIR", help="folder of bundles and of the link `current`"
+    )
+    parser.add_argument("--train", type=path_of, required=True, metavar="FILE", help="the rows of the last training")
+    parser.add_argument("--new", type=path_of, required=True, metavar="FILE", help="the rows that came since")
+    parser.add_argument("--dev", type=path_of, required=True, metavar="FILE", help="texts to choose and calibrate on")
+    parser.add_argument("--test", type=path_of, required=True, metavar="FILE", help="texts to compare on")
+    parser.add_argument(
+        "--margin",
+        type=_points,
+        default=MARGIN_POINTS,
+        metavar="POINTS",
+        help=f"points of F1 that a class may lose (default: {MARGIN_POINTS})",
+    )
+    parser.add_argument(
+        "--add-label",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a class that is new; its id comes after those that there are; may be given several times",
+    )
+    parser.add_argument(
+        "--challenger", type=path_of, metavar="BUNDLE", help="a bundle that is trained already, in place of a training"
+    )
+    parser.add_argument("--origin", default="", help="where the training data comes from, for the model card")
+    parser.add_argument("--engine", default="auto", metavar="NAME", help="engine to compare on (default: auto)")
+    add_student(parser)
+    add_columns(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace, arguments: list[str], console: Console) -> int:
+    """Train, compare, promote or keep; a table on standard output. Raises TrainerError and ExportError."""
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    bundles = BundleFolder(options.bundles)
+    with bundles.locked(), bundles.workshop() as workshop:
+        champion = _open(bundles.champion, options)
+        rows = read_rows(
+            options.train,
+            options.new,
+            options.dev,
+            options.test,
+            labels=labels_with(champion.labels, options.add_label),
+            champion=bundles.champion,
+            columns=columns_of(options),
+        )
+        _tell(rows, say)
+        bundle = workshop / "bundle"
+        if options.challenger:
+            _copy(options.challenger, bundle)
+        elif not _train(options, arguments, rows, workshop, console):
+            say("interrupted: the champion is kept, the challenger is given up")
+            return INTERRUPTED_EXIT_CODE
+        challenger = _open(bundle, options)
+        expect_same_meaning(champion, challenger)
+        if challenger.labels != rows.test.labels:
+            raise SettingError(f"--challenger has other labels, {', '.join(challenger.labels)}; name new ones too")
+        record = contest(
+            champion,
+            challenger,
+            rows.test,
+            margin=options.margin / 100,
+            seed=0,
+            seen=rows.seen,
+            superseded=rows.superseded,
+        )
+        place = settle(bundles, bundle, record)
+    _show(record, Console())
+    return _conclude(record, place, say)
+
+
+def _train(
+    options: argparse.Namespace, arguments: list[str], rows: RetrainingRows, workshop: Path, console: Console
+) -> bool:
+    """Train a challenger and build its bundle in the workshop; whether it came to its end."""
+    # Imported here because tracing takes seconds, which a refused file need not wait for.
+    from kuaixun.export.bundle.writer import write_bundle
+    from kuaixun.trainer.student.distillation import distil
+
+    student = student_of(options)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    with watching(console) as watcher:
+        done = distil(
+            rows.split,
+            student.shape,
+            student.fit,
+            workshop / "checkpoint",
+            more_files=(*rows.files, *((student.origin,) if student.origin else ())),
+            embeddings=None,
+            device=choose_device(options.device),
+            command=recorded_command(arguments, options),
+            watcher=watcher,
+            say=lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True),
+        )
+    if done.fit.interrupted:
+        return False
+    write_bundle(workshop / "bundle", done.checkpoint, origin=options.origin)
+    return True
+
+
+def _open(bundle: Path, options: argparse.Namespace) -> Classifier:
+    """A bundle on the engine that it will serve on. Raises ExportError."""
+    return open_classifier(bundle, engine=options.engine, device=options.device, threads=options.threads)
+
+
+def _copy(bundle: Path, place: Path) -> None:
+    """A finished bundle into the workshop, so that the folder of bundles takes it in whole."""
+    if not bundle.is_dir():
+        raise SettingError(f"--challenger: {bundle} is no folder; name a bundle")
+    shutil.copytree(bundle, place)
+
+
+def _tell(rows: RetrainingRows, say: Callable[[str], None]) -> None:
+    learnt = " and ".join(f"{file.rows} {file.role}" for file in rows.files)
+    say(f"learning from {learnt}; comparing on {len(rows.test)} test rows")
+    if rows.superseded:
+        say(f"{rows.superseded} old rows give way to new ones that say the same under another label")
+    if rows.seen:
+        say(f"{rows.seen} test rows are left out: they stand among the rows to learn from")
+
+
+def _show(record: ContestRecord, console: Console) -> None:
+    """F1 of each class, before and after, and the accuracy."""
+    table = Table()
+    table.add_column("class")
+    for column in ("rows", "champion F1", "challenger F1", "points", "95 % interval"):
+        table.add_column(column, justify="right")
+    for one in record.verdict.classes:
+        interval = f"{one.change_interval.low * 100:+.2f} to {one.change_interval.high * 100:+.2f}"
+        figures = (f"{one.champion_f1:.4f}", f"{one.challenger_f1:.4f}", f"{one.change * 100:+.2f}", interval)
+        table.add_row(Text(one.label), str(one.texts), *figures)
+    table.add_section()
+    before, after = record.verdict.champion_accuracy, record.verdict.challenger_accuracy
+    table.add_row(
+        "accuracy", str(record.test_rows), f"{before:.4f}", f"{after:.4f}", f"{(after - before) * 100:+.2f}", ""
+    )
+    console.print(table)
+
+
+def _conclude(record: ContestRecord, place: Path, say: Callable[[str], None]) -> int:
+    say(f"challenger: {place}, every figure: {place}.json")
+    if record.verdict.promoted:
+        say(f"promoted: current is now {record.challenger}, it was {record.champion}")
+        return 0
+    for reason in record.verdict.reasons:
+        say(f"the champion {record.champion} is kept: {reason}")
+    return KEPT_EXIT_CODE
+
+
+def _points(text: str) -> float:
+    try:
+        points = float(text)
+    except ValueError:
+        points = math.nan
+    if not 0 <= points <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of points; write 0.5 for half a point of F1")
+    return points

@@ -1,0 +1,103 @@
+"""`kuaixun-trainer run`: from a labelled file to a measured bundle and its report, by one TOML file."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from kuaixun.export.command_line import INTERRUPTED_EXIT_CODE, path_of
+from kuaixun.trainer.pipeline.figures import figures_of
+from kuaixun.trainer.pipeline.launch import in_a_process
+from kuaixun.trainer.pipeline.making import Choice, Made, Run
+from kuaixun.trainer.pipeline.plan import read_plan
+from kuaixun.trainer.pipeline.wiring import Wiring
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+WORK = "work"
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command and its options."""
+    parser = commands.add_parser(
+        "run",
+        help="make all stages that a TOML file describes, those that changed",
+        description="Analyse, train, build, measure and report as a TOML file says. A stage is made again only where "
+        "its settings, its files or a stage before it changed; an interrupted run goes on where it was.",
+    )
+    parser.add_argument("file", type=path_of, metavar="FILE", help="the TOML file")
+    parser.add_argument(
+        "--work", type=path_of, metavar="DIR", help=f"folder of the stages (default: {WORK}, beside the file)"
+    )
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument("--from", dest="from_stage", metavar="STAGE", help="make this stage and all after it again")
+    choice.add_argument("--only", metavar="STAGE", help="make this stage alone, again if need be")
+    parser.add_argument("--dry-run", action="store_true", help="tell which stages would be made, and why; make none")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace, arguments: list[str], console: Console) -> int:
+    """Make the stages, tell each, show a table on standard output. Raises TrainerError."""
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    plan = read_plan(options.file)
+    wiring = Wiring(plan, options.work or plan.folder / WORK)
+    work = Run(wiring, Choice(options.from_stage, options.only), say)
+    if options.dry_run:
+        for decision in work.decide():
+            print(f"{decision.name}: {'would be made: ' + decision.reason if decision.reason else 'kept'}")
+        return 0
+    with _termination_as_interruption():
+        made = list(work.make(in_a_process, plan.folder))
+    _show(made, Console())
+    last = made[-1]
+    if last.exit_code == INTERRUPTED_EXIT_CODE:
+        say(f"interrupted in {last.stage.name}; the same command goes on there")
+    elif last.exit_code:
+        say(f"{last.stage.name} failed, with code {last.exit_code}, for the reason above; what came before is kept")
+    return last.exit_code
+
+
+def _show(made: list[Made], console: Console) -> None:
+    """A row a stage: what became of it, its figures, where it lies."""
+    table = Table()
+    table.add_column("stage", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("figures")
+    table.add_column("folder", overflow="fold")
+    for one in made:
+        folder = one.stage.folder
+        became = "failed" if one.exit_code else f"{one.seconds:.0f} s" if one.reason else "kept"
+        figures = figures_of(one.stage.section, folder)
+        table.add_row(one.stage.name, became, Text(figures), Text(_short(folder)))
+    console.print(table)
+
+
+def _short(folder: Path) -> str:
+    """A path as one would type it from here."""
+    return str(folder.relative_to(Path.cwd())) if folder.is_relative_to(Path.cwd()) else str(folder)
+
+
+@contextmanager
+def _termination_as_interruption() -> Iterator[None]:
+    """SIGTERM as Ctrl-C, so that whoever stops the run stops the command that it waits for."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

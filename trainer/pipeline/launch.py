@@ -1,0 +1,47 @@
+"""A stage's command in a process of its own.
+
+A process, so that memory, threads and a GPU are free again when it ends, and one that the system kills takes nothing
+along. It shows its progress on our standard error; what it prints on standard output becomes a file.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from kuaixun.trainer.pipeline.stage import EXPORT, TRAINER
+
+MODULES = {TRAINER: "kuaixun.trainer.cli", EXPORT: "kuaixun.export.cli"}
+
+
+class Launch(Protocol):
+    """A way to run a command."""
+
+    def __call__(self, program: str, arguments: Sequence[str], folder: Path, printed: Path) -> int:
+        """Run it in `folder` to its end and return its exit code; its standard output goes to the file `printed`.
+
+        Blocks. Raises KeyboardInterrupt where Ctrl-C came and the command has nothing to say about it.
+        """
+
+
+def in_a_process(program: str, arguments: Sequence[str], folder: Path, printed: Path) -> int:
+    """Run a command as a child; Ctrl-C reaches it through us, once for each time, and we wait for what it keeps."""
+    # -P: the folder holds the user's files, whose names are no business of Python's imports.
+    command = [sys.executable, "-P", "-m", MODULES[program], *arguments]
+    with (
+        printed.open("wb") as output,
+        subprocess.Popen(command, cwd=folder, stdout=output, start_new_session=True) as child,
+    ):
+        try:
+            while True:
+                try:
+                    return child.wait()
+                except KeyboardInterrupt:
+                    child.send_signal(signal.SIGINT)
+        except BaseException:
+            child.kill()
+            raise

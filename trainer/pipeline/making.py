@@ -1,0 +1,226 @@
+"""Stages made in order: each is kept where nothing that it is made from has changed, and made again where it has.
+
+1. Take the work folder, so that two runs do not make the same stage.
+2. Of each stage, say what it would be made from now, and compare with its record.
+3. Where they differ, set the old folder aside, run the command, and write the record when the folder is whole.
+
+A run that ends in the middle, however it ends, goes on there: what has no record is made again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from kuaixun.trainer.data.analysis import Analysis
+from kuaixun.trainer.durable_file import write_durably
+from kuaixun.trainer.errors import SettingError
+from kuaixun.trainer.pipeline.figures import read_analysis
+from kuaixun.trainer.pipeline.keys import (
+    RECORD_FILE,
+    STARTED_FILE,
+    Finished,
+    Ingredients,
+    outputs_of,
+    read_finished,
+)
+from kuaixun.trainer.pipeline.launch import Launch
+from kuaixun.trainer.pipeline.plan import near
+from kuaixun.trainer.pipeline.stage import Stage
+from kuaixun.trainer.pipeline.wiring import Planned, Wiring
+
+LOCK_FILE = ".lock"
+SET_ASIDE = "previous"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which stages are made whether or not anything changed: all from one on, or just one."""
+
+    from_stage: str | None = None
+    only: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What becomes of a stage: `reason` says why it is made, and is empty where it is kept."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What became of a stage: kept or made, in so many seconds, its exit code."""
+
+    stage: Stage
+    reason: str
+    seconds: float
+    exit_code: int = 0
+
+
+class Run:
+    """One run of a plan. `say` takes a line, `head` the beginning of a stage."""
+
+    def __init__(self, wiring: Wiring, choice: Choice, say: Callable[[str], None]) -> None:
+        self._wiring, self._choice, self._say = wiring, choice, say
+        self._names = [planned.name for planned in wiring.stages]
+        for option, name in (("--from", choice.from_stage), ("--only", choice.only)):
+            if name is not None and name not in self._names:
+                raise SettingError(f"{option} {name}: there is no such stage{near(name, self._names)}")
+        self._finished: dict[str, Finished] = {}
+
+    def decide(self) -> Iterator[Decision]:
+        """What would be made, and why, as far as that can be known before anything is."""
+        analysed = True
+        remade: set[str] = set()
+        for planned in self._wiring.stages:
+            stage = planned.build(self._analysis() if analysed else None)
+            waits = [name for name in stage.reads if name in remade]
+            if waits:
+                reason = f"made again before it: {', '.join(waits)}"
+            elif planned.suited and not analysed:
+                reason = "its settings follow from the analysis, which is made again"
+            else:
+                reason = self._reason(stage)
+            if reason and not self._is_left_out(planned):
+                remade.add(planned.name)
+                analysed = analysed and planned.name != "analyse"
+            yield Decision(planned.name, "" if self._is_left_out(planned) else reason)
+
+    def make(self, launch: Launch, folder: Path) -> Iterator[Made]:
+        """Make what is to be made, one stage after another; commands run in `folder`. Ends at the first that fails."""
+        with _alone(self._wiring.work):
+            for number, planned in enumerate(self._wiring.stages, start=1):
+                stage = planned.build(self._analysis())
+                if self._is_left_out(planned):
+                    self._expect_finished(stage)
+                    continue
+                reason = self._reason(stage)
+                place = f"{number} of {len(self._names)}, {stage.name}"
+                if not reason:
+                    self._say(f"{place}: nothing has changed, kept")
+                    yield Made(stage, "", 0.0)
+                    continue
+                self._say(f"{place}: {reason}")
+                for note in stage.notes:
+                    self._say(f"  {note}")
+                made = self._make(stage, reason, launch, folder)
+                yield made
+                if made.exit_code:
+                    return
+
+    def _make(self, stage: Stage, reason: str, launch: Launch, folder: Path) -> Made:
+        ingredients = stage.ingredients(self._finished)
+        arguments = stage.arguments
+        if left := _prepare(stage, ingredients.key()):
+            arguments += [word for name in left for word in stage.resumed[name]]
+            self._say(f"  going on from what an interruption left: {', '.join(left)}")
+        started_seconds = time.monotonic()
+        code = launch(stage.program, arguments, folder, stage.folder / stage.printed)
+        seconds = time.monotonic() - started_seconds
+        if not code:
+            finished = _record(stage, ingredients, seconds)
+            self._finished[stage.name] = finished
+        return Made(stage, reason, seconds, code)
+
+    def _reason(self, stage: Stage) -> str:
+        """Why the stage is to be made; nothing where it is finished and nothing changed."""
+        found = read_finished(stage.folder)
+        now = stage.ingredients(self._finished) if all(name in self._finished for name in stage.reads) else None
+        reason = self._chosen(stage.name) or _reason_of(stage, found, now)
+        if found and not reason:
+            self._finished[stage.name] = found
+        return reason
+
+    def _chosen(self, name: str) -> str:
+        choice = self._choice
+        if name == choice.only:
+            return "chosen with --only"
+        begins = self._names.index(choice.from_stage) if choice.from_stage else len(self._names)
+        return f"chosen with --from {choice.from_stage}" if self._names.index(name) >= begins else ""
+
+    def _is_left_out(self, planned: Planned) -> bool:
+        return self._choice.only is not None and planned.name != self._choice.only
+
+    def _expect_finished(self, stage: Stage) -> None:
+        """Take a stage that is not to be made as it is; a later one that reads it needs it finished."""
+        found = read_finished(stage.folder)
+        if found:
+            self._finished[stage.name] = found
+            return
+        reader = next(one for one in self._wiring.stages if one.name == self._choice.only)
+        needs_analysis = reader.suited and stage.name == "analyse"
+        if needs_analysis or stage.name in reader.build(self._analysis()).reads:
+            raise SettingError(f"--only {reader.name}: it reads {stage.name}, which is not finished; leave --only out")
+
+    def _analysis(self) -> Analysis | None:
+        return read_analysis(self._wiring.analysis_path) if self._is_analysed() else None
+
+    def _is_analysed(self) -> bool:
+        return read_finished(self._wiring.analysis_path.parent) is not None
+
+
+def _reason_of(stage: Stage, found: Finished | None, now: Ingredients | None) -> str:
+    if found is None:
+        if (stage.folder / RECORD_FILE).exists():
+            return "its files are not those that it left"
+        return "was interrupted" if (stage.folder / STARTED_FILE).exists() else "not made yet"
+    if now is None:
+        return "what it reads is not finished"
+    return now.changed_since(found.ingredients)
+
+
+def _prepare(stage: Stage, key: str) -> list[str]:
+    """An empty folder for the stage, but for what an interruption of the same stage left; the names of that.
+
+    A finished stage that is to be made again is set aside, where it stays until the next one is.
+    """
+    started = stage.folder / STARTED_FILE
+    same = started.exists() and started.read_text(encoding="utf-8") == key
+    if (stage.folder / RECORD_FILE).exists():
+        aside = stage.folder.parent / SET_ASIDE / stage.folder.name
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.parent.mkdir(exist_ok=True)
+        stage.folder.rename(aside)
+        same = False
+    kept = set(stage.resumed) if same else set()
+    for path in stage.folder.iterdir() if stage.folder.exists() else ():
+        if path.name not in kept:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    stage.folder.mkdir(parents=True, exist_ok=True)
+    left = sorted(path.name for path in stage.folder.iterdir())
+    write_durably(started, key.encode())
+    return left
+
+
+def _record(stage: Stage, ingredients: Ingredients, seconds: float) -> Finished:
+    finished = Finished(
+        key=ingredients.key(),
+        ingredients=ingredients,
+        finished_at=datetime.now(UTC).isoformat(timespec="microseconds"),
+        seconds=round(seconds, 1),
+        outputs=outputs_of(stage.folder),
+    )
+    write_durably(stage.folder / RECORD_FILE, msgspec.json.format(msgspec.json.encode(finished), indent=2) + b"\n")
+    return finished
+
+
+@contextmanager
+def _alone(work: Path) -> Iterator[None]:
+    """The work folder for this run alone. Raises SettingError where another has it."""
+    work.mkdir(parents=True, exist_ok=True)
+    with (work / LOCK_FILE).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SettingError(f"{work}: another run is at work in this folder; wait for it, or name another") from None
+        yield

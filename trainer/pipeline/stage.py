@@ -1,0 +1,76 @@
+"""One stage of a run: a command with its arguments, the folder that it fills and what it is made from."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import kuaixun
+from kuaixun.trainer.errors import SettingError
+from kuaixun.trainer.pipeline.command_options import paths_in
+from kuaixun.trainer.pipeline.keys import Finished, Ingredients, sha256_of
+
+TRAINER, EXPORT = "kuaixun-trainer", "kuaixun-export"
+# What holds the folder of a model, or its name on the hub, as a text.
+MODEL_OPTIONS = ("encoder", "origin")
+
+Arguments = Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """`chosen` are arguments by option that count for the key, `wired` those that name files of this run.
+
+    `files` are input files from outside the run, by option. `reads` are the stages whose output it takes. What the
+    command prints on standard output becomes the file `printed`. `resumed` names what an interrupted stage of the same
+    key keeps of its folder, each with the arguments that go on from it. `notes` say what was chosen for the
+    user, and why.
+    """
+
+    name: str
+    section: str
+    folder: Path
+    program: str
+    command: str
+    chosen: Arguments
+    wired: Arguments
+    positional: tuple[str, ...]
+    files: Mapping[str, Path]
+    reads: tuple[str, ...]
+    printed: str = "output.txt"
+    resumed: Arguments = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def arguments(self) -> list[str]:
+        """The command line without the program."""
+        options = [word for part in (self.wired, self.chosen) for words in part.values() for word in words]
+        return [self.command, *self.positional, *options]
+
+    def ingredients(self, finished: Mapping[str, Finished]) -> Ingredients:
+        """What the stage would be made from now; `finished` holds the stages that it reads."""
+        return Ingredients(
+            settings={name: " ".join(words) for name, words in self.chosen.items()},
+            files={name: sha256_of(path) for name, path in self.files.items()},
+            reads={name: finished[name].mark for name in self.reads},
+            version=kuaixun.__version__,
+        )
+
+
+def input_files(section: str, options: argparse.Namespace, folder: Path, work: Path) -> dict[str, Path]:
+    """Every file or folder outside `work` that the options name. Raises SettingError for one that is not there."""
+    found: dict[str, Path] = {}
+    for name, value in vars(options).items():
+        paths = [folder / path for path in paths_in(value)]
+        if name in MODEL_OPTIONS and isinstance(value, str) and (folder / value).is_dir():
+            paths = [folder / value]
+        for number, path in enumerate(paths, start=1):
+            if path.is_relative_to(work):
+                continue
+            option = name.replace("_", "-")
+            if not path.exists():
+                raise SettingError(f"[{section}] {option}: {path} does not exist; correct the path, or make the file")
+            found[option if len(paths) == 1 else f"{option} {number}"] = path
+    return found

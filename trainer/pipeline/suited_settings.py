@@ -1,0 +1,126 @@
+"""Settings that suit the data, where the user chose none: from the analysis of the training texts, each with its why.
+
+Found by trying (docs/experiments.md). Whatever the file of a run sets itself stands above them; a student whose
+configuration is named is left as that says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from kuaixun.trainer.data.analysis import Analysis, FileAnalysis
+from kuaixun.trainer.pipeline.plan import Settings
+
+# A script of so few characters writes words with many of them, and nearly always with spaces between.
+ALPHABET_CHARACTERS = 400
+SPACES = 0.08
+READ_BYTES = 1 << 20
+HIGHEST_MAX_TOKENS = 256
+LEAST_MAX_TOKENS = 16
+SMALL_TEXTS, LARGE_TEXTS = 20_000, 100_000
+STEPS_OF_SMALL = 900
+
+
+@dataclass(frozen=True, slots=True)
+class Suited:
+    """An option, its value as the command line has it, and why."""
+
+    option: str
+    value: str
+    why: str
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """What the command is given."""
+        return (f"--{self.option}={self.value}",) if self.value else (f"--{self.option}",)
+
+    @property
+    def note(self) -> str:
+        """What the user is told."""
+        return f"{self.option} {self.value}: {self.why}" if self.value else f"{self.option}: {self.why}"
+
+
+def space_share(train: Path) -> float:
+    """Spaces among the characters of a file, or of its first megabyte."""
+    with train.open("rb") as file:
+        text = file.read(READ_BYTES).decode(errors="ignore")
+    return text.count(" ") / max(len(text), 1)
+
+
+def baseline_settings(analysis: Analysis, spaces: float) -> tuple[Suited, ...]:
+    """What suits fastText: its tokens, and a search as long as the data is large. `spaces` is `space_share`'s."""
+    train = _train(analysis)
+    suited = []
+    if _is_alphabetic(analysis, spaces):
+        suited.append(Suited("tokens", "jieba", f"{_alphabet(analysis)}, so words say more than characters"))
+    if train.texts < SMALL_TEXTS:
+        suited.append(Suited("autotune-seconds", "60", f"{train.texts} texts are searched many times in a minute"))
+    return tuple(suited)
+
+
+def student_settings(analysis: Analysis, spaces: float, given: Settings) -> tuple[Suited, ...]:
+    """What suits a student; nothing where the user names a configuration of one's own."""
+    if "configuration" in given:
+        return ()
+    train = _train(analysis)
+    alphabetic = _is_alphabetic(analysis, spaces)
+    return (*_lengths(train), *(_of_words(analysis, given) if alphabetic else ()), *_course(train, alphabetic))
+
+
+def _lengths(train: FileAnalysis) -> Iterator[Suited]:
+    """Nearly all of a text counts, as far as it can be served at speed."""
+    longest = int(train.lengths.p99) + 1
+    tokens = min(max(-(-longest // 8) * 8, LEAST_MAX_TOKENS), HIGHEST_MAX_TOKENS)
+    whole = "99 % of the texts are no longer" if longest <= tokens else f"1 % of the texts are longer than {longest}"
+    yield Suited("max-tokens", str(tokens), whole)
+
+
+def _of_words(analysis: Analysis, given: Settings) -> Iterator[Suited]:
+    """Filters that know words, where texts are made of them."""
+    if {"widths", "keyword-filters", "keyword_filters"} & set(given):
+        return
+    yield Suited("keyword-filters", "", f"{_alphabet(analysis)}, so filters begin as detectors of words")
+    yield Suited("widths", "10", "a space and nine letters tell most words apart")
+    yield Suited("filters", "600", "as many words; more of them did worse")
+    if "embeddings" not in given:
+        yield Suited("embedding-size", "64", "enough to tell so few characters apart")
+    if not {"ngram-bits", "ngram_bits"} & set(given):
+        yield Suited("ngram-bits", "none", "words say more than n-grams of two or three letters")
+    yield Suited("learning-rate", "5e-3", "only what words say of the classes is learnt")
+    yield Suited("dropout", "0.0", "one word often says it all, and must not be missing")
+    yield Suited("label-smoothing", "0.05", "a word may be sure, and is not always right")
+
+
+def _course(train: FileAnalysis, alphabetic: bool) -> Iterator[Suited]:
+    """Steps enough for few texts, and not too many for many."""
+    if train.texts >= LARGE_TEXTS:
+        return
+    small = train.texts < SMALL_TEXTS
+    batch = 32 if small else 128
+    steps = -(-train.texts // batch)
+    epochs = min(max(-(-STEPS_OF_SMALL // steps), 6), 40)
+    yield Suited("batch-size", str(batch), f"{train.texts} texts")
+    yield Suited("epochs", str(epochs), f"{epochs * steps} steps in all")
+    yield Suited("evaluate-every-steps", str(max(steps // 2, 10)), "twice in an epoch")
+    yield Suited("patience", "8", "four epochs without a lower loss")
+    if small and not alphabetic:
+        yield Suited("dropout", "0.5", "few texts are soon known by heart")
+
+
+def _train(analysis: Analysis) -> FileAnalysis:
+    return next(file for file in analysis.files if file.role == "train")
+
+
+def _characters(analysis: Analysis) -> int:
+    return next(one.vocabulary_characters for one in analysis.coverage if one.vocabulary == "train")
+
+
+def _is_alphabetic(analysis: Analysis, spaces: float) -> bool:
+    """Whether words are written with letters; a handful of Chinese texts has few characters too, and few spaces."""
+    return _characters(analysis) <= ALPHABET_CHARACTERS and spaces >= SPACES
+
+
+def _alphabet(analysis: Analysis) -> str:
+    return f"the texts are written with {_characters(analysis)} characters"

@@ -1,0 +1,100 @@
+"""A folder of bundles, one of which serves: the link `current` names it, the others stay.
+
+    bundles/current -> 3f2a…   what a worker opens
+    bundles/3f2a…, 91bc…       bundles by model id, or by whatever name the first one was given
+    bundles/91bc….json         why that one was promoted or not
+
+The link is replaced in one step: whoever opens it finds the old bundle or the new one, whole, and never none.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from kuaixun.trainer.errors import SettingError
+
+CURRENT = "current"
+LOCK_FILE = ".lock"
+NEXT_LINK = ".current.next"
+UNFINISHED = ".retraining-"
+
+
+@dataclass(frozen=True, slots=True)
+class BundleFolder:
+    """The folder of bundles at `path`."""
+
+    path: Path
+
+    @property
+    def champion(self) -> Path:
+        """The bundle that `current` names. Raises SettingError where there is no such link."""
+        link = self.path / CURRENT
+        if not link.is_symlink():
+            found = "is no link" if link.exists() else "does not exist"
+            raise SettingError(
+                f"--bundles: {link} {found}; put the bundle that serves into {self.path} and name it: "
+                f"ln -s BUNDLE {link}"
+            )
+        target = link.resolve()
+        if target.parent != self.path.resolve() or not target.is_dir():
+            raise SettingError(f"--bundles: {link} names {target}, which is no folder in {self.path}; correct the link")
+        return target
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """The folder for this process alone. Raises SettingError where another has it."""
+        if not self.path.is_dir():
+            raise SettingError(f"--bundles: {self.path} is no folder; name the one that holds the bundles")
+        with (self.path / LOCK_FILE).open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise SettingError(f"--bundles: another retraining is at work in {self.path}; wait for it") from None
+            for left in self.path.glob(f"{UNFINISHED}*"):  # of a run that was killed
+                shutil.rmtree(left, ignore_errors=True)
+            yield
+
+    @contextmanager
+    def workshop(self) -> Iterator[Path]:
+        """A place on the same disk for what is not finished; gone in the end."""
+        with tempfile.TemporaryDirectory(dir=self.path, prefix=UNFINISHED) as name:
+            yield Path(name)
+
+    def add(self, bundle: Path, name: str) -> Path:
+        """Move a whole bundle in under a new name, safe from a power cut.
+
+        Names are hashes of contents: one that is there already, as after a crash, is the same bundle.
+        """
+        place = self.path / name
+        if place.exists():
+            return place
+        for file in bundle.iterdir():
+            _flush(file)
+        _flush(bundle)
+        bundle.rename(place)
+        _flush(self.path)
+        return place
+
+    def promote(self, name: str) -> None:
+        """Let `current` name another bundle of the folder, at once."""
+        link = self.path / NEXT_LINK
+        link.unlink(missing_ok=True)
+        link.symlink_to(name)
+        link.replace(self.path / CURRENT)
+        _flush(self.path)
+
+
+def _flush(path: Path) -> None:
+    """Have the system write a file's content, or a folder's names, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,89 @@
+"""The rows of a retraining: the old ones and the new ones to learn from, and test rows that are neither.
+
+New rows speak of the same classes: a label that the champion does not know is most likely misspelt, and is taken for a
+new class only where that is said. Ids keep their meaning: new classes come after those that there are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from kuaixun.schemas.manifest import DataFile
+from kuaixun.trainer.data.labelled_texts import CsvColumns, DataSplit, LabelledTexts, read_labelled_texts
+from kuaixun.trainer.data.repeats import compared
+from kuaixun.trainer.errors import DataError, SettingError
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RetrainingRows:
+    """`split.train` are old rows and new ones; `split.test` leaves out what stands among them.
+
+    `superseded` old rows gave way to new ones that say the same under another label; `seen` test rows were left out.
+    """
+
+    split: DataSplit
+    test: LabelledTexts
+    files: tuple[DataFile, ...]
+    superseded: int
+    seen: int
+
+
+def labels_with(known: tuple[str, ...], added: Sequence[str]) -> tuple[str, ...]:
+    """The classes of a challenger. Raises SettingError for an addition that the champion knows already."""
+    for label in added:
+        if label in known or added.count(label) > 1:
+            raise SettingError(f"--add-label {label}: there is such a class already; leave the option out")
+    return (*known, *added)
+
+
+def read_rows(
+    train: Path, new: Path, dev: Path, test: Path, *, labels: tuple[str, ...], champion: Path, columns: CsvColumns
+) -> RetrainingRows:
+    """Read all four files. Raises DataError, also where nothing is left to compare on, or a new class has no rows."""
+    old, fresh, on_dev, on_test = (
+        read_labelled_texts(path, labels=labels, labels_of=champion, columns=columns)
+        for path in (train, new, dev, test)
+    )
+    files = tuple(
+        DataFile(role=role, name=data.source.name, rows=len(data), sha256=data.sha256)
+        for role, data in (("old rows", old), ("new rows", fresh))
+    )
+    kept = _not_contradicted(old, fresh)
+    together = _together(_subset(old, kept), fresh)
+    counts = np.bincount(together.label_ids, minlength=len(labels))
+    without = [label for label, count in zip(labels, counts.tolist(), strict=True) if not count]
+    if without:
+        raise DataError(f"{new}: neither it nor {train} has a row of the class {without[0]!r}; add some")
+    learnt = set(compared(together.texts).normalised)
+    unseen = [row for row, text in enumerate(compared(on_test.texts).normalised) if text not in learnt]
+    if not unseen:
+        raise DataError(f"{test}: all {len(on_test)} rows stand among those to learn from; compare on others")
+    measured = _subset(on_test, unseen)
+    split = DataSplit(together, on_dev, measured)
+    return RetrainingRows(split, measured, files, len(old) - len(kept), len(on_test) - len(unseen))
+
+
+def _not_contradicted(old: LabelledTexts, fresh: LabelledTexts) -> list[int]:
+    """The old rows that no new one contradicts: a correction counts, and not beside what it corrects."""
+    said = dict(zip(compared(fresh.texts).normalised, fresh.label_ids.tolist(), strict=True))
+    texts, label_ids = compared(old.texts).normalised, old.label_ids.tolist()
+    return [row for row, text in enumerate(texts) if said.get(text, label_ids[row]) == label_ids[row]]
+
+
+def _together(old: LabelledTexts, fresh: LabelledTexts) -> LabelledTexts:
+    """Both as one, known by the hash of all its rows."""
+    texts, label_ids = old.texts + fresh.texts, np.concatenate([old.label_ids, fresh.label_ids])
+    content = "".join(f"{text}\t{label_id}\n" for text, label_id in zip(texts, label_ids.tolist(), strict=True))
+    name = Path(f"{old.source.name}+{fresh.source.name}")
+    return LabelledTexts(texts, label_ids, old.labels, name, hashlib.sha256(content.encode()).hexdigest())
+
+
+def _subset(data: LabelledTexts, rows: list[int]) -> LabelledTexts:
+    texts = tuple(data.texts[row] for row in rows)
+    lines = tuple(data.lines[row] for row in rows) if data.lines else ()
+    return replace(data, texts=texts, label_ids=data.label_ids[rows], lines=lines)

@@ -1,0 +1,175 @@
+"""From a bundle and labelled files to the page: the body of `kuaixun-trainer report`.
+
+read what other commands wrote → serve the bundle on the texts → analyse them → draw → render → write, whole or not
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from kuaixun.export import Classifier
+from kuaixun.trainer.data.analysis import Analysis, analyse
+from kuaixun.trainer.data.labelled_texts import CsvColumns, LabelledTexts, read_labelled_texts
+from kuaixun.trainer.evaluation.answering import answers_of_bundles, answers_of_scores
+from kuaixun.trainer.evaluation.measurement import Answers, Measurement, measure
+from kuaixun.trainer.report.compared_models import compared_models
+from kuaixun.trainer.report.contents import Contents, LegendEntry, Plots
+from kuaixun.trainer.report.data_plots import class_balance, text_lengths
+from kuaixun.trainer.report.drawing import MARKER_SIGNS, SERIES
+from kuaixun.trainer.report.examples import choose_examples
+from kuaixun.trainer.report.inputs import (
+    Run,
+    TeacherFolder,
+    read_analysis,
+    read_baselines,
+    read_run,
+    read_teacher_folder,
+)
+from kuaixun.trainer.report.provenance import made_by
+from kuaixun.trainer.report.quality_plots import confusion_matrix, coverage_curve, reliability_diagram
+from kuaixun.trainer.report.speeds import teacher_ratios
+from kuaixun.trainer.report.state_map import StateMap, draw_map, look_of, state_map
+from kuaixun.trainer.report.thresholds import ChosenThreshold, choose_thresholds
+from kuaixun.trainer.report.training_plots import learning_curves
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRequest:
+    """What the page is made from. Only `test` must be given; what else is not given is left out, and said so.
+
+    `states` texts at most are laid out on the map of states, 0 for no map. `seed` draws them, the examples and the
+    resamples of intervals.
+    """
+
+    test: Path
+    train: Path | None = None
+    dev: Path | None = None
+    analysis: Path | None = None
+    baselines: tuple[Path, ...] = ()
+    teachers: tuple[Path, ...] = ()
+    runs: tuple[Path, ...] = ()
+    scores: tuple[Path, ...] = ()
+    columns: CsvColumns | None = None
+    states: int = 2000
+    seed: int = 0
+    command: str = "kuaixun-trainer report"
+
+
+def gather(request: ReportRequest, name: str, classifier: Classifier, device: torch.device, say: Say) -> Contents:
+    """All that the page shows of the bundle called `name`. Raises TrainerError; quick refusals come first."""
+    parts = _read_parts(request, classifier.labels)
+    test, dev, manifest = parts["test"], parts.get("dev"), classifier.bundle.manifest
+    given = read_analysis(request.analysis, test) if request.analysis else None
+    baselines = tuple(read_baselines(folder, test) for folder in request.baselines)
+    teachers = tuple(read_teacher_folder(folder, test) for folder in request.teachers)
+    runs = tuple(read_run(folder, test, manifest.training) for folder in request.runs)
+    answers = (
+        *answers_of_bundles([(name, classifier)], test),
+        *(answers_of_scores(path, test) for path in request.scores),
+    )
+    training_texts = parts["train"].texts if "train" in parts else None
+    measurement = measure(answers, test, training_texts=training_texts, seed=request.seed)
+    on_dev = answers_of_bundles([(name, classifier)], dev)[0] if dev else None
+    dev_figures = measure((on_dev,), dev, seed=request.seed).models[0].figures if on_dev and dev else None
+    if teachers:
+        say(f"timing {len(teachers)} teachers beside the student")
+    ratios = teacher_ratios(classifier, teachers, test.texts, device)
+    if given is None:
+        say(f"analysing {', '.join(parts)}")
+    analysis = given or analyse(parts)
+    if request.states:
+        say(f"laying out the states of {min(request.states, len(test))} texts")
+    found = state_map(classifier.bundle, test.texts, request.states, request.seed) if request.states else None
+    student = measurement.models[0]
+    return Contents(
+        manifest=manifest,
+        measurement=measurement,
+        analysis=analysis,
+        baselines=baselines,
+        teachers=teachers,
+        runs=runs,
+        models=compared_models(
+            student,
+            dev_figures.accuracy if dev_figures else manifest.metrics.get("dev", {}).get("accuracy"),
+            measurement.models[1:],
+            baselines,
+            tuple(zip(teachers, ratios, strict=True)),
+            runs,
+        ),
+        dev=dev_figures,
+        thresholds=_thresholds(on_dev, dev, answers[0], test),
+        examples=choose_examples(answers[0].predictions, test, request.seed),
+        legend=_legend(test),
+        plots=_draw(measurement, analysis, (*runs, *teachers), found, answers[0], test, manifest.text.max_tokens),
+        made_by=made_by(request.command, request.scores, manifest.training, baselines, teachers, runs),
+        has_train="train" in parts,
+        seed=request.seed,
+    )
+
+
+def write_page(path: Path, page: str) -> None:
+    """Write a new file, whole or not at all. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as unfinished:
+        whole = Path(unfinished) / "whole"
+        whole.write_text(page, encoding="utf-8")
+        whole.rename(path)
+
+
+def _read_parts(request: ReportRequest, labels: tuple[str, ...]) -> dict[str, LabelledTexts]:
+    """The files by role, train first."""
+    paths = {"train": request.train, "dev": request.dev, "test": request.test}
+    return {
+        role: read_labelled_texts(path, labels=labels, columns=request.columns)
+        for role, path in paths.items()
+        if path is not None
+    }
+
+
+def _thresholds(
+    on_dev: Answers | None, dev: LabelledTexts | None, on_test: Answers, test: LabelledTexts
+) -> tuple[ChosenThreshold, ...]:
+    if on_dev is None or dev is None:
+        return ()
+    return choose_thresholds(on_dev.predictions, dev, on_test.predictions, test)
+
+
+def _draw(
+    measurement: Measurement,
+    analysis: Analysis,
+    trained: tuple[Run | TeacherFolder, ...],
+    found: StateMap | None,
+    answers: Answers,
+    test: LabelledTexts,
+    max_tokens: int,
+) -> Plots:
+    figures = measurement.models[0].figures
+    return Plots(
+        balance=class_balance(analysis),
+        lengths=text_lengths(analysis, max_tokens),
+        curves=tuple(
+            (one.name, learning_curves(f"curves-{number}", one.history))
+            for number, one in enumerate(trained)
+            if one.history
+        ),
+        confusion=confusion_matrix(figures),
+        reliability=reliability_diagram(figures),
+        coverage=coverage_curve(figures),
+        states=draw_map(found, test.label_ids, answers.predictions.label_ids, test.labels) if found else None,
+    )
+
+
+def _legend(test: LabelledTexts) -> tuple[LegendEntry, ...]:
+    """How each class looks on the map."""
+    looks = (look_of(number) for number in range(len(test.labels)))
+    return tuple(
+        LegendEntry(SERIES.index(colour) + 1 if colour in SERIES else 0, MARKER_SIGNS[marker], label)
+        for (colour, marker), label in zip(looks, test.labels, strict=True)
+    )
