@@ -13,7 +13,7 @@ from kuaixun.trainer.commands.distil import choose_device
 from kuaixun.trainer.commands.options import recorded_command, whole_number
 from kuaixun.trainer.commands.shown_paths import without_folders
 from kuaixun.trainer.encoder.masked_language import EncoderShape
-from kuaixun.trainer.encoder.pretraining import PretrainSettings
+from kuaixun.trainer.encoder.pretraining_settings import PretrainSettings
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.progress import watching
 from kuaixun.trainer.student.distillation import refuse_unwritable

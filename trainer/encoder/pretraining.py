@@ -7,14 +7,10 @@ with bfloat16 that is twice as many tokens a second, and the whole training is b
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,69 +19,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.adamw import AdamW
 
+from kuaixun.trainer.encoder.interrupts import interrupts_between_steps
 from kuaixun.trainer.encoder.masked_batches import HELD_OUT, MASKS, Corpus, MaskedBatch, TokenIds, hide, one_pass, show
 from kuaixun.trainer.encoder.masked_language import masked_loss
+from kuaixun.trainer.encoder.pretraining_settings import PretrainSettings
 from kuaixun.trainer.encoder.pretraining_state import Progress, save_state
-from kuaixun.trainer.errors import FitError, SettingError
+from kuaixun.trainer.errors import FitError
 from kuaixun.trainer.student.training import DevFigures, Watcher
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-LOWEST_SHARE = 0.02  # of the learning rate, where its rise begins and its fall ends
 RUNNING_STEPS = 50
-
-
-@dataclass(frozen=True, slots=True)
-class PretrainSettings:
-    """How a model is pre-trained. Raises SettingError for a number out of its range.
-
-    The training ends after `steps`, or after `minutes` of training, those before an interruption included: one of the
-    two is None. The learning rate rises in the share `warm_up` of the training and falls linearly to the end.
-    `batch_tokens` is the size of a batch, specials included. `hidden_share` of the tokens are hidden.
-    `mixed_precision` computes in bfloat16.
-    """
-
-    steps: int | None = None
-    minutes: float | None = None
-    batch_tokens: int = 4096
-    learning_rate: float = 5e-4
-    weight_decay: float = 0.01
-    warm_up: float = 0.05
-    hidden_share: float = 0.25
-    gradient_norm: float = 1.0
-    evaluate_every_steps: int = 500
-    save_every_steps: int = 1000
-    seed: int = 1
-    mixed_precision: bool = False
-
-    def __post_init__(self) -> None:
-        if (self.steps is None) == (self.minutes is None):
-            raise SettingError("--steps and --minutes: pass one of the two, to say when the training ends")
-        for name in ("learning_rate", "gradient_norm"):
-            if not getattr(self, name) > 0:
-                flag = "--" + name.replace("_", "-")
-                raise SettingError(f"{flag} is {getattr(self, name)}; it must be above 0")
-        if self.minutes is not None and not self.minutes > 0:
-            raise SettingError(f"--minutes is {self.minutes}; it must be above 0")
-        if not self.weight_decay >= 0:
-            raise SettingError(f"--weight-decay is {self.weight_decay}; it must be at least 0")
-        if not 0 <= self.warm_up < 1:
-            raise SettingError(f"--warm-up is {self.warm_up}; it must be at least 0 and below 1")
-        if not 0 < self.hidden_share < 1:
-            raise SettingError(f"--hidden-share is {self.hidden_share}; it must be above 0 and below 1")
-
-    def done(self, progress: Progress) -> float:
-        """The share of the training that lies behind: 1 at its end."""
-        if self.steps is not None:
-            return progress.step / self.steps if self.steps else 1.0
-        return progress.elapsed_seconds / 60 / (self.minutes or 1)
-
-    def learning_rate_at(self, progress: Progress) -> float:
-        """The learning rate of the next step."""
-        done = self.done(progress)
-        rise = min(1.0, max(LOWEST_SHARE, done / self.warm_up)) if self.warm_up else 1.0
-        return self.learning_rate * rise * max(LOWEST_SHARE, 1 - done)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,23 +174,3 @@ def new_optimizer(model: nn.Module, settings: PretrainSettings) -> AdamW:
         {"params": steady, "weight_decay": 0.0},
     ]
     return AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98), fused=True)
-
-
-@contextmanager
-def interrupts_between_steps() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C becomes a question to ask between steps; a second one interrupts at once."""
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
-        return
-
-    def remember(number: int, frame: FrameType | None) -> None:
-        if asked.is_set():
-            raise KeyboardInterrupt
-        asked.set()
-
-    before = signal.signal(signal.SIGINT, remember)
-    try:
-        yield asked.is_set
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -21,7 +21,8 @@ from kuaixun.trainer.encoder.masked_batches import Corpus, hold_out
 from kuaixun.trainer.encoder.masked_language import EncoderShape, continued_model, new_model, special_ids
 from kuaixun.trainer.encoder.new_vocabulary import give_vocabulary
 from kuaixun.trainer.encoder.pretrained_folders import open_tokenizer, quieten
-from kuaixun.trainer.encoder.pretraining import Pretrained, Pretraining, PretrainSettings
+from kuaixun.trainer.encoder.pretraining import Pretrained, Pretraining
+from kuaixun.trainer.encoder.pretraining_settings import PretrainSettings
 from kuaixun.trainer.encoder.pretraining_state import load_state, remove_state, unfinished_folder
 from kuaixun.trainer.encoder.text_lines import TextLines, read_text_lines
 from kuaixun.trainer.encoder.token_array import cached_tokens

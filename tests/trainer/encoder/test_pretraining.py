@@ -15,8 +15,9 @@ import torch
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from kuaixun.trainer.cli import main
+from kuaixun.trainer.encoder.interrupts import interrupts_between_steps
 from kuaixun.trainer.encoder.masked_language import FEWEST_POSITIONS
-from kuaixun.trainer.encoder.pretraining import interrupts_between_steps
+from kuaixun.trainer.encoder.pretraining import Pretraining
 from kuaixun.trainer.encoder.pretraining_state import STATE_FILE, Progress, load_state, save_state
 from kuaixun.trainer.errors import SettingError
 from tests.trainer.encoder.conftest import CHARACTERS
@@ -115,9 +116,7 @@ def test_a_training_bound_by_time_ends_by_the_clock(
     echo_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ticks = iter(range(10_000))
-    monkeypatch.setattr("time.monotonic", lambda: float(next(ticks)))  # a second passes with every look
-    from kuaixun.trainer.encoder.pretraining import Pretraining
-
+    # A second passes with every look.
     monkeypatch.setattr(Pretraining.__init__, "__kwdefaults__", {"clock": lambda: float(next(ticks))})
 
     assert pretrain(echo_file, tmp_path / "encoder", "--minutes", "0.5") == 0
