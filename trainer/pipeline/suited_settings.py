@@ -21,6 +21,7 @@ HIGHEST_MAX_TOKENS = 256
 LEAST_MAX_TOKENS = 16
 SMALL_TEXTS, LARGE_TEXTS = 20_000, 100_000
 STEPS_OF_SMALL = 900
+FEWEST_EPOCHS, MOST_EPOCHS = 6, 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,11 @@ def student_settings(analysis: Analysis, spaces: float, given: Settings) -> tupl
         return ()
     train = _train(analysis)
     alphabetic = _is_alphabetic(analysis, spaces)
-    return (*_lengths(train), *(_of_words(analysis, given) if alphabetic else ()), *_course(train, alphabetic))
+    if alphabetic:
+        shape = tuple(_of_words(analysis, given))
+    else:
+        shape = tuple(_of_few_characters(train, given)) if train.texts < SMALL_TEXTS else ()
+    return (*_lengths(train), *shape, *_course(train, FEWEST_EPOCHS if alphabetic else FEWEST_EPOCHS + 2))
 
 
 def _lengths(train: FileAnalysis) -> Iterator[Suited]:
@@ -93,20 +98,33 @@ def _of_words(analysis: Analysis, given: Settings) -> Iterator[Suited]:
     yield Suited("label-smoothing", "0.05", "a word may be sure, and is not always right")
 
 
-def _course(train: FileAnalysis, alphabetic: bool) -> Iterator[Suited]:
+def _of_few_characters(train: FileAnalysis, given: Settings) -> Iterator[Suited]:
+    """Filters for what a few thousand texts can teach: single characters and pairs."""
+    if "widths" in given:
+        return
+    why = f"{train.texts} texts"
+    yield Suited("widths", "1,2", f"{why} teach what characters and pairs mean; longer ones are left to n-grams")
+    yield Suited("filters", "128", f"{why} fill no more")
+    yield Suited("minimum-frequency", "1", f"of {why} no character is too rare to be known")
+    yield Suited("learning-rate", "6e-3", f"{why} make few steps")
+    if not {"ngram-bits", "ngram_bits"} & set(given):
+        yield Suited("ngram-learning-rate", "2e-3", f"{why} make few steps")
+        yield Suited("branch-loss", "0.3", "neither branch by itself has much to go by")
+    yield Suited("dropout", "0.5", "few texts are soon known by heart")
+
+
+def _course(train: FileAnalysis, fewest_epochs: int) -> Iterator[Suited]:
     """Steps enough for few texts, and not too many for many."""
     if train.texts >= LARGE_TEXTS:
         return
     small = train.texts < SMALL_TEXTS
     batch = 32 if small else 128
     steps = -(-train.texts // batch)
-    epochs = min(max(-(-STEPS_OF_SMALL // steps), 6), 40)
+    epochs = min(max(-(-STEPS_OF_SMALL // steps), fewest_epochs), MOST_EPOCHS)
     yield Suited("batch-size", str(batch), f"{train.texts} texts")
     yield Suited("epochs", str(epochs), f"{epochs * steps} steps in all")
     yield Suited("evaluate-every-steps", str(max(steps // 2, 10)), "twice in an epoch")
-    yield Suited("patience", "8", "four epochs without a lower loss")
-    if small and not alphabetic:
-        yield Suited("dropout", "0.5", "few texts are soon known by heart")
+    yield Suited("patience", "10", "five epochs without a lower loss")
 
 
 def _train(analysis: Analysis) -> FileAnalysis:

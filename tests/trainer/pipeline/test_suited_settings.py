@@ -43,6 +43,8 @@ def test_few_texts_are_met_more_often_than_many() -> None:
     few, more = (values(student_settings(analysis_of("央行加息", copies=n), 0.0, {})) for n in (200, 30_000))
 
     assert int(few["epochs"]) > int(more["epochs"])
+    assert few["widths"] == "1,2"
+    assert "widths" not in more
     assert (few["batch-size"], more["batch-size"]) == ("32", "128")
     assert "batch-size" not in values(student_settings(analysis_of("央行加息", copies=100_000), 0.0, {}))
 

@@ -28,9 +28,9 @@ def labelled() -> LabelledTexts:
     return LabelledTexts(texts, label_ids, ("sports", "finance"), Path("made.txt"), "0" * 64)
 
 
-def student_of(labelled: LabelledTexts, **more: int) -> Student:
+def student_of(labelled: LabelledTexts) -> Student:
     shape = StudentShape(
-        widths=(2, 8), filters=12, embedding_size=64, minimum_frequency=1, keyword_filters=True, max_tokens=80, **more
+        widths=(2, 8), filters=12, embedding_size=64, minimum_frequency=1, keyword_filters=True, max_tokens=80
     )
     return new_student(labelled, shape, seed=1, dropout=0.0)
 
