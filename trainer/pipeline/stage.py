@@ -13,8 +13,8 @@ from kuaixun.trainer.pipeline.command_options import paths_in
 from kuaixun.trainer.pipeline.keys import Finished, Ingredients, sha256_of
 
 TRAINER, EXPORT = "kuaixun-trainer", "kuaixun-export"
-# What holds the folder of a model, or its name on the hub, as a text.
-MODEL_OPTIONS = ("encoder", "origin")
+# What holds the folder of a model, or its name on the hub, as a text; `origin` is what pretrain calls its --from.
+MODEL_OPTIONS = (("teacher", "encoder"), ("pretrain", "origin"))
 
 Arguments = Mapping[str, tuple[str, ...]]
 
@@ -64,7 +64,7 @@ def input_files(section: str, options: argparse.Namespace, folder: Path, work: P
     found: dict[str, Path] = {}
     for name, value in vars(options).items():
         paths = [folder / path for path in paths_in(value)]
-        if name in MODEL_OPTIONS and isinstance(value, str) and (folder / value).is_dir():
+        if (section, name) in MODEL_OPTIONS and isinstance(value, str) and (folder / value).is_dir():
             paths = [folder / value]
         for number, path in enumerate(paths, start=1):
             if path.is_relative_to(work):

@@ -47,6 +47,11 @@ def test_a_run_ends_with_a_bundle_that_serves_its_figures_and_a_page(toy_run: To
 
 
 def test_nothing_is_made_again_where_nothing_changed(done: ToyRun) -> None:
+    done.change('origin = "made up"', 'origin = ""')
+    assert made(done.make()) == ["export", "evaluate", "report"]
+    done.commands.clear()
+    (done.folder / "notes.txt").write_text("no business of the run")
+
     assert made(done.decide()) == []
     assert list(done.make()) == ALL
     assert done.commands == []
