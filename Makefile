@@ -56,7 +56,8 @@ clean: ## remove build/ and the tools' caches; .venv stays
 .venv/worker-installed: pyproject.toml constraints.txt | .venv/bin/pip
 	@echo "Installing kuaixun[worker] into .venv and building its native engine: about half a minute." >&2
 	@$(PIP_INSTALL) --editable '.[worker]'
-	@touch $@
+	@# Not done while the native engine is missing: the next command tries again, for there may be a compiler by then.
+	@if $(BIN)/python -c 'import kuaixun.export._native' 2>/dev/null; then touch $@; fi
 
 .venv/dev-installed: pyproject.toml constraints.txt | .venv/bin/pip
 	@echo "Installing kuaixun[dev] into .venv; the first time this fetches PyTorch's CUDA build (5 GB on disk)." >&2

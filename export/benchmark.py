@@ -98,10 +98,11 @@ def _texts_per_second(engine: Engine, texts: Sequence[str], batch: int, seconds:
     """How many texts go through in about `seconds`, after one batch to warm up."""
     supply = _endless(texts, batch)
     engine.classify(next(supply))
-    count = 0
+    count, passed = 0, 0.0
     started = time.perf_counter()
-    while (passed := time.perf_counter() - started) < seconds:
+    while not count or passed < seconds:
         count += len(engine.classify(next(supply)))
+        passed = time.perf_counter() - started
     return count / passed
 
 

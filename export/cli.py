@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 PROGRAM = "kuaixun-export"
 THREADS_LIMIT = 1024
+BATCH_LIMIT = 1 << 20
+BATCHES = (1, 64, 1024)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,9 +71,7 @@ def build_parser(kind: type[argparse.ArgumentParser] = OneLineParser) -> argpars
     bench = commands.add_parser("bench", help="measure every engine present, beside the traced convolutions")
     _add_bundle(bench)
     bench.add_argument("--texts", type=path_of, help="one text a line; default: texts drawn from the vocabulary")
-    bench.add_argument(
-        "--batches", type=_count, nargs="+", default=[1, 64, 1024], metavar="N", help="default: 1 64 1024"
-    )
+    bench.add_argument("--batches", type=_batch, nargs="+", metavar="N", help=f"default: {' '.join(map(str, BATCHES))}")
     bench.add_argument(
         "--lengths",
         type=_lengths,
@@ -129,6 +129,13 @@ def _lengths(text: str) -> list[int]:
     if len(lengths) < 2:
         raise argparse.ArgumentTypeError(f"{text!r} names one length; a line needs two or more")
     return lengths
+
+
+def _batch(text: str) -> int:
+    """An argument that counts the texts of a batch."""
+    if (number := _count(text)) > BATCH_LIMIT:
+        raise argparse.ArgumentTypeError(f"{number} is more than {BATCH_LIMIT}")
+    return number
 
 
 def _threads(text: str) -> int:
@@ -219,20 +226,28 @@ def _bench(options: argparse.Namespace) -> int:
     from kuaixun.export.bundle.reader import read_bundle
 
     bundle = read_bundle(options.bundle)
+    if options.json:
+        options.json.open("ab").close()  # what cannot be written is told before the measuring
     if options.lengths:
         return _bench_lengths(options, bundle)
-    texts = (
-        options.texts.read_text(encoding="utf-8", errors="replace").split("\n")
-        if options.texts
-        else drawn_texts(bundle.pipeline.vocabulary)
-    )
+    texts, batches = drawn_texts(bundle.pipeline.vocabulary), options.batches or BATCHES
+    if options.texts:
+        lines = options.texts.read_text(encoding="utf-8", errors="replace").split("\n")
+        texts = [line for line in lines if line.strip()]
+        if not texts:
+            return _refuse(f"{options.texts} holds no text to label")
     progress = Console(stderr=True)
     with progress.status("opening the engines") as status:
-        speeds = measure(bundle, texts, batches=options.batches, seconds=options.seconds, say=status.update)
-    Console().print(speed_table(speeds, options.batches))
+        speeds = measure(bundle, texts, batches=batches, seconds=options.seconds, say=status.update)
+    Console().print(speed_table(speeds, batches))
     if options.json:
         options.json.write_bytes(msgspec.json.format(msgspec.json.encode(speeds), indent=1) + b"\n")
     return 0
+
+
+def _refuse(reason: str) -> int:
+    print(f"{PROGRAM}: {reason}", file=sys.stderr)
+    return USAGE_EXIT_CODE
 
 
 def _bench_lengths(options: argparse.Namespace, bundle: Bundle) -> int:
@@ -245,10 +260,10 @@ def _bench_lengths(options: argparse.Namespace, bundle: Bundle) -> int:
     from kuaixun.export.scaling import measure_lengths, scaling_table
 
     limit = bundle.manifest.text.max_tokens
-    if options.texts or max(options.lengths) > limit:
-        own = f"--lengths draws its own texts of at most the {limit} characters that this bundle reads"
-        print(f"{PROGRAM}: {own}; leave --texts and longer ones away", file=sys.stderr)
-        return USAGE_EXIT_CODE
+    if options.texts or options.batches:
+        return _refuse("--lengths draws its own texts and batches; leave --texts and --batches away")
+    if max(options.lengths) > limit:
+        return _refuse(f"--lengths {max(options.lengths)}: this bundle reads no more than {limit} characters of a text")
     # The processor time of the calling thread says nothing of a GPU.
     choices = [choice for choice in present_engines() if choice.device != "cuda"]
     engines = [open_engine(bundle, dataclasses.replace(choice, threads=1)) for choice in choices]

@@ -8,6 +8,7 @@ interrupted. `run` ends with the code of the stage that failed.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import sys
 from collections.abc import Sequence
 
@@ -16,6 +17,8 @@ from kuaixun.export.command_line import INTERRUPTED_EXIT_CODE, USAGE_EXIT_CODE, 
 from kuaixun.trainer.errors import TrainerError
 
 PROGRAM = "kuaixun-trainer"
+# What the extra `trainer` installs and every command imports: `kuaixun-worker` may live in an environment without.
+_EXTRA = ("torch", "sklearn", "transformers")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,6 +39,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    if arguments == ["--version"]:
+        print(f"{PROGRAM} {__version__}")
+        return 0
+    if missing := [name for name in _EXTRA if importlib.util.find_spec(name) is None]:
+        raise TrainerError(
+            f"training needs {', '.join(missing)}, which this environment has not: pip install 'kuaixun[trainer]'"
+        )
     options = build_parser().parse_args(arguments)
     from rich.console import Console
 

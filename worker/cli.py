@@ -66,6 +66,7 @@ def _check(parsed: argparse.Namespace) -> int:
 
     settings = read_settings(setting_flags(parsed))
     _log_to_stderr("error")
+    logging.getLogger("kuaixun.export").setLevel(logging.WARNING)  # which engine stands in for which, and why
     check(settings)
     return 0
 

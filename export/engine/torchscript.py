@@ -139,7 +139,9 @@ def open_convolutional(bundle: Bundle, choice: EngineChoice) -> TorchScriptEngin
 def _prepare(choice: EngineChoice) -> torch.device:
     """Set torch up for what was chosen. Raises EngineError where it is not to be had."""
     if choice.precision not in {"auto", "fp32"}:
-        raise EngineError(f"the engine {choice.name} computes in fp32, not in {choice.precision}; use native for that")
+        raise EngineError(
+            f"the engine {choice.name} computes in fp32, not in {choice.precision}, which the native engine alone does"
+        )
     if choice.threads is not None:
         torch.set_num_threads(choice.threads)
     device = choice.device

@@ -224,6 +224,9 @@ int main(int count, char** arguments) {
   } catch (const kuaixun::Error& error) {
     std::fprintf(stderr, "kuaixun-classify: %s\n", error.what());
     return static_cast<int>(error.code());
+  } catch (const std::bad_alloc&) {
+    std::fputs("kuaixun-classify: there is not enough memory\n", stderr);
+    return static_cast<int>(kuaixun::ErrorCode::engine);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "kuaixun-classify: %s\n", error.what());
     return 70;

@@ -46,6 +46,10 @@ std::string_view view_of(kuaixun_text text) { return {text.bytes, text.size}; }
 
 int kuaixun_open(const char* folder, int precision, kuaixun_classifier** opened, char* message, size_t message_size) {
   *opened = nullptr;
+  if (folder == nullptr || *folder == '\0') {
+    if (message != nullptr) std::snprintf(message, message_size, "the bundle has no name");
+    return KUAIXUN_USAGE;
+  }
   if (precision < KUAIXUN_DEFAULT_PRECISION || precision > KUAIXUN_INT8) {
     if (message != nullptr) std::snprintf(message, message_size, "the precision %d is unknown", precision);
     return KUAIXUN_USAGE;

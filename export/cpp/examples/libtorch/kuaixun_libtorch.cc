@@ -181,6 +181,7 @@ void label_standard_input(LibtorchStudent& student) {
   const auto answer = [&] {
     const std::vector<std::string_view> texts(lines.begin(), lines.end());
     if (!texts.empty()) std::cout << student.label(texts) << std::flush;
+    if (!std::cout) throw Error(ErrorCode::usage, "standard output cannot be written");
     lines.clear();
   };
   for (std::string line; std::getline(std::cin, line);) {
@@ -202,6 +203,8 @@ void run(const Options& options) {
   } else {
     label_standard_input(student);
   }
+  if (!std::cout.flush()) throw Error(ErrorCode::usage, "standard output cannot be written");
+  if (std::cin.bad()) throw Error(ErrorCode::usage, "standard input cannot be read");
 }
 
 }  // namespace
