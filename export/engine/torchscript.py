@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from kuaixun.export.bundle.reader import TORCHSCRIPT_FILE, Bundle
-from kuaixun.export.engine.interface import EngineChoice
+from kuaixun.export.engine.interface import LOGIT_TOLERANCES, EngineChoice
 from kuaixun.export.errors import BundleError, EngineError
 from kuaixun.export.predictions import Predictions, predictions_from
 from kuaixun.export.student.folded import SLICE_FILTERS, FoldedTextCNN
@@ -55,7 +55,7 @@ class TorchScriptEngine:
     @property
     def logit_tolerance(self) -> float:
         """Single precision: other orders of addition, on other hardware; logits reach about ten."""
-        return 1e-3
+        return LOGIT_TOLERANCES["fp32"]
 
     def classify(self, texts: Sequence[str]) -> Predictions:
         """See Engine.classify. The memory it takes does not grow with the batch, but for the answers themselves."""

@@ -6,7 +6,7 @@ import numpy as np
 import onnxruntime  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from kuaixun.export.engine.interface import Scorer
+from kuaixun.export.engine.interface import LOGIT_TOLERANCES, Scorer
 from kuaixun.export.text.pipeline import Encoded
 
 INPUT = "ids"
@@ -27,7 +27,7 @@ class OnnxScorer:
     @property
     def logit_tolerance(self) -> float:
         """Single precision: other orders of addition; logits reach about ten."""
-        return 1e-3
+        return LOGIT_TOLERANCES["fp32"]
 
     def logits(self, encoded: Encoded) -> NDArray[np.float64]:
         """See Scorer.logits."""

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from kuaixun.export.engine.interface import LOGIT_TOLERANCES
 from kuaixun.export.text.pipeline import Encoded
 
 
@@ -26,7 +27,7 @@ class TorchScorer:
     @property
     def logit_tolerance(self) -> float:
         """Single precision: other orders of addition; logits reach about ten."""
-        return 1e-3
+        return LOGIT_TOLERANCES["fp32"]
 
     def logits(self, encoded: Encoded) -> NDArray[np.float64]:
         """See Scorer.logits. The batch must not be empty."""
