@@ -71,7 +71,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
         split.train, tuple(options.teacher_scores), options.transfer, tuple(options.transfer_scores)
     )
     _refuse_unheard_transfer(teaching, student.fit)
-    teachers = len(options.teacher_scores) if student.fit.alpha else 0
+    teachers = max(len(options.teacher_scores), len(options.transfer_scores)) if student.fit.alpha else 0
     company = f"and {teachers} teacher{'s' * (teachers > 1)}" if teachers else "alone"
     say(f"learning from {len(split.train)} labels {company}, {len(split.train.labels)} classes, on {device}")
     for note in teaching.notes:

@@ -64,7 +64,7 @@ def add_to(commands: Commands) -> None:
         action="append",
         default=[],
         metavar="DIR",
-        help="with --scores-only: a finished teacher; of several, the mean",
+        help="with --scores-only: a finished teacher, or a student's checkpoint as one; of several, the mean",
     )
     _add_training(parser.add_argument_group("the fine-tuning"))
     add_columns(parser)
@@ -130,17 +130,15 @@ def score_request(text: str) -> ScoreRequest:
 def _score_only(options: argparse.Namespace, files: tuple[ScoredFile, ...], device: torch.device, say: Say) -> int:
     if not options.teacher or not files:
         raise SettingError("--scores-only needs --teacher, a finished teacher's folder, and --score FILE=OUT")
-    from kuaixun.trainer.teacher.folder import read_teacher
     from kuaixun.trainer.teacher.job import score_files
+    from kuaixun.trainer.teacher.scorers import open_scorer
 
-    teachers = [read_teacher(folder) for folder in options.teacher]
+    teachers = [open_scorer(folder) for folder in options.teacher]
     for folder, teacher in zip(options.teacher, teachers, strict=True):
-        record = teacher.record
-        if record.labels != teachers[0].record.labels:
+        if teacher.labels != teachers[0].labels:
             raise SettingError(f"--teacher: {folder} and {options.teacher[0]} have other labels; score with each alone")
-        learnt = {file.sha256 for file in record.training.data if file.role == "train"} if record.folds else set()
         for file in files:
-            if file.sha256 in learnt:
+            if teacher.learnt_from_a_part_of(file.sha256):
                 raise SettingError(
                     f"--score: {folder} learnt from a part of {file.name}; for out-of-fold scores repeat the command "
                     "that trained it, which finds its folds finished"
