@@ -194,10 +194,9 @@ def _inspect(options: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from kuaixun.export.bundle.golden import check_golden
     from kuaixun.export.bundle.reader import read_bundle
     from kuaixun.export.describe import verification_table
-    from kuaixun.export.engine.select import open_engine, present_engines
+    from kuaixun.export.engine.select import open_and_compare, present_engines
     from kuaixun.export.errors import GoldenCaseError
     from kuaixun.export.further.check import check_further_outputs
 
@@ -205,8 +204,8 @@ def _verify(options: argparse.Namespace) -> int:
     differences, remarks = {}, {}
     for choice in present_engines():
         try:
-            engine = open_engine(bundle, choice)
-            differences[engine.name] = check_golden(bundle.golden, bundle.pipeline, engine, bundle.path)
+            engine, difference = open_and_compare(bundle, choice)
+            differences[engine.name] = difference
         except GoldenCaseError as error:
             # The manifest names a default because another precision may cost too much.
             if choice.precision in {"auto", "fp32", bundle.manifest.precision.default}:

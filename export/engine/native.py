@@ -43,7 +43,7 @@ class NativeEngine:
 
 
 def open_native(bundle: Bundle, choice: EngineChoice) -> NativeEngine:
-    """Open the bundle in C++, which verifies it for itself. Raises EngineError or BundleError."""
+    """Open the bundle in C++, which reads it for itself, golden cases included. Raises EngineError or BundleError."""
     if choice.device == "cuda":
         raise EngineError("the native engine runs on the CPU; for cuda use the engine torchscript")
     precision = bundle.manifest.precision.default if choice.precision == "auto" else choice.precision
@@ -51,6 +51,8 @@ def open_native(bundle: Bundle, choice: EngineChoice) -> NativeEngine:
         native = NativeClassifier(str(bundle.path), precision)
     except NativeError as error:
         message, exit_code = error.args
-        # Python has read the same bundle before, so what C++ finds amiss in it is its answers.
-        raise (GoldenCaseError if exit_code == BundleError.exit_code else EngineError)(message) from error
+        if exit_code != BundleError.exit_code:
+            raise EngineError(message) from error
+        bundle.read_all()  # says the same of a file that is unusable, by the name of its error
+        raise GoldenCaseError(message) from error
     return NativeEngine(native, precision, choice.threads or 1)

@@ -130,4 +130,4 @@ def rewrite_text(bundle: Path, old: bytes, new: bytes) -> None:
 def sign(bundle: Path, tree: dict[str, Any]) -> None:
     """Write a manifest, whatever it holds, with the id that it must bear."""
     digest = hashlib.sha256(msgspec.json.encode({**tree, "model_id": ""}, order="sorted")).hexdigest()
-    (bundle / MANIFEST_FILE).write_bytes(msgspec.json.encode({**tree, "model_id": digest[:MODEL_ID_DIGITS]}))
+    (bundle / MANIFEST_FILE).write_bytes(msgspec.json.encode({**tree, "model_id": digest[:MODEL_ID_DIGITS]}) + b"\n")

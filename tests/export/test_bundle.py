@@ -74,8 +74,6 @@ def test_a_file_cut_short_lengthened_or_missing_is_refused_by_name(copy: Path, n
             (copy / name).unlink()
         else:
             (copy / name).write_bytes(other)
-        if name == MANIFEST_FILE and other is not None and other.strip() == content.strip():
-            continue  # only the newline at the end is gone: the manifest says the same
         with pytest.raises(BundleTamperedError, match=name):
             read_bundle(copy)
 
