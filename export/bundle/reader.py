@@ -18,7 +18,7 @@ import msgspec
 
 from kuaixun.export.errors import BundleError, BundleTamperedError, BundleVersionError
 from kuaixun.export.plain_json import read_plain_json
-from kuaixun.export.text.files import PIPELINE_FILES, pipeline_from_files
+from kuaixun.export.text.file_names import PIPELINE_FILES
 from kuaixun.schemas.manifest import FORMAT_VERSION, Manifest
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ class Bundle:
     @cached_property
     def pipeline(self) -> TextPipeline:
         """How texts become token ids."""
+        from kuaixun.export.text.files import pipeline_from_files
+
         files = {name: self.read_file(name) for name in PIPELINE_FILES}
         try:
             pipeline = pipeline_from_files(self.manifest.text, files)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from kuaixun.export._native import NativeClassifier, NativeError
 from kuaixun.export.bundle.reader import Bundle
 from kuaixun.export.engine.interface import LOGIT_TOLERANCES, EngineChoice
 from kuaixun.export.errors import BundleError, EngineError, GoldenCaseError
 from kuaixun.export.predictions import Predictions
-from kuaixun.export.text.pipeline import Encoded
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from kuaixun.export.text.pipeline import Encoded
 
 
 class NativeEngine:

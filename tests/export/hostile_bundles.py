@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from kuaixun.export.bundle.reader import MANIFEST_FILE
-from kuaixun.export.text.files import CODE_POINTS_FILE
+from kuaixun.export.text.file_names import CODE_POINTS_FILE
 from kuaixun.schemas.manifest import FORMAT_VERSION, MODEL_ID_DIGITS, Manifest
 
 # A place in the manifest, what a hostile maker puts there, and what both readers say of it.

@@ -30,7 +30,7 @@ from kuaixun.export.engine.interface import EngineChoice
 from kuaixun.export.engine.select import ENGINES, open_engine, present_engines
 from kuaixun.export.errors import CheckpointError
 from kuaixun.export.student.tracing import trace
-from kuaixun.export.text.files import CODE_POINTS_FILE, PATTERNS_FILE, VOCABULARY_FILE
+from kuaixun.export.text.file_names import CODE_POINTS_FILE, PATTERNS_FILE, VOCABULARY_FILE
 from tests.export.hostile_bundles import MANIFESTS, TABLES, rewrite, rewrite_at, rewrite_table
 
 ALL_FILES = sorted({*REQUIRED_FILES, MANIFEST_FILE})

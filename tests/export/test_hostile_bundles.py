@@ -17,7 +17,7 @@ from kuaixun.export.bundle.reader import GOLDEN_FILE, MANIFEST_FILE, REQUIRED_FI
 from kuaixun.export.bundle.writer import write_bundle
 from kuaixun.export.checkpoint import Checkpoint
 from kuaixun.export.student.textcnn import TextCNN
-from kuaixun.export.text.files import CODE_POINTS_FILE, PATTERNS_FILE, VOCABULARY_FILE
+from kuaixun.export.text.file_names import CODE_POINTS_FILE, PATTERNS_FILE, VOCABULARY_FILE
 from kuaixun.export.text.folding import CodePointTable
 from kuaixun.export.text.patterns import PATTERNS, Patterns
 from kuaixun.export.text.pipeline import TextPipeline

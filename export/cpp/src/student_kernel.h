@@ -56,6 +56,8 @@ struct StudentKernel {
 
   // out (fold_rows, fold_columns) = left (fold_rows, depth) @ panel (depth, fold_columns), rounded to single precision
   void (*fold)(const double* left, const double* panel, size_t depth, float* out, size_t out_stride);
+  // out[i] = rows[i] * steps_per_unit[i] to the nearest whole number, halves to even, cut off beyond 127; i < count
+  void (*round_int8)(const float* rows, const float* steps_per_unit, size_t count, int8_t* out);
 };
 
 // The best that this processor runs.

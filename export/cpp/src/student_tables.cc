@@ -7,6 +7,7 @@
 
 #include "error.h"
 #include "half.h"
+#include "in_threads.h"
 
 namespace kuaixun {
 namespace {
@@ -65,27 +66,29 @@ std::vector<double> lay_out_panels(const StudentWeights& weights, const Architec
 }
 
 // Calls finish(first, count, rows) for all tokens from `first` on, `count` at a time: rows (count, row_elements) in
-// single precision. Products are summed in double precision, so that rounding them is all that can set two engines
-// apart.
+// single precision, from a thread for each core at once. Products are summed in double precision, so that rounding them
+// is all that can set two engines apart.
 template <typename Finish>
 void fold_rows_of(const StudentWeights& weights, const Architecture& architecture, const StudentTables& tables,
                   const StudentKernel& kernel, const Finish& finish) {
   const std::size_t depth = architecture.embedding_size;
   const std::vector<double> panels = lay_out_panels(weights, architecture, tables);
-  std::vector<double> embedding(fold_tokens * depth);
-  std::vector<float> rows(fold_tokens * tables.row_elements);
-  for (std::size_t first = 0; first < architecture.vocabulary_size; first += fold_tokens) {
-    const std::size_t count = std::min(fold_tokens, architecture.vocabulary_size - first);
-    std::copy_n(weights.embedding.data() + first * depth, count * depth, embedding.begin());
-    // Of the last tokens, what is left of the ones before fills up the rows that `fold` takes at a time.
-    for (std::size_t column = 0; column < tables.row_elements; column += fold_columns) {
-      for (std::size_t token = 0; token < count; token += fold_rows) {
-        kernel.fold(embedding.data() + token * depth, panels.data() + column * depth, depth,
-                    rows.data() + token * tables.row_elements + column, tables.row_elements);
+  in_threads(architecture.vocabulary_size, 0, [&](std::size_t begin, std::size_t end) {
+    std::vector<double> embedding(fold_tokens * depth);
+    std::vector<float> rows(fold_tokens * tables.row_elements);
+    for (std::size_t first = begin; first < end; first += fold_tokens) {
+      const std::size_t count = std::min(fold_tokens, end - first);
+      std::copy_n(weights.embedding.data() + first * depth, count * depth, embedding.begin());
+      // After the last tokens, what is left of the ones before fills up the rows that `fold` takes at a time.
+      for (std::size_t column = 0; column < tables.row_elements; column += fold_columns) {
+        for (std::size_t token = 0; token < count; token += fold_rows) {
+          kernel.fold(embedding.data() + token * depth, panels.data() + column * depth, depth,
+                      rows.data() + token * tables.row_elements + column, tables.row_elements);
+        }
       }
+      finish(first, count, rows.data());
     }
-    finish(first, count, rows.data());
-  }
+  });
 }
 
 // For each element of a token's row, the feature that it is summed into.
@@ -99,14 +102,7 @@ std::vector<std::size_t> feature_of_element(const StudentTables& tables) {
   return features;
 }
 
-// The nearest whole number, halves to even, of numbers under 2^22: what std::nearbyint says, in a form that compilers
-// vectorise. A tenth of the time that a bundle takes to open went into the calls.
-float nearest(float number) {
-  constexpr float no_fraction_left = 12582912.0F;  // 1.5 * 2^23
-  return (number + no_fraction_left) - no_fraction_left;
-}
-
-// The same of numbers under 2^51.
+// The nearest whole number, halves to even, of numbers under 2^51: what std::nearbyint says, without a call for each.
 double nearest(double number) {
   constexpr double no_fraction_left = 6755399441055744.0;  // 1.5 * 2^52
   return (number + no_fraction_left) - no_fraction_left;
@@ -120,18 +116,6 @@ std::vector<float> lay_out_scales(const StudentTables& tables, const std::vector
               scales.begin() + static_cast<std::ptrdiff_t>(tables.widths[index].feature_offset));
   }
   return scales;
-}
-
-// int8 rows (count, row_elements) of rows in single precision.
-void round_rows_to_int8(const float* rows, std::size_t count, const std::vector<float>& steps_of_element,
-                        std::int8_t* out) {
-  for (std::size_t token = 0; token < count; ++token) {
-    for (const float steps_per_unit : steps_of_element) {
-      const float steps = *rows++ * steps_per_unit;
-      const float clamped = std::min(int8_limit, std::max(-int8_limit, steps));
-      *out++ = static_cast<std::int8_t>(nearest(clamped));
-    }
-  }
 }
 
 // Weights of integer features, with a scale for each class that lets no chunk of products overflow 32 bits.
@@ -245,7 +229,10 @@ void lay_out_rows(StudentTables& tables, const StudentWeights& weights, const Ar
     std::vector<float> steps_of_element;
     for (const std::size_t feature : feature_of_element(tables)) steps_of_element.push_back(steps_per_unit[feature]);
     fold([&](std::size_t first, std::size_t count, const float* rows) {
-      round_rows_to_int8(rows, count, steps_of_element, tables.rows.as<std::int8_t>() + first * elements);
+      for (std::size_t row = 0; row < count; ++row) {
+        kernel.round_int8(rows + row * elements, steps_of_element.data(), elements,
+                          tables.rows.as<std::int8_t>() + (first + row) * elements);
+      }
     });
     round_biases(tables, steps_per_unit);
     round_last_layer(tables, scales);

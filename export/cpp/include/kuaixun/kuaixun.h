@@ -47,8 +47,8 @@ typedef struct {
   size_t size;
 } kuaixun_text;
 
-/* Opens and verifies a bundle. On failure *opened is NULL and `message` (of `message_size` bytes, may be NULL) names
- * the file and the reason. */
+/* Opens and verifies a bundle, for which every core is busy for a moment. On failure *opened is NULL and `message` (of
+ * `message_size` bytes, may be NULL) names the file and the reason. */
 KUAIXUN_API int kuaixun_open(const char* folder, int precision, kuaixun_classifier** opened, char* message,
                              size_t message_size);
 KUAIXUN_API void kuaixun_close(kuaixun_classifier* classifier);
