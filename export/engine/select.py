@@ -94,13 +94,13 @@ def _resolved(choice: EngineChoice) -> EngineChoice:
 
 
 def present_engines() -> list[EngineChoice]:
-    """Every engine that can run here, on each device and in each precision it knows. Raises EngineError for none."""
+    """Every engine that can run here, on each device and in each precision it has. Raises EngineError for none."""
     choices = []
     if _native_is_built():
         choices += [EngineChoice("native", "cpu", precision) for precision in PRECISIONS if precision != "auto"]
     if _torch_is_installed():
         devices = ("cpu", "cuda") if _cuda_gpus() else ("cpu",)
-        choices += [EngineChoice(name, device) for name in ENGINES if name != "native" for device in devices]
+        choices += [EngineChoice(name, device, "fp32") for name in ENGINES if name != "native" for device in devices]
     if not choices:
         raise EngineError(NO_ENGINE)
     return choices

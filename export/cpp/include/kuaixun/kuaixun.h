@@ -2,7 +2,8 @@
  *
  * No function throws or prints. A classifier holds no state between calls, so one may be used from several threads at
  * once; every call blocks until its batch is done. A text's result does not depend on the other texts of its batch nor
- * on the number of threads, to the last bit.
+ * on the number of threads, to the last bit. Where NULL may not stand it is refused with KUAIXUN_USAGE, by functions
+ * that return no code with 0 or NULL.
  */
 #ifndef KUAIXUN_KUAIXUN_H
 #define KUAIXUN_KUAIXUN_H
