@@ -71,7 +71,7 @@ def _teach_fold(
         classes = len(job.split.train.labels)
         logits = {"dev": score(model, reading.rows["dev"], classes, reading.pad_id, job.device)}
         record = record_of(job, done, figures_of(job, reading, logits), fold=number, folds=folds)
-        write_teacher(folder, Teacher(model, reading.tokenizer, record))
+        write_teacher(folder, Teacher(model, reading.tokenizer, record), done.history)
     return done
 
 

@@ -93,7 +93,7 @@ def teach(job: TeacherJob, files: Sequence[ScoredFile], *, int8: bool) -> FineTu
     if int8:
         record = with_int8(job, reading, model, record)
     teacher = Teacher(model, reading.tokenizer, record)
-    write_teacher(job.output, teacher)
+    write_teacher(job.output, teacher, done.history)
     job.say(f"teacher: {job.output}, from step {done.best.step}")
     if not done.interrupted:
         score_files([scorer_of(teacher)], files, job.device, job.say)
