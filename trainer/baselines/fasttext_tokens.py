@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from kuaixun.trainer.baselines.advance import Advance
-from kuaixun.trainer.encoder.cleaning import clean
+from kuaixun.trainer.data.cleaning import clean
 
 TOKENS = ("characters", "jieba")
 LABEL_PREFIX = "__label__"

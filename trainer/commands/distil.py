@@ -14,8 +14,9 @@ from kuaixun.trainer.commands.options import add_columns, columns_of, recorded_c
 from kuaixun.trainer.commands.student_options import add_student, student_of
 from kuaixun.trainer.data.labelled_texts import read_split
 from kuaixun.trainer.errors import SettingError
-from kuaixun.trainer.progress import watching
-from kuaixun.trainer.student.distillation import distil, refuse_unwritable
+from kuaixun.trainer.output_folder import refuse_unwritable
+from kuaixun.trainer.progress import plain_lines, watching
+from kuaixun.trainer.student.distillation import distil
 from kuaixun.trainer.student.embeddings import read_embeddings
 from kuaixun.trainer.student.settings import FitSettings
 from kuaixun.trainer.student.teaching import Teaching, read_teaching
@@ -53,9 +54,7 @@ def add_to(commands: Commands) -> None:
 def run(options: argparse.Namespace, arguments: list[str], console: Console) -> int:
     """Train, write, tell the figures. Raises TrainerError."""
 
-    def say(line: str) -> None:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-
+    say = plain_lines(console)
     started_seconds = time.monotonic()
     student = student_of(options)
     _refuse_idle_flags(options)

@@ -15,7 +15,7 @@ from kuaixun.trainer.commands.options import add_columns, columns_of, recorded_c
 from kuaixun.trainer.commands.shown_paths import without_folders
 from kuaixun.trainer.data.labelled_texts import read_split
 from kuaixun.trainer.errors import SettingError
-from kuaixun.trainer.progress import watching
+from kuaixun.trainer.progress import plain_lines, watching
 from kuaixun.trainer.teacher.score_files import ScoreRequest, read_requests
 from kuaixun.trainer.teacher.settings import HEADS, KINDS, TEACHER_DEFAULTS, TEACHER_NAMES, TeacherSettings
 
@@ -74,9 +74,7 @@ def add_to(commands: Commands) -> None:
 def run(options: argparse.Namespace, arguments: list[str], console: Console) -> int:
     """Train, write, score, tell the figures. Raises TrainerError."""
 
-    def say(line: str) -> None:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-
+    say = plain_lines(console)
     if int(os.environ.get("RANK", "0")):
         console.quiet = True  # of several processes one speaks
     device = choose_device(options.device)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
 from kuaixun.trainer.errors import SettingError
-from kuaixun.trainer.student.distillation import refuse_unwritable
+from kuaixun.trainer.output_folder import refuse_unwritable
 from kuaixun.trainer.teacher.fine_tuning import FineTuned
 from kuaixun.trainer.teacher.folder import Teacher, read_record, size_bytes, write_teacher
 from kuaixun.trainer.teacher.folds import fold_of_rows, out_of_fold
@@ -71,7 +71,7 @@ def _teach_fold(
         classes = len(job.split.train.labels)
         logits = {"dev": score(model, reading.rows["dev"], classes, reading.pad_id, job.device)}
         record = record_of(job, done, figures_of(job, reading, logits), fold=number, folds=folds)
-        write_teacher(folder, Teacher(model, reading.tokenizer, record))
+        write_teacher(folder, Teacher(model, reading.tokenizer, record), done.history)
     return done
 
 

@@ -19,10 +19,9 @@ from numpy.typing import NDArray
 from kuaixun.schemas.manifest import DataFile, Training
 from kuaixun.trainer.data.labelled_texts import DataSplit
 from kuaixun.trainer.encoder.pretrained_folders import open_tokenizer
-from kuaixun.trainer.encoder.versions import library_versions
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.evaluation.figures import Evaluation
-from kuaixun.trainer.student.distillation import refuse_unwritable
+from kuaixun.trainer.output_folder import refuse_unwritable
 from kuaixun.trainer.student.training import Watcher
 from kuaixun.trainer.teacher.classifiers import TeacherModel, open_classifier
 from kuaixun.trainer.teacher.encoder_classifier import set_dropout
@@ -36,6 +35,7 @@ from kuaixun.trainer.teacher.scoring import measure, score
 from kuaixun.trainer.teacher.settings import TeacherSettings
 from kuaixun.trainer.teacher.token_rows import LabelledRows, TokenRows, token_rows
 from kuaixun.trainer.teacher.trainable import choose_trainable
+from kuaixun.trainer.versions import library_versions
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -93,7 +93,7 @@ def teach(job: TeacherJob, files: Sequence[ScoredFile], *, int8: bool) -> FineTu
     if int8:
         record = with_int8(job, reading, model, record)
     teacher = Teacher(model, reading.tokenizer, record)
-    write_teacher(job.output, teacher)
+    write_teacher(job.output, teacher, done.history)
     job.say(f"teacher: {job.output}, from step {done.best.step}")
     if not done.interrupted:
         score_files([scorer_of(teacher)], files, job.device, job.say)
@@ -161,7 +161,7 @@ def record_of(
         training=Training(
             command=job.command,
             seed=job.settings.seed,
-            versions=library_versions(),
+            versions=library_versions("torch", "transformers", "tokenizers", "numpy"),
             data=tuple(
                 DataFile(role=role, name=data.source.name, rows=len(data), sha256=data.sha256)
                 for role, data in job.split.parts.items()

@@ -18,6 +18,7 @@ from transformers import AutoModel
 
 from kuaixun.trainer.cli import main
 from kuaixun.trainer.data.labelled_texts import LabelledTexts, read_labelled_texts
+from kuaixun.trainer.student.history import read_history
 from kuaixun.trainer.student.training import DevFigures
 from kuaixun.trainer.teacher import cross_fitting, job
 from kuaixun.trainer.teacher.fine_tuning import FineTuned
@@ -91,6 +92,7 @@ def test_what_is_saved_is_what_had_the_lowest_dev_loss(
     assert best.step != seen[-1].step
     teacher = read_teacher(tmp_path / "teacher")
     assert teacher.record.best_step == best.step
+    assert read_history(tmp_path / "teacher") == tuple(seen)
     data = read_labelled_texts(tmp_path / "dev.txt")
     logits = scorer_of(teacher).logits_of(data.texts, torch.device("cpu"))
     loss = torch.nn.functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(data.label_ids)).item()
