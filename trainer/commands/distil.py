@@ -131,7 +131,8 @@ def _add_teachers(group: argparse._ArgumentGroup) -> None:
 
 def _refuse_idle_flags(options: argparse.Namespace) -> None:
     """Raise SettingError for a flag that would change nothing."""
-    needs = [(name, "--teacher-scores", options.teacher_scores) for name in TEACHER_FLAGS]
+    scores = options.teacher_scores or options.transfer_scores
+    needs = [(name, "--teacher-scores or --transfer-scores", scores) for name in TEACHER_FLAGS]
     needs += [(name, "--transfer", options.transfer) for name in TRANSFER_FLAGS]
     for name, needed, given in needs:
         if name in vars(options) and not given:
