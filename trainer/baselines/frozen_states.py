@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kuaixun.trainer.baselines.advance import Advance
+from kuaixun.trainer.advance import Advance
 from kuaixun.trainer.baselines.measured import Baseline, Guesses, measured
 from kuaixun.trainer.data.cleaning import clean
 from kuaixun.trainer.data.labelled_texts import DataSplit

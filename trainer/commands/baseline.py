@@ -14,7 +14,7 @@ from rich.table import Table
 from kuaixun.export.command_line import path_of
 from kuaixun.export.new_folder import write_folder
 from kuaixun.schemas.manifest import DataFile
-from kuaixun.trainer.baselines.advance import advancing
+from kuaixun.trainer.advance import advancing
 from kuaixun.trainer.baselines.fasttext import FastTextSettings, fasttext
 from kuaixun.trainer.baselines.fasttext_tokens import TOKENS
 from kuaixun.trainer.baselines.frozen_states import FrozenSettings, frozen_states

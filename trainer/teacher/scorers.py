@@ -1,4 +1,4 @@
-"""Whatever is finished and gives scores: a teacher's folder, or the checkpoint of a student that is itself a teacher.
+"""Whatever is finished and gives scores: a teacher's folder, a network's, or a student's checkpoint.
 
 A student too large to serve, with more filters or a wider table of n-grams, teaches a smaller one as well as an
 encoder does, and is unlike an encoder.
@@ -21,6 +21,9 @@ from kuaixun.export.student.tracing import convolutional_module
 from kuaixun.export.student.weights import StudentWeights
 from kuaixun.schemas.manifest import Training
 from kuaixun.trainer.encoder.text_lines import TextLines
+from kuaixun.trainer.network.folder import RECORD_FILE as NETWORK_RECORD_FILE
+from kuaixun.trainer.network.folder import Network, read_network
+from kuaixun.trainer.network.job import network_logits
 from kuaixun.trainer.student.encoding import encode
 from kuaixun.trainer.student.training import logits_of
 from kuaixun.trainer.teacher.folder import Teacher, read_teacher
@@ -47,6 +50,8 @@ def open_scorer(folder: Path) -> Scorer:
     """The teacher or student in a folder. Raises SettingError, CheckpointError."""
     if (folder / STUDENT_RECORD_FILE).exists():
         return _student(read_checkpoint(folder))
+    if (folder / NETWORK_RECORD_FILE).exists():
+        return scorer_of_network(read_network(folder))
     return scorer_of(read_teacher(folder))
 
 
@@ -54,6 +59,11 @@ def scorer_of(teacher: Teacher) -> Scorer:
     """A teacher as one that scores."""
     record = teacher.record
     return Scorer(record.labels, record.training, partial(_teacher_logits, teacher), record.folds)
+
+
+def scorer_of_network(network: Network) -> Scorer:
+    """A network as one that scores."""
+    return Scorer(network.record.labels, network.record.training, partial(network_logits, network))
 
 
 def mean_logits(scorers: Sequence[Scorer], texts: Sequence[str], device: torch.device) -> NDArray[np.float32]:
