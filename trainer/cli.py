@@ -69,6 +69,7 @@ def build_parser(kind: type[argparse.ArgumentParser] = OneLineParser) -> argpars
         run,
         split,
         teacher,
+        vary,
         words,
     )
 
@@ -82,6 +83,7 @@ def build_parser(kind: type[argparse.ArgumentParser] = OneLineParser) -> argpars
     teacher.add_to(commands)
     words.add_to(commands)
     network.add_to(commands)
+    vary.add_to(commands)
     blend.add_to(commands)
     distil.add_to(commands)
     evaluate.add_to(commands)

@@ -1,0 +1,81 @@
+"""`kuaixun-trainer vary`: training texts to a transfer set of texts like them."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from kuaixun.export.command_line import path_of
+from kuaixun.trainer.commands.options import add_columns, columns_of, whole_number
+from kuaixun.trainer.data.labelled_texts import read_labelled_texts
+from kuaixun.trainer.errors import DataError, SettingError
+from kuaixun.trainer.progress import plain_lines
+from kuaixun.trainer.words.segmentation import segmenter
+from kuaixun.trainer.words.variants import VariantSettings, variants
+from kuaixun.trainer.words.vectors import read_word_vectors
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+DEFAULTS = VariantSettings()
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command and its options."""
+    parser = commands.add_parser(
+        "vary",
+        help="make texts like the training texts, for teachers to score and students to learn from",
+        description="Write variants of labelled texts, one a line, without labels: words give way to their neighbours, "
+        "vanish, or are left out at the ends.",
+    )
+    parser.add_argument("--train", type=path_of, required=True, metavar="FILE", help="labelled texts to vary")
+    parser.add_argument("--words", type=path_of, required=True, metavar="DIR", help="what the words command wrote")
+    parser.add_argument("--output", type=path_of, required=True, metavar="FILE", help="new file of texts, one a line")
+    shares = (
+        ("--replaced", "share of the words that give way to a neighbour"),
+        ("--dropped", "share of the words that vanish"),
+        ("--cut-short", "share of the texts of which a stretch is taken alone"),
+    )
+    for flag, says in shares:
+        default = getattr(DEFAULTS, flag.removeprefix("--").replace("-", "_"))
+        parser.add_argument(flag, type=_share, default=default, metavar="N", help=f"{says} (default: {default})")
+    parser.add_argument(
+        "--neighbours",
+        type=whole_number(1, 1000),
+        default=DEFAULTS.neighbours,
+        metavar="N",
+        help=f"nearest words that a word may give way to (default: {DEFAULTS.neighbours})",
+    )
+    parser.add_argument("--seed", type=whole_number(0), default=DEFAULTS.seed, metavar="N", help="(default: 1)")
+    add_columns(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace, arguments: list[str], console: Console) -> int:
+    """Read, vary, write. Raises TrainerError."""
+    del arguments
+    say = plain_lines(console)
+    if options.output.exists():
+        raise SettingError(f"--output: {options.output} exists already; name a new file or remove it first")
+    data = read_labelled_texts(options.train, columns=columns_of(options))
+    vectors = read_word_vectors(options.words)
+    settings = VariantSettings(options.replaced, options.dropped, options.cut_short, options.neighbours, options.seed)
+    known = set(data.texts)
+    found = [text for text in variants(data.texts, segmenter(), vectors, settings, say) if text not in known]
+    if not found:
+        raise DataError(f"{options.train}: none of its texts could be varied; raise --replaced or --dropped")
+    options.output.write_text("".join(f"{text}\n" for text in found), encoding="utf-8")
+    say(f"{len(found)} variants of {len(data)} texts: {options.output}")
+    return 0
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is out of range; it must be at least 0 and at most 1")
+    return share
