@@ -116,6 +116,7 @@ def read_bundle(path: Path) -> Bundle:
 
 def open_bundle(path: Path) -> Bundle:
     """Check size and SHA-256 of every file, and leave what they say to its first use. Raises as `read_bundle` does."""
+    path = path.resolve()  # a link that is turned to another bundle later changes nothing for who has opened this one
     manifest = read_manifest(path)
     for name in manifest.files:
         _read_checked(path, name, manifest)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kuaixun.export._native import NativeClassifier, NativeError
 from kuaixun.export.bundle.reader import Bundle
 from kuaixun.export.engine.interface import LOGIT_TOLERANCES, EngineChoice
-from kuaixun.export.errors import BundleError, EngineError, GoldenCaseError
+from kuaixun.export.errors import BundleError, BundleTamperedError, EngineError, GoldenCaseError
 from kuaixun.export.predictions import Predictions
 
 if TYPE_CHECKING:
@@ -58,4 +58,6 @@ def open_native(bundle: Bundle, choice: EngineChoice) -> NativeEngine:
             raise EngineError(message) from error
         bundle.read_all()  # says the same of a file that is unusable, by the name of its error
         raise GoldenCaseError(message) from error
+    if native.model_id != bundle.manifest.model_id:
+        raise BundleTamperedError(f"the bundle {bundle.path} was replaced while it was opened; open it again")
     return NativeEngine(native, precision, choice.threads or 1)

@@ -62,8 +62,10 @@ def open_engine(bundle: Bundle, choice: EngineChoice) -> Engine:
     where the engine cannot run here, GoldenCaseError where it gives other answers.
     """
     choice = _resolved(choice)
+    if choice.name != "native":  # which reads every file and checks the golden cases in C++, by its own text pipeline
+        bundle.read_all()
     engine = _OPENERS[choice.name](bundle, choice)
-    if choice.name != "native":  # which has checked them in C++, by its own text pipeline
+    if choice.name != "native":
         from kuaixun.export.bundle.golden import check_golden
 
         check_golden(bundle.golden, bundle.pipeline, engine, bundle.path)

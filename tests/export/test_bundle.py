@@ -22,6 +22,7 @@ from kuaixun.export.bundle.reader import (
     TORCHSCRIPT_FILE,
     WEIGHTS_FILE,
     Bundle,
+    open_bundle,
     read_bundle,
 )
 from kuaixun.export.bundle.writer import write_bundle
@@ -111,6 +112,29 @@ def test_files_that_do_not_fit_together_are_refused(
     rewrite(copy, files, **fields)
     with pytest.raises(BundleError, match=reason):
         read_bundle(copy)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_weights_that_do_not_fit_never_serve_on_any_engine(copy: Path, engine: str) -> None:
+    rewrite(copy, {WEIGHTS_FILE: b"\xff" * 64})
+    with pytest.raises(BundleError, match=r"weights\.safetensors"):
+        open_classifier(copy, engine=engine)
+
+
+def test_a_bundle_that_is_replaced_while_it_is_opened_never_serves(copy: Path) -> None:
+    opened = open_bundle(copy)
+    rewrite(copy, {}, labels=tuple(reversed(opened.manifest.labels)))
+    with pytest.raises(BundleTamperedError, match="was replaced while it was opened"):
+        open_engine(opened, EngineChoice("native"))
+
+
+def test_a_link_that_is_turned_later_changes_nothing_for_an_open_bundle(copy: Path, tmp_path: Path) -> None:
+    link = tmp_path / "current"
+    link.symlink_to(copy)
+    opened = open_bundle(link)
+    link.unlink()
+    link.symlink_to(tmp_path)
+    opened.read_all()
 
 
 @pytest.mark.parametrize(("place", "value", "reason"), MANIFESTS)

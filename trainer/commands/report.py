@@ -11,8 +11,8 @@ from kuaixun.export import open_classifier
 from kuaixun.export.command_line import path_of
 from kuaixun.trainer.commands.distil import choose_device
 from kuaixun.trainer.commands.options import add_columns, columns_of, recorded_command, whole_number
+from kuaixun.trainer.new_file import refuse_existing, write_new_file
 from kuaixun.trainer.progress import plain_lines
-from kuaixun.trainer.teacher.scores import refuse_existing
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -70,7 +70,7 @@ def add_to(commands: Commands) -> None:
 def run(options: argparse.Namespace, arguments: list[str], console: Console) -> int:
     """Gather, render, write. Raises TrainerError and ExportError; then nothing is written."""
     # Imported here because matplotlib and jinja2 are of use to this command alone.
-    from kuaixun.trainer.report.job import ReportRequest, gather, write_page
+    from kuaixun.trainer.report.job import ReportRequest, gather
     from kuaixun.trainer.report.page import render
 
     say = plain_lines(console)
@@ -92,6 +92,6 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     )
     name = options.bundle.resolve().name if options.bundle else SHIPPED_NAME
     page = render(gather(request, name, classifier, choose_device(options.device), say))
-    write_page(options.output, page)
+    write_new_file(options.output, page.encode())
     say(f"report: {options.output}, {len(page.encode()) / 1e6:.1f} MB")
     return 0

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from kuaixun.export.command_line import path_of
+from kuaixun.trainer.advance import advancing
 from kuaixun.trainer.commands.options import add_columns, columns_of, whole_number
 from kuaixun.trainer.data.labelled_texts import read_labelled_texts
 from kuaixun.trainer.errors import DataError, SettingError
+from kuaixun.trainer.new_file import expect_writable, write_new_file
 from kuaixun.trainer.progress import plain_lines
 from kuaixun.trainer.words.segmentation import segmenter
 from kuaixun.trainer.words.variants import VariantSettings, variants
@@ -40,7 +42,7 @@ def add_to(commands: Commands) -> None:
     )
     for flag, says in shares:
         default = getattr(DEFAULTS, flag.removeprefix("--").replace("-", "_"))
-        parser.add_argument(flag, type=_share, default=default, metavar="N", help=f"{says} (default: {default})")
+        parser.add_argument(flag, type=float, default=default, metavar="N", help=f"{says} (default: {default})")
     parser.add_argument(
         "--neighbours",
         type=whole_number(1, 1000),
@@ -57,25 +59,17 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     """Read, vary, write. Raises TrainerError."""
     del arguments
     say = plain_lines(console)
-    if options.output.exists():
-        raise SettingError(f"--output: {options.output} exists already; name a new file or remove it first")
+    settings = VariantSettings(options.replaced, options.dropped, options.cut_short, options.neighbours, options.seed)
+    try:
+        expect_writable(options.output)
+    except OSError as error:
+        raise SettingError(f"--output: {error}") from None
     data = read_labelled_texts(options.train, columns=columns_of(options))
     vectors = read_word_vectors(options.words)
-    settings = VariantSettings(options.replaced, options.dropped, options.cut_short, options.neighbours, options.seed)
-    known = set(data.texts)
-    found = [text for text in variants(data.texts, segmenter(), vectors, settings, say) if text not in known]
+    with advancing(console, "variants") as advance:
+        found = list(variants(data.texts, segmenter(spaces=True), vectors, settings, advance, say))
     if not found:
         raise DataError(f"{options.train}: none of its texts could be varied; raise --replaced or --dropped")
-    options.output.write_text("".join(f"{text}\n" for text in found), encoding="utf-8")
+    write_new_file(options.output, "".join(f"{text}\n" for text in found).encode())
     say(f"{len(found)} variants of {len(data)} texts: {options.output}")
     return 0
-
-
-def _share(text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
-    if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is out of range; it must be at least 0 and at most 1")
-    return share

@@ -5,7 +5,6 @@ read what other commands wrote → serve the bundle on the texts → analyse the
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,15 +111,6 @@ def gather(request: ReportRequest, name: str, classifier: Classifier, device: to
         has_train="train" in parts,
         seed=request.seed,
     )
-
-
-def write_page(path: Path, page: str) -> None:
-    """Write a new file, whole or not at all. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as unfinished:
-        whole = Path(unfinished) / "whole"
-        whole.write_text(page, encoding="utf-8")
-        whole.rename(path)
 
 
 def _read_parts(request: ReportRequest, labels: tuple[str, ...]) -> dict[str, LabelledTexts]:

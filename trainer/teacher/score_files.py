@@ -8,7 +8,7 @@ from pathlib import Path
 from kuaixun.trainer.data.labelled_texts import CsvColumns, read_labelled_texts
 from kuaixun.trainer.encoder.text_lines import read_text_lines
 from kuaixun.trainer.errors import SettingError
-from kuaixun.trainer.teacher.scores import refuse_existing
+from kuaixun.trainer.new_file import refuse_existing
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ between two trainings.
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from kuaixun.trainer.errors import ScoresError
+from kuaixun.trainer.new_file import write_new_file
 
 FORMAT = "kuaixun-teacher-scores-1"
 TENSOR = "logits"
@@ -79,18 +79,7 @@ def write_scores(path: Path, scores: TeacherScores) -> None:
         "folds": str(scores.folds),
     }
     content = safetensors.numpy.save({TENSOR: np.ascontiguousarray(scores.logits)}, metadata)
-    refuse_existing(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as unfinished:
-        whole = Path(unfinished) / "whole"
-        whole.write_bytes(content)
-        whole.rename(path)
-
-
-def refuse_existing(path: Path) -> None:
-    """Raise FileExistsError where something lies at `path`: scores are never written over."""
-    if path.exists():
-        raise FileExistsError(f"{path} exists already; name a new file or remove it first")
+    write_new_file(path, content)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from collections.abc import Callable
 Segmenter = Callable[[str], list[str]]
 
 
-def segmenter() -> Segmenter:
-    """Cuts a cleaned text into its words, without the spaces between them. Loads jieba's dictionary: a second."""
+def segmenter(*, spaces: bool = False) -> Segmenter:
+    """Cuts a cleaned text into its words, with the spaces between them if asked. Takes a second for its dictionary."""
     import jieba
 
     jieba.setLogLevel(logging.WARNING)
@@ -21,6 +21,6 @@ def segmenter() -> Segmenter:
         words.initialize()
 
     def cut(text: str) -> list[str]:
-        return [word for word in words.lcut(text) if not word.isspace()]
+        return [word for word in words.lcut(text) if spaces or not word.isspace()]
 
     return cut

@@ -14,11 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaixun.export.text.pipeline import in_batches
+from kuaixun.trainer.advance import Advance
 from kuaixun.trainer.data.cleaning import clean
+from kuaixun.trainer.data.repeats import compared
+from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.words.segmentation import Segmenter
 from kuaixun.trainer.words.vectors import WordVectors
 
-CHUNK_WORDS = 1024
+CHUNK_WORDS = 128
 CHUNK_TEXTS = 2000
 FEWEST_WORDS = 2
 
@@ -27,6 +30,8 @@ FEWEST_WORDS = 2
 class VariantSettings:
     """How a text is varied: the share of its words that are replaced and of those that vanish, how often a stretch of
     at least half its words is taken alone, and how many nearest words a word may give way to.
+
+    Raises SettingError for a number out of its range.
     """
 
     replaced: float = 0.3
@@ -34,6 +39,12 @@ class VariantSettings:
     cut_short: float = 0.3
     neighbours: int = 8
     seed: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("replaced", "dropped", "cut_short"):
+            if not 0 <= getattr(self, name) <= 1:
+                flag = "--" + name.replace("_", "-")
+                raise SettingError(f"{flag} is {getattr(self, name)}; it must be at least 0 and at most 1")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,48 +56,62 @@ class Neighbours:
     nearest: NDArray[np.int32]
 
 
-def nearest_words(vectors: WordVectors, wanted: Sequence[str], count: int) -> Neighbours:
+def nearest_words(vectors: WordVectors, wanted: Sequence[str], count: int, advance: Advance) -> Neighbours:
     """The `count` nearest words, by the cosine of their vectors, of each wanted word that has a vector."""
     index = {word: row for row, word in enumerate(vectors.words)}
     known = [word for word in wanted if word in index]
     unit = vectors.vectors / np.maximum(np.linalg.norm(vectors.vectors, axis=1, keepdims=True), 1e-9)  # (words, size)
     count = min(count, len(vectors.words) - 1)
     nearest = np.empty((len(known), count), dtype=np.int32)
-    for start in range(0, len(known), CHUNK_WORDS):
+    for start in range(0, len(known) if count else 0, CHUNK_WORDS):
         rows = [index[word] for word in known[start : start + CHUNK_WORDS]]
         likeness = unit[rows] @ unit.T  # (chunk, words)
         likeness[np.arange(len(rows)), rows] = -np.inf  # a word is no neighbour of its own
-        nearest[start : start + len(rows)] = np.argpartition(-likeness, count - 1, axis=1)[:, :count]
-    return Neighbours(vectors.words, {word: row for row, word in enumerate(known)}, nearest)
+        nearest[start : start + len(rows)] = np.argpartition(likeness, -count, axis=1)[:, -count:]
+        advance(start / len(known), f"neighbours of {start} of {len(known)} words")
+    return Neighbours(vectors.words, {word: row for row, word in enumerate(known if count else ())}, nearest)
 
 
 def variants(
-    texts: Sequence[str], cut: Segmenter, vectors: WordVectors, settings: VariantSettings, say: Callable[[str], None]
+    texts: Sequence[str],
+    cut: Segmenter,
+    vectors: WordVectors,
+    settings: VariantSettings,
+    advance: Advance,
+    say: Callable[[str], None],
 ) -> Iterator[str]:
-    """A variant of each raw text, in order, cleaned; a text that has none is left out. The same seed, the same ones."""
+    """A variant of each raw text, in order, cleaned and with its spaces. The same seed, the same ones.
+
+    What says the same as a training text or as an earlier variant is left out. `cut` keeps the spaces.
+    """
     segmented = [cut(text) for chunk in in_batches(texts, CHUNK_TEXTS) for text in clean(chunk)]
-    neighbours = nearest_words(vectors, sorted({word for words in segmented for word in words}), settings.neighbours)
+    wanted = sorted({word for words in segmented for word in words if not word.isspace()})
+    neighbours = nearest_words(vectors, wanted, settings.neighbours, advance)
     say(f"{len(neighbours.rows)} words have neighbours to give way to")
     chance = np.random.default_rng(settings.seed)
-    for words in segmented:
-        varied = "".join(_varied(words, neighbours, settings, chance))
-        if varied and varied != "".join(words):
-            yield varied
+    met = {same for chunk in in_batches(texts, CHUNK_TEXTS) for same in compared(chunk).normalised}
+    for chunk in in_batches(segmented, CHUNK_TEXTS):
+        varied = ["".join(_varied(words, neighbours, settings, chance)) for words in chunk]
+        found = compared(varied)
+        for text, same in zip(found.cleaned, found.normalised, strict=True):
+            if text and same not in met:
+                met.add(same)
+                yield text
 
 
 def _varied(
     words: Sequence[str], neighbours: Neighbours, settings: VariantSettings, chance: np.random.Generator
 ) -> list[str]:
+    """A text's words once varied. Spaces stay where they were."""
     if len(words) > FEWEST_WORDS and chance.random() < settings.cut_short:
         length = int(chance.integers(max(FEWEST_WORDS, len(words) // 2), len(words)))
         start = int(chance.integers(0, len(words) - length + 1))
         words = words[start : start + length]
     found = []
     for word, choice in zip(words, chance.random(len(words)).tolist(), strict=True):
-        if choice < settings.dropped:
-            continue
         row = neighbours.rows.get(word)
-        if row is not None and choice < settings.dropped + settings.replaced:
-            word = neighbours.words[chance.choice(neighbours.nearest[row])]
-        found.append(word)
+        if word.isspace() or choice >= settings.dropped + settings.replaced:
+            found.append(word)
+        elif choice >= settings.dropped:
+            found.append(word if row is None else neighbours.words[chance.choice(neighbours.nearest[row])])
     return found

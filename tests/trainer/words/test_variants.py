@@ -21,11 +21,15 @@ ALWAYS = VariantSettings(replaced=1.0, dropped=0.0, cut_short=0.0, neighbours=1)
 
 
 def made(settings: VariantSettings, *texts: str) -> list[str]:
-    return list(variants(texts, segmenter(), VECTORS, settings, lambda _: None))
+    return list(variants(texts, segmenter(spaces=True), VECTORS, settings, nothing, nothing))
+
+
+def nothing(*_: object) -> None:
+    """Whoever does not follow."""
 
 
 def test_the_nearest_words_are_those_of_the_same_kind_and_never_the_word_itself() -> None:
-    found = nearest_words(VECTORS, ["球星", "银行", "无名"], 1)
+    found = nearest_words(VECTORS, ["球星", "银行", "无名"], 1, nothing)
 
     assert {word: found.words[found.nearest[row][0]] for word, row in found.rows.items()} == {
         "球星": "球队",
@@ -34,22 +38,40 @@ def test_the_nearest_words_are_those_of_the_same_kind_and_never_the_word_itself(
 
 
 def test_words_give_way_to_their_neighbours_and_texts_without_any_are_left_out() -> None:
-    assert made(ALWAYS, "银行 球星", "天空", "") == ["央行球队"]
+    assert made(ALWAYS, "银行球星", "天空", "") == ["央行球队"]
+
+
+def test_spaces_stay_where_they_were() -> None:
+    assert made(ALWAYS, "银行 apple pie 球星") == ["央行 apple pie 球队"]
+    found = made(VariantSettings(replaced=0.0, dropped=0.5, cut_short=0.0), *["alpha beta 银行 gamma"] * 30)
+    assert "alpha beta" in found
+    assert not any("  " in one or one != one.strip() for one in found)
+
+
+def test_what_says_the_same_is_left_out() -> None:
+    assert made(ALWAYS, "银行球星", "银行，球星", "央行球队") == []
+    assert made(ALWAYS, "银行球星", "银行，球星") == ["央行球队"]
+
+
+def test_words_of_a_single_vector_have_no_neighbour() -> None:
+    alone = WordVectors(("银行",), np.ones((1, 2), dtype=np.float32))
+    assert not nearest_words(alone, ["银行"], 3, nothing).rows
 
 
 def test_words_vanish_and_stretches_of_at_least_half_are_taken_alone() -> None:
-    text = "银行 球星 银行 球星 银行 球星"
+    text = "银行球星银行球队银行央行"
     none_left = VariantSettings(replaced=0.0, dropped=1.0, cut_short=0.0)
     stretch = VariantSettings(replaced=0.0, dropped=0.0, cut_short=1.0)
 
     assert made(none_left, text) == []
     found = made(stretch, *[text] * 50)
     assert {len(one) // 2 for one in found} == {3, 4, 5}
-    assert all(one in text.replace(" ", "") for one in found)
+    assert len(found) == len(set(found))
+    assert all(one in text for one in found)
 
 
 def test_the_seed_says_which() -> None:
-    texts = ["银行 球星 银行 球星"] * 20
+    texts = ["银行球星银行球星银行球星"] * 20
     one, same, other = (made(VariantSettings(replaced=0.5, seed=seed), *texts) for seed in (1, 1, 2))
 
     assert one == same
@@ -70,5 +92,6 @@ def test_the_command_writes_texts_that_are_none_of_the_training_texts(
     assert 60 < len(lines) <= 120
     assert not set(lines) & {line.partition("\t")[0] for line in train.read_text(encoding="utf-8").splitlines()}
     assert main(["vary", "--train", str(train), "--words", str(words), "--output", str(out)]) == 2
-    with pytest.raises(SystemExit):
-        main(["vary", "--train", str(train), "--words", str(words), "--output", "x", "--replaced", "2"])
+    more = ["--output", str(tmp_path / "x"), "--replaced", "2"]
+    assert main(["vary", "--train", str(train), "--words", str(words), *more]) == 2
+    assert "--replaced is 2.0; it must be at least 0" in capsys.readouterr().err

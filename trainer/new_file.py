@@ -1,0 +1,30 @@
+"""Results on disk that are one file: one that was not there before, whole or not at all."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+
+def refuse_existing(path: Path) -> None:
+    """Raise FileExistsError where something lies at `path`: results are never written over."""
+    if path.exists():
+        raise FileExistsError(f"{path} exists already; name a new file or remove it first")
+
+
+def expect_writable(path: Path) -> None:
+    """Find out, before long work, whether a new file can be written there. Raises OSError, FileExistsError."""
+    refuse_existing(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}."):
+        pass
+
+
+def write_new_file(path: Path, content: bytes) -> None:
+    """Write a new file, whole or not at all, and the folders above it. Raises OSError, FileExistsError."""
+    refuse_existing(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as unfinished:
+        whole = Path(unfinished) / "whole"
+        whole.write_bytes(content)
+        whole.rename(path)
