@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from operator import methodcaller
 from typing import Any, Protocol
 
 from confluent_kafka import KafkaError, KafkaException
@@ -19,6 +21,22 @@ LOG = logging.getLogger(__name__)
 PROBE_EVERY_SECONDS = 5.0
 PROBE_SECONDS = 1.0
 SLICE_SECONDS = 1.0  # so that a refused password is noticed before the whole time for connecting is over
+
+
+# On a fatal error the client sets its exception and may call back all the same. The interpreter does not see it in a
+# call of a method that it has specialised, and would raise it wherever it looks next. Here it does: as a SystemError.
+seen = methodcaller("code")
+
+
+def error_of(exception: KafkaException | SystemError) -> KafkaError:
+    """The client's error in an exception of its own, or behind a SystemError. Raises a SystemError that has none."""
+    found: BaseException | None = exception
+    while found is not None and not isinstance(found, KafkaException):
+        found = found.__cause__
+    if found is None:
+        raise exception
+    error: KafkaError = found.args[0]
+    return error
 
 
 class Client(Protocol):
@@ -61,6 +79,14 @@ class Connection:
         """The worker's error for one of the client's."""
         return classify(error, doing, self.settings.bootstrap_servers, self.hide)
 
+    @contextmanager
+    def serving(self, doing: str) -> Iterator[None]:
+        """Raise the worker's error for what the client raises while it serves callbacks: a fatal error of its own."""
+        try:
+            yield
+        except (KafkaException, SystemError) as exception:
+            raise self.error(error_of(exception), doing) from None
+
     def raise_later(self, error: WorkerError) -> None:
         """Note an error met in a callback; the first one counts."""
         self._raised = self._raised or error
@@ -90,6 +116,7 @@ class Connection:
 
     def on_error(self, error: KafkaError) -> None:
         """librdkafka's `error_cb`: most errors here are news of what it is already mending by itself."""
+        seen(error)
         found = self.error(error, "talking to Kafka")
         if error.fatal() or error.code() in FATAL:
             self.raise_later(found)

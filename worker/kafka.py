@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from operator import methodcaller
 from typing import Any, Self, TypeAlias, cast
+from uuid import uuid4
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -25,11 +26,21 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from kuaixun.worker.connection import Connection
-from kuaixun.worker.errors import OffsetsMissingError, WorkerError
-from kuaixun.worker.kafka_errors import FATAL, REBALANCING, REFUSED, TRANSIENT, Outage, refusal, undelivered
+from kuaixun.worker.connection import SLICE_SECONDS, Connection, error_of, seen
+from kuaixun.worker.errors import BrokerUnreachableError, OffsetsMissingError, WorkerError
+from kuaixun.worker.kafka_errors import FATAL, FENCED, REBALANCING, REFUSED, TRANSIENT, Outage, refusal, undelivered
 from kuaixun.worker.settings import OffsetReset, WorkerSettings
-from kuaixun.worker.streams import GroupListener, Outgoing, Partition, QueueFullError, Record, Report
+from kuaixun.worker.streams import (
+    AbortableError,
+    EndUnknownError,
+    GroupListener,
+    Outgoing,
+    Partition,
+    QueueFullError,
+    Record,
+    Report,
+    named,
+)
 
 LOG = logging.getLogger(__name__)
 CLIENT_LOG = logging.getLogger("librdkafka")
@@ -39,6 +50,7 @@ CLIENT_LOG.addFilter(
 )
 
 EMBEDDED_START_SECONDS = 10.0
+LEAST_SECONDS = 0.1  # what a call that blocks is given even when the time is over
 # Where a name is not UTF-8 the client leaves an exception set and returns all the same, which the interpreter does not
 # see in a call of a method that it has specialised; then whatever is called next fails. Here it always sees it.
 _HEADERS_OF = methodcaller("headers")
@@ -98,6 +110,7 @@ class KafkaSource:
         self._commits_under_way = 0
         self._closing = False
         self._owned: frozenset[Partition] = frozenset()
+        self._rewinds: dict[Partition, int] = {}
         config: dict[str, Any] = {
             **CONSUMER_DEFAULTS,
             **properties,
@@ -132,6 +145,7 @@ class KafkaSource:
 
     def batch(self, max_records: int, max_delay_seconds: float, idle_seconds: float) -> Sequence[Record]:
         """See streams.Source."""
+        self._read_again()
         # `consume(n, timeout)` waits for all n or the whole timeout, so the first record is waited for alone.
         self._consume(1, idle_seconds)
         deadline = self._monotonic() + max_delay_seconds
@@ -156,6 +170,22 @@ class KafkaSource:
         except KafkaException as exception:
             LOG.warning("commit not begun: %s", self._connection.error(exception.args[0], "committing"))
 
+    def rewind(self, offsets: Mapping[Partition, int]) -> None:
+        """See streams.Source. Only noted: in a callback nobody knows what the client is about to hand over."""
+        self._rewinds |= {partition: offset for partition, offset in offsets.items() if partition in self._owned}
+
+    def committed(self, partitions: frozenset[Partition]) -> Mapping[Partition, int]:
+        """See streams.Source."""
+        try:
+            found = self._stable_offsets([TopicPartition(p.topic, p.number) for p in partitions])
+        except KafkaException as exception:
+            raise self._connection.error(exception.args[0], "asking for committed offsets") from None
+        return {Partition(p.topic, p.partition): p.offset for p in found if p.offset >= 0}
+
+    def member(self) -> bytes:
+        """See streams.Source. A member that was dropped has no name any more, and the broker refuses that."""
+        return cast("bytes", self._consumer.consumer_group_metadata())
+
     def close(self, timeout_seconds: float) -> bool:
         """See streams.Source. The client finishes commits first, and takes a minute where the brokers are away."""
         self._closing = True
@@ -166,7 +196,9 @@ class KafkaSource:
 
     def _consume(self, limit: int, timeout_seconds: float) -> None:
         owned = self._owned
-        for message in self._consumer.consume(limit, timeout_seconds):
+        with self._connection.serving(f"reading {', '.join(self._topics)}"):
+            messages = self._consumer.consume(limit, timeout_seconds)
+        for message in messages:
             if message.error() is None:
                 self._gathered.append(_record(message))
             else:
@@ -174,9 +206,22 @@ class KafkaSource:
         if self._owned is not owned:
             # What was fetched before a rebalance within this very call may belong to the next owner now.
             self._gathered = [r for r in self._gathered if Partition(r.topic, r.partition) in self._owned]
+        self._read_again()
         self._connection.raise_noted()
         if self._gathered:
             self._connection.outage.over()
+
+    def _read_again(self) -> None:
+        """Go back to where a rewind asks for, and drop what was read of those partitions before."""
+        if not self._rewinds:
+            return
+        rewinds, self._rewinds = self._rewinds, {}
+        self._gathered = [r for r in self._gathered if Partition(r.topic, r.partition) not in rewinds]
+        try:
+            for partition, offset in rewinds.items():
+                self._consumer.seek(TopicPartition(partition.topic, partition.number, offset))
+        except KafkaException as exception:
+            raise self._connection.error(exception.args[0], f"reading {named(rewinds)} again") from None
 
     def _on_event(self, message: Message) -> None:
         """An error that comes in place of a record."""
@@ -216,23 +261,20 @@ class KafkaSource:
         if self._closing:
             return
         try:
-            consumer.incremental_assign(self._starting_positions(consumer, assigned))
+            consumer.incremental_assign(self._starting_positions(assigned))
         except KafkaException as exception:
             self._connection.raise_later(self._connection.error(exception.args[0], "taking over partitions"))
         except WorkerError as error:
             self._connection.raise_later(error)
         else:
             self._owned |= _partitions(assigned)
-            LOG.info("assigned %s", ", ".join(map(str, sorted(_partitions(assigned)))) or "nothing")
+            LOG.info("assigned %s", named(_partitions(assigned)) or "nothing")
 
-    def _starting_positions(self, consumer: Consumer, assigned: list[TopicPartition]) -> list[TopicPartition]:
+    def _starting_positions(self, assigned: list[TopicPartition]) -> list[TopicPartition]:
         """Committed offsets, or what the operator chose where there is none."""
-        timeout_seconds = self._connection.settings.outage_seconds
-        positions = consumer.committed(assigned, timeout=timeout_seconds) if assigned else []
+        positions = self._stable_offsets(assigned)
         unread = []
         for position in positions:
-            if position.error is not None:
-                raise KafkaException(position.error)
             if position.offset >= 0:
                 continue
             if self._reset is OffsetReset.STOP:
@@ -247,6 +289,15 @@ class KafkaSource:
                 unread.append(position)
         self._begin_at_the_end(unread)
         return positions
+
+    def _stable_offsets(self, positions: list[TopicPartition]) -> list[TopicPartition]:
+        """Committed offsets, once no transaction is open over them: a killed worker's lasts until its timeout."""
+        timeout_seconds = self._connection.settings.outage_seconds
+        found = self._consumer.committed(positions, timeout=timeout_seconds) if positions else []
+        for position in found:
+            if position.error is not None:
+                raise KafkaException(position.error)
+        return found
 
     def _begin_at_the_end(self, positions: list[TopicPartition]) -> None:
         """Position at the topic's end. Raises KafkaException.
@@ -271,12 +322,14 @@ class KafkaSource:
         if self._closing or self._listener is None or not partitions:
             return
         self._owned -= partitions
+        for partition in partitions:
+            self._rewinds.pop(partition, None)
         try:
             tell(self._listener, partitions)
         except WorkerError as error:
             self._connection.raise_later(error)
         else:
-            LOG.info("gave up %s", ", ".join(map(str, sorted(partitions))))
+            LOG.info("gave up %s", named(partitions))
 
     def _on_commit(self, error: KafkaError | None, positions: list[TopicPartition]) -> None:
         self._commits_under_way -= 1
@@ -305,7 +358,7 @@ class KafkaSink:
         properties = settings.producer_properties()
         self._connection = Connection(settings, properties)
         self._topic = settings.output_topic
-        config: dict[str, Any] = {
+        self._config: dict[str, Any] = {
             **PRODUCER_DEFAULTS,
             **properties,
             "bootstrap.servers": settings.bootstrap_servers,
@@ -313,9 +366,17 @@ class KafkaSink:
             "message.timeout.ms": round(settings.outage_seconds * 1000),
             "partitioner": "murmur2_random",
             "error_cb": self._connection.on_error,
+            **self._of_the_guarantee(settings),
         }
+        self._producer = self._new_producer()
+
+    def _of_the_guarantee(self, settings: WorkerSettings) -> dict[str, Any]:
+        """What a guarantee adds to the producer's properties."""
+        return {}
+
+    def _new_producer(self) -> Producer:
         try:
-            self._producer = Producer(config, logger=CLIENT_LOG)
+            return Producer(self._config, logger=CLIENT_LOG)
         except KafkaException as exception:
             raise self._connection.error(exception.args[0], "configuring the producer") from None
 
@@ -343,26 +404,130 @@ class KafkaSink:
 
     def poll(self, timeout_seconds: float) -> None:
         """See streams.Sink."""
-        self._producer.poll(timeout_seconds)
+        with self._connection.serving("writing outcomes"):
+            self._producer.poll(timeout_seconds)
         self._connection.probe(self._producer, self._topic)
         self._connection.raise_noted()
 
     def close(self, timeout_seconds: float) -> None:
         """See streams.Sink."""
         self._producer.purge()
-        self._producer.flush(timeout_seconds)
+        try:
+            self._producer.flush(timeout_seconds)
+        except (KafkaException, SystemError) as exception:  # a producer that has met a fatal error flushes nothing
+            LOG.debug("closing the producer: %s", self._connection.hide(error_of(exception).str()))
 
     def _on_delivery(self, topic: str, report: Report, error: KafkaError | None, _message: Message) -> None:
         if error is None:
             self._connection.outage.over()
             report(None)
         else:
+            seen(error)
             report(self._failure(error, topic))
 
     def _failure(self, error: KafkaError, topic: str) -> Exception:
         """A message's own fault, or the WorkerError that its loss amounts to."""
         hide = self._connection.hide
         return refusal(error, hide) or undelivered(error, topic, self._connection.settings.bootstrap_servers, hide)
+
+
+class KafkaTransactionalSink(KafkaSink):
+    """The producer in transactions. See streams.TransactionalSink; `renew` comes before all else.
+
+    `transactional_id` is the operator's name for this worker, or one of its own for each start. With the operator's,
+    a restart ends at once what it left open; without, that ends by the transaction's timeout. Either way what keeps
+    two owners of a partition apart is the group: offsets of a member that was replaced are refused.
+    """
+
+    def _of_the_guarantee(self, settings: WorkerSettings) -> dict[str, Any]:
+        self.transactional_id = settings.transactional_id or f"{settings.group_id}-{uuid4()}"
+        timeout_ms = round(settings.transaction_timeout_seconds * 1000)
+        return {
+            "transactional.id": self.transactional_id,
+            "transaction.timeout.ms": timeout_ms,
+            "message.timeout.ms": timeout_ms,
+        }
+
+    def begin(self) -> None:
+        """See streams.TransactionalSink."""
+        self._until_done(lambda _: self._producer.begin_transaction(), time.monotonic(), "beginning a transaction")
+
+    def flush(self, timeout_seconds: float) -> bool:
+        """See streams.TransactionalSink."""
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            with self._connection.serving("writing outcomes"):
+                left = self._producer.flush(min(SLICE_SECONDS, max(0.0, deadline - time.monotonic())))
+            self._connection.raise_noted()
+            if not left or time.monotonic() >= deadline:
+                return not left
+
+    def commit(self, offsets: Mapping[Partition, int], member: bytes, timeout_seconds: float) -> None:
+        """See streams.TransactionalSink."""
+        positions = [TopicPartition(p.topic, p.number, offset) for p, offset in offsets.items()]
+        deadline = time.monotonic() + timeout_seconds
+        doing = "adding offsets to a transaction"
+        try:
+            self._until_done(
+                lambda seconds: self._producer.send_offsets_to_transaction(positions, member, seconds), deadline, doing
+            )
+        except EndUnknownError as late:
+            raise AbortableError(str(late)) from None
+        self._until_done(self._producer.commit_transaction, deadline, "committing a transaction")
+
+    def abort(self, timeout_seconds: float) -> None:
+        """See streams.TransactionalSink."""
+        deadline = time.monotonic() + timeout_seconds
+        try:
+            self._until_done(self._producer.abort_transaction, deadline, "aborting a transaction")
+        except AbortableError as error:
+            raise EndUnknownError(str(error)) from None
+
+    def renew(self, timeout_seconds: float) -> None:
+        """See streams.TransactionalSink. Raises BrokerUnreachableError where no coordinator answers in time."""
+        self._producer.purge()
+        self._producer.close()
+        self._producer = self._new_producer()
+        deadline = time.monotonic() + timeout_seconds
+        doing = f"asking for the transactional id {self.transactional_id}"
+        try:
+            self._until_done(self._producer.init_transactions, deadline, doing)
+        except EndUnknownError as late:
+            bootstrap = self._connection.settings.bootstrap_servers
+            raise BrokerUnreachableError(
+                f"No answer while {doing} at {bootstrap} within {timeout_seconds:g} s: {late}. Check the network, the "
+                "brokers, and that they have a transaction coordinator (transaction.state.log.replication.factor "
+                "brokers at least)."
+            ) from None
+
+    def _until_done(self, call: Callable[[float], None], deadline: float, doing: str) -> None:
+        """Call once, and again where the client says that it may be, until it is done.
+
+        Raises EndUnknownError once the clock is at the deadline, AbortableError, and WorkerErrors.
+        """
+        while True:
+            try:
+                return call(max(LEAST_SECONDS, min(SLICE_SECONDS, deadline - time.monotonic())))
+            except (KafkaException, SystemError) as exception:
+                error = error_of(exception)
+            self._connection.raise_noted()
+            said = f"{doing}: {self._connection.hide(error.str())} ({error.name()})"
+            if error.fatal() or error.code() in REFUSED | FENCED:
+                raise self._connection.error(error, doing)
+            if error.txn_requires_abort():
+                raise AbortableError(said)
+            if not error.retriable():
+                raise self._connection.error(error, doing)
+            if time.monotonic() >= deadline:
+                raise EndUnknownError(said)
+            if error.code() != KafkaError._TIMED_OUT:
+                time.sleep(LEAST_SECONDS)
+
+    def _failure(self, error: KafkaError, topic: str) -> Exception:
+        # Spoilt, or at an end: to abort it then says which, and why.
+        if error.code() in (KafkaError._STATE, KafkaError._FATAL):
+            return AbortableError(self._connection.hide(error.str()))
+        return super()._failure(error, topic)
 
 
 def _record(message: Message) -> Record:

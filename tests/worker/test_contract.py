@@ -19,8 +19,7 @@ import pytest
 from confluent_kafka import Message
 
 from kuaixun.schemas.dead_letter import DeadLetter, DeadLetterReason, Header
-from kuaixun.worker import service
-from kuaixun.worker.errors import DeliveryFailedError
+from kuaixun.worker.errors import FatalKafkaError
 from kuaixun.worker.kafka import KafkaSink
 from kuaixun.worker.labelling import Outcome
 from kuaixun.worker.streams import Outgoing, Record, Report
@@ -177,16 +176,18 @@ def test_a_full_queue_is_waited_for(topics: Topics) -> None:
     assert_in_order(labelled)
 
 
-class LosingSink(KafkaSink):
-    """A producer that loses the event with this word in it: its report is a failure, and the topic never sees it."""
+LOST = "遗失".encode()
 
-    word = "遗失".encode()
 
-    def send(self, message: Outgoing, report: Report) -> None:
-        if message.value is not None and self.word in message.value:
-            report(DeliveryFailedError("lost on the way"))
-        else:
-            super().send(message, report)
+def lose(sink: KafkaSink, message: Outgoing, report: Report) -> None:
+    """What a sink does that loses the event with this word in it: its report is a failure, the topic never sees it."""
+    if message.value is not None and LOST in message.value:
+        report(FatalKafkaError("lost on the way"))
+    else:
+        SEND(sink, message, report)
+
+
+SEND = KafkaSink.send
 
 
 def test_nothing_is_committed_past_an_outcome_that_was_not_confirmed(
@@ -196,11 +197,11 @@ def test_nothing_is_committed_past_an_outcome_that_was_not_confirmed(
         topics.write(many(20))
         topics.read(topics.output, 20)
     with monkeypatch.context() as patch:
-        patch.setattr(service, "KafkaSink", LosingSink)
+        patch.setattr(KafkaSink, "send", lose)
         topics.write([record(2, news("n20", "遗失")), *many(19, 21)])
         worker = RunningWorker(topics.settings())
         worker.wait()
-    assert isinstance(worker.error, DeliveryFailedError)
+    assert isinstance(worker.error, FatalKafkaError)
     assert topics.committed()[2] == 5
     with running_worker(topics.settings()):
         labelled = topics.read(topics.output, 40)
@@ -229,7 +230,7 @@ def test_sigterm_finishes_the_batch_commits_and_leaves(topics: Topics) -> None:
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         labelled_before = topics.wait_for(topics.output, 0)
         with process(topics, "--max-batch", "50") as worker:
-            topics.wait_for(topics.output, labelled_before + 1)
+            topics.read(topics.output, labelled_before + 1, "read_uncommitted")
             worker.send_signal(signal_number)
             _, said = worker.communicate(timeout=PATIENCE_SECONDS)
         assert worker.returncode == 0, said
