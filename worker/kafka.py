@@ -29,6 +29,7 @@ from confluent_kafka import (
 from kuaixun.worker.connection import SLICE_SECONDS, Connection, error_of, seen
 from kuaixun.worker.errors import BrokerUnreachableError, OffsetsMissingError, WorkerError
 from kuaixun.worker.kafka_errors import FATAL, FENCED, REBALANCING, REFUSED, TRANSIENT, Outage, refusal, undelivered
+from kuaixun.worker.membership import PROPERTIES, Membership
 from kuaixun.worker.settings import OffsetReset, WorkerSettings
 from kuaixun.worker.streams import (
     AbortableError,
@@ -111,6 +112,7 @@ class KafkaSource:
         self._closing = False
         self._owned: frozenset[Partition] = frozenset()
         self._rewinds: dict[Partition, int] = {}
+        self._membership = Membership(settings.group_protocol)
         config: dict[str, Any] = {
             **CONSUMER_DEFAULTS,
             **properties,
@@ -123,10 +125,8 @@ class KafkaSource:
             "allow.auto.create.topics": False,
             "error_cb": self._connection.on_error,
             "on_commit": self._on_commit,
+            **PROPERTIES[settings.group_protocol],
         }
-        if config.get("group.protocol", "classic") == "classic":
-            # Partition by partition, so that a member that joins does not stop the others.
-            config["partition.assignment.strategy"] = "cooperative-sticky"
         try:
             self._consumer = Consumer(config, logger=CLIENT_LOG)
         except KafkaException as exception:
@@ -252,8 +252,7 @@ class KafkaSource:
                 position.offset = OFFSET_BEGINNING
             else:
                 self._begin_at_the_end([position])
-            self._consumer.incremental_unassign([position])
-            self._consumer.incremental_assign([position])
+            self._membership.read_on_from(self._consumer, position)
         except KafkaException as exception:
             raise self._connection.error(exception.args[0], f"choosing where to read on in {where}") from None
 
@@ -261,7 +260,7 @@ class KafkaSource:
         if self._closing:
             return
         try:
-            consumer.incremental_assign(self._starting_positions(assigned))
+            self._membership.take_over(consumer, self._starting_positions(assigned))
         except KafkaException as exception:
             self._connection.raise_later(self._connection.error(exception.args[0], "taking over partitions"))
         except WorkerError as error:

@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from kuaixun.worker.addresses import check_addresses
 from kuaixun.worker.delivery.promise import Guarantee
 from kuaixun.worker.errors import SettingError
+from kuaixun.worker.membership import GroupProtocol
 from kuaixun.worker.properties import property_name, refuse_owned, shown
 from kuaixun.worker.routing import Partitioning
 
@@ -84,6 +85,10 @@ class WorkerSettings(BaseSettings):
         "news.dead_letter", description="Topic for what cannot be labelled, bytes and all."
     )
     group_id: Text = Field("kuaixun-worker", description="Consumer group; workers of one group share the partitions.")
+    group_protocol: GroupProtocol = Field(
+        GroupProtocol.COOPERATIVE,
+        description="How the group shares partitions: eager, cooperative, or consumer (KIP-848, Kafka 4).",
+    )
     auto_offset_reset: OffsetReset = Field(
         OffsetReset.EARLIEST, description="Where to read on without a usable offset: earliest, latest or stop."
     )

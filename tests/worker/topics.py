@@ -71,7 +71,7 @@ class Topics:
             "max_delay_ms": 5,
             "commit_interval_seconds": 0.1,
             "kafka": {"log_level": "2"},
-            "consumer": self.session(),
+            "consumer": {} if changes.get("group_protocol") == "consumer" else self.session(),
             **changes,
         }
         return WorkerSettings(**{"_env_file": None, **values})
