@@ -40,6 +40,7 @@ from kuaixun.worker.streams import (
     QueueFullError,
     Record,
     Report,
+    TooLargeError,
     named,
 )
 
@@ -368,6 +369,7 @@ class KafkaSink:
             **self._of_the_guarantee(settings),
         }
         self._producer = self._new_producer()
+        self._limit_bytes = int(self._config["message.max.bytes"])
 
     def _of_the_guarantee(self, settings: WorkerSettings) -> dict[str, Any]:
         """What a guarantee adds to the producer's properties."""
@@ -384,7 +386,7 @@ class KafkaSink:
         return self._connection.partition_count(self._producer, topic)
 
     def send(self, message: Outgoing, report: Report) -> None:
-        """See streams.Sink. A timestamp of 0 cannot be sent, for librdkafka takes it for "now"."""
+        """See streams.Sink. librdkafka takes a timestamp of 0 for "now", so the nearest other is sent."""
         placed: dict[str, Any] = {} if message.partition is None else {"partition": message.partition}
         try:
             self._producer.produce(
@@ -392,14 +394,17 @@ class KafkaSink:
                 value=message.value,
                 key=message.key,
                 headers=list(message.headers),
-                timestamp=message.timestamp_ms or 0,
+                timestamp=0 if message.timestamp_ms is None else max(1, message.timestamp_ms),
                 on_delivery=partial(self._on_delivery, message.topic, report),
                 **placed,
             )
         except BufferError:
             raise QueueFullError from None
         except KafkaException as exception:
-            raise self._failure(exception.args[0], message.topic) from None
+            failure = self._failure(exception.args[0], message.topic)
+            if isinstance(failure, TooLargeError):
+                failure.limit_bytes = self._limit_bytes
+            raise failure from None
 
     def poll(self, timeout_seconds: float) -> None:
         """See streams.Sink."""

@@ -64,7 +64,9 @@ class RefusedError(Exception):
 
 
 class TooLargeError(RefusedError):
-    """It does not take a message of this size; a smaller one may pass."""
+    """It does not take a message of this size; a smaller one may pass, and does where it keeps to a known limit."""
+
+    limit_bytes: int | None = None
 
 
 class QueueFullError(Exception):

@@ -164,8 +164,22 @@ def test_an_output_too_large_becomes_a_dead_letter_cut_where_need_be(topics: Top
     assert kept
     assert huge.startswith(kept)
     assert found[1].value_bytes_cut == len(huge) - len(kept) > 0
+    assert len(kept) > 1000, "more than the surplus was cut"
     assert topics.committed() == [3, 0, 0, 0]
     assert worker.counts.dead_lettered == {DeadLetterReason.OUTPUT_TOO_LARGE: 2}
+
+
+def test_a_record_too_large_for_the_dead_letter_topic_in_key_and_headers_is_one_all_the_same(topics: Topics) -> None:
+    topics.write([record(0, b"{", b"k" * 5000, (("h", b"v" * 5000), ("i", b""))), record(0, news("n0", "短"))])
+    with running_worker(topics.settings(producer={"message.max.bytes": "3000"})):
+        labelled = topics.read(topics.output, 1)
+        (letter,) = letters(topics, 1)
+    assert_each_once(labelled, 1)
+    assert (letter.value, letter.headers, letter.value_bytes_cut, letter.headers_cut) == (b"", (), 1, 2)
+    assert letter.key == b"k" * len(letter.key or b"")
+    assert len(letter.key or b"") + letter.key_bytes_cut == 5000
+    assert len(letter.key or b"") > 500
+    assert topics.committed() == [2, 0, 0, 0]
 
 
 def test_a_full_queue_is_waited_for(topics: Topics) -> None:
