@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 import numpy as np
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from kuaixun.export.bundle.reader import Bundle
@@ -31,6 +32,8 @@ class Speed(msgspec.Struct, frozen=True):
     """One figure. `ratio` is to the yardstick's best batch size on as many threads; 0 where it cannot run here."""
 
     engine: str
+    precision: str
+    device: str
     threads: int
     batch: int
     texts_per_second: float
@@ -57,41 +60,50 @@ def measure(
 ) -> list[Speed]:
     """Measure all engines, on one thread and on all, at each batch size, `seconds` for each figure and round."""
     texts = [*texts] * -(-max(batches) // len(texts))  # a batch is as large as it says
-    best: dict[tuple[str, int, int], float] = {}
-    for threads in sorted({1, os.cpu_count() or 1}):
+    best: dict[tuple[str, str, str, int, int], float] = {}
+    for threads in sorted({1, len(os.sched_getaffinity(0))}):
         # Opened anew for each number of threads, which torch keeps for the whole process.
-        engines = [open_engine(bundle, dataclasses.replace(choice, threads=threads)) for choice in present_engines()]
+        engines = [
+            (choice, open_engine(bundle, dataclasses.replace(choice, threads=threads))) for choice in present_engines()
+        ]
         for number in range(1, ROUNDS + 1):
-            for engine in engines:
+            for choice, engine in engines:
                 say(f"{threads} threads, round {number} of {ROUNDS}: {engine.name}")
                 for batch in batches:
-                    key = (engine.name, threads, batch)
+                    key = (choice.name, choice.precision, choice.device, threads, batch)
                     best[key] = max(best.get(key, 0.0), _texts_per_second(engine, texts, batch, seconds))
     yardstick = {
-        threads: max(speed for (name, on, _), speed in best.items() if name.startswith(YARDSTICK) and on == threads)
-        for name, threads, _ in best
-        if name.startswith(YARDSTICK)
+        threads: max(speed for (name, *_, on, _), speed in best.items() if name == YARDSTICK and on == threads)
+        for name, *_, threads, _ in best
+        if name == YARDSTICK
     }
     return [
-        Speed(name, threads, batch, round(speed, 1), round(speed / yardstick[threads], 2) if yardstick else 0.0)
-        for (name, threads, batch), speed in best.items()
+        Speed(*key, round(speed, 1), round(speed / yardstick[key[3]], 2) if yardstick else 0.0)
+        for key, speed in best.items()
     ]
 
 
 def speed_table(speeds: Sequence[Speed], batches: Sequence[int]) -> Table:
     """Texts per second by engine and batch size, and the best as a ratio to the yardstick's best."""
-    table = Table(title="texts per second, text to label", title_justify="left")
+    table = Table(title="texts per second, text to label", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("engine")
+    table.add_column("in")
     table.add_column("threads", justify="right")
     for batch in batches:
         table.add_column(f"batch {batch}", justify="right")
     table.add_column("best / traced", justify="right")
-    for name, threads in dict.fromkeys((speed.engine, speed.threads) for speed in speeds):
-        own = {speed.batch: speed for speed in speeds if (speed.engine, speed.threads) == (name, threads)}
+    for row in dict.fromkeys(map(_row, speeds)):
+        own = {speed.batch: speed for speed in speeds if _row(speed) == row}
         ratio = max(speed.ratio for speed in own.values())
         figures = [f"{own[batch].texts_per_second:,.0f}" for batch in batches]
-        table.add_row(name, str(threads), *figures, f"{ratio:.1f} ×" if ratio else "")
+        table.add_row(*row, *figures, f"{ratio:.1f} ×" if ratio else "")
     return table
+
+
+def _row(speed: Speed) -> tuple[str, str, str]:
+    """Whose figure it is, as the table names it."""
+    engine = f"{speed.engine} on cuda" if speed.device == "cuda" else speed.engine
+    return engine, speed.precision, str(speed.threads)
 
 
 def _texts_per_second(engine: Engine, texts: Sequence[str], batch: int, seconds: float) -> float:

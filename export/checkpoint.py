@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from kuaixun.export.errors import CheckpointError
 from kuaixun.export.new_folder import write_folder
-from kuaixun.export.text.files import PIPELINE_FILES, pipeline_from_files, pipeline_to_files
+from kuaixun.export.text.file_names import PIPELINE_FILES
+from kuaixun.export.text.files import pipeline_from_files, pipeline_to_files
 from kuaixun.export.text.pipeline import TextPipeline
 from kuaixun.schemas.manifest import Architecture, Label, Precision, Temperature, TextParameters, Training
 

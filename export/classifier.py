@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from kuaixun.export.bundle.reader import Bundle, default_bundle_path, read_bundle
+from kuaixun.export.bundle.reader import Bundle, default_bundle_path, open_bundle
 from kuaixun.export.engine.interface import Engine, EngineChoice
 from kuaixun.export.engine.select import open_engine
 from kuaixun.export.predictions import Predictions
@@ -49,5 +49,5 @@ def open_classifier(
 
     Raises BundleError where the bundle may not serve, EngineError where the engine cannot run here.
     """
-    bundle = read_bundle(path or default_bundle_path())
+    bundle = open_bundle(path or default_bundle_path())
     return Classifier(bundle, open_engine(bundle, EngineChoice(engine, device, precision, threads)))

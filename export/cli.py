@@ -24,6 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def command() -> int:
         options = build_parser().parse_args(arguments)
+        if sys.stdout is None:
+            raise OSError(f"standard output is closed, and what {PROGRAM} finds is printed there")
         code: int = options.run(options)
         return code
 
@@ -192,12 +194,9 @@ def _inspect(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from rich.console import Console
-
-    from kuaixun.export.bundle.golden import check_golden
     from kuaixun.export.bundle.reader import read_bundle
-    from kuaixun.export.describe import verification_table
-    from kuaixun.export.engine.select import open_engine, present_engines
+    from kuaixun.export.describe import print_whole, verification_table
+    from kuaixun.export.engine.select import open_and_compare, present_engines
     from kuaixun.export.errors import GoldenCaseError
     from kuaixun.export.further.check import check_further_outputs
 
@@ -205,8 +204,8 @@ def _verify(options: argparse.Namespace) -> int:
     differences, remarks = {}, {}
     for choice in present_engines():
         try:
-            engine = open_engine(bundle, choice)
-            differences[engine.name] = check_golden(bundle.golden, bundle.pipeline, engine, bundle.path)
+            engine, difference = open_and_compare(bundle, choice)
+            differences[engine.name] = difference
         except GoldenCaseError as error:
             # The manifest names a default because another precision may cost too much.
             if choice.precision in {"auto", "fp32", bundle.manifest.precision.default}:
@@ -214,7 +213,7 @@ def _verify(options: argparse.Namespace) -> int:
             remarks[f"{choice.name} ({choice.precision})"] = f"refused: {error}"
     further, not_checked = check_further_outputs(bundle, run_code=options.run_code)
     remarks |= {file: f"not checked: {reason}" for file, reason in not_checked.items()}
-    Console().print(verification_table(differences | further, remarks, len(bundle.golden)))
+    print_whole(verification_table(differences | further, remarks, len(bundle.golden)))
     return 0
 
 
@@ -224,6 +223,7 @@ def _bench(options: argparse.Namespace) -> int:
 
     from kuaixun.export.benchmark import drawn_texts, measure, speed_table
     from kuaixun.export.bundle.reader import read_bundle
+    from kuaixun.export.describe import print_whole
 
     bundle = read_bundle(options.bundle)
     if options.json:
@@ -239,7 +239,7 @@ def _bench(options: argparse.Namespace) -> int:
     progress = Console(stderr=True)
     with progress.status("opening the engines") as status:
         speeds = measure(bundle, texts, batches=batches, seconds=options.seconds, say=status.update)
-    Console().print(speed_table(speeds, batches))
+    print_whole(speed_table(speeds, batches))
     if options.json:
         options.json.write_bytes(msgspec.json.format(msgspec.json.encode(speeds), indent=1) + b"\n")
     return 0
@@ -254,8 +254,8 @@ def _bench_lengths(options: argparse.Namespace, bundle: Bundle) -> int:
     import dataclasses
 
     import msgspec
-    from rich.console import Console
 
+    from kuaixun.export.describe import print_whole
     from kuaixun.export.engine.select import open_engine, present_engines
     from kuaixun.export.scaling import measure_lengths, scaling_table
 
@@ -266,9 +266,9 @@ def _bench_lengths(options: argparse.Namespace, bundle: Bundle) -> int:
         return _refuse(f"--lengths {max(options.lengths)}: this bundle reads no more than {limit} characters of a text")
     # The processor time of the calling thread says nothing of a GPU.
     choices = [choice for choice in present_engines() if choice.device != "cuda"]
-    engines = [open_engine(bundle, dataclasses.replace(choice, threads=1)) for choice in choices]
+    engines = [(choice, open_engine(bundle, dataclasses.replace(choice, threads=1))) for choice in choices]
     scalings = measure_lengths(engines, bundle.pipeline.vocabulary, options.lengths)
-    Console().print(scaling_table(scalings))
+    print_whole(scaling_table(scalings))
     if options.json:
         options.json.write_bytes(msgspec.json.format(msgspec.json.encode(scalings), indent=1) + b"\n")
     return 0
@@ -278,8 +278,8 @@ def _classify(options: argparse.Namespace) -> int:
     from kuaixun.export.classifier import open_classifier
     from kuaixun.export.classify_lines import classify_lines
 
-    if None in (sys.stdin, sys.stdout):
-        raise OSError(f"standard input or output is closed; run it as in {PROGRAM} classify < FILE")
+    if sys.stdin is None:
+        raise OSError(f"standard input is closed; run it as in {PROGRAM} classify < FILE")
     classifier = open_classifier(
         options.bundle,
         engine=options.engine,

@@ -14,7 +14,7 @@ import numpy as np
 from rich.table import Table
 
 from kuaixun.export.benchmark import drawn_texts
-from kuaixun.export.engine.interface import Engine
+from kuaixun.export.engine.interface import Engine, EngineChoice
 from kuaixun.export.text.vocabulary import Vocabulary
 
 TEXTS = 1024
@@ -28,6 +28,7 @@ class Scaling(msgspec.Struct, frozen=True):
     """
 
     engine: str
+    precision: str
     lengths: list[int]
     microseconds: list[float]
     microseconds_per_character: float
@@ -36,25 +37,25 @@ class Scaling(msgspec.Struct, frozen=True):
 
 
 def measure_lengths(
-    engines: Sequence[Engine],
+    engines: Sequence[tuple[EngineChoice, Engine]],
     vocabulary: Vocabulary,
     lengths: Sequence[int],
     *,
     rounds: int = ROUNDS,
     clock: Callable[[], float] = time.thread_time,
 ) -> list[Scaling]:
-    """Measure engines that run on the calling thread; their names must differ."""
+    """Measure engines that run on the calling thread, each with the choice that it was opened by; no two alike."""
     texts = {length: drawn_texts(vocabulary, TEXTS, lengths=(length, length)) for length in lengths}
-    seconds: dict[str, dict[int, list[float]]] = {one.name: {length: [] for length in lengths} for one in engines}
+    seconds: list[dict[int, list[float]]] = [{length: [] for length in lengths} for _ in engines]
     for _ in range(rounds):
-        for engine in engines:
+        for own, (_, engine) in zip(seconds, engines, strict=True):
             for length in lengths:
                 started = clock()
                 engine.classify(texts[length])
-                seconds[engine.name][length].append(clock() - started)
+                own[length].append(clock() - started)
     return [
-        _fitted(name, lengths, [float(np.median(own[length])) / TEXTS * 1e6 for length in lengths])
-        for name, own in seconds.items()
+        _fitted(choice, lengths, [float(np.median(own[length])) / TEXTS * 1e6 for length in lengths])
+        for own, (choice, _) in zip(seconds, engines, strict=True)
     ]
 
 
@@ -62,6 +63,7 @@ def scaling_table(scalings: Sequence[Scaling]) -> Table:
     """Microseconds by engine and length, and the line through them."""
     table = Table(title=f"microseconds a text, by its characters; batches of {TEXTS}, one thread", title_justify="left")
     table.add_column("engine")
+    table.add_column("in")
     for length in scalings[0].lengths:
         table.add_column(str(length), justify="right")
     for column in ("slope", "intercept", "off the line"):
@@ -69,16 +71,17 @@ def scaling_table(scalings: Sequence[Scaling]) -> Table:
     for one in scalings:
         figures = [f"{value:.2f}" for value in one.microseconds]
         line = [f"{one.microseconds_per_character:.3f}", f"{one.microseconds_per_text:.2f}"]
-        table.add_row(one.engine, *figures, *line, f"{one.worst_deviation:.0%}")
+        table.add_row(one.engine, one.precision, *figures, *line, f"{one.worst_deviation:.0%}")
     return table
 
 
-def _fitted(engine: str, lengths: Sequence[int], microseconds: Sequence[float]) -> Scaling:
+def _fitted(choice: EngineChoice, lengths: Sequence[int], microseconds: Sequence[float]) -> Scaling:
     """The line of least squares: `microseconds = per_character * length + per_text`. Two lengths at least."""
     per_character, per_text = np.polyfit(lengths, microseconds, deg=1)
     line = per_character * np.array(lengths) + per_text
     return Scaling(
-        engine,
+        choice.name,
+        choice.precision,
         list(lengths),
         [round(value, 3) for value in microseconds],
         round(float(per_character), 4),

@@ -69,7 +69,7 @@ class PrecisionCost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """What rounded tables cost against fp32, measured on the dev texts when the student was made.
 
     `accuracy_difference` is negative where rounding makes it worse; `label_agreement` is the share of texts that keep
-    their label; `largest_logit_difference` is the largest over all texts and classes.
+    their label; `largest_logit_difference` is the largest over all dev texts and classes: other texts may show more.
     """
 
     accuracy_difference: Annotated[float, msgspec.Meta(ge=-1.0, le=1.0)]

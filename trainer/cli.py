@@ -62,12 +62,14 @@ def build_parser(kind: type[argparse.ArgumentParser] = OneLineParser) -> argpars
         blend,
         distil,
         evaluate,
+        network,
         pretrain,
         report,
         retrain,
         run,
         split,
         teacher,
+        words,
     )
 
     parser = kind(prog=PROGRAM, description="Train and measure headline classifiers.")
@@ -78,6 +80,8 @@ def build_parser(kind: type[argparse.ArgumentParser] = OneLineParser) -> argpars
     baseline.add_to(commands)
     pretrain.add_to(commands)
     teacher.add_to(commands)
+    words.add_to(commands)
+    network.add_to(commands)
     blend.add_to(commands)
     distil.add_to(commands)
     evaluate.add_to(commands)

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from kuaixun.trainer.student.training import DevFigures, Watcher
+
+
+def plain_lines(console: Console) -> Callable[[str], None]:
+    """What a command says beside its bar: one line at a time, as it stands."""
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    return say
 
 
 @contextmanager

@@ -10,17 +10,21 @@ import hashlib
 import os
 import stat
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from kuaixun.export.bundle.golden import GoldenCase, golden_from_file
 from kuaixun.export.errors import BundleError, BundleTamperedError, BundleVersionError
 from kuaixun.export.plain_json import read_plain_json
-from kuaixun.export.student.weights import StudentWeights
-from kuaixun.export.text.files import PIPELINE_FILES, pipeline_from_files
-from kuaixun.export.text.pipeline import TextPipeline
+from kuaixun.export.text.file_names import PIPELINE_FILES
 from kuaixun.schemas.manifest import FORMAT_VERSION, Manifest
+
+if TYPE_CHECKING:
+    from kuaixun.export.bundle.golden import GoldenCase
+    from kuaixun.export.student.weights import StudentWeights
+    from kuaixun.export.text.pipeline import TextPipeline
 
 MANIFEST_FILE = "manifest.json"
 TORCHSCRIPT_FILE = "student.pt"
@@ -33,19 +37,63 @@ MANIFEST_LIMIT_BYTES = 1 << 20
 FILE_LIMIT_BYTES = 1 << 30
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Bundle:
-    """A bundle whose files are whole and fit together. It may serve on an engine that passes its golden cases."""
+    """A bundle whose files are whole. It may serve on an engine that passes its golden cases.
+
+    What its files say is read at its first use, for the native engine reads them by itself; each raises BundleError
+    where its file is unusable, or no longer the one that was checked.
+    """
 
     path: Path
     manifest: Manifest
-    pipeline: TextPipeline
-    weights: StudentWeights
-    golden: tuple[GoldenCase, ...]
 
     def read_file(self, name: str) -> bytes:
         """A file's bytes, checked against the manifest anew. Raises BundleError."""
         return _read_checked(self.path, name, self.manifest)
+
+    @cached_property
+    def pipeline(self) -> TextPipeline:
+        """How texts become token ids."""
+        from kuaixun.export.text.files import pipeline_from_files
+
+        files = {name: self.read_file(name) for name in PIPELINE_FILES}
+        try:
+            pipeline = pipeline_from_files(self.manifest.text, files)
+        except ValueError as error:
+            raise BundleError(f"the bundle {self.path} has an unusable file: {error}") from error
+        if len(pipeline.vocabulary) != self.manifest.architecture.vocabulary_size:
+            raise BundleError(
+                f"the bundle {self.path} has a vocabulary of {len(pipeline.vocabulary)} entries; its architecture says "
+                f"{self.manifest.architecture.vocabulary_size}"
+            )
+        return pipeline
+
+    @cached_property
+    def weights(self) -> StudentWeights:
+        """The student's numbers."""
+        from kuaixun.export.student.weights import StudentWeights
+
+        manifest, content = self.manifest, self.read_file(WEIGHTS_FILE)
+        try:
+            return StudentWeights.from_safetensors(content, manifest.architecture, classes=len(manifest.labels))
+        except ValueError as error:
+            raise BundleError(f"{self.path / WEIGHTS_FILE} does not fit the manifest: {error}") from error
+
+    @cached_property
+    def golden(self) -> tuple[GoldenCase, ...]:
+        """What every engine must answer before it serves."""
+        from kuaixun.export.bundle.golden import golden_from_file
+
+        content = self.read_file(GOLDEN_FILE)
+        try:
+            return golden_from_file(content, classes=len(self.manifest.labels))
+        except (ValueError, msgspec.DecodeError) as error:
+            raise BundleError(f"{self.path / GOLDEN_FILE} is unusable: {error}") from error
+
+    def read_all(self) -> None:
+        """Read what has not been read yet."""
+        _ = self.pipeline, self.weights, self.golden
 
 
 class _VersionOnly(msgspec.Struct):
@@ -60,20 +108,18 @@ def default_bundle_path() -> Path:
 
 
 def read_bundle(path: Path) -> Bundle:
-    """Read and check a bundle's files. Raises BundleError, or a kind of it, naming the file and the reason."""
+    """Read a bundle whole and check everything in it. Raises BundleError, or a kind of it, naming file and reason."""
+    bundle = open_bundle(path)
+    bundle.read_all()
+    return bundle
+
+
+def open_bundle(path: Path) -> Bundle:
+    """Check size and SHA-256 of every file, and leave what they say to its first use. Raises as `read_bundle` does."""
     manifest = read_manifest(path)
-    files = {name: _read_checked(path, name, manifest) for name in manifest.files}
-    try:
-        pipeline = pipeline_from_files(manifest.text, files)
-    except ValueError as error:
-        raise BundleError(f"the bundle {path} has an unusable file: {error}") from error
-    if len(pipeline.vocabulary) != manifest.architecture.vocabulary_size:
-        raise BundleError(
-            f"the bundle {path} has a vocabulary of {len(pipeline.vocabulary)} entries; its architecture says "
-            f"{manifest.architecture.vocabulary_size}"
-        )
-    weights = _parse_weights(path, manifest, files[WEIGHTS_FILE])
-    return Bundle(path, manifest, pipeline, weights, _parse_golden(path, manifest, files[GOLDEN_FILE]))
+    for name in manifest.files:
+        _read_checked(path, name, manifest)
+    return Bundle(path, manifest)
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -89,6 +135,9 @@ def read_manifest(path: Path) -> Manifest:
             f"{path / MANIFEST_FILE} is of bundle format {version}; this version of kuaixun reads format "
             f"{FORMAT_VERSION}. Export the model again, or install the kuaixun that wrote it."
         )
+    if not content.endswith(b"\n"):
+        # Its id vouches for what it says, not for its last byte.
+        raise BundleTamperedError(f"{path / MANIFEST_FILE} is cut short: it ends without a newline. {_RESTORE}")
     try:
         manifest = msgspec.json.decode(content, type=Manifest)
     except msgspec.DecodeError as error:
@@ -143,17 +192,3 @@ def _read_checked(path: Path, name: str, manifest: Manifest) -> bytes:
     if hashlib.sha256(content).hexdigest() != entry.sha256:
         raise BundleTamperedError(f"{path / name} was altered: its SHA-256 is not the manifest's. {_RESTORE}")
     return content
-
-
-def _parse_weights(path: Path, manifest: Manifest, content: bytes) -> StudentWeights:
-    try:
-        return StudentWeights.from_safetensors(content, manifest.architecture, classes=len(manifest.labels))
-    except ValueError as error:
-        raise BundleError(f"{path / WEIGHTS_FILE} does not fit the manifest: {error}") from error
-
-
-def _parse_golden(path: Path, manifest: Manifest, content: bytes) -> tuple[GoldenCase, ...]:
-    try:
-        return golden_from_file(content, classes=len(manifest.labels))
-    except (ValueError, msgspec.DecodeError) as error:
-        raise BundleError(f"{path / GOLDEN_FILE} is unusable: {error}") from error

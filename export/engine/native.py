@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from kuaixun.export._native import NativeClassifier, NativeError
 from kuaixun.export.bundle.reader import Bundle
 from kuaixun.export.engine.interface import LOGIT_TOLERANCES, EngineChoice
 from kuaixun.export.errors import BundleError, EngineError, GoldenCaseError
 from kuaixun.export.predictions import Predictions
-from kuaixun.export.text.pipeline import Encoded
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from kuaixun.export.text.pipeline import Encoded
 
 
 class NativeEngine:
@@ -43,7 +46,7 @@ class NativeEngine:
 
 
 def open_native(bundle: Bundle, choice: EngineChoice) -> NativeEngine:
-    """Open the bundle in C++, which verifies it for itself. Raises EngineError or BundleError."""
+    """Open the bundle in C++, which reads it for itself, golden cases included. Raises EngineError or BundleError."""
     if choice.device == "cuda":
         raise EngineError("the native engine runs on the CPU; for cuda use the engine torchscript")
     precision = bundle.manifest.precision.default if choice.precision == "auto" else choice.precision
@@ -51,6 +54,8 @@ def open_native(bundle: Bundle, choice: EngineChoice) -> NativeEngine:
         native = NativeClassifier(str(bundle.path), precision)
     except NativeError as error:
         message, exit_code = error.args
-        # Python has read the same bundle before, so what C++ finds amiss in it is its answers.
-        raise (GoldenCaseError if exit_code == BundleError.exit_code else EngineError)(message) from error
+        if exit_code != BundleError.exit_code:
+            raise EngineError(message) from error
+        bundle.read_all()  # says the same of a file that is unusable, by the name of its error
+        raise GoldenCaseError(message) from error
     return NativeEngine(native, precision, choice.threads or 1)

@@ -9,7 +9,6 @@ import importlib.util
 import logging
 from collections.abc import Callable
 
-from kuaixun.export.bundle.golden import check_golden
 from kuaixun.export.bundle.reader import Bundle
 from kuaixun.export.engine.interface import DEVICES, PRECISIONS, Engine, EngineChoice
 from kuaixun.export.errors import EngineError
@@ -62,6 +61,26 @@ def open_engine(bundle: Bundle, choice: EngineChoice) -> Engine:
     `auto` is torchscript on CUDA where there is a GPU and torch, else native, else torchscript. Raises EngineError
     where the engine cannot run here, GoldenCaseError where it gives other answers.
     """
+    choice = _resolved(choice)
+    engine = _OPENERS[choice.name](bundle, choice)
+    if choice.name != "native":  # which has checked them in C++, by its own text pipeline
+        from kuaixun.export.bundle.golden import check_golden
+
+        check_golden(bundle.golden, bundle.pipeline, engine, bundle.path)
+    return engine
+
+
+def open_and_compare(bundle: Bundle, choice: EngineChoice) -> tuple[Engine, float]:
+    """The same, and the largest logit difference over the golden cases, behind Python's text pipeline."""
+    from kuaixun.export.bundle.golden import check_golden
+
+    choice = _resolved(choice)
+    engine = _OPENERS[choice.name](bundle, choice)
+    return engine, check_golden(bundle.golden, bundle.pipeline, engine, bundle.path)
+
+
+def _resolved(choice: EngineChoice) -> EngineChoice:
+    """The choice with an engine in the place of `auto`. Raises EngineError for a name that is unknown."""
     for what, value, known in (
         ("engine", choice.name, ("auto", *ENGINES)),
         ("device", choice.device, DEVICES),
@@ -70,20 +89,18 @@ def open_engine(bundle: Bundle, choice: EngineChoice) -> Engine:
         if value not in known:
             raise EngineError(f"the {what} {value!r} is unknown; choose one of {', '.join(known)}")
     if choice.name == "auto":
-        choice = dataclasses.replace(choice, name=_best(choice.device))
-    engine = _OPENERS[choice.name](bundle, choice)
-    check_golden(bundle.golden, bundle.pipeline, engine, bundle.path)
-    return engine
+        return dataclasses.replace(choice, name=_best(choice.device))
+    return choice
 
 
 def present_engines() -> list[EngineChoice]:
-    """Every engine that can run here, on each device and in each precision it knows. Raises EngineError for none."""
+    """Every engine that can run here, on each device and in each precision it has. Raises EngineError for none."""
     choices = []
     if _native_is_built():
         choices += [EngineChoice("native", "cpu", precision) for precision in PRECISIONS if precision != "auto"]
     if _torch_is_installed():
         devices = ("cpu", "cuda") if _cuda_gpus() else ("cpu",)
-        choices += [EngineChoice(name, device) for name in ENGINES if name != "native" for device in devices]
+        choices += [EngineChoice(name, device, "fp32") for name in ENGINES if name != "native" for device in devices]
     if not choices:
         raise EngineError(NO_ENGINE)
     return choices

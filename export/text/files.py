@@ -8,18 +8,14 @@ from typing import TypeVar
 import msgspec
 
 from kuaixun.export.plain_json import read_plain_json
+from kuaixun.export.text.file_names import CODE_POINTS_FILE, PATTERNS_FILE, VOCABULARY_FILE
 from kuaixun.export.text.folding import CodePointTable
 from kuaixun.export.text.patterns import Patterns
 from kuaixun.export.text.pipeline import TextPipeline
 from kuaixun.export.text.vocabulary import Vocabulary
 from kuaixun.schemas.manifest import TextParameters
 
-CODE_POINTS_FILE = "codepoints.tsv"
-PATTERNS_FILE = "patterns.json"
-VOCABULARY_FILE = "vocabulary.tsv"
 T = TypeVar("T")
-
-PIPELINE_FILES = (CODE_POINTS_FILE, PATTERNS_FILE, VOCABULARY_FILE)
 
 
 def pipeline_to_files(pipeline: TextPipeline) -> dict[str, bytes]:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from kuaixun.export.bundle.reader import MANIFEST_FILE
-from kuaixun.export.text.files import CODE_POINTS_FILE
+from kuaixun.export.text.file_names import CODE_POINTS_FILE
 from kuaixun.schemas.manifest import FORMAT_VERSION, MODEL_ID_DIGITS, Manifest
 
 # A place in the manifest, what a hostile maker puts there, and what both readers say of it.
@@ -130,4 +130,4 @@ def rewrite_text(bundle: Path, old: bytes, new: bytes) -> None:
 def sign(bundle: Path, tree: dict[str, Any]) -> None:
     """Write a manifest, whatever it holds, with the id that it must bear."""
     digest = hashlib.sha256(msgspec.json.encode({**tree, "model_id": ""}, order="sorted")).hexdigest()
-    (bundle / MANIFEST_FILE).write_bytes(msgspec.json.encode({**tree, "model_id": digest[:MODEL_ID_DIGITS]}))
+    (bundle / MANIFEST_FILE).write_bytes(msgspec.json.encode({**tree, "model_id": digest[:MODEL_ID_DIGITS]}) + b"\n")

@@ -14,7 +14,8 @@ import pytest
 
 from kuaixun.export.bundle.golden import golden_from_file
 from kuaixun.export.student.weights import StudentWeights
-from kuaixun.export.text.files import CODE_POINTS_FILE, PATTERNS_FILE, VOCABULARY_FILE, pipeline_from_files
+from kuaixun.export.text.file_names import CODE_POINTS_FILE, PATTERNS_FILE, VOCABULARY_FILE
+from kuaixun.export.text.files import pipeline_from_files
 from kuaixun.schemas.manifest import Manifest, TextParameters
 from tests.export.cpp_build import SOURCE, built, done
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from kuaixun.export import Predictions
 from kuaixun.export.cli import main
+from kuaixun.export.engine.interface import EngineChoice
 from kuaixun.export.scaling import TEXTS, measure_lengths
 from kuaixun.export.text.pipeline import Encoded
 from kuaixun.export.text.vocabulary import Vocabulary
@@ -35,7 +36,9 @@ class KnownPace:
 def test_the_line_through_the_lengths_is_the_pace_of_the_engine() -> None:
     engine = KnownPace()
     vocabulary = Vocabulary(tuple("快讯新闻"))
-    [scaling] = measure_lengths([engine], vocabulary, [4, 8, 32], rounds=3, clock=lambda: engine.seconds)
+    engines = [(EngineChoice("known", "cpu", "fp32"), engine)]
+    [scaling] = measure_lengths(engines, vocabulary, [4, 8, 32], rounds=3, clock=lambda: engine.seconds)
+    assert (scaling.engine, scaling.precision) == ("known", "fp32")
     assert scaling.microseconds == pytest.approx([5.0, 7.0, 19.0])
     assert scaling.microseconds_per_character == pytest.approx(0.5)
     assert scaling.microseconds_per_text == pytest.approx(3.0)

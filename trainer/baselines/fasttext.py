@@ -17,12 +17,13 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from kuaixun.trainer.baselines.advance import Advance
+from kuaixun.trainer.advance import Advance
 from kuaixun.trainer.baselines.fasttext_process import MOST_RETRIES, NAN_MESSAGE, NO_TIME_MESSAGE, Job, Outcome
 from kuaixun.trainer.baselines.fasttext_tokens import LABEL_PREFIX, tokenised
 from kuaixun.trainer.baselines.measured import Baseline, Guesses, measured
 from kuaixun.trainer.data.labelled_texts import DataSplit, LabelledTexts
 from kuaixun.trainer.errors import DataError, FitError
+from kuaixun.trainer.words.zeroed_memory import zeroed_memory
 
 PROCESS = "kuaixun.trainer.baselines.fasttext_process"
 SEARCHING = re.compile(rb"Progress: +([\d.]+)% Trials: +(\d+) Best score: +(\S+)")
@@ -104,7 +105,7 @@ def _write(folder: Path, role: str, data: LabelledTexts, tokens: str, advance: A
 
     Labels are written as their indices: those survive whatever characters a name has.
     """
-    lines = tokenised(data.texts, tokens, folder, advance)
+    lines = tokenised(data.texts, tokens, advance)
     rows = [row for row, line in enumerate(lines) if line]
     if not rows:
         raise DataError(f"{data.source}: cleaning leaves nothing of any of its {len(data)} texts")
@@ -117,12 +118,9 @@ def _write(folder: Path, role: str, data: LabelledTexts, tokens: str, advance: A
 
 def _outcome(folder: Path, job: Job, advance: Advance, say: Callable[[str], None]) -> Outcome:
     """Run the process to its end. Raises FitError with what can be done, KeyboardInterrupt where nothing was kept."""
-    # glibc then hands out zeros: with fewer than ten threads, fastText 0.9.3 fills only as many tenths of its table
-    # as it has threads and trains on whatever lay in the rest of the memory, now and then to NaN.
-    environment = os.environ | {"MALLOC_PERTURB_": "255"}
     command = [sys.executable, "-m", PROCESS, str(folder)]
     # A session of its own, so that Ctrl-C reaches it only through us.
-    with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment, start_new_session=True) as process:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env=zeroed_memory(), start_new_session=True) as process:
         try:
             last_words, interrupted = _watch(process, job.search_seconds, advance, say)
         except BaseException:

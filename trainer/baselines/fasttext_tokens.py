@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
-from kuaixun.trainer.baselines.advance import Advance
-from kuaixun.trainer.encoder.cleaning import clean
+from kuaixun.trainer.advance import Advance
+from kuaixun.trainer.data.cleaning import clean
+from kuaixun.trainer.words.segmentation import segmenter
 
 TOKENS = ("characters", "jieba")
 LABEL_PREFIX = "__label__"
@@ -18,12 +17,9 @@ START = "<s>"
 CHUNK_TEXTS = 2000
 
 
-def tokenised(texts: Sequence[str], tokens: str, folder: Path, advance: Advance) -> list[str]:
-    """The tokens of each raw text, START first; empty where cleaning leaves nothing.
-
-    jieba keeps its dictionary in `folder`.
-    """
-    cut = _words(folder) if tokens == "jieba" else _characters
+def tokenised(texts: Sequence[str], tokens: str, advance: Advance) -> list[str]:
+    """The tokens of each raw text, START first; empty where cleaning leaves nothing."""
+    cut = _words() if tokens == "jieba" else _characters
     lines: list[str] = []
     for start in range(0, len(texts), CHUNK_TEXTS):
         cleaned = clean(texts[start : start + CHUNK_TEXTS])
@@ -36,16 +32,7 @@ def _characters(text: str) -> list[str]:
     return [SPACE if character == " " else character for character in text]
 
 
-def _words(folder: Path) -> Callable[[str], list[str]]:
-    import jieba
-
-    jieba.setLogLevel(logging.WARNING)
-    words = jieba.Tokenizer()
-    # By itself it would leave its dictionary behind, where all users of the machine can write.
-    words.tmp_dir = str(folder)
-
-    def cut(text: str) -> list[str]:
-        # A word that looks like a label would be read as one.
-        return [word.replace(LABEL_PREFIX, "_label_") for word in words.lcut(text) if not word.isspace()]
-
-    return cut
+def _words() -> Callable[[str], list[str]]:
+    cut = segmenter()
+    # A word that looks like a label would be read as one.
+    return lambda text: [word.replace(LABEL_PREFIX, "_label_") for word in cut(text)]

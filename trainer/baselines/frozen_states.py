@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kuaixun.trainer.baselines.advance import Advance
+from kuaixun.trainer.advance import Advance
 from kuaixun.trainer.baselines.measured import Baseline, Guesses, measured
+from kuaixun.trainer.data.cleaning import clean
 from kuaixun.trainer.data.labelled_texts import DataSplit
-from kuaixun.trainer.encoder.cleaning import clean
 from kuaixun.trainer.encoder.pretrained_folders import open_tokenizer
 from kuaixun.trainer.errors import FitError, SettingError
 from kuaixun.trainer.teacher.encoder_classifier import open_encoder

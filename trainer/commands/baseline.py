@@ -14,7 +14,7 @@ from rich.table import Table
 from kuaixun.export.command_line import path_of
 from kuaixun.export.new_folder import write_folder
 from kuaixun.schemas.manifest import DataFile
-from kuaixun.trainer.baselines.advance import advancing
+from kuaixun.trainer.advance import advancing
 from kuaixun.trainer.baselines.fasttext import FastTextSettings, fasttext
 from kuaixun.trainer.baselines.fasttext_tokens import TOKENS
 from kuaixun.trainer.baselines.frozen_states import FrozenSettings, frozen_states
@@ -24,7 +24,8 @@ from kuaixun.trainer.commands.distil import choose_device
 from kuaixun.trainer.commands.options import add_columns, columns_of, recorded_command, whole_number
 from kuaixun.trainer.data.labelled_texts import DataSplit, read_split
 from kuaixun.trainer.errors import SettingError
-from kuaixun.trainer.student.distillation import refuse_unwritable
+from kuaixun.trainer.output_folder import refuse_unwritable
+from kuaixun.trainer.progress import plain_lines
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -106,9 +107,7 @@ def _add_fasttext(group: argparse._ArgumentGroup) -> None:
 def run(options: argparse.Namespace, arguments: list[str], console: Console) -> int:
     """Train, measure, print on standard output. Raises TrainerError; then nothing is written."""
 
-    def say(line: str) -> None:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-
+    say = plain_lines(console)
     kinds = options.kinds or (KINDS if options.encoder else KINDS[:2])
     if ("frozen" in kinds) != (options.encoder is not None):
         raise SettingError("--kinds frozen and --encoder need each other; name the encoder's folder, or neither")

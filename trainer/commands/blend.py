@@ -13,6 +13,7 @@ from kuaixun.export.command_line import path_of
 from kuaixun.trainer.commands.options import add_columns, columns_of, recorded_command
 from kuaixun.trainer.commands.shown_paths import without_folders
 from kuaixun.trainer.commands.teacher import score_request
+from kuaixun.trainer.progress import plain_lines
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -52,9 +53,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     """Choose, write, tell the weights. Raises TrainerError."""
     from kuaixun.trainer.teacher.blending_job import blend
 
-    def say(line: str) -> None:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-
+    say = plain_lines(console)
     members: list[list[Path]] = options.member
     scores = argparse.Namespace(**vars(options), **{f"member_{n}": path for n, path in enumerate(chain(*members))})
     cut = without_folders(arguments, files=["--score"], models=[])

@@ -14,8 +14,9 @@ from kuaixun.trainer.commands.options import add_columns, columns_of, recorded_c
 from kuaixun.trainer.commands.student_options import add_student, student_of
 from kuaixun.trainer.data.labelled_texts import read_split
 from kuaixun.trainer.errors import SettingError
-from kuaixun.trainer.progress import watching
-from kuaixun.trainer.student.distillation import distil, refuse_unwritable
+from kuaixun.trainer.output_folder import refuse_unwritable
+from kuaixun.trainer.progress import plain_lines, watching
+from kuaixun.trainer.student.distillation import distil
 from kuaixun.trainer.student.embeddings import read_embeddings
 from kuaixun.trainer.student.settings import FitSettings
 from kuaixun.trainer.student.teaching import Teaching, read_teaching
@@ -53,9 +54,7 @@ def add_to(commands: Commands) -> None:
 def run(options: argparse.Namespace, arguments: list[str], console: Console) -> int:
     """Train, write, tell the figures. Raises TrainerError."""
 
-    def say(line: str) -> None:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-
+    say = plain_lines(console)
     started_seconds = time.monotonic()
     student = student_of(options)
     _refuse_idle_flags(options)
@@ -71,7 +70,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
         split.train, tuple(options.teacher_scores), options.transfer, tuple(options.transfer_scores)
     )
     _refuse_unheard_transfer(teaching, student.fit)
-    teachers = len(options.teacher_scores) if student.fit.alpha else 0
+    teachers = max(len(options.teacher_scores), len(options.transfer_scores)) if student.fit.alpha else 0
     company = f"and {teachers} teacher{'s' * (teachers > 1)}" if teachers else "alone"
     say(f"learning from {len(split.train)} labels {company}, {len(split.train.labels)} classes, on {device}")
     for note in teaching.notes:
@@ -132,7 +131,8 @@ def _add_teachers(group: argparse._ArgumentGroup) -> None:
 
 def _refuse_idle_flags(options: argparse.Namespace) -> None:
     """Raise SettingError for a flag that would change nothing."""
-    needs = [(name, "--teacher-scores", options.teacher_scores) for name in TEACHER_FLAGS]
+    scores = options.teacher_scores or options.transfer_scores
+    needs = [(name, "--teacher-scores or --transfer-scores", scores) for name in TEACHER_FLAGS]
     needs += [(name, "--transfer", options.transfer) for name in TRANSFER_FLAGS]
     for name, needed, given in needs:
         if name in vars(options) and not given:

@@ -22,7 +22,7 @@ from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.evaluation.answering import answers_of_bundles, answers_of_scores
 from kuaixun.trainer.evaluation.measurement import Answers, Measurement, measure, rows_of
 from kuaixun.trainer.evaluation.row_figures import to_csv
-from kuaixun.trainer.student.distillation import refuse_unwritable
+from kuaixun.trainer.output_folder import refuse_unwritable
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]

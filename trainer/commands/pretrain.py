@@ -15,8 +15,8 @@ from kuaixun.trainer.commands.shown_paths import without_folders
 from kuaixun.trainer.encoder.masked_language import EncoderShape
 from kuaixun.trainer.encoder.pretraining_settings import PretrainSettings
 from kuaixun.trainer.errors import SettingError
-from kuaixun.trainer.progress import watching
-from kuaixun.trainer.student.distillation import refuse_unwritable
+from kuaixun.trainer.output_folder import refuse_unwritable
+from kuaixun.trainer.progress import plain_lines, watching
 
 if TYPE_CHECKING:
     from kuaixun.trainer.encoder.pretraining_job import TextFile
@@ -57,9 +57,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     """Prepare the texts, train, write the folder. Raises TrainerError."""
     from kuaixun.trainer.encoder.pretraining_job import PretrainingJob, prepare, train
 
-    def say(line: str) -> None:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-
+    say = plain_lines(console)
     if options.prepare_only and options.cache is None:
         raise SettingError("--prepare-only fills a cache; name its folder with --cache")
     device = choose_device(options.device)

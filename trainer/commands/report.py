@@ -11,6 +11,7 @@ from kuaixun.export import open_classifier
 from kuaixun.export.command_line import path_of
 from kuaixun.trainer.commands.distil import choose_device
 from kuaixun.trainer.commands.options import add_columns, columns_of, recorded_command, whole_number
+from kuaixun.trainer.progress import plain_lines
 from kuaixun.trainer.teacher.scores import refuse_existing
 
 if TYPE_CHECKING:
@@ -72,9 +73,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     from kuaixun.trainer.report.job import ReportRequest, gather, write_page
     from kuaixun.trainer.report.page import render
 
-    def say(line: str) -> None:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-
+    say = plain_lines(console)
     refuse_existing(options.output)
     classifier = open_classifier(options.bundle, engine=options.engine, device=options.device)
     request = ReportRequest(

@@ -20,7 +20,7 @@ from kuaixun.trainer.commands.distil import choose_device
 from kuaixun.trainer.commands.options import add_columns, columns_of, recorded_command
 from kuaixun.trainer.commands.student_options import add_student, student_of
 from kuaixun.trainer.errors import SettingError
-from kuaixun.trainer.progress import watching
+from kuaixun.trainer.progress import plain_lines, watching
 from kuaixun.trainer.promotion.bundle_folder import BundleFolder
 from kuaixun.trainer.promotion.contest import ContestRecord, contest, expect_same_meaning, settle
 from kuaixun.trainer.promotion.rows import RetrainingRows, labels_with, read_rows
@@ -75,9 +75,7 @@ def add_to(commands: Commands) -> None:
 def run(options: argparse.Namespace, arguments: list[str], console: Console) -> int:
     """Train, compare, promote or keep; a table on standard output. Raises TrainerError and ExportError."""
 
-    def say(line: str) -> None:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-
+    say = plain_lines(console)
     bundles = BundleFolder(options.bundles)
     with bundles.locked(), bundles.workshop() as workshop:
         champion = _open(bundles.champion, options)

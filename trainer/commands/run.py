@@ -19,6 +19,7 @@ from kuaixun.trainer.pipeline.launch import in_a_process
 from kuaixun.trainer.pipeline.making import Choice, Made, Run
 from kuaixun.trainer.pipeline.plan import read_plan
 from kuaixun.trainer.pipeline.wiring import Wiring
+from kuaixun.trainer.progress import plain_lines
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -48,9 +49,7 @@ def add_to(commands: Commands) -> None:
 def run(options: argparse.Namespace, arguments: list[str], console: Console) -> int:
     """Make the stages, tell each, show a table on standard output. Raises TrainerError."""
 
-    def say(line: str) -> None:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-
+    say = plain_lines(console)
     plan = read_plan(options.file)
     wiring = Wiring(plan, options.work or plan.folder / WORK)
     work = Run(wiring, Choice(options.from_stage, options.only), say)

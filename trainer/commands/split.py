@@ -12,7 +12,8 @@ from kuaixun.export.new_folder import write_folder
 from kuaixun.trainer.commands.options import add_columns, columns_of, whole_number
 from kuaixun.trainer.data.labelled_texts import read_classes, read_labelled_texts
 from kuaixun.trainer.data.splitting import RATIOS, folder_of, scarce_classes, split_texts
-from kuaixun.trainer.student.distillation import refuse_unwritable
+from kuaixun.trainer.output_folder import refuse_unwritable
+from kuaixun.trainer.progress import plain_lines
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -46,9 +47,7 @@ def add_to(commands: Commands) -> None:
 def run(options: argparse.Namespace, arguments: list[str], console: Console) -> int:
     """Cut, write, tell the sizes. Raises TrainerError."""
 
-    def say(line: str) -> None:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-
+    say = plain_lines(console)
     refuse_unwritable(options.output)
     labels = read_classes(options.classes) if options.classes else None
     columns = columns_of(options)

@@ -15,7 +15,7 @@ from kuaixun.trainer.commands.options import add_columns, columns_of, recorded_c
 from kuaixun.trainer.commands.shown_paths import without_folders
 from kuaixun.trainer.data.labelled_texts import read_split
 from kuaixun.trainer.errors import SettingError
-from kuaixun.trainer.progress import watching
+from kuaixun.trainer.progress import plain_lines, watching
 from kuaixun.trainer.teacher.score_files import ScoreRequest, read_requests
 from kuaixun.trainer.teacher.settings import HEADS, KINDS, TEACHER_DEFAULTS, TEACHER_NAMES, TeacherSettings
 
@@ -64,7 +64,7 @@ def add_to(commands: Commands) -> None:
         action="append",
         default=[],
         metavar="DIR",
-        help="with --scores-only: a finished teacher; of several, the mean",
+        help="with --scores-only: a finished teacher, or a student's checkpoint as one; of several, the mean",
     )
     _add_training(parser.add_argument_group("the fine-tuning"))
     add_columns(parser)
@@ -74,9 +74,7 @@ def add_to(commands: Commands) -> None:
 def run(options: argparse.Namespace, arguments: list[str], console: Console) -> int:
     """Train, write, score, tell the figures. Raises TrainerError."""
 
-    def say(line: str) -> None:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-
+    say = plain_lines(console)
     if int(os.environ.get("RANK", "0")):
         console.quiet = True  # of several processes one speaks
     device = choose_device(options.device)
@@ -130,17 +128,15 @@ def score_request(text: str) -> ScoreRequest:
 def _score_only(options: argparse.Namespace, files: tuple[ScoredFile, ...], device: torch.device, say: Say) -> int:
     if not options.teacher or not files:
         raise SettingError("--scores-only needs --teacher, a finished teacher's folder, and --score FILE=OUT")
-    from kuaixun.trainer.teacher.folder import read_teacher
     from kuaixun.trainer.teacher.job import score_files
+    from kuaixun.trainer.teacher.scorers import open_scorer
 
-    teachers = [read_teacher(folder) for folder in options.teacher]
+    teachers = [open_scorer(folder) for folder in options.teacher]
     for folder, teacher in zip(options.teacher, teachers, strict=True):
-        record = teacher.record
-        if record.labels != teachers[0].record.labels:
+        if teacher.labels != teachers[0].labels:
             raise SettingError(f"--teacher: {folder} and {options.teacher[0]} have other labels; score with each alone")
-        learnt = {file.sha256 for file in record.training.data if file.role == "train"} if record.folds else set()
         for file in files:
-            if file.sha256 in learnt:
+            if teacher.learnt_from_a_part_of(file.sha256):
                 raise SettingError(
                     f"--score: {folder} learnt from a part of {file.name}; for out-of-fold scores repeat the command "
                     "that trained it, which finds its folds finished"

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaixun.export.text.vocabulary import count_vocabulary
+from kuaixun.trainer.data.cleaning import clean
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
 from kuaixun.trainer.data.repeats import ComparedTexts, compared, rows_by_key
-from kuaixun.trainer.encoder.cleaning import clean
 
 # Those of `distil`, so that coverage is the student's.
 VOCABULARY_SIZE = 4800

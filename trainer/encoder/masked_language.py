@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 FEWEST_POSITIONS = 128
+PLACES_STEP = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +97,17 @@ def masked_loss(model: PreTrainedModel, batch: MaskedBatch, *, bfloat16: bool) -
     with torch.autocast(batch.ids.device.type, torch.bfloat16, enabled=bfloat16):
         if isinstance(model, BertForMaskedLM):
             states = model.bert(batch.ids, attention_mask=batch.attention).last_hidden_state  # (batch, tokens, hidden)
-            logits = model.cls(states[batch.hidden])  # (hidden places, vocabulary)
+            logits = model.cls(_in_round_number(states[batch.hidden]))[: len(batch.truth)]  # (places, vocabulary)
         else:
             logits = model(batch.ids, attention_mask=batch.attention).logits[batch.hidden]
     right = (logits.detach().argmax(dim=-1) == batch.truth).sum()
     return F.cross_entropy(logits.float(), batch.truth), right
+
+
+def _in_round_number(states: Tensor) -> Tensor:
+    """The states (places, hidden) and rows of zeros up to a multiple of PLACES_STEP.
+
+    The number of hidden places is another in every step, and oneDNN compiles and keeps a kernel for each number that
+    it meets: gigabytes within the hour.
+    """
+    return F.pad(states, (0, 0, 0, -len(states) % PLACES_STEP))

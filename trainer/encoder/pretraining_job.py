@@ -27,11 +27,11 @@ from kuaixun.trainer.encoder.pretraining_state import load_state, remove_state, 
 from kuaixun.trainer.encoder.text_lines import TextLines, read_text_lines
 from kuaixun.trainer.encoder.token_array import cached_tokens
 from kuaixun.trainer.encoder.tokenizer import cached_counted_tokens, character_tokenizer, tokens_of_file
-from kuaixun.trainer.encoder.versions import library_versions
 from kuaixun.trainer.errors import DataError, SettingError
-from kuaixun.trainer.student.distillation import refuse_unwritable
+from kuaixun.trainer.output_folder import refuse_unwritable
 from kuaixun.trainer.student.embeddings import CharacterEmbeddings, read_embeddings
 from kuaixun.trainer.student.training import Watcher
+from kuaixun.trainer.versions import library_versions
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -221,7 +221,7 @@ def _write(
         training=Training(
             command=job.command,
             seed=settings.seed,
-            versions=library_versions(),
+            versions=library_versions("torch", "transformers", "tokenizers", "numpy"),
             data=tuple(
                 DataFile(role="pretraining", name=lines.source.name, rows=len(lines), sha256=lines.sha256)
                 for lines in prepared.files

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaixun.export.text.pipeline import in_batches
-from kuaixun.trainer.encoder.cleaning import clean
+from kuaixun.trainer.data.cleaning import clean
 from kuaixun.trainer.encoder.text_lines import TextLines
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Cleaned texts to token ids for encoders trained here: one token a character, as a Hugging Face fast tokenizer.
 
 It is saved beside the model as tokenizer.json, so that AutoTokenizer reads it like any other. Cleaning comes before
-it, in kuaixun.trainer.encoder.cleaning, and is no part of it.
+it, in kuaixun.trainer.data.cleaning, and is no part of it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from kuaixun.export.text.pipeline import in_batches
 from kuaixun.export.text.vocabulary import SPECIALS, count_vocabulary
-from kuaixun.trainer.encoder.cleaning import clean
+from kuaixun.trainer.data.cleaning import clean
 from kuaixun.trainer.encoder.text_lines import TextLines
 from kuaixun.trainer.errors import DataError
 

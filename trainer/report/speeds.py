@@ -28,20 +28,19 @@ def teacher_ratios(
         return ()
     # Imported here because transformers takes seconds, which a report without teachers need not wait for.
     from kuaixun.trainer.encoder.pretrained_folders import quieten
-    from kuaixun.trainer.teacher.folder import read_teacher
-    from kuaixun.trainer.teacher.job import mean_logits
+    from kuaixun.trainer.teacher.scorers import open_scorer
 
     quieten()
     ratios = []
     for folder in teachers:
-        teacher = read_teacher(folder.path)
+        teacher = open_scorer(folder.path)
         student_seconds: list[float] = []
         teacher_seconds: list[float] = []
         for _ in range(ROUNDS):
             with _timed(student_seconds):
                 classifier.classify(texts[:STUDENT_TEXTS])
             with _timed(teacher_seconds):
-                mean_logits([teacher], texts[:TEACHER_TEXTS], device)
+                teacher.logits_of(texts[:TEACHER_TEXTS], device)
         a_text = min(student_seconds) / len(texts[:STUDENT_TEXTS])
         ratios.append(min(teacher_seconds) / len(texts[:TEACHER_TEXTS]) / a_text)
     return tuple(ratios)

@@ -13,7 +13,7 @@ from kuaixun.trainer.student.batches import shuffled_batches
 from kuaixun.trainer.student.encoding import EncodedTexts
 from kuaixun.trainer.student.objective import UNLABELLED, Batch, Objective
 from kuaixun.trainer.student.settings import FitSettings
-from kuaixun.trainer.student.soft_targets import SoftTargets
+from kuaixun.trainer.student.soft_targets import Silence, SoftTargets
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,7 +25,7 @@ class TrainingTexts:
 
     labelled: EncodedTexts
     transfer: EncodedTexts | None = None
-    teachers: tuple[SoftTargets, ...] = ()
+    teachers: tuple[SoftTargets | Silence, ...] = ()
 
     def __post_init__(self) -> None:
         texts = len(self.labelled) + (len(self.transfer) if self.transfer else 0)
@@ -54,7 +54,8 @@ class Epoch:
         if self.teacher is None:
             return None
         found = self.teacher[rows].to(device, non_blocking=True).float()  # (batch, classes)
-        return found / found.sum(dim=1, keepdim=True)  # half precision rounds: let each row add up to 1 again
+        sums = found.sum(dim=1, keepdim=True)  # (batch, 1)
+        return found / torch.where(sums > 0, sums, 1.0)  # half precision rounds: let each row add up to 1 again
 
 
 def steps_of(texts: TrainingTexts, settings: FitSettings) -> int:

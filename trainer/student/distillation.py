@@ -6,7 +6,6 @@ choose int8 scales → write, whole or not
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,19 +13,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-import kuaixun
 from kuaixun.export.checkpoint import Checkpoint, CheckpointRecord, write_checkpoint
-from kuaixun.export.new_folder import expect_writable
 from kuaixun.export.student.quantisation import with_best_scales
 from kuaixun.export.student.textcnn import TextCNN
 from kuaixun.export.student.tracing import convolutional_module
 from kuaixun.export.student.weights import StudentWeights
 from kuaixun.schemas.manifest import Architecture, DataFile, Training
 from kuaixun.trainer.data.labelled_texts import DataSplit, LabelledTexts
-from kuaixun.trainer.errors import FitError, SettingError
+from kuaixun.trainer.errors import FitError
 from kuaixun.trainer.evaluation.calibration import fit_temperature
 from kuaixun.trainer.evaluation.figures import Evaluation, evaluate
 from kuaixun.trainer.evaluation.precision_costs import measure_precision
+from kuaixun.trainer.output_folder import refuse_unwritable
 from kuaixun.trainer.student.embeddings import CharacterEmbeddings
 from kuaixun.trainer.student.encoding import EncodedTexts, encode
 from kuaixun.trainer.student.history import HISTORY_FILE, Recorder, history_to_file
@@ -34,6 +32,7 @@ from kuaixun.trainer.student.new_student import StudentShape, new_student
 from kuaixun.trainer.student.settings import FitSettings
 from kuaixun.trainer.student.teaching import LABELS_ALONE, Teaching
 from kuaixun.trainer.student.training import Fit, Watcher, fit, logits_of
+from kuaixun.trainer.versions import library_versions
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,7 +105,7 @@ def distil(
         training=Training(
             command=command,
             seed=settings.seed,
-            versions=_versions(),
+            versions=library_versions("torch", "numpy"),
             data=(*_data_files(split), *teaching.files, *more_files),
         ),
     )
@@ -116,17 +115,6 @@ def distil(
     checkpoint = Checkpoint(record, student.pipeline, state)
     write_checkpoint(output, checkpoint, {HISTORY_FILE: history_to_file(recorder.history)})
     return Distilled(checkpoint, result, figures)
-
-
-def refuse_unwritable(output: Path, size_bytes: int = 0) -> None:
-    """Raise SettingError where that much could not be written as the new folder `output`: before the training."""
-    try:
-        expect_writable(output, size_bytes)
-    except FileExistsError as error:
-        raise SettingError(f"--output: {error}") from error
-    except OSError as error:
-        reason = error.strerror or error  # without the temporary file's name, which nobody asked for
-        raise SettingError(f"--output {output} cannot be written: {reason}; name another folder") from error
 
 
 def _deployed(architecture: Architecture, result: Fit) -> StudentWeights:
@@ -158,12 +146,3 @@ def _data_files(split: DataSplit) -> tuple[DataFile, ...]:
         for role, data in roles.items()
         if data is not None
     )
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "kuaixun": kuaixun.__version__,
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "numpy": np.__version__,
-    }

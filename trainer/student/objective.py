@@ -12,9 +12,9 @@ it means the same number.
 
 **T².** The gradient of the divergence shrinks with 1 / T²; the factor keeps alpha's meaning at every temperature.
 
-**Reduction.** Summed over classes, mean over rows ("batchmean"): that is the divergence itself, and each row weighs as
-in the cross-entropy's mean. A mean over classes as well ("mean") would divide the teacher's part by the number of
-classes: the same alpha would mean less of the teacher with more of them.
+**Reduction.** Summed over classes, mean over the rows that a teacher scored ("batchmean"): that is the divergence
+itself, and each row weighs as in the cross-entropy's mean. A mean over classes as well ("mean") would divide the
+teacher's part by the number of classes: the same alpha would mean less of the teacher with more of them.
 
 Label smoothing acts in the cross-entropy alone: the teacher's probabilities are as smooth as it is unsure.
 """
@@ -34,7 +34,8 @@ class Batch:
     """Texts of one step: `ids` (batch, tokens), and what is to be said of them.
 
     `label_ids` (batch,) holds UNLABELLED for transfer rows and is None where no row has a label; `teacher` (batch,
-    classes) are tempered probabilities, None without a teacher. A batch has one of the two at least.
+    classes) are tempered probabilities, zeros in rows that no teacher scored, None without a teacher. A batch has one
+    of the two at least.
     """
 
     ids: Tensor
@@ -54,13 +55,14 @@ class Objective:
         """The batch's mean loss for logits (batch, classes).
 
         Each of the two parts is the mean over the rows that it concerns: the cross-entropy over those with a label,
-        the divergence over all. So alpha weighs the same with a transfer set as without.
+        the divergence over those that a teacher scored. So alpha weighs the same with a transfer set as without.
         """
         logits = logits.float()
         if batch.teacher is None:
             return self._label_loss(logits, batch.label_ids)
         student = F.log_softmax(logits / self.temperature, dim=1)  # (batch, classes)
-        divergence = F.kl_div(student, batch.teacher, reduction="batchmean")
+        scored = (batch.teacher.sum(dim=1) > 0).sum().clamp(min=1)
+        divergence = F.kl_div(student, batch.teacher, reduction="sum") / scored
         taught = self.alpha * self.temperature**2 * divergence
         if batch.label_ids is None:
             return taught

@@ -16,6 +16,21 @@ from torch import Tensor
 CHUNK_ROWS = 1 << 16
 
 
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """No teacher's word of `rows` texts: rows of zeros in place of probabilities, which the objective leaves out."""
+
+    rows: int
+    classes: int
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def probabilities(self, temperature: float) -> Tensor:
+        """Zeros (n, classes) float16, whatever the temperature."""
+        return torch.zeros(self.rows, self.classes, dtype=torch.float16)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SoftTargets:
     """Each teacher's `logits` (n, classes) float16 for the same n texts, and its weight; the weights add up to 1."""
@@ -30,6 +45,11 @@ class SoftTargets:
 
     def __len__(self) -> int:
         return len(self.logits[0])
+
+    @property
+    def classes(self) -> int:
+        """Columns of the logits."""
+        return self.logits[0].shape[1]
 
     def of_rows(self, rows: Tensor) -> SoftTargets:
         """The targets of the rows (m,) named, in that order."""

@@ -18,7 +18,7 @@ from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.student.curriculum import TrainingTexts
 from kuaixun.trainer.student.encoding import EncodedTexts
 from kuaixun.trainer.student.score_file import ScoreFile
-from kuaixun.trainer.student.soft_targets import SoftTargets
+from kuaixun.trainer.student.soft_targets import Silence, SoftTargets
 from kuaixun.trainer.teacher.scores import SEEN, read_scores
 
 
@@ -37,12 +37,12 @@ class Teaching:
 
     def of_texts(self, labelled: EncodedTexts, transfer: EncodedTexts | None) -> TrainingTexts:
         """The encoded texts with their scores: each text's by its row in its file, whatever cleaning left out."""
-        if self.soft is None:
-            return TrainingTexts(labelled)
-        teachers = [self.soft.of_rows(labelled.rows)]
-        if transfer is not None and self.transfer_soft is not None:
-            teachers.append(self.transfer_soft.of_rows(transfer.rows))
-        return TrainingTexts(labelled, transfer, tuple(teachers))
+        if transfer is None or self.transfer_soft is None:
+            return TrainingTexts(labelled, teachers=(self.soft.of_rows(labelled.rows),) if self.soft else ())
+        of_transfer = self.transfer_soft.of_rows(transfer.rows)
+        silence = Silence(len(labelled), of_transfer.classes)
+        of_labelled = self.soft.of_rows(labelled.rows) if self.soft else silence
+        return TrainingTexts(labelled, transfer, (of_labelled, of_transfer))
 
 
 LABELS_ALONE = Teaching()
@@ -57,8 +57,6 @@ def read_teaching(
     """Read all that is taught. Raises SettingError, ScoresError for scores of other rows or labels, DataError."""
     if (transfer is None) != (not transfer_scores):
         raise SettingError("--transfer and --transfer-scores need each other; pass both or neither")
-    if transfer is not None and not scores:
-        raise SettingError("--transfer needs --teacher-scores too: the scores of the training texts")
     soft = transfer_soft = transfer_set = None
     files: list[DataFile] = []
     notes: list[str] = []

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer
 
 from kuaixun.export.student.textcnn import TextCNN
@@ -75,7 +76,7 @@ class _Lowest:
         self.kept: _Kept | None = None
         self.evaluations_since = 0
 
-    def offer(self, figures: DevFigures, module: TextCNN) -> DevFigures:
+    def offer(self, figures: DevFigures, module: nn.Module) -> DevFigures:
         """Keep the module's state if its loss is the lowest; says so in the figures returned."""
         if not figures.dev_loss < (self.kept.figures.dev_loss if self.kept else math.inf):  # NaN is never the lowest
             self.evaluations_since += 1
@@ -89,7 +90,26 @@ class _Lowest:
 
 
 def fit(module: TextCNN, train: TrainingTexts, dev: EncodedTexts, settings: FitSettings, watcher: Watcher) -> Fit:
-    """Train `module` where it stands, on its device. Same seed, data, device and threads: same weights.
+    """Train a student where it stands, as `fit_module` does."""
+
+    def loss(batch: Batch, objective: Objective) -> Tensor:
+        return student_loss(module, batch, objective, settings.branch_loss)
+
+    return fit_module(module, loss, build_optimizers(module, settings), train, dev, settings, watcher)
+
+
+def fit_module(
+    module: nn.Module,
+    loss_of: Callable[[Batch, Objective], Tensor],
+    optimizers: Sequence[Optimizer],
+    train: TrainingTexts,
+    dev: EncodedTexts,
+    settings: FitSettings,
+    watcher: Watcher,
+) -> Fit:
+    """Train whatever gives logits (batch, classes) of ids (batch, tokens), where it stands, on its device.
+
+    Same seed, data, device and threads: same weights. `loss_of` a batch is what the optimizers lower.
 
     A KeyboardInterrupt ends the training with the best weights so far; before the first evaluation there are none,
     and it goes through. Raises FitError where the loss is no longer a number.
@@ -97,7 +117,8 @@ def fit(module: TextCNN, train: TrainingTexts, dev: EncodedTexts, settings: FitS
     lowest = _Lowest()
     steps_done, interrupted = 0, False
     try:
-        for steps_done in _steps(module, train, dev, settings, watcher, lowest):  # noqa: B007  # the last one is told
+        taken = _steps(module, loss_of, optimizers, train, dev, settings, watcher, lowest)
+        for steps_done in taken:  # noqa: B007  # the last one is told
             if lowest.evaluations_since >= settings.patience:
                 break
     except KeyboardInterrupt:
@@ -110,7 +131,9 @@ def fit(module: TextCNN, train: TrainingTexts, dev: EncodedTexts, settings: FitS
 
 
 def _steps(
-    module: TextCNN,
+    module: nn.Module,
+    loss_of: Callable[[Batch, Objective], Tensor],
+    optimizers: Sequence[Optimizer],
     train: TrainingTexts,
     dev: EncodedTexts,
     settings: FitSettings,
@@ -119,14 +142,13 @@ def _steps(
 ) -> Iterator[int]:
     """Take one optimiser step at a time, evaluate where one is due, yield the number of steps taken."""
     device = next(module.parameters()).device
-    optimizers = build_optimizers(module, settings)
     torch.manual_seed(settings.seed)  # dropout draws from the global generator
     steps = steps_of(train, settings)
     step, running = 0, 0.0
     for epoch in epochs(train, settings):
         for batch in epoch.batches(device):
             set_learning_rates(optimizers, course(step, steps, settings.warm_up))
-            loss = _step(module, optimizers, batch, epoch.objective, settings)
+            loss = _step(module, partial(loss_of, batch, epoch.objective), optimizers, device, settings)
             step += 1
             running += (loss - running) / min(step, RUNNING_STEPS)
             watcher.stepped(step, steps, running)
@@ -138,12 +160,16 @@ def _steps(
 
 
 def _step(
-    module: TextCNN, optimizers: Sequence[Optimizer], batch: Batch, objective: Objective, settings: FitSettings
+    module: nn.Module,
+    loss_of_batch: Callable[[], Tensor],
+    optimizers: Sequence[Optimizer],
+    device: torch.device,
+    settings: FitSettings,
 ) -> float:
     """One forward and backward pass and one move of the parameters; returns the batch's mean loss."""
     module.train()
-    with torch.autocast(batch.ids.device.type, torch.bfloat16, enabled=settings.mixed_precision):
-        loss = student_loss(module, batch, objective, settings.branch_loss)
+    with torch.autocast(device.type, torch.bfloat16, enabled=settings.mixed_precision):
+        loss = loss_of_batch()
     for optimizer in optimizers:
         optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
@@ -170,18 +196,18 @@ def student_loss(module: TextCNN, batch: Batch, objective: Objective, branch_los
     return (1 - branch_loss) * together + branch_loss * alone
 
 
-def _loss_and_accuracy(module: TextCNN, data: EncodedTexts) -> tuple[float, float]:
+def _loss_and_accuracy(module: nn.Module, data: EncodedTexts) -> tuple[float, float]:
     logits = logits_of(module, data)  # (n, classes)
     return calibrated_loss(logits, data.label_ids), (logits.argmax(dim=1) == data.label_ids).double().mean().item()
 
 
-def logits_of(module: TextCNN, data: EncodedTexts) -> Tensor:
+def logits_of(module: nn.Module, data: EncodedTexts) -> Tensor:
     """Logits (n, classes), on the CPU, in the order of `data`. Leaves the module in evaluation mode."""
     device = next(module.parameters()).device
     module.eval()
-    logits = torch.empty(len(data), module.linear.out_features)  # (n, classes)
+    batches = batches_by_length(data.tokens, EVALUATION_BATCH)
     with torch.inference_mode():
-        for rows in batches_by_length(data.tokens, EVALUATION_BATCH):
-            ids, _ = data.batch(rows, device)
-            logits[rows] = module(ids).float().cpu()
+        found = [module(data.batch(rows, device)[0]).float().cpu() for rows in batches]
+    logits = torch.empty(len(data), found[0].shape[1])  # (n, classes)
+    logits[torch.cat(list(batches))] = torch.cat(found)
     return logits

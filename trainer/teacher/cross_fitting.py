@@ -14,22 +14,22 @@ from numpy.typing import NDArray
 
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
 from kuaixun.trainer.errors import SettingError
-from kuaixun.trainer.student.distillation import refuse_unwritable
+from kuaixun.trainer.output_folder import refuse_unwritable
 from kuaixun.trainer.teacher.fine_tuning import FineTuned
-from kuaixun.trainer.teacher.folder import Teacher, TeacherRecord, read_record, read_teacher, size_bytes, write_teacher
+from kuaixun.trainer.teacher.folder import Teacher, read_record, size_bytes, write_teacher
 from kuaixun.trainer.teacher.folds import fold_of_rows, out_of_fold
 from kuaixun.trainer.teacher.job import (
     Reading,
     TeacherJob,
     figures_of,
     fine_tune_rows,
-    mean_logits,
     new_classifier,
     read_rows,
     record_of,
     write_file_scores,
 )
 from kuaixun.trainer.teacher.score_files import ScoredFile
+from kuaixun.trainer.teacher.scorers import mean_logits, open_scorer
 from kuaixun.trainer.teacher.scores import SEEN
 from kuaixun.trainer.teacher.scoring import measure, score
 
@@ -71,7 +71,7 @@ def _teach_fold(
         classes = len(job.split.train.labels)
         logits = {"dev": score(model, reading.rows["dev"], classes, reading.pad_id, job.device)}
         record = record_of(job, done, figures_of(job, reading, logits), fold=number, folds=folds)
-        write_teacher(folder, Teacher(model, reading.tokenizer, record))
+        write_teacher(folder, Teacher(model, reading.tokenizer, record), done.history)
     return done
 
 
@@ -100,7 +100,7 @@ def _score(
 ) -> None:
     """Figures of dev, test and the unseen parts of train; then the files."""
     train, classes = job.split.train, len(job.split.train.labels)
-    teachers = [read_teacher(folder) for folder in folders]
+    teachers = [open_scorer(folder) for folder in folders]
 
     def by_the_unseen(number: int, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         return mean_logits([teachers[number]], [train.texts[row] for row in rows.tolist()], job.device)
@@ -110,12 +110,11 @@ def _score(
     job.say(f"train, out of fold: accuracy {accuracy:.4f}")
     others = [role for role in job.split.parts if role != "train"]
     figures_of(job, reading, {role: mean_logits(teachers, job.split.parts[role].texts, job.device) for role in others})
-    record: TeacherRecord = teachers[0].record
     for file in files:
         if file.sha256 == train.sha256:
-            write_file_scores(file, unseen, record, len(folders), job.say)
+            write_file_scores(file, unseen, teachers[0], len(folders), job.say)
         else:
-            write_file_scores(file, mean_logits(teachers, file.texts, job.device), record, SEEN, job.say)
+            write_file_scores(file, mean_logits(teachers, file.texts, job.device), teachers[0], SEEN, job.say)
 
 
 def _nothing_seen(train: LabelledTexts) -> LabelledTexts:

@@ -19,6 +19,7 @@ from transformers import EvalPrediction, Trainer, TrainerCallback, TrainerContro
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from kuaixun.trainer.errors import DataError, FitError
+from kuaixun.trainer.student.history import Recorder
 from kuaixun.trainer.student.training import DevFigures, Watcher
 from kuaixun.trainer.teacher.classifiers import TeacherModel
 from kuaixun.trainer.teacher.settings import TeacherSettings
@@ -31,14 +32,15 @@ EVALUATION_BATCH = 128
 
 @dataclass(frozen=True, slots=True)
 class FineTuned:
-    """The end of a fine-tuning: the figures at which the model's weights were kept. `writes` is false in all but one
-    process of several.
+    """The end of a fine-tuning: the figures at which the model's weights were kept, and all looks at dev before and
+    after. `writes` is false in all but one process of several.
     """
 
     best: DevFigures
     steps_done: int
     interrupted: bool
     writes: bool
+    history: tuple[DevFigures, ...]
 
 
 def fine_tune(
@@ -58,7 +60,8 @@ def fine_tune(
     """
     if not len(train) or not len(dev):
         raise DataError(f"cleaning leaves nothing of any text of {'dev' if len(train) else 'train'}")
-    following = _Following(model, settings.patience, watcher)
+    recorder = Recorder(watcher)
+    following = _Following(model, settings.patience, recorder)
     interrupted = False
     with tempfile.TemporaryDirectory() as unused:
         trainer = Trainer(
@@ -83,7 +86,13 @@ def fine_tune(
         raise FitError("the dev loss was never a number; lower --learning-rate")
     figures, state = following.kept
     model.load_state_dict(state, strict=False)
-    return FineTuned(figures, trainer.state.global_step, interrupted, bool(trainer.is_world_process_zero()))
+    return FineTuned(
+        figures,
+        trainer.state.global_step,
+        interrupted,
+        writes=bool(trainer.is_world_process_zero()),
+        history=tuple(recorder.history),
+    )
 
 
 def _arguments(settings: TeacherSettings, device: torch.device, folder: str, rows: int) -> TrainingArguments:

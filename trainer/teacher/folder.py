@@ -3,10 +3,12 @@
 config.json, model.safetensors, tokenizer*.json   the fine-tuned model, as any Hugging Face tool reads it
 head.safetensors                                  the head over it, where it is an encoder
 teacher.json                                      labels, settings, figures, how it was trained
+history.jsonl                                     every look at dev, for the report's learning curves
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,6 +21,8 @@ from kuaixun.export.new_folder import new_folder
 from kuaixun.schemas.manifest import Label, Training
 from kuaixun.trainer.encoder.pretrained_folders import open_tokenizer
 from kuaixun.trainer.errors import SettingError
+from kuaixun.trainer.student.history import HISTORY_FILE, history_to_file
+from kuaixun.trainer.student.training import DevFigures
 from kuaixun.trainer.teacher.classifiers import TeacherModel, open_classifier
 from kuaixun.trainer.teacher.encoder_classifier import EncoderClassifier
 from kuaixun.trainer.teacher.settings import TeacherSettings
@@ -55,7 +59,7 @@ class Teacher:
     record: TeacherRecord
 
 
-def write_teacher(folder: Path, teacher: Teacher) -> None:
+def write_teacher(folder: Path, teacher: Teacher, history: Sequence[DevFigures]) -> None:
     """Write a new folder, whole or not at all. Adapters are merged into the weights. Raises OSError."""
     with new_folder(folder, size_bytes(teacher.model)) as unfinished:
         teacher.model.backbone.save_pretrained(unfinished)
@@ -65,6 +69,7 @@ def write_teacher(folder: Path, teacher: Teacher) -> None:
             (unfinished / HEAD_FILE).write_bytes(safetensors.torch.save(head))
         record = msgspec.json.format(msgspec.json.encode(teacher.record), indent=2) + b"\n"
         (unfinished / RECORD_FILE).write_bytes(record)
+        (unfinished / HISTORY_FILE).write_bytes(history_to_file(history))
 
 
 def read_teacher(folder: Path) -> Teacher:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from kuaixun.trainer.encoder.cleaning import clean
+from kuaixun.trainer.data.cleaning import clean
 from kuaixun.trainer.errors import SettingError
 
 

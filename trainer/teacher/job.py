@@ -19,10 +19,9 @@ from numpy.typing import NDArray
 from kuaixun.schemas.manifest import DataFile, Training
 from kuaixun.trainer.data.labelled_texts import DataSplit
 from kuaixun.trainer.encoder.pretrained_folders import open_tokenizer
-from kuaixun.trainer.encoder.versions import library_versions
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.evaluation.figures import Evaluation
-from kuaixun.trainer.student.distillation import refuse_unwritable
+from kuaixun.trainer.output_folder import refuse_unwritable
 from kuaixun.trainer.student.training import Watcher
 from kuaixun.trainer.teacher.classifiers import TeacherModel, open_classifier
 from kuaixun.trainer.teacher.encoder_classifier import set_dropout
@@ -30,11 +29,13 @@ from kuaixun.trainer.teacher.fine_tuning import FineTuned, fine_tune
 from kuaixun.trainer.teacher.folder import Teacher, TeacherRecord, size_bytes, write_teacher
 from kuaixun.trainer.teacher.quantised import quantised, serialised_bytes
 from kuaixun.trainer.teacher.score_files import ScoredFile
+from kuaixun.trainer.teacher.scorers import Scorer, mean_logits, scorer_of
 from kuaixun.trainer.teacher.scores import SEEN, TeacherScores, as_half, write_scores
 from kuaixun.trainer.teacher.scoring import measure, score
 from kuaixun.trainer.teacher.settings import TeacherSettings
 from kuaixun.trainer.teacher.token_rows import LabelledRows, TokenRows, token_rows
 from kuaixun.trainer.teacher.trainable import choose_trainable
+from kuaixun.trainer.versions import library_versions
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -92,10 +93,10 @@ def teach(job: TeacherJob, files: Sequence[ScoredFile], *, int8: bool) -> FineTu
     if int8:
         record = with_int8(job, reading, model, record)
     teacher = Teacher(model, reading.tokenizer, record)
-    write_teacher(job.output, teacher)
+    write_teacher(job.output, teacher, done.history)
     job.say(f"teacher: {job.output}, from step {done.best.step}")
     if not done.interrupted:
-        score_files([teacher], files, job.device, job.say)
+        score_files([scorer_of(teacher)], files, job.device, job.say)
     return done
 
 
@@ -160,7 +161,7 @@ def record_of(
         training=Training(
             command=job.command,
             seed=job.settings.seed,
-            versions=library_versions(),
+            versions=library_versions("torch", "transformers", "tokenizers", "numpy"),
             data=tuple(
                 DataFile(role=role, name=data.source.name, rows=len(data), sha256=data.sha256)
                 for role, data in job.split.parts.items()
@@ -186,29 +187,14 @@ def with_int8(job: TeacherJob, reading: Reading, model: TeacherModel, record: Te
     return msgspec.structs.replace(record, metrics={**record.metrics, "int8": found})
 
 
-def score_files(teachers: Sequence[Teacher], files: Sequence[ScoredFile], device: torch.device, say: Say) -> None:
-    """Write the mean logits of teachers that know none of the labels, or all, of these files. Raises OSError."""
+def score_files(scorers: Sequence[Scorer], files: Sequence[ScoredFile], device: torch.device, say: Say) -> None:
+    """Write the mean logits of scorers that know none of the labels, or all, of these files. Raises OSError."""
     for file in files:
-        logits = mean_logits(teachers, file.texts, device)
-        write_file_scores(file, logits, teachers[0].record, SEEN, say)
+        write_file_scores(file, mean_logits(scorers, file.texts, device), scorers[0], SEEN, say)
 
 
-def mean_logits(teachers: Sequence[Teacher], texts: Sequence[str], device: torch.device) -> NDArray[np.float32]:
-    """Logits (n, classes): the mean over the teachers, which all have the same classes."""
-    parts = []
-    for teacher in teachers:
-        rows = token_rows(texts, teacher.tokenizer, teacher.record.settings)
-        pad_id = teacher.tokenizer.pad_token_id
-        classes = len(teacher.record.labels)
-        parts.append(score(teacher.model, rows, classes, pad_id if isinstance(pad_id, int) else 0, device))
-    mean: NDArray[np.float32] = np.mean(parts, axis=0, dtype=np.float32)
-    return mean
-
-
-def write_file_scores(
-    file: ScoredFile, logits: NDArray[np.float32], record: TeacherRecord, folds: int, say: Say
-) -> None:
+def write_file_scores(file: ScoredFile, logits: NDArray[np.float32], scorer: Scorer, folds: int, say: Say) -> None:
     """Write one file's scores. Raises OSError."""
-    scores = TeacherScores(as_half(logits), file.name, file.sha256, record.labels, record.training.command, folds)
+    scores = TeacherScores(as_half(logits), file.name, file.sha256, scorer.labels, scorer.training.command, folds)
     write_scores(file.out, scores)
     say(f"scores of {len(scores)} rows of {file.name}: {file.out}")

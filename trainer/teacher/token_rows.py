@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from kuaixun.export.text.pipeline import in_batches
-from kuaixun.trainer.encoder.cleaning import clean
+from kuaixun.trainer.data.cleaning import clean
 from kuaixun.trainer.teacher.settings import ENCODER, TeacherSettings
 
 if TYPE_CHECKING:

@@ -29,7 +29,9 @@ constexpr std::size_t batch_lines = 1024;
 constexpr std::size_t utf8_bytes_per_character = 4;
 constexpr const char* usage =
     "usage: kuaixun-classify --bundle DIR [--precision auto|int8|bf16|fp32] [--threads N] [--dump]\n"
+    "       kuaixun-classify --help | --version\n"
     "Labels standard input, one text per line, as JSON lines. --dump prints cleaned texts and token ids instead.\n";
+constexpr unsigned long threads_limit = 1024;
 
 struct Options {
   std::string bundle;
@@ -38,31 +40,53 @@ struct Options {
   bool dump = false;
 };
 
-std::optional<Options> parse_options(int count, char** arguments) {
+[[noreturn]] void refuse(const std::string& reason) {
+  throw kuaixun::Error(kuaixun::ErrorCode::usage, reason + ". See kuaixun-classify --help.");
+}
+
+void set_option(Options& options, const std::string& name, const char* value) {
+  if (name == "--bundle") {
+    if (*value == '\0') refuse("--bundle: the name is empty");
+    options.bundle = value;
+  } else if (name == "--precision") {
+    options.precision = kuaixun::precision_named(value);
+    if (!options.precision && value != std::string_view("auto")) {
+      refuse("--precision " + std::string(value) + ": choose auto, int8, bf16 or fp32");
+    }
+  } else {
+    char* end = nullptr;
+    const unsigned long threads = std::strtoul(value, &end, 10);
+    if (*value < '0' || *value > '9' || *end != '\0' || threads > threads_limit) {
+      refuse("--threads " + std::string(value) + ": expected a whole number up to " + std::to_string(threads_limit));
+    }
+    options.threads = static_cast<unsigned>(threads);
+  }
+}
+
+Options parse_options(int count, char** arguments) {
   Options options;
   for (int i = 1; i < count; ++i) {
-    const std::string_view name = arguments[i];
+    const std::string name = arguments[i];
     if (name == "--dump") {
       options.dump = true;
-      continue;
-    }
-    if (++i == count) return std::nullopt;
-    if (name == "--bundle") {
-      options.bundle = arguments[i];
-    } else if (name == "--precision") {
-      options.precision = kuaixun::precision_named(arguments[i]);
-      if (!options.precision && arguments[i] != std::string_view("auto")) return std::nullopt;
-    } else if (name == "--threads") {
-      char* end = nullptr;
-      const unsigned long threads = std::strtoul(arguments[i], &end, 10);
-      if (*arguments[i] < '0' || *arguments[i] > '9' || *end != '\0' || threads > 1024) return std::nullopt;
-      options.threads = static_cast<unsigned>(threads);
+    } else if (name == "--bundle" || name == "--precision" || name == "--threads") {
+      if (++i == count) refuse(name + ": expected one argument");
+      set_option(options, name, arguments[i]);
     } else {
-      return std::nullopt;
+      refuse("unrecognized argument: " + name);
     }
   }
-  if (options.bundle.empty()) return std::nullopt;
+  if (options.bundle.empty()) refuse("--bundle is required");
   return options;
+}
+
+// What `--help` and `--version` print, wherever they stand; nothing where neither does.
+const char* asked_for(int count, char** arguments) {
+  for (int i = 1; i < count; ++i) {
+    if (arguments[i] == std::string_view("--help")) return usage;
+    if (arguments[i] == std::string_view("--version")) return "kuaixun-classify " KUAIXUN_VERSION "\n";
+  }
+  return nullptr;
 }
 
 // Lines as they arrive. A line ends at a newline byte and nowhere else; a last one without it counts. What the pipeline
@@ -214,13 +238,12 @@ void run(const Options& options) {
 
 int main(int count, char** arguments) {
   std::signal(SIGPIPE, SIG_IGN);
-  const std::optional<Options> options = parse_options(count, arguments);
-  if (!options) {
-    std::fputs(usage, stderr);
-    return static_cast<int>(kuaixun::ErrorCode::usage);
-  }
   try {
-    run(*options);
+    if (const char* text = asked_for(count, arguments)) {
+      write_out(text);
+    } else {
+      run(parse_options(count, arguments));
+    }
   } catch (const kuaixun::Error& error) {
     std::fprintf(stderr, "kuaixun-classify: %s\n", error.what());
     return static_cast<int>(error.code());

@@ -86,6 +86,10 @@ Manifest read_manifest(const std::string& folder) {
   } catch (const Error& error) {
     throw Error(error.code(), path + " " + error.what());
   }
+  // Its id vouches for what it says, not for its last byte.
+  if (content.back() != '\n') {
+    throw Error(ErrorCode::bundle, path + " is cut short: it ends without a newline" + restore);
+  }
   for (const char* name : required_files) {
     if (manifest.files.count(name) == 0) throw Error(ErrorCode::bundle, path + " lists no " + name + restore);
   }

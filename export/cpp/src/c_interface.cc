@@ -40,11 +40,17 @@ kuaixun::Surrogates surrogates_of(int surrogates) {
   return surrogates == KUAIXUN_SURROGATES_PASS ? kuaixun::Surrogates::pass : kuaixun::Surrogates::replace;
 }
 
+bool is_missing(kuaixun_text text) { return text.bytes == nullptr && text.size > 0; }
+
 std::string_view view_of(kuaixun_text text) { return {text.bytes, text.size}; }
 
 }  // namespace
 
 int kuaixun_open(const char* folder, int precision, kuaixun_classifier** opened, char* message, size_t message_size) {
+  if (opened == nullptr) {
+    if (message != nullptr) std::snprintf(message, message_size, "there is no place for the classifier");
+    return KUAIXUN_USAGE;
+  }
   *opened = nullptr;
   if (folder == nullptr || *folder == '\0') {
     if (message != nullptr) std::snprintf(message, message_size, "the bundle has no name");
@@ -63,32 +69,37 @@ int kuaixun_open(const char* folder, int precision, kuaixun_classifier** opened,
 
 void kuaixun_close(kuaixun_classifier* classifier) { delete classifier; }
 
-size_t kuaixun_classes(const kuaixun_classifier* classifier) { return classifier->classifier.manifest().labels.size(); }
+size_t kuaixun_classes(const kuaixun_classifier* classifier) {
+  return classifier == nullptr ? 0 : classifier->classifier.manifest().labels.size();
+}
 
 kuaixun_text kuaixun_label(const kuaixun_classifier* classifier, size_t label_id) {
+  if (classifier == nullptr) return {nullptr, 0};
   const auto& labels = classifier->classifier.manifest().labels;
   if (label_id >= labels.size()) return {nullptr, 0};
   return {labels[label_id].data(), labels[label_id].size()};
 }
 
 const char* kuaixun_model_id(const kuaixun_classifier* classifier) {
-  return classifier->classifier.manifest().model_id.c_str();
+  return classifier == nullptr ? nullptr : classifier->classifier.manifest().model_id.c_str();
 }
 
 size_t kuaixun_max_tokens(const kuaixun_classifier* classifier) {
-  return classifier->classifier.manifest().text.max_tokens;
+  return classifier == nullptr ? 0 : classifier->classifier.manifest().text.max_tokens;
 }
 
 size_t kuaixun_max_raw_chars(const kuaixun_classifier* classifier) {
-  return classifier->classifier.manifest().text.max_raw_chars;
+  return classifier == nullptr ? 0 : classifier->classifier.manifest().text.max_raw_chars;
 }
 
 const char* kuaixun_instruction_set(const kuaixun_classifier* classifier) {
-  return classifier->classifier.student().instruction_set();
+  return classifier == nullptr ? nullptr : classifier->classifier.student().instruction_set();
 }
 
 int kuaixun_classify(const kuaixun_classifier* classifier, const kuaixun_text* texts, size_t count, int surrogates,
                      unsigned threads, int32_t* label_ids, double* confidences, double* scores, double* logits) {
+  if (classifier == nullptr || (texts == nullptr && count > 0)) return KUAIXUN_USAGE;
+  if (std::any_of(texts, texts + count, is_missing)) return KUAIXUN_USAGE;
   return guarded(nullptr, 0, [&] {
     static thread_local std::vector<std::string_view> views;
     views.clear();
@@ -100,11 +111,14 @@ int kuaixun_classify(const kuaixun_classifier* classifier, const kuaixun_text* t
 
 int kuaixun_logits(const kuaixun_classifier* classifier, const int32_t* ids, size_t count, size_t width,
                    unsigned threads, double* logits) {
+  if (classifier == nullptr || (count > 0 && (logits == nullptr || (ids == nullptr && width > 0)))) return KUAIXUN_USAGE;
   return guarded(nullptr, 0, [&] { classifier->classifier.logits(ids, count, width, threads, logits); });
 }
 
 int kuaixun_encode(const kuaixun_classifier* classifier, kuaixun_text text, int surrogates, char* cleaned,
                    size_t* cleaned_bytes, int32_t* ids, size_t* id_count, size_t* characters) {
+  if (classifier == nullptr || is_missing(text)) return KUAIXUN_USAGE;
+  if (cleaned_bytes == nullptr || id_count == nullptr || characters == nullptr) return KUAIXUN_USAGE;
   return guarded(nullptr, 0, [&] {
     const kuaixun::TextPipeline& pipeline = classifier->classifier.pipeline();
     kuaixun::EncodingScratch scratch;

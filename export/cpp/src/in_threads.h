@@ -8,16 +8,29 @@
 #include <thread>
 #include <vector>
 
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
 namespace kuaixun {
+
+// The cores that this process may use: fewer than the machine has, where it is bound to some.
+inline unsigned usable_cores() {
+#if defined(__linux__)
+  cpu_set_t cores;
+  if (sched_getaffinity(0, sizeof cores, &cores) == 0) return static_cast<unsigned>(CPU_COUNT(&cores));
+#endif
+  return std::max(1U, std::thread::hardware_concurrency());
+}
 
 // Starting a thread costs as much as this many headlines take.
 constexpr std::size_t rows_worth_a_thread = 256;
 
-// Calls work(begin, end) for parts that cover [0, count), on up to `threads` threads (0: one for each core), this one
+// Calls work(begin, end) for parts that cover [0, count), on up to `threads` threads (0: one for each core that may be used), this one
 // among them. Blocks until all are done; raises what one of them raised.
 template <typename Work>
 void in_threads(std::size_t count, unsigned threads, const Work& work) {
-  if (threads == 0) threads = std::max(1U, std::thread::hardware_concurrency());
+  if (threads == 0) threads = usable_cores();
   const std::size_t parts = std::min<std::size_t>(threads, std::max<std::size_t>(1, count / rows_worth_a_thread));
   if (parts == 1) {
     work(std::size_t{0}, count);

@@ -10,7 +10,7 @@ size_t student_kernels(const StudentKernel** kernels, size_t limit) {
   add(student_kernel_portable);
 #if defined(KUAIXUN_X86_KERNELS)
   // These ask the operating system too, whether it saves the wide registers.
-  if (__builtin_cpu_supports("avx2")) add(student_kernel_avx2);
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) add(student_kernel_avx2);
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
       __builtin_cpu_supports("avx512vl")) {
     add(student_kernel_avx512);

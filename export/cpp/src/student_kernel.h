@@ -1,7 +1,7 @@
 // The arithmetic of the folded student, compiled once for each instruction set and chosen when the process runs.
 //
-// All of it adds in an order fixed here, lane for lane, without fused multiply-adds: a text's result is the same to the
-// last bit in any batch and on any instruction set. This header is seen by code compiled for processors that this one
+// All of it adds in an order fixed here, lane for lane, without fused multiply-adds but where they give the same bits: a
+// text's result is the same to the last bit in any batch and on any instruction set. This header is seen by code compiled for processors that this one
 // may not be, so it includes nothing with functions in it: an inline function compiled there could be linked here.
 #pragma once
 
@@ -17,9 +17,9 @@ constexpr size_t ngram_padding = 16;
 // How many steps of an integer feature make one of an integer table row, so that biases are rounded more finely.
 constexpr int feature_steps = 8;
 constexpr size_t classify_chunk = 1024;
-// Columns of a packed panel of weights in `fold`.
-constexpr size_t fold_columns = 32;
-constexpr size_t fold_rows = 4;
+// Columns of a packed panel of weights in `fold`: of 200 rows, it stays in the first level of the cache.
+constexpr size_t fold_columns = 16;
+constexpr size_t fold_rows = 8;
 
 // All filters of one width: for each token a run of `width * filters` numbers within its row, place by place.
 struct PoolShape {
@@ -56,6 +56,8 @@ struct StudentKernel {
 
   // out (fold_rows, fold_columns) = left (fold_rows, depth) @ panel (depth, fold_columns), rounded to single precision
   void (*fold)(const double* left, const double* panel, size_t depth, float* out, size_t out_stride);
+  // out[i] = rows[i] * steps_per_unit[i] to the nearest whole number, halves to even, cut off beyond 127; i < count
+  void (*round_int8)(const float* rows, const float* steps_per_unit, size_t count, int8_t* out);
 };
 
 // The best that this processor runs.

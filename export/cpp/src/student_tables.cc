@@ -7,6 +7,7 @@
 
 #include "error.h"
 #include "half.h"
+#include "in_threads.h"
 
 namespace kuaixun {
 namespace {
@@ -38,36 +39,56 @@ StudentTables lay_out(const Architecture& architecture, std::size_t classes, Pre
   return tables;
 }
 
-// All tokens' rows in single precision, (round_up(vocabulary, fold_rows), row_elements). Products are summed in double
-// precision, so that rounding them is all that can set two engines apart.
-HugeBuffer fold_rows_of(const StudentWeights& weights, const Architecture& architecture, const StudentTables& tables,
-                        const StudentKernel& kernel) {
+// Tokens that are folded together: few enough for their rows in single precision to stay in a core's own cache, and
+// for pages that only a bundle's opening would touch not to be asked of the system; enough to be worth the weights that
+// all of them are multiplied by.
+constexpr std::size_t fold_tokens = 64;
+
+// Weights as `fold` reads them: (row_elements / fold_columns, depth, fold_columns).
+std::vector<double> lay_out_panels(const StudentWeights& weights, const Architecture& architecture,
+                                   const StudentTables& tables) {
   const std::size_t depth = architecture.embedding_size;
-  const std::size_t tokens = round_up(architecture.vocabulary_size, fold_rows);
-  std::vector<double> embedding(tokens * depth);
-  std::copy(weights.embedding.begin(), weights.embedding.end(), embedding.begin());
-  HugeBuffer rows(tokens * tables.row_elements * sizeof(float));
-  std::vector<double> panel(depth * fold_columns);
+  std::vector<double> panels(depth * tables.row_elements);
   for (std::size_t index = 0; index < tables.widths.size(); ++index) {
     const auto& [width, row_offset, feature_offset] = tables.widths[index];
-    for (std::size_t place = 0; place < width; ++place) {
-      for (std::size_t first = 0; first < tables.filters; first += fold_columns) {
-        for (std::size_t column = 0; column < fold_columns; ++column) {
-          const std::size_t filter = first + column;
-          for (std::size_t k = 0; k < depth; ++k) {
-            panel[k * fold_columns + column] =
-                filter < architecture.filters ? weights.convolutions[index][(filter * depth + k) * width + place] : 0.0;
-          }
-        }
-        float* out = rows.as<float>() + row_offset + place * tables.filters + first;
-        for (std::size_t token = 0; token < tokens; token += fold_rows) {
-          kernel.fold(embedding.data() + token * depth, panel.data(), depth, out + token * tables.row_elements,
-                      tables.row_elements);
+    const float* from = weights.convolutions[index].data();  // (filters, depth, width)
+    for (std::size_t filter = 0; filter < architecture.filters; ++filter) {
+      for (std::size_t k = 0; k < depth; ++k) {
+        for (std::size_t place = 0; place < width; ++place) {
+          const std::size_t element = row_offset + place * tables.filters + filter;
+          const std::size_t panel = element / fold_columns;
+          panels[(panel * depth + k) * fold_columns + element % fold_columns] = *from++;
         }
       }
     }
   }
-  return rows;
+  return panels;
+}
+
+// Calls finish(first, count, rows) for all tokens from `first` on, `count` at a time: rows (count, row_elements) in
+// single precision, from a thread for each core at once. Products are summed in double precision, so that rounding them
+// is all that can set two engines apart.
+template <typename Finish>
+void fold_rows_of(const StudentWeights& weights, const Architecture& architecture, const StudentTables& tables,
+                  const StudentKernel& kernel, const Finish& finish) {
+  const std::size_t depth = architecture.embedding_size;
+  const std::vector<double> panels = lay_out_panels(weights, architecture, tables);
+  in_threads(architecture.vocabulary_size, 0, [&](std::size_t begin, std::size_t end) {
+    std::vector<double> embedding(fold_tokens * depth);
+    std::vector<float> rows(fold_tokens * tables.row_elements);
+    for (std::size_t first = begin; first < end; first += fold_tokens) {
+      const std::size_t count = std::min(fold_tokens, end - first);
+      std::copy_n(weights.embedding.data() + first * depth, count * depth, embedding.begin());
+      // After the last tokens, what is left of the ones before fills up the rows that `fold` takes at a time.
+      for (std::size_t column = 0; column < tables.row_elements; column += fold_columns) {
+        for (std::size_t token = 0; token < count; token += fold_rows) {
+          kernel.fold(embedding.data() + token * depth, panels.data() + column * depth, depth,
+                      rows.data() + token * tables.row_elements + column, tables.row_elements);
+        }
+      }
+      finish(first, count, rows.data());
+    }
+  });
 }
 
 // For each element of a token's row, the feature that it is summed into.
@@ -81,15 +102,9 @@ std::vector<std::size_t> feature_of_element(const StudentTables& tables) {
   return features;
 }
 
-void round_to_bfloat16(StudentTables& tables, const float* rows, std::size_t vocabulary) {
-  tables.rows = HugeBuffer(vocabulary * tables.row_elements * sizeof(std::uint16_t));
-  std::transform(rows, rows + vocabulary * tables.row_elements, tables.rows.as<std::uint16_t>(), bfloat16_of_float);
-}
-
-// The nearest whole number, halves to even, of numbers under 2^22: what std::nearbyint says, in a form that compilers
-// vectorise. A tenth of the time that a bundle takes to open went into the calls.
-float nearest(float number) {
-  constexpr float no_fraction_left = 12582912.0F;  // 1.5 * 2^23
+// The nearest whole number, halves to even, of numbers under 2^51: what std::nearbyint says, without a call for each.
+double nearest(double number) {
+  constexpr double no_fraction_left = 6755399441055744.0;  // 1.5 * 2^52
   return (number + no_fraction_left) - no_fraction_left;
 }
 
@@ -101,22 +116,6 @@ std::vector<float> lay_out_scales(const StudentTables& tables, const std::vector
               scales.begin() + static_cast<std::ptrdiff_t>(tables.widths[index].feature_offset));
   }
   return scales;
-}
-
-void round_rows_to_int8(StudentTables& tables, const float* rows, std::size_t vocabulary,
-                        const std::vector<float>& steps_per_unit) {
-  const std::vector<std::size_t> feature = feature_of_element(tables);
-  std::vector<float> steps_of_element;
-  for (const std::size_t index : feature) steps_of_element.push_back(steps_per_unit[index]);
-  tables.rows = HugeBuffer(vocabulary * tables.row_elements);
-  auto* out = tables.rows.as<std::int8_t>();
-  for (std::size_t token = 0; token < vocabulary; ++token) {
-    for (std::size_t i = 0; i < tables.row_elements; ++i) {
-      const float steps = rows[token * tables.row_elements + i] * steps_of_element[i];
-      const float clamped = std::min(int8_limit, std::max(-int8_limit, steps));
-      out[token * tables.row_elements + i] = static_cast<std::int8_t>(nearest(clamped));
-    }
-  }
 }
 
 // Weights of integer features, with a scale for each class that lets no chunk of products overflow 32 bits.
@@ -151,16 +150,11 @@ void round_last_layer(StudentTables& tables, const std::vector<float>& scales) {
   }
 }
 
-void round_to_int8(StudentTables& tables, const float* rows, std::size_t vocabulary,
-                   const std::vector<float>& scales) {
-  std::vector<float> steps_per_unit;
-  for (const float scale : scales) steps_per_unit.push_back(1.0F / scale);
-  round_rows_to_int8(tables, rows, vocabulary, steps_per_unit);
+void round_biases(StudentTables& tables, const std::vector<float>& steps_per_unit) {
   for (std::size_t i = 0; i < tables.features; ++i) {
     const double steps = static_cast<double>(tables.bias[i]) * steps_per_unit[i] * feature_steps;
     tables.integer_bias.push_back(static_cast<std::int16_t>(std::nearbyint(steps)));
   }
-  round_last_layer(tables, scales);
 }
 
 void lay_out_last_layer(StudentTables& tables, const StudentWeights& weights, std::size_t filters) {
@@ -205,10 +199,43 @@ void lay_out_ngrams(StudentTables& tables, const std::vector<float>& scores) {
   for (std::size_t bucket = 0; bucket < buckets; ++bucket) {
     for (std::size_t c = 0; c < classes; ++c) {
       if (largest[c] == 0.0F) continue;
-      const double steps = std::nearbyint(scores[bucket * classes + c] / tables.ngram_scale[c]);
+      const double steps = nearest(scores[bucket * classes + c] / tables.ngram_scale[c]);
       out[bucket * tables.ngram_stride + c] =
           static_cast<std::int16_t>(std::min<double>(int16_limit, std::max<double>(-int16_limit, steps)));
     }
+  }
+}
+
+// The rows of all tokens, in the precision of the tables, and what goes with them.
+void lay_out_rows(StudentTables& tables, const StudentWeights& weights, const Architecture& architecture,
+                  const StudentKernel& kernel) {
+  const std::size_t elements = tables.row_elements;
+  tables.rows = HugeBuffer(architecture.vocabulary_size * elements * tables.element_bytes);
+  const auto fold = [&](const auto& finish) { fold_rows_of(weights, architecture, tables, kernel, finish); };
+  if (tables.precision == Precision::fp32) {
+    fold([&](std::size_t first, std::size_t count, const float* rows) {
+      std::copy_n(rows, count * elements, tables.rows.as<float>() + first * elements);
+    });
+  } else if (tables.precision == Precision::bf16) {
+    fold([&](std::size_t first, std::size_t count, const float* rows) {
+      std::transform(rows, rows + count * elements, tables.rows.as<std::uint16_t>() + first * elements,
+                     bfloat16_of_float);
+    });
+    tables.single_linear.assign(tables.linear.begin(), tables.linear.end());
+  } else {
+    const std::vector<float> scales = lay_out_scales(tables, weights.scales);
+    std::vector<float> steps_per_unit;
+    for (const float scale : scales) steps_per_unit.push_back(1.0F / scale);
+    std::vector<float> steps_of_element;
+    for (const std::size_t feature : feature_of_element(tables)) steps_of_element.push_back(steps_per_unit[feature]);
+    fold([&](std::size_t first, std::size_t count, const float* rows) {
+      for (std::size_t row = 0; row < count; ++row) {
+        kernel.round_int8(rows + row * elements, steps_of_element.data(), elements,
+                          tables.rows.as<std::int8_t>() + (first + row) * elements);
+      }
+    });
+    round_biases(tables, steps_per_unit);
+    round_last_layer(tables, scales);
   }
 }
 
@@ -220,15 +247,7 @@ StudentTables fold_student(const StudentWeights& weights, const Architecture& ar
   try {
     StudentTables tables = lay_out(architecture, classes, precision);
     lay_out_last_layer(tables, weights, architecture.filters);
-    HugeBuffer rows = fold_rows_of(weights, architecture, tables, kernel);
-    if (precision == Precision::int8) {
-      round_to_int8(tables, rows.as<float>(), architecture.vocabulary_size, lay_out_scales(tables, weights.scales));
-    } else if (precision == Precision::bf16) {
-      round_to_bfloat16(tables, rows.as<float>(), architecture.vocabulary_size);
-      tables.single_linear.assign(tables.linear.begin(), tables.linear.end());
-    } else {
-      tables.rows = std::move(rows);
-    }
+    lay_out_rows(tables, weights, architecture, kernel);
     if (!weights.ngrams.empty()) {
       lay_out_ngrams(tables, weights.ngrams);
       tables.ngram_owners = weights.ngram_owners;

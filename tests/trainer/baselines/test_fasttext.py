@@ -204,15 +204,17 @@ def test_a_training_that_meets_nan_is_done_again_with_half_the_learning_rate(
     assert (outcome.learning_rate, outcome.epochs) == (1.0, 5 if search_seconds else 3)
 
 
-def test_tokens_are_characters_or_words_and_never_a_label(tmp_path: Path) -> None:
+def test_tokens_are_characters_or_words_and_never_a_label(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
     def cut(tokens: str, *texts: str) -> list[str]:
-        return tokenised(texts, tokens, tmp_path, nothing)
+        return tokenised(texts, tokens, nothing)
 
     assert cut("characters", "Ａ股 涨", "😀") == ["<s> a 股 ▁ 涨", ""]
     words = cut("jieba", "人民银行 宣布降息 __label__3")
     assert words[0].split()[:3] == ["<s>", "人民银行", "宣布"]
     assert "__label__" not in words[0]
-    assert (tmp_path / "jieba.cache").exists()
+    assert not list(tmp_path.iterdir())  # jieba leaves no dictionary behind
 
 
 def test_progress_is_told_as_shares(toy_split: DataSplit) -> None:

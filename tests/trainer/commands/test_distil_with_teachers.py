@@ -92,10 +92,22 @@ def test_a_student_that_hears_its_teacher_alone_says_what_it_says(files: list[st
     assert recall == 0.5  # all of one class, none of the other
 
 
+def test_a_transfer_set_may_be_all_that_is_taught(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    transfer = tmp_path / "more.txt"
+    transfer.write_text("股市球赛\n" * 40, encoding="utf-8")
+    more = scores_of(transfer, 40, "more.safetensors")
+
+    assert main([*files, "--transfer", str(transfer), "--transfer-scores", str(more), "--alpha", "0.5"]) == 0
+
+    assert "learning from 120 labels and 1 teacher," in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
-        (["--alpha", "0.5"], "--alpha changes nothing without --teacher-scores"),
+        (["--alpha", "0.5"], "--alpha changes nothing without --teacher-scores or --transfer-scores"),
         (["--transfer-rows", "5"], "--transfer-rows changes nothing without --transfer"),
         (["--no-count-transfer-ngrams"], "--count-transfer-ngrams changes nothing without --transfer"),
         (["--teacher-scores", "nowhere.safetensors"], "nowhere.safetensors: "),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer, BertConfig
 
-from kuaixun.trainer.encoder.cleaning import clean
+from kuaixun.trainer.data.cleaning import clean
 from kuaixun.trainer.encoder.text_lines import TextLines
 from kuaixun.trainer.encoder.tokenizer import (
     ENCODER_SPECIALS,

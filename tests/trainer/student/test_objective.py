@@ -39,6 +39,16 @@ def test_a_student_that_says_what_its_teacher_says_has_nothing_to_learn_from_it(
     assert objective.loss(LOGITS, Batch(IDS, LABELS, teacher)).item() == pytest.approx(0, abs=1e-6)
 
 
+def test_the_divergence_is_the_mean_over_the_rows_that_a_teacher_scored() -> None:
+    objective = Objective(alpha=1.0, temperature=2.0, label_smoothing=0.0)
+    partly = TEACHER * torch.tensor([[1.0], [0.0], [1.0], [0.0]])
+
+    found = objective.loss(LOGITS, Batch(IDS, None, partly)).item()
+
+    assert found == pytest.approx(objective.loss(LOGITS[::2], Batch(IDS[::2], None, TEACHER[::2])).item(), rel=1e-5)
+    assert objective.loss(LOGITS, Batch(IDS, None, TEACHER * 0)).item() == 0
+
+
 def test_the_gradient_keeps_its_size_when_the_temperature_rises() -> None:
     def gradient(temperature: float) -> float:
         logits = (0.01 * LOGITS).requires_grad_()  # near zero, where 1 / T² is exact

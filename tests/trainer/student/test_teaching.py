@@ -157,13 +157,30 @@ def test_scores_of_other_rows_are_refused(toy_file: ToyFile) -> None:
         read_teaching(read_labelled_texts(toy_file("train.txt", 240, 1)), (scores,))
 
 
-def test_a_transfer_set_needs_scores_of_its_own_and_of_the_training_texts(toy_file: ToyFile, tmp_path: Path) -> None:
+def test_a_transfer_set_needs_scores_of_its_own(toy_file: ToyFile, tmp_path: Path) -> None:
     data, scores = scored_file(toy_file("train.txt", 30, 1))
 
     with pytest.raises(SettingError, match="--transfer and --transfer-scores need each other"):
         read_teaching(data, (scores,), tmp_path / "transfer.txt")
-    with pytest.raises(SettingError, match="--transfer needs --teacher-scores too"):
-        read_teaching(data, (), tmp_path / "transfer.txt", (scores,))
+
+
+def test_a_teacher_of_the_transfer_set_alone_leaves_the_training_texts_to_their_labels(toy_file: ToyFile) -> None:
+    train_path = toy_file("train.txt", 240, 1)
+    transfer = train_path.with_name("transfer.txt")
+    transfer.write_text("股市球赛\n今日基金\n", encoding="utf-8")
+    data = read_labelled_texts(train_path)
+    sha256 = hashlib.sha256(transfer.read_bytes()).hexdigest()
+    transfer_scores = scored(transfer, sha256, ("股市球赛", "今日基金"), data.labels)
+
+    teaching = read_teaching(data, (), transfer, (transfer_scores,))
+    student, found = train(toy_file, SETTINGS, teaching, Losses())
+
+    assert found.steps_done == 2 * -(-242 // 16)
+    teachers = teaching.of_texts(student.texts, student.transfer).teachers
+    of_labelled, of_transfer = (targets.probabilities(2.0) for targets in teachers)
+    assert of_labelled.shape == (240, len(data.labels))
+    assert not of_labelled.any()
+    assert of_transfer.float().sum(dim=1).tolist() == pytest.approx([1, 1], abs=1e-3)
 
 
 def test_the_transfer_set_has_a_say_in_ngrams_and_characters_only_where_it_is_asked_for_one(

@@ -18,10 +18,12 @@ from transformers import AutoModel
 
 from kuaixun.trainer.cli import main
 from kuaixun.trainer.data.labelled_texts import LabelledTexts, read_labelled_texts
+from kuaixun.trainer.student.history import read_history
 from kuaixun.trainer.student.training import DevFigures
 from kuaixun.trainer.teacher import cross_fitting, job
 from kuaixun.trainer.teacher.fine_tuning import FineTuned
-from kuaixun.trainer.teacher.folder import Teacher, read_teacher
+from kuaixun.trainer.teacher.folder import read_teacher
+from kuaixun.trainer.teacher.scorers import Scorer, mean_logits, scorer_of
 from kuaixun.trainer.teacher.scores import TeacherScores, read_scores
 
 ToyFile = Callable[[str, int, int], Path]
@@ -90,8 +92,9 @@ def test_what_is_saved_is_what_had_the_lowest_dev_loss(
     assert best.step != seen[-1].step
     teacher = read_teacher(tmp_path / "teacher")
     assert teacher.record.best_step == best.step
+    assert read_history(tmp_path / "teacher") == tuple(seen)
     data = read_labelled_texts(tmp_path / "dev.txt")
-    logits = job.mean_logits([teacher], data.texts, torch.device("cpu"))
+    logits = scorer_of(teacher).logits_of(data.texts, torch.device("cpu"))
     loss = torch.nn.functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(data.label_ids)).item()
     assert loss == pytest.approx(best.dev_loss, rel=1e-4)
 
@@ -132,7 +135,7 @@ def test_adapters_move_their_targets_alone_and_end_in_the_weights(
     assert moved == {name for name in before if name.endswith(("query.weight", "value.weight"))}
     teacher = read_teacher(tmp_path / "teacher")
     data = read_labelled_texts(tmp_path / "dev.txt")
-    logits = job.mean_logits([teacher], data.texts, torch.device("cpu"))
+    logits = scorer_of(teacher).logits_of(data.texts, torch.device("cpu"))
     assert (logits.argmax(axis=1) == data.label_ids).mean() == pytest.approx(teacher.record.metrics["dev"]["accuracy"])
 
 
@@ -141,16 +144,16 @@ def test_out_of_fold_scores_come_from_teachers_that_never_saw_the_row(
 ) -> None:
     learnt: list[set[str]] = []
     scored: list[tuple[int, list[str]]] = []
-    fine_tune_rows, mean_logits = job.fine_tune_rows, job.mean_logits
+    fine_tune_rows = job.fine_tune_rows
 
     def learn(the_job: job.TeacherJob, *rest: object) -> FineTuned:
         rows: np.ndarray = rest[-1]  # type: ignore[assignment]
         learnt.append({the_job.split.train.texts[row] for row in rows.tolist()})
         return fine_tune_rows(the_job, *rest)  # type: ignore[arg-type]
 
-    def tell(teachers: list[Teacher], texts: list[str], device: torch.device) -> np.ndarray:
+    def tell(teachers: list[Scorer], texts: list[str], device: torch.device) -> np.ndarray:
         if len(teachers) == 1:
-            scored.append((teachers[0].record.fold, list(texts)))
+            scored.append((len(scored) + 1, list(texts)))
         return mean_logits(teachers, texts, device)
 
     monkeypatch.setattr(cross_fitting, "fine_tune_rows", learn)
@@ -172,7 +175,7 @@ def test_out_of_fold_scores_come_from_teachers_that_never_saw_the_row(
     # Row by row: each is the logits of the one teacher.
     teacher = read_teacher(tmp_path / "teachers" / "fold-2")
     row = data.texts.index(scored[1][1][0])
-    alone = job.mean_logits([teacher], [data.texts[row]], torch.device("cpu"))
+    alone = scorer_of(teacher).logits_of([data.texts[row]], torch.device("cpu"))
     np.testing.assert_allclose(out_of_fold.logits[row], alone[0], rtol=2e-3)
     mean = scores_of(tmp_path / "mean", read_labelled_texts(dev))
     assert mean.folds == 0

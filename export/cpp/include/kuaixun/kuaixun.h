@@ -2,7 +2,8 @@
  *
  * No function throws or prints. A classifier holds no state between calls, so one may be used from several threads at
  * once; every call blocks until its batch is done. A text's result does not depend on the other texts of its batch nor
- * on the number of threads, to the last bit.
+ * on the number of threads, to the last bit. Where NULL may not stand it is refused with KUAIXUN_USAGE, by functions
+ * that return no code with 0 or NULL.
  */
 #ifndef KUAIXUN_KUAIXUN_H
 #define KUAIXUN_KUAIXUN_H
@@ -47,8 +48,8 @@ typedef struct {
   size_t size;
 } kuaixun_text;
 
-/* Opens and verifies a bundle. On failure *opened is NULL and `message` (of `message_size` bytes, may be NULL) names
- * the file and the reason. */
+/* Opens and verifies a bundle, for which every core is busy for a moment. On failure *opened is NULL and `message` (of
+ * `message_size` bytes, may be NULL) names the file and the reason. */
 KUAIXUN_API int kuaixun_open(const char* folder, int precision, kuaixun_classifier** opened, char* message,
                              size_t message_size);
 KUAIXUN_API void kuaixun_close(kuaixun_classifier* classifier);

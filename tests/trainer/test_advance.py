@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console
 
-from kuaixun.trainer.baselines.advance import LINE_EVERY_SECONDS, advancing
+from kuaixun.trainer.advance import LINE_EVERY_SECONDS, advancing
 
 
 def test_without_a_terminal_there_is_a_line_now_and_then() -> None:

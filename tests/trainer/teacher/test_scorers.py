@@ -1,0 +1,53 @@
+"""A student's checkpoint as a teacher: `teacher --scores-only --teacher CHECKPOINT`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from kuaixun.export import cli as export_cli
+from kuaixun.export.checkpoint import read_checkpoint
+from kuaixun.export.classifier import open_classifier
+from kuaixun.trainer.cli import main
+from kuaixun.trainer.encoder.text_lines import read_text_lines
+from kuaixun.trainer.teacher.scores import SEEN, read_scores
+
+SHAPE = ("--filters", "8", "--embedding-size", "8", "--ngram-bits", "8", "--epochs", "2", "--threads", "1")
+TEXTS = ("股市大涨", "", "球赛今日开始", "<b>基金</b>")
+
+
+def test_a_student_scores_as_its_bundle_does(toy_file: Callable[[str, int, int], Path], tmp_path: Path) -> None:
+    train, dev = toy_file("train.txt", 120, 1), toy_file("dev.txt", 60, 2)
+    student, bundle, out = (tmp_path / name for name in ("student", "bundle", "scores"))
+    assert main(["distil", "--train", str(train), "--dev", str(dev), "--output", str(student), *SHAPE]) == 0
+    assert export_cli.main(["build", str(student), str(bundle)]) == 0
+    unlabelled = tmp_path / "unlabelled.txt"
+    unlabelled.write_text("\n".join(TEXTS) + "\n", encoding="utf-8")
+
+    assert main(["teacher", "--scores-only", "--teacher", str(student), "--score", f"{unlabelled}={out}"]) == 0
+
+    record = read_checkpoint(student).record
+    scores = read_scores(out, data_sha256=read_text_lines(unlabelled).sha256, rows=len(TEXTS), labels=record.labels)
+    assert scores.folds == SEEN
+    assert scores.teacher == record.training.command
+    said = open_classifier(bundle, engine="torchscript").classify(TEXTS)
+    found = torch.softmax(torch.from_numpy(scores.logits).double() / record.temperature, dim=1).numpy()  # (4, 2)
+    filled = [0, 2, 3]
+    np.testing.assert_allclose(found[filled], said.scores[filled], atol=2e-3)
+    assert not scores.logits[1].any()
+
+
+def test_a_damaged_student_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "student").mkdir()
+    (tmp_path / "student" / "checkpoint.json").write_text("{}")
+    (tmp_path / "a.txt").write_text("股市大涨\n", encoding="utf-8")
+
+    score = f"{tmp_path / 'a.txt'}={tmp_path / 'out'}"
+    assert main(["teacher", "--scores-only", "--teacher", str(tmp_path / "student"), "--score", score]) == 2
+
+    assert "checkpoint" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

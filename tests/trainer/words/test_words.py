@@ -1,0 +1,110 @@
+"""Vectors of words: segmentation, the skip-gram, the folder, the command."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from kuaixun.schemas.manifest import Training
+from kuaixun.trainer.cli import main
+from kuaixun.trainer.encoder.text_lines import TextLines
+from kuaixun.trainer.errors import DataError, EmbeddingError, FitError
+from kuaixun.trainer.words.segmentation import segmenter
+from kuaixun.trainer.words.skipgram import Corpus, SkipgramSettings, learn_vectors
+from kuaixun.trainer.words.vectors import WordVectors, read_word_vectors, write_word_vectors
+
+SETTINGS = SkipgramSettings(size=8, epochs=30, minimum_frequency=1, sampling=1.0, learning_rate=0.1)
+TEXTS = ("银行 降息 利好 股市", "央行 降息 利好 股市", "球队 夺冠 球迷 欢呼", "球星 夺冠 球迷 欢呼") * 60
+TRAINING = Training(command="kuaixun-trainer words", seed=1, versions={}, data=())
+
+
+def nothing(*_: object) -> None:
+    """Whoever does not follow."""
+
+
+def corpus(*texts: str, share: float = 1.0) -> Corpus:
+    return Corpus(TextLines(texts, Path("texts.txt"), "0" * 64), share)
+
+
+def test_a_text_is_cut_into_its_words_and_spaces_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    assert segmenter()("人民银行 宣布降息") == ["人民银行", "宣布", "降息"]
+    assert not list(tmp_path.iterdir())  # jieba leaves no dictionary behind
+
+
+def test_words_in_like_company_lie_near_each_other() -> None:
+    found = learn_vectors([corpus(*TEXTS)], SETTINGS, nothing)
+
+    assert set(found.words) == {"银行", "央行", "降息", "利好", "股市", "球队", "球星", "夺冠", "球迷", "欢呼"}
+    unit = found.vectors / np.linalg.norm(found.vectors, axis=1, keepdims=True)
+    of = dict(zip(found.words, unit, strict=True))
+    assert of["银行"] @ of["央行"] > of["银行"] @ of["球星"] + 0.2
+    assert of["球队"] @ of["球星"] > of["球队"] @ of["央行"] + 0.2
+
+
+def test_the_same_seed_gives_the_same_vectors_and_a_share_is_drawn_by_it() -> None:
+    few = replace(SETTINGS, epochs=2)
+    one, same = (learn_vectors([corpus(*TEXTS)], few, nothing) for _ in range(2))
+    half = learn_vectors([corpus(*(f"{text} 第{row}" for row, text in enumerate(TEXTS)), share=0.5)], few, nothing)
+
+    assert one.words == same.words
+    np.testing.assert_array_equal(one.vectors, same.vectors)
+    assert 100 < sum(word.isdecimal() for word in half.words) <= 120
+
+
+def test_texts_without_words_and_words_without_company_are_refused() -> None:
+    with pytest.raises(DataError, match="cleaning leaves no word"):
+        learn_vectors([corpus("", " ")], SETTINGS, nothing)
+    with pytest.raises(FitError, match=r"Empty vocabulary.*lower --minimum-frequency"):
+        learn_vectors([corpus(*TEXTS)], replace(SETTINGS, minimum_frequency=10_000), nothing)
+
+
+def test_a_folder_gives_back_what_was_written(tmp_path: Path) -> None:
+    vectors = WordVectors(("股市", "a"), np.arange(6, dtype=np.float32).reshape(2, 3))
+    write_word_vectors(tmp_path / "words", vectors, TRAINING)
+
+    found = read_word_vectors(tmp_path / "words")
+
+    assert found.words == vectors.words
+    np.testing.assert_array_equal(found.vectors, vectors.vectors)
+
+
+@pytest.mark.parametrize(
+    ("words", "vectors", "reason"),
+    [
+        (b"a\n", np.zeros((2, 3), np.float32), r"float32 \(2, 3\); expected float32 \(1, size\)"),
+        (b"a\nb\n", np.zeros((2, 3), np.float64), "float64"),
+        (b"a\nb\n", np.full((2, 3), np.nan, np.float32), "the vector of 'a' is not finite"),
+        (b"a\na\n", np.zeros((2, 3), np.float32), "a word stands there twice"),
+        (b"\xff\nb\n", np.zeros((2, 3), np.float32), "holds no vectors of words"),
+    ],
+)
+def test_a_folder_that_does_not_fit_is_refused(tmp_path: Path, words: bytes, vectors: np.ndarray, reason: str) -> None:
+    (tmp_path / "words.txt").write_bytes(words)
+    (tmp_path / "vectors.safetensors").write_bytes(safetensors.numpy.save({"vectors": vectors}))
+
+    with pytest.raises(EmbeddingError, match=reason):
+        read_word_vectors(tmp_path)
+
+
+def test_the_command_writes_vectors_and_how_they_were_made(
+    toy_file: Callable[[str, int, int], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = toy_file("train.txt", 120, 1)
+    small = ("--size", "4", "--epochs", "1", "--minimum-frequency", "1")
+
+    assert main(["words", "--texts", f"{train}=0.5", "--output", str(tmp_path / "words"), *small]) == 0
+
+    found = read_word_vectors(tmp_path / "words")
+    assert f"vectors of {len(found.words)} words" in capsys.readouterr().err
+    record = json.loads((tmp_path / "words" / "words.json").read_text())
+    assert record["command"].startswith("kuaixun-trainer words --texts train.txt=0.5 --output words")
+    assert record["data"][0]["rows"] == 120
+    assert main(["words", "--texts", str(train), "--output", str(tmp_path / "words"), *small]) == 2

@@ -1,0 +1,160 @@
+"""`kuaixun-trainer network`: labelled files and vectors of words to a teacher that is no encoder."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from rich.console import Console
+
+from kuaixun.export.command_line import INTERRUPTED_EXIT_CODE, path_of
+from kuaixun.schemas.manifest import DataFile
+from kuaixun.trainer.commands.distil import choose_device
+from kuaixun.trainer.commands.options import add_columns, columns_of, recorded_command, whole_number
+from kuaixun.trainer.commands.shown_paths import without_folders
+from kuaixun.trainer.commands.teacher import score_request
+from kuaixun.trainer.data.labelled_texts import read_split
+from kuaixun.trainer.errors import SettingError
+from kuaixun.trainer.network.word_network import KINDS, NetworkShape
+from kuaixun.trainer.output_folder import refuse_unwritable
+from kuaixun.trainer.progress import plain_lines, watching
+from kuaixun.trainer.student.embeddings import read_embeddings
+from kuaixun.trainer.student.settings import FitSettings
+from kuaixun.trainer.teacher.score_files import read_requests
+from kuaixun.trainer.words.vectors import VECTORS_FILE, read_word_vectors, sha256_of
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+SHAPE = NetworkShape()
+FIT = FitSettings(epochs=3, learning_rate=1e-3, dropout=0.4, label_smoothing=0.1)
+FIT_FLAGS = (
+    ("--epochs", int, "passes over the training texts"),
+    ("--batch-size", int, "texts in a step"),
+    ("--learning-rate", float, "of AdamW, at its highest"),
+    ("--weight-decay", float, "of AdamW"),
+    ("--dropout", float, "share of features dropped, and twice the share of what is read"),
+    ("--warm-up", float, "share of the steps in which the learning rate rises"),
+    ("--label-smoothing", float, "share of each label spread over all classes"),
+    ("--evaluate-every-steps", int, "steps between looks at dev"),
+    ("--patience", int, "looks at dev without a lower loss before the training ends"),
+    ("--seed", int, "of every random choice"),
+)
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command and its options."""
+    parser = commands.add_parser(
+        "network",
+        help="train a convolutional or recurrent teacher over characters and words, and score files with it",
+        description="Train a network over characters and the words that they belong to, whose vectors `words` learnt "
+        "from texts without labels, and write its scores of files, which students learn from.",
+    )
+    parser.add_argument("--train", type=path_of, required=True, metavar="FILE", help="texts to learn from")
+    parser.add_argument("--dev", type=path_of, required=True, metavar="FILE", help="texts to choose the weights on")
+    parser.add_argument("--test", type=path_of, metavar="FILE", help="texts to measure on, once, at the end")
+    parser.add_argument(
+        "--classes", type=path_of, metavar="FILE", help="class names, one a line, in the order of their ids"
+    )
+    parser.add_argument("--words", type=path_of, required=True, metavar="DIR", help="what the words command wrote")
+    parser.add_argument("--embeddings", type=path_of, metavar="NPZ", help="pretrained character embeddings")
+    parser.add_argument("--embedding-vocabulary", type=path_of, metavar="JSON", help="their characters and rows")
+    parser.add_argument("--output", type=path_of, required=True, metavar="DIR", help="new folder for the network")
+    parser.add_argument(
+        "--score",
+        type=score_request,
+        action="append",
+        default=[],
+        metavar="FILE=OUT",
+        help="write the scores of FILE's rows, labelled or not, as the new file OUT; may be given several times",
+    )
+    _add_shape(parser.add_argument_group("the network"))
+    _add_fit(parser.add_argument_group("the training"))
+    add_columns(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace, arguments: list[str], console: Console) -> int:
+    """Train, write, score, tell the figures. Raises TrainerError."""
+    say = plain_lines(console)
+    if (options.embeddings is None) != (options.embedding_vocabulary is None):
+        raise SettingError("--embeddings and --embedding-vocabulary need each other; pass both or neither")
+    device = choose_device(options.device)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    refuse_unwritable(options.output)
+    files = read_requests(tuple(options.score), columns_of(options))
+    words = read_word_vectors(options.words)
+    embeddings = read_embeddings(options.embeddings, options.embedding_vocabulary) if options.embeddings else None
+    shape = NetworkShape(
+        kind=options.kind,
+        features=options.features,
+        embedding_size=embeddings.size if embeddings else SHAPE.embedding_size,
+        max_tokens=options.max_tokens,
+        minimum_frequency=options.minimum_frequency,
+    )
+    names = [flag.removeprefix("--").replace("-", "_") for flag, *_ in FIT_FLAGS]
+    settings = replace(FIT, **{name: getattr(options, name) for name in names}, mixed_precision=options.mixed_precision)
+    split = read_split(options.train, options.dev, options.test, classes=options.classes, columns=columns_of(options))
+
+    # Imported here because transformers takes seconds, which refusals need not wait for.
+    from kuaixun.trainer.network.job import NetworkJob, teach_network
+    from kuaixun.trainer.teacher.job import score_files
+    from kuaixun.trainer.teacher.scorers import scorer_of_network
+
+    with watching(console) as watcher:
+        network, done = teach_network(
+            NetworkJob(
+                split=split,
+                words=words,
+                embeddings=embeddings,
+                shape=shape,
+                settings=settings,
+                word_learning_rate=options.word_learning_rate,
+                output=options.output,
+                device=device,
+                command=recorded_command(without_folders(arguments, files=["--score"], models=[]), options),
+                more_files=(
+                    DataFile(
+                        role="words",
+                        name=f"{options.words.name}/{VECTORS_FILE}",
+                        rows=len(words.words),
+                        sha256=sha256_of(options.words),
+                    ),
+                ),
+                watcher=watcher,
+                say=say,
+            )
+        )
+    say(f"network: {options.output}, from step {done.best.step}")
+    if done.interrupted:
+        say(f"interrupted after {done.steps_done} of {done.best.steps} steps: kept the best; no file is scored")
+        return INTERRUPTED_EXIT_CODE
+    score_files([scorer_of_network(network)], files, device, say)
+    return 0
+
+
+def _add_shape(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--kind", choices=KINDS, default=SHAPE.kind, help=f"(default: {SHAPE.kind})")
+
+    def number(flag: str, says: str) -> None:
+        default = getattr(SHAPE, flag.removeprefix("--").replace("-", "_"))
+        group.add_argument(flag, type=int, default=default, metavar="N", help=f"{says} (default: {default})")
+
+    number("--features", "filters of each width, or the width of each direction")
+    number("--max-tokens", "characters of a text that count")
+    number("--minimum-frequency", "rarer characters are unknown ones, unless they have an embedding")
+
+
+def _add_fit(group: argparse._ArgumentGroup) -> None:
+    for flag, kind, says in FIT_FLAGS:
+        default: Any = getattr(FIT, flag.removeprefix("--").replace("-", "_"))
+        group.add_argument(flag, type=kind, default=default, metavar="N", help=f"{says} (default: {default})")
+    group.add_argument(
+        "--word-learning-rate", type=float, default=3e-4, metavar="N", help="of the words' vectors (default: 0.0003)"
+    )
+    group.add_argument("--mixed-precision", action="store_true", help="train and score in bfloat16")
+    group.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
+    group.add_argument("--threads", type=whole_number(1, 1024), metavar="N", help="processor threads (default: all)")

@@ -1,0 +1,110 @@
+"""A finished network as a folder.
+
+network.json          labels, shape, settings, figures, how it was trained
+characters.txt        one a line, in the order of their ids; words.txt likewise
+weights.safetensors   the network's state
+history.jsonl         every look at dev
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import safetensors
+import safetensors.torch
+import torch
+
+from kuaixun.export.new_folder import write_folder
+from kuaixun.schemas.manifest import Label, Training
+from kuaixun.trainer.errors import SettingError
+from kuaixun.trainer.network.lexicon import Lexicon
+from kuaixun.trainer.network.word_network import NetworkShape, WordNetwork
+from kuaixun.trainer.student.history import HISTORY_FILE, history_to_file
+from kuaixun.trainer.student.training import DevFigures
+
+RECORD_FILE = "network.json"
+CHARACTERS_FILE = "characters.txt"
+WORDS_FILE = "words.txt"
+WEIGHTS_FILE = "weights.safetensors"
+
+
+class NetworkRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything about a network but its numbers. `metrics` maps a data role to named figures."""
+
+    labels: Annotated[tuple[Label, ...], msgspec.Meta(min_length=2)]
+    shape: NetworkShape
+    mixed_precision: bool
+    metrics: dict[str, dict[str, float]]
+    best_step: int
+    training: Training
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Network:
+    """A network, what it reads, and its record."""
+
+    module: WordNetwork
+    lexicon: Lexicon
+    record: NetworkRecord
+
+
+def write_network(folder: Path, network: Network, history: Sequence[DevFigures]) -> None:
+    """Write a new folder, whole or not at all. Raises OSError, FileExistsError."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.module.state_dict().items()}
+    write_folder(
+        folder,
+        {
+            RECORD_FILE: msgspec.json.format(msgspec.json.encode(network.record), indent=2) + b"\n",
+            CHARACTERS_FILE: _lines(network.lexicon.characters),
+            WORDS_FILE: _lines(network.lexicon.words),
+            WEIGHTS_FILE: safetensors.torch.save(state),
+            HISTORY_FILE: history_to_file(history),
+        },
+    )
+
+
+def read_network(folder: Path) -> Network:
+    """Read what `write_network` wrote. Raises SettingError naming what does not fit."""
+    try:
+        record = msgspec.json.decode((folder / RECORD_FILE).read_bytes(), type=NetworkRecord)
+        characters, words = (_names(folder / name) for name in (CHARACTERS_FILE, WORDS_FILE))
+        state = safetensors.torch.load((folder / WEIGHTS_FILE).read_bytes())
+        lexicon = Lexicon(characters, words, record.shape.max_tokens)
+        word_size = int(state["words.weight"].shape[1])
+        module = new_network(record.shape, lexicon, word_size, len(record.labels), dropout=0.0)
+        module.load_state_dict(state)
+    except OSError as error:
+        raise SettingError(f"--teacher: {folder} is no network: {error.strerror}: {error.filename}") from None
+    except (
+        safetensors.SafetensorError,
+        SettingError,
+        KeyError,
+        RuntimeError,
+        ValueError,
+    ) as error:
+        reason = str(error).split("\n")[0]
+        raise SettingError(f"--teacher: the network {folder} does not fit together: {reason}") from None
+    module.train(False)
+    return Network(module, lexicon, record)
+
+
+def new_network(shape: NetworkShape, lexicon: Lexicon, word_size: int, classes: int, *, dropout: float) -> WordNetwork:
+    """A network with random weights, drawn from torch's generator, of the lexicon's size."""
+    return WordNetwork(shape, len(lexicon.characters) + 2, len(lexicon.words) + 1, word_size, classes, dropout)
+
+
+def size_bytes(module: torch.nn.Module) -> int:
+    """What the weights take."""
+    return sum(tensor.nbytes for tensor in module.state_dict().values())
+
+
+def _lines(names: Sequence[str]) -> bytes:
+    return "".join(f"{name}\n" for name in names).encode()
+
+
+def _names(path: Path) -> tuple[str, ...]:
+    return tuple(path.read_bytes().decode().removesuffix("\n").split("\n"))

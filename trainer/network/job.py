@@ -1,0 +1,176 @@
+"""From labelled files and vectors of words to a network's folder: the body of `kuaixun-trainer network`.
+
+read → segment and encode once → fit → measure → write, whole or not → score the files that students will learn from
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.optim import SparseAdam
+from torch.optim.adamw import AdamW
+
+from kuaixun.schemas.manifest import DataFile, Training
+from kuaixun.trainer.data.labelled_texts import DataSplit
+from kuaixun.trainer.encoder.text_lines import TextLines
+from kuaixun.trainer.network.folder import Network, NetworkRecord, new_network, size_bytes, write_network
+from kuaixun.trainer.network.lexicon import UNKNOWN, Lexicon, new_lexicon
+from kuaixun.trainer.network.word_network import NetworkShape, WordNetwork
+from kuaixun.trainer.output_folder import refuse_unwritable
+from kuaixun.trainer.student.curriculum import TrainingTexts
+from kuaixun.trainer.student.embeddings import CharacterEmbeddings
+from kuaixun.trainer.student.encoding import EncodedTexts
+from kuaixun.trainer.student.history import Recorder
+from kuaixun.trainer.student.objective import Batch, Objective
+from kuaixun.trainer.student.settings import FitSettings
+from kuaixun.trainer.student.training import Fit, Watcher, fit_module, logits_of
+from kuaixun.trainer.teacher.scoring import measure
+from kuaixun.trainer.versions import library_versions
+from kuaixun.trainer.words.segmentation import Segmenter, segmenter
+from kuaixun.trainer.words.vectors import WordVectors
+
+# How far the numbers of a row spread when the training begins, whatever table they come from.
+SPREAD = 0.4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NetworkJob:
+    """What to teach a network on, where and before whom. `command` and `more_files` are recorded."""
+
+    split: DataSplit
+    words: WordVectors
+    embeddings: CharacterEmbeddings | None
+    shape: NetworkShape
+    settings: FitSettings
+    word_learning_rate: float
+    output: Path
+    device: torch.device
+    command: str
+    more_files: tuple[DataFile, ...]
+    watcher: Watcher
+    say: Callable[[str], None]
+
+
+def teach_network(job: NetworkJob) -> tuple[Network, Fit]:
+    """Train on all training rows and write the folder. Raises TrainerError.
+
+    An interrupted training writes its best network so far.
+    """
+    refuse_unwritable(job.output)
+    cut = segmenter()
+    lexicon = new_lexicon(
+        job.split.train.texts,
+        job.words.words,
+        job.embeddings.rows if job.embeddings else (),
+        minimum_frequency=job.shape.minimum_frequency,
+        max_tokens=job.shape.max_tokens,
+    )
+    torch.manual_seed(job.settings.seed)
+    module = new_network(job.shape, lexicon, job.words.size, len(job.split.train.labels), dropout=job.settings.dropout)
+    refuse_unwritable(job.output, size_bytes(module))
+    found = _fill(module, lexicon, job.words, job.embeddings)
+    job.say(f"{found} of {len(lexicon.characters)} characters start from pretrained embeddings")
+    encoded = {}
+    for role, data in job.split.parts.items():
+        encoded[role] = lexicon.encode(data, cut)
+        job.say(f"{data.source}: {len(data)} texts, {len(data) - len(encoded[role])} of them empty after cleaning")
+    recorder = Recorder(job.watcher)
+    done = _fit(job, module.to(job.device), encoded, recorder)
+    module.load_state_dict(done.state)
+    metrics = {role: _figures(job, module, encoded[role], role) for role in encoded if role != "train"}
+    record = NetworkRecord(
+        labels=job.split.train.labels,
+        shape=job.shape,
+        mixed_precision=job.settings.mixed_precision,
+        metrics=metrics,
+        best_step=done.best.step,
+        training=Training(
+            command=job.command,
+            seed=job.settings.seed,
+            versions=library_versions("torch", "numpy"),
+            data=(
+                *(
+                    DataFile(role=role, name=data.source.name, rows=len(data), sha256=data.sha256)
+                    for role, data in job.split.parts.items()
+                ),
+                *job.more_files,
+            ),
+        ),
+    )
+    network = Network(module.train(False), lexicon, record)
+    write_network(job.output, network, recorder.history)
+    return network, done
+
+
+def network_logits(
+    network: Network, texts: Sequence[str], device: torch.device, cut: Segmenter | None = None
+) -> NDArray[np.float32]:
+    """Logits (n, classes) of raw texts. A text of which cleaning leaves nothing gets zeros: no class before another."""
+    data = TextLines(tuple(texts), Path("the file to score"), sha256="")
+    encoded = network.lexicon.encode(data, cut or segmenter())
+    logits = np.zeros((len(texts), len(network.record.labels)), dtype=np.float32)
+    logits[encoded.rows.numpy()] = _logits(network.module.to(device), encoded, network.record.mixed_precision).numpy()
+    return logits
+
+
+def _fit(job: NetworkJob, module: WordNetwork, encoded: dict[str, EncodedTexts], watcher: Watcher) -> Fit:
+    """The words' table is moved row by row where the batch meets it; all else by AdamW."""
+    dense = [parameter for name, parameter in module.named_parameters() if name != "words.weight"]
+    optimizers = (
+        AdamW(dense, lr=job.settings.learning_rate, weight_decay=job.settings.weight_decay, fused=True),
+        SparseAdam([module.words.weight], lr=job.word_learning_rate),
+    )
+
+    def loss_of(batch: Batch, objective: Objective) -> Tensor:
+        return objective.loss(module(batch.ids), batch)
+
+    return fit_module(
+        module, loss_of, optimizers, TrainingTexts(encoded["train"]), encoded["dev"], job.settings, watcher
+    )
+
+
+def _fill(module: WordNetwork, lexicon: Lexicon, words: WordVectors, embeddings: CharacterEmbeddings | None) -> int:
+    """Write the pretrained vectors into the tables, in place; returns how many characters got one.
+
+    Vectors of words are brought to one length, so that the rare ones, which are short, count as much.
+    """
+    with torch.no_grad():
+        vectors = torch.from_numpy(words.vectors)
+        module.words.weight[0] = 0.0
+        module.words.weight[1:] = nn.functional.normalize(vectors, dim=1) * words.size**0.5 * SPREAD
+        table = module.characters.weight
+        table[UNKNOWN:] *= SPREAD
+        if embeddings is None:
+            return 0
+        spread = float(embeddings.vectors[list(embeddings.rows.values())].std())
+        found = 0
+        for token_id, character in enumerate(lexicon.characters, start=UNKNOWN + 1):
+            if character in embeddings.rows:
+                table[token_id] = torch.from_numpy(embeddings.vectors[embeddings.rows[character]]) * (SPREAD / spread)
+                found += 1
+    return found
+
+
+def _figures(job: NetworkJob, module: WordNetwork, encoded: EncodedTexts, role: str) -> dict[str, float]:
+    """Figures over the whole file, texts that cleaning emptied included; told as well."""
+    data = job.split.parts[role]
+    rows = encoded.rows.numpy()
+    logits = np.zeros((len(data), len(data.labels)), dtype=np.float32)
+    logits[rows] = _logits(module, encoded, job.settings.mixed_precision).numpy()
+    filled = np.zeros(len(data), dtype=np.bool_)
+    filled[rows] = True
+    metrics = measure(logits, filled, data, job.split.train).metrics()
+    job.say(f"{role}: {', '.join(f'{name} {figure:.4f}' for name, figure in metrics.items())}")
+    return metrics
+
+
+def _logits(module: WordNetwork, encoded: EncodedTexts, mixed_precision: bool) -> Tensor:
+    device = next(module.parameters()).device
+    with torch.autocast(device.type, torch.bfloat16, enabled=mixed_precision):
+        return logits_of(module, encoded)

@@ -1,0 +1,95 @@
+"""Whatever is finished and gives scores: a teacher's folder, a network's, or a student's checkpoint.
+
+A student too large to serve, with more filters or a wider table of n-grams, teaches a smaller one as well as an
+encoder does, and is unlike an encoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from kuaixun.export.checkpoint import RECORD_FILE as STUDENT_RECORD_FILE
+from kuaixun.export.checkpoint import Checkpoint, read_checkpoint
+from kuaixun.export.student.tracing import convolutional_module
+from kuaixun.export.student.weights import StudentWeights
+from kuaixun.schemas.manifest import Training
+from kuaixun.trainer.encoder.text_lines import TextLines
+from kuaixun.trainer.network.folder import RECORD_FILE as NETWORK_RECORD_FILE
+from kuaixun.trainer.network.folder import Network, read_network
+from kuaixun.trainer.network.job import network_logits
+from kuaixun.trainer.student.encoding import encode
+from kuaixun.trainer.student.training import logits_of
+from kuaixun.trainer.teacher.folder import Teacher, read_teacher
+from kuaixun.trainer.teacher.scores import SEEN
+from kuaixun.trainer.teacher.scoring import score
+from kuaixun.trainer.teacher.token_rows import token_rows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scorer:
+    """`logits_of` texts, on a device: (n, classes) float32. `folds` is 0 where it learnt from all training rows."""
+
+    labels: tuple[str, ...]
+    training: Training
+    logits_of: Callable[[Sequence[str], torch.device], NDArray[np.float32]]
+    folds: int = SEEN
+
+    def learnt_from_a_part_of(self, sha256: str) -> bool:
+        """Whether the file of that hash is one of whose folds it has seen some and not others."""
+        return bool(self.folds) and any(file.role == "train" and file.sha256 == sha256 for file in self.training.data)
+
+
+def open_scorer(folder: Path) -> Scorer:
+    """The teacher or student in a folder. Raises SettingError, CheckpointError."""
+    if (folder / STUDENT_RECORD_FILE).exists():
+        return _student(read_checkpoint(folder))
+    if (folder / NETWORK_RECORD_FILE).exists():
+        return scorer_of_network(read_network(folder))
+    return scorer_of(read_teacher(folder))
+
+
+def scorer_of(teacher: Teacher) -> Scorer:
+    """A teacher as one that scores."""
+    record = teacher.record
+    return Scorer(record.labels, record.training, partial(_teacher_logits, teacher), record.folds)
+
+
+def scorer_of_network(network: Network) -> Scorer:
+    """A network as one that scores."""
+    return Scorer(network.record.labels, network.record.training, partial(network_logits, network))
+
+
+def mean_logits(scorers: Sequence[Scorer], texts: Sequence[str], device: torch.device) -> NDArray[np.float32]:
+    """Logits (n, classes): the mean over the scorers, which all have the same classes."""
+    mean: NDArray[np.float32] = np.mean([one.logits_of(texts, device) for one in scorers], axis=0, dtype=np.float32)
+    return mean
+
+
+def _teacher_logits(teacher: Teacher, texts: Sequence[str], device: torch.device) -> NDArray[np.float32]:
+    rows = token_rows(texts, teacher.tokenizer, teacher.record.settings)
+    pad_id = teacher.tokenizer.pad_token_id
+    classes = len(teacher.record.labels)
+    return score(teacher.model, rows, classes, pad_id if isinstance(pad_id, int) else 0, device)
+
+
+def _student(checkpoint: Checkpoint) -> Scorer:
+    record = checkpoint.record
+    module = convolutional_module(
+        record.architecture, StudentWeights.from_trained(checkpoint.state, record.architecture)
+    )
+
+    def of_texts(texts: Sequence[str], device: torch.device) -> NDArray[np.float32]:
+        """A text of which cleaning leaves nothing gets zeros: no class before another."""
+        encoded = encode(checkpoint.pipeline, TextLines(tuple(texts), Path("the file to score"), sha256=""))
+        logits = np.zeros((len(texts), len(record.labels)), dtype=np.float32)
+        logits[encoded.rows.numpy()] = logits_of(module.to(device), encoded).numpy()
+        return logits
+
+    return Scorer(record.labels, record.training, of_texts)

@@ -1,0 +1,123 @@
+"""Vectors of words from texts without labels: fastText's skip-gram over jieba's words.
+
+Names that keep like company get vectors near each other: a club that the labelled texts never mention lies among those
+that they do. Source: Mikolov et al. 2013, Distributed Representations of Words and Phrases, sections 2, 2.2 and 2.3.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from kuaixun.export.text.pipeline import in_batches
+from kuaixun.trainer.advance import Advance
+from kuaixun.trainer.data.cleaning import clean
+from kuaixun.trainer.encoder.text_lines import TextLines
+from kuaixun.trainer.errors import DataError, FitError
+from kuaixun.trainer.words.segmentation import segmenter
+from kuaixun.trainer.words.skipgram_process import Job
+from kuaixun.trainer.words.vectors import WordVectors
+from kuaixun.trainer.words.zeroed_memory import zeroed_memory
+
+PROCESS = "kuaixun.trainer.words.skipgram_process"
+CHUNK_TEXTS = 2000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Corpus:
+    """A file's texts, and the share of them, drawn at random, that is learnt from."""
+
+    texts: TextLines
+    share: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class SkipgramSettings:
+    """How the vectors are learnt. The same seed gives the same vectors with one thread only; several race.
+
+    Words that are more than the share `sampling` of all are skipped now and then, the oftener the commoner they are.
+    """
+
+    size: int = 128
+    epochs: int = 3
+    window: int = 6
+    negatives: int = 5
+    minimum_frequency: int = 4
+    sampling: float = 1e-4
+    learning_rate: float = 0.05
+    seed: int = 1
+    threads: int = 1
+
+
+def learn_vectors(corpora: Sequence[Corpus], settings: SkipgramSettings, advance: Advance) -> WordVectors:
+    """Segment all texts, then train. Blocks until it is done; Ctrl-C gives it up. Raises DataError, FitError."""
+    with tempfile.TemporaryDirectory(prefix="kuaixun-words-") as name:
+        folder = Path(name)
+        total = sum(round(len(corpus.texts) * corpus.share) for corpus in corpora)
+        written = 0
+        with (folder / "words.txt").open("w", encoding="utf-8", newline="\n") as file:
+            for number, line in enumerate(_lines(corpora, settings.seed), start=1):
+                written += len(line.split())
+                file.write(f"{line}\n")
+                if number % CHUNK_TEXTS == 0:
+                    advance(number / total, f"words of {number} of {total} texts")
+        if not written:
+            raise DataError("--texts: cleaning leaves no word of any text")
+        job = Job(
+            size=settings.size,
+            epochs=settings.epochs,
+            window=settings.window,
+            negatives=settings.negatives,
+            minimum_frequency=settings.minimum_frequency,
+            sampling=settings.sampling,
+            learning_rate=settings.learning_rate,
+            seed=settings.seed,
+            threads=settings.threads,
+        )
+        (folder / "job.json").write_bytes(msgspec.json.encode(job))
+        _train(folder, f"learning from {written} words", advance)
+        found = tuple((folder / "vocabulary.txt").read_text(encoding="utf-8").split("\n")[:-1])
+        return WordVectors(found, np.load(folder / "vectors.npy"))
+
+
+def _lines(corpora: Sequence[Corpus], seed: int) -> Iterator[str]:
+    """Every chosen text's words, with a space between."""
+    cut = segmenter()
+    chance = np.random.default_rng(seed)
+    for corpus in corpora:
+        texts = corpus.texts.texts
+        chosen = np.sort(chance.permutation(len(texts))[: round(len(texts) * corpus.share)]).tolist()
+        for rows in in_batches(chosen, CHUNK_TEXTS):
+            for text in clean([texts[row] for row in rows]):
+                yield " ".join(cut(text))
+
+
+def _train(folder: Path, remark: str, advance: Advance) -> None:
+    """Run the process to its end: with one thread fastText says nothing on the way. Raises FitError."""
+    started_seconds = time.monotonic()
+    with (folder / "said").open("w+") as said:
+        # A session of its own, so that Ctrl-C ends it only through us.
+        command = [sys.executable, "-m", PROCESS, str(folder)]
+        with subprocess.Popen(command, stderr=said, env=zeroed_memory(), start_new_session=True) as process:
+            try:
+                while True:
+                    try:
+                        process.wait(timeout=1.0)
+                        break
+                    except subprocess.TimeoutExpired:
+                        advance(None, f"{remark} for {time.monotonic() - started_seconds:.0f} s")
+            except BaseException:
+                process.kill()
+                raise
+        if process.returncode:
+            said.seek(0)
+            reason = said.read().strip().rpartition("\n")[2] or f"it ended with {process.returncode}"
+            raise FitError(f"fastText failed: {reason}; lower --minimum-frequency, or choose a smaller --size")
