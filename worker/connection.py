@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from operator import methodcaller
 from typing import Any, Protocol
 
@@ -79,13 +78,9 @@ class Connection:
         """The worker's error for one of the client's."""
         return classify(error, doing, self.settings.bootstrap_servers, self.hide)
 
-    @contextmanager
-    def serving(self, doing: str) -> Iterator[None]:
-        """Raise the worker's error for what the client raises while it serves callbacks: a fatal error of its own."""
-        try:
-            yield
-        except (KafkaException, SystemError) as exception:
-            raise self.error(error_of(exception), doing) from None
+    def raised(self, exception: KafkaException | SystemError, doing: str) -> WorkerError:
+        """The worker's error for what the client raises while it serves callbacks: a fatal error of its own."""
+        return self.error(error_of(exception), doing)
 
     def raise_later(self, error: WorkerError) -> None:
         """Note an error met in a callback; the first one counts."""

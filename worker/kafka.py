@@ -56,6 +56,7 @@ LEAST_SECONDS = 0.1  # what a call that blocks is given even when the time is ov
 # Where a name is not UTF-8 the client leaves an exception set and returns all the same, which the interpreter does not
 # see in a call of a method that it has specialised; then whatever is called next fails. Here it always sees it.
 _HEADERS_OF = methodcaller("headers")
+_BY_KEY = -1  # no partition: the partitioner's choice
 
 _Tell: TypeAlias = Callable[[GroupListener, frozenset[Partition]], None]
 
@@ -197,8 +198,10 @@ class KafkaSource:
 
     def _consume(self, limit: int, timeout_seconds: float) -> None:
         owned = self._owned
-        with self._connection.serving(f"reading {', '.join(self._topics)}"):
+        try:
             messages = self._consumer.consume(limit, timeout_seconds)
+        except (KafkaException, SystemError) as exception:
+            raise self._connection.raised(exception, f"reading {', '.join(self._topics)}") from None
         for message in messages:
             if message.error() is None:
                 self._gathered.append(_record(message))
@@ -387,16 +390,16 @@ class KafkaSink:
 
     def send(self, message: Outgoing, report: Report) -> None:
         """See streams.Sink. librdkafka takes a timestamp of 0 for "now", so the nearest other is sent."""
-        placed: dict[str, Any] = {} if message.partition is None else {"partition": message.partition}
+        timestamp_ms, partition = message.timestamp_ms, message.partition
         try:
             self._producer.produce(
                 message.topic,
                 value=message.value,
                 key=message.key,
                 headers=list(message.headers),
-                timestamp=0 if message.timestamp_ms is None else max(1, message.timestamp_ms),
+                timestamp=0 if timestamp_ms is None else timestamp_ms or 1,
                 on_delivery=partial(self._on_delivery, message.topic, report),
-                **placed,
+                partition=_BY_KEY if partition is None else partition,
             )
         except BufferError:
             raise QueueFullError from None
@@ -408,8 +411,10 @@ class KafkaSink:
 
     def poll(self, timeout_seconds: float) -> None:
         """See streams.Sink."""
-        with self._connection.serving("writing outcomes"):
+        try:
             self._producer.poll(timeout_seconds)
+        except (KafkaException, SystemError) as exception:
+            raise self._connection.raised(exception, "writing outcomes") from None
         self._connection.probe(self._producer, self._topic)
         self._connection.raise_noted()
 
@@ -460,8 +465,10 @@ class KafkaTransactionalSink(KafkaSink):
         """See streams.TransactionalSink."""
         deadline = time.monotonic() + timeout_seconds
         while True:
-            with self._connection.serving("writing outcomes"):
+            try:
                 left = self._producer.flush(min(SLICE_SECONDS, max(0.0, deadline - time.monotonic())))
+            except (KafkaException, SystemError) as exception:
+                raise self._connection.raised(exception, "writing outcomes") from None
             self._connection.raise_noted()
             if not left or time.monotonic() >= deadline:
                 return not left
