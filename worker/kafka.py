@@ -28,7 +28,17 @@ from confluent_kafka import (
 
 from kuaixun.worker.connection import SLICE_SECONDS, Connection, error_of, seen
 from kuaixun.worker.errors import BrokerUnreachableError, OffsetsMissingError, WorkerError
-from kuaixun.worker.kafka_errors import FATAL, FENCED, REBALANCING, REFUSED, TRANSIENT, Outage, refusal, undelivered
+from kuaixun.worker.kafka_errors import (
+    COORDINATOR_ON_ITS_WAY,
+    FATAL,
+    FENCED,
+    REBALANCING,
+    REFUSED,
+    TRANSIENT,
+    Outage,
+    refusal,
+    undelivered,
+)
 from kuaixun.worker.membership import PROPERTIES, Membership
 from kuaixun.worker.settings import OffsetReset, WorkerSettings
 from kuaixun.worker.streams import (
@@ -294,13 +304,24 @@ class KafkaSource:
         return positions
 
     def _stable_offsets(self, positions: list[TopicPartition]) -> list[TopicPartition]:
-        """Committed offsets, once no transaction is open over them: a killed worker's lasts until its timeout."""
-        timeout_seconds = self._connection.settings.outage_seconds
-        found = self._consumer.committed(positions, timeout=timeout_seconds) if positions else []
-        for position in found:
-            if position.error is not None:
-                raise KafkaException(position.error)
-        return found
+        """Committed offsets, once no transaction is open over them: a killed worker's lasts until its timeout.
+
+        Asks again where the group's coordinator has moved or is still reading its log, which the client does not.
+        """
+        deadline = self._monotonic() + self._connection.settings.outage_seconds
+        while positions:
+            try:
+                found = self._consumer.committed(positions, timeout=max(LEAST_SECONDS, deadline - self._monotonic()))
+                for position in found:
+                    if position.error is not None:
+                        raise KafkaException(position.error)
+            except KafkaException as exception:
+                if exception.args[0].code() not in COORDINATOR_ON_ITS_WAY or self._monotonic() >= deadline:
+                    raise
+                time.sleep(LEAST_SECONDS)
+            else:
+                return found
+        return []
 
     def _begin_at_the_end(self, positions: list[TopicPartition]) -> None:
         """Position at the topic's end. Raises KafkaException.

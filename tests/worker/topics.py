@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from kuaixun.worker.delivery.promise import Guarantee
+from kuaixun.worker.kafka_errors import COORDINATOR_ON_ITS_WAY
 from kuaixun.worker.settings import WorkerSettings
 from kuaixun.worker.streams import Record
 from tests.kafka_broker import create_topic
@@ -130,7 +131,16 @@ class Topics:
     def committed(self) -> list[int]:
         """The group's next offset in each input partition, 0 where there is none."""
         consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": self.group})
-        found = consumer.committed([TopicPartition(self.input, number) for number in range(PARTITIONS)], timeout=10)
+        positions = [TopicPartition(self.input, number) for number in range(PARTITIONS)]
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                found = consumer.committed(positions, timeout=10)
+                break
+            except KafkaException as exception:  # the coordinator of a broker just started is still reading its log
+                if exception.args[0].code() not in COORDINATOR_ON_ITS_WAY or time.monotonic() >= deadline:
+                    raise
+                time.sleep(0.05)
         consumer.close()
         return [max(0, position.offset) for position in found]
 
