@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from operator import methodcaller
 from typing import Any, Self, TypeAlias, cast
@@ -125,6 +126,7 @@ class KafkaSource:
         self._owned: frozenset[Partition] = frozenset()
         self._rewinds: dict[Partition, int] = {}
         self._membership = Membership(settings.group_protocol)
+        self._static = bool(properties.get("group.instance.id"))
         config: dict[str, Any] = {
             **CONSUMER_DEFAULTS,
             **properties,
@@ -201,10 +203,19 @@ class KafkaSource:
     def close(self, timeout_seconds: float) -> bool:
         """See streams.Source. The client finishes commits first, and takes a minute where the brokers are away."""
         self._closing = True
-        leaving = threading.Thread(target=self._consumer.close, name="leave-group", daemon=True)
+        leaving = threading.Thread(target=self._leave, name="leave-group", daemon=True)
         leaving.start()
         leaving.join(timeout_seconds)
         return not leaving.is_alive()
+
+    def _leave(self) -> None:
+        # In the cooperative protocol the client (2.16) tells the group that it leaves by way of giving up partitions,
+        # and one that holds none, such as before its first ones come, stays a member until its session times out.
+        # A member with a name of its own stays on purpose.
+        if self._listener is not None and not self._owned and not self._static:
+            with suppress(KafkaException):
+                self._consumer.unsubscribe()
+        self._consumer.close()
 
     def _consume(self, limit: int, timeout_seconds: float) -> None:
         owned = self._owned
