@@ -126,6 +126,7 @@ class KafkaSource:
         self._owned: frozenset[Partition] = frozenset()
         self._rewinds: dict[Partition, int] = {}
         self._membership = Membership(settings.group_protocol)
+        self._nameless_bytes = 0
         self._static = bool(properties.get("group.instance.id"))
         config: dict[str, Any] = {
             **CONSUMER_DEFAULTS,
@@ -153,6 +154,7 @@ class KafkaSource:
     def subscribe(self, listener: GroupListener) -> None:
         """Join the group. Partitions come with a later `batch`."""
         self._listener = listener
+        self._nameless_bytes = len(self.member())
         self._consumer.subscribe(
             self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
@@ -203,18 +205,22 @@ class KafkaSource:
     def close(self, timeout_seconds: float) -> bool:
         """See streams.Source. The client finishes commits first, and takes a minute where the brokers are away."""
         self._closing = True
-        leaving = threading.Thread(target=self._leave, name="leave-group", daemon=True)
+        deadline = self._monotonic() + timeout_seconds / 2
+        leaving = threading.Thread(target=self._leave, args=(deadline,), name="leave-group", daemon=True)
         leaving.start()
         leaving.join(timeout_seconds)
         return not leaving.is_alive()
 
-    def _leave(self) -> None:
+    def _leave(self, deadline: float) -> None:
         # In the cooperative protocol the client (2.16) tells the group that it leaves by way of giving up partitions,
         # and one that holds none, such as before its first ones come, stays a member until its session times out.
+        # Unsubscribing tells it, once a rebalance under way is over, and takes its name in the group away.
         # A member with a name of its own stays on purpose.
         if self._listener is not None and not self._owned and not self._static:
-            with suppress(KafkaException):
+            with suppress(KafkaException, SystemError):
                 self._consumer.unsubscribe()
+                while len(self.member()) > self._nameless_bytes and self._monotonic() < deadline:
+                    self._consumer.consume(1, LEAST_SECONDS / 2)
         self._consumer.close()
 
     def _consume(self, limit: int, timeout_seconds: float) -> None:

@@ -37,6 +37,9 @@ class RebalancingConsumer:
     def committed(self, positions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
         return [TopicPartition(position.topic, position.partition, 7) for position in positions]
 
+    def consumer_group_metadata(self) -> bytes:
+        return b""
+
     def incremental_assign(self, positions: list[TopicPartition]) -> None:
         pass
 
