@@ -12,7 +12,12 @@ Header: TypeAlias = tuple[str, bytes | None]
 
 PREFIX = "kuaixun.dead_letter."
 MESSAGE_LIMIT_CHARS = 500
-_FIELDS = frozenset({"reason", "message", "topic", "partition", "offset", "worker_version", "value_bytes_cut"})
+_FIELDS = frozenset(
+    {
+        *("reason", "message", "topic", "partition", "offset", "worker_version"),
+        *("value_bytes_cut", "headers_cut", "key_bytes_cut"),
+    }
+)
 
 
 class DeadLetterReason(StrEnum):
@@ -32,7 +37,8 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """The original record and its reason.
 
     `value_bytes_cut` counts the bytes missing from the end of `value` where the broker would not take all of it; 0
-    means untouched.
+    means untouched. Where that was not enough, `headers_cut` counts the record's own headers left out, and
+    `key_bytes_cut` the bytes missing from the end of `key`.
     """
 
     key: bytes | None
@@ -45,6 +51,8 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     offset: Annotated[int, msgspec.Meta(ge=0)]
     worker_version: str
     value_bytes_cut: Annotated[int, msgspec.Meta(ge=0)] = 0
+    headers_cut: Annotated[int, msgspec.Meta(ge=0)] = 0
+    key_bytes_cut: Annotated[int, msgspec.Meta(ge=0)] = 0
 
     def to_headers(self) -> list[Header]:
         """The record's own headers in their order, then ours; `from_record` undoes it."""
@@ -55,8 +63,10 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
             "partition": str(self.partition),
             "offset": str(self.offset),
             "worker_version": self.worker_version,
-            # Written where it is 0 too: an earlier dead letter's count may stand among the record's own headers.
+            # Written where they are 0 too: an earlier dead letter's counts may stand among the record's own headers.
             "value_bytes_cut": str(self.value_bytes_cut),
+            "headers_cut": str(self.headers_cut),
+            "key_bytes_cut": str(self.key_bytes_cut),
         }
         return [*self.headers, *((PREFIX + name, text.encode("utf-8", "replace")) for name, text in ours.items())]
 

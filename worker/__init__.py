@@ -1,1 +1,1 @@
-"""The Kafka service: raw headlines in, labelled events out, at least once."""
+"""The Kafka service: raw headlines in, labelled events out, at least once or exactly once."""

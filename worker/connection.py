@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from operator import methodcaller
 from typing import Any, Protocol
 
 from confluent_kafka import KafkaError, KafkaException
@@ -19,6 +20,22 @@ LOG = logging.getLogger(__name__)
 PROBE_EVERY_SECONDS = 5.0
 PROBE_SECONDS = 1.0
 SLICE_SECONDS = 1.0  # so that a refused password is noticed before the whole time for connecting is over
+
+
+# On a fatal error the client sets its exception and may call back all the same. The interpreter does not see it in a
+# call of a method that it has specialised, and would raise it wherever it looks next. Here it does: as a SystemError.
+seen = methodcaller("code")
+
+
+def error_of(exception: KafkaException | SystemError) -> KafkaError:
+    """The client's error in an exception of its own, or behind a SystemError. Raises a SystemError that has none."""
+    found: BaseException | None = exception
+    while found is not None and not isinstance(found, KafkaException):
+        found = found.__cause__
+    if found is None:
+        raise exception
+    error: KafkaError = found.args[0]
+    return error
 
 
 class Client(Protocol):
@@ -61,6 +78,10 @@ class Connection:
         """The worker's error for one of the client's."""
         return classify(error, doing, self.settings.bootstrap_servers, self.hide)
 
+    def raised(self, exception: KafkaException | SystemError, doing: str) -> WorkerError:
+        """The worker's error for what the client raises while it serves callbacks: a fatal error of its own."""
+        return self.error(error_of(exception), doing)
+
     def raise_later(self, error: WorkerError) -> None:
         """Note an error met in a callback; the first one counts."""
         self._raised = self._raised or error
@@ -90,6 +111,7 @@ class Connection:
 
     def on_error(self, error: KafkaError) -> None:
         """librdkafka's `error_cb`: most errors here are news of what it is already mending by itself."""
+        seen(error)
         found = self.error(error, "talking to Kafka")
         if error.fatal() or error.code() in FATAL:
             self.raise_later(found)

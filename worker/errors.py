@@ -10,11 +10,12 @@ message is one paragraph: what was wrong, where, what to do.
     ├── BrokerUnreachableError          5  no broker answers, or none did for longer than the outage limit
     ├── TopicMissingError               6  a topic is not there
     ├── AccessRefusedError              7  authentication or authorisation refused
-    ├── FatalKafkaError                 8  the client cannot go on (out of sequence, fenced, …); a restart may
+    ├── FatalKafkaError                 8  the client cannot go on (out of sequence, …); a restart may
     ├── DeliveryFailedError             9  an outcome was not confirmed; nothing is committed past it
     ├── EngineUnavailableError         10  the engine asked for cannot run here, or stopped answering
     ├── ShutdownBudgetError            11  the shutdown took longer than allowed; what was confirmed is committed
-    └── OffsetsMissingError            12  nowhere to continue from, and the operator chose to stop
+    ├── OffsetsMissingError            12  nowhere to continue from, and the operator chose to stop
+    └── FencedError                    13  another worker has this one's place, or it was silent for too long
 
 0 is a clean end, 130 Ctrl-C before there was anything to finish.
 """
@@ -96,6 +97,12 @@ class OffsetsMissingError(WorkerError):
     """The group's position is not on the topic any more, or never was."""
 
     exit_code = 12
+
+
+class FencedError(WorkerError):
+    """The broker does not take this instance's word any more; what it had open is undone."""
+
+    exit_code = 13
 
 
 def from_export(error: ExportError) -> WorkerError:

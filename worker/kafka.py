@@ -10,9 +10,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from operator import methodcaller
 from typing import Any, Self, TypeAlias, cast
+from uuid import uuid4
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -25,11 +27,33 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from kuaixun.worker.connection import Connection
-from kuaixun.worker.errors import OffsetsMissingError, WorkerError
-from kuaixun.worker.kafka_errors import FATAL, REBALANCING, REFUSED, TRANSIENT, Outage, refusal, undelivered
+from kuaixun.worker.connection import SLICE_SECONDS, Connection, error_of, seen
+from kuaixun.worker.errors import BrokerUnreachableError, OffsetsMissingError, WorkerError
+from kuaixun.worker.kafka_errors import (
+    COORDINATOR_ON_ITS_WAY,
+    FATAL,
+    FENCED,
+    REBALANCING,
+    REFUSED,
+    TRANSIENT,
+    Outage,
+    refusal,
+    undelivered,
+)
+from kuaixun.worker.membership import PROPERTIES, Membership
 from kuaixun.worker.settings import OffsetReset, WorkerSettings
-from kuaixun.worker.streams import GroupListener, Outgoing, Partition, QueueFullError, Record, Report
+from kuaixun.worker.streams import (
+    AbortableError,
+    EndUnknownError,
+    GroupListener,
+    Outgoing,
+    Partition,
+    QueueFullError,
+    Record,
+    Report,
+    TooLargeError,
+    named,
+)
 
 LOG = logging.getLogger(__name__)
 CLIENT_LOG = logging.getLogger("librdkafka")
@@ -39,9 +63,11 @@ CLIENT_LOG.addFilter(
 )
 
 EMBEDDED_START_SECONDS = 10.0
+LEAST_SECONDS = 0.1  # what a call that blocks is given even when the time is over
 # Where a name is not UTF-8 the client leaves an exception set and returns all the same, which the interpreter does not
 # see in a call of a method that it has specialised; then whatever is called next fails. Here it always sees it.
 _HEADERS_OF = methodcaller("headers")
+_BY_KEY = -1  # no partition: the partitioner's choice
 
 _Tell: TypeAlias = Callable[[GroupListener, frozenset[Partition]], None]
 
@@ -98,6 +124,10 @@ class KafkaSource:
         self._commits_under_way = 0
         self._closing = False
         self._owned: frozenset[Partition] = frozenset()
+        self._rewinds: dict[Partition, int] = {}
+        self._membership = Membership(settings.group_protocol)
+        self._nameless_bytes = 0
+        self._static = bool(properties.get("group.instance.id"))
         config: dict[str, Any] = {
             **CONSUMER_DEFAULTS,
             **properties,
@@ -110,10 +140,8 @@ class KafkaSource:
             "allow.auto.create.topics": False,
             "error_cb": self._connection.on_error,
             "on_commit": self._on_commit,
+            **PROPERTIES[settings.group_protocol],
         }
-        if config.get("group.protocol", "classic") == "classic":
-            # Partition by partition, so that a member that joins does not stop the others.
-            config["partition.assignment.strategy"] = "cooperative-sticky"
         try:
             self._consumer = Consumer(config, logger=CLIENT_LOG)
         except KafkaException as exception:
@@ -126,12 +154,14 @@ class KafkaSource:
     def subscribe(self, listener: GroupListener) -> None:
         """Join the group. Partitions come with a later `batch`."""
         self._listener = listener
+        self._nameless_bytes = len(self.member())
         self._consumer.subscribe(
             self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
 
     def batch(self, max_records: int, max_delay_seconds: float, idle_seconds: float) -> Sequence[Record]:
         """See streams.Source."""
+        self._read_again()
         # `consume(n, timeout)` waits for all n or the whole timeout, so the first record is waited for alone.
         self._consume(1, idle_seconds)
         deadline = self._monotonic() + max_delay_seconds
@@ -156,17 +186,50 @@ class KafkaSource:
         except KafkaException as exception:
             LOG.warning("commit not begun: %s", self._connection.error(exception.args[0], "committing"))
 
+    def rewind(self, offsets: Mapping[Partition, int]) -> None:
+        """See streams.Source. Only noted: in a callback nobody knows what the client is about to hand over."""
+        self._rewinds |= {partition: offset for partition, offset in offsets.items() if partition in self._owned}
+
+    def committed(self, partitions: frozenset[Partition]) -> Mapping[Partition, int]:
+        """See streams.Source."""
+        try:
+            found = self._stable_offsets([TopicPartition(p.topic, p.number) for p in partitions])
+        except KafkaException as exception:
+            raise self._connection.error(exception.args[0], "asking for committed offsets") from None
+        return {Partition(p.topic, p.partition): p.offset for p in found if p.offset >= 0}
+
+    def member(self) -> bytes:
+        """See streams.Source. A member that was dropped has no name any more, and the broker refuses that."""
+        return cast("bytes", self._consumer.consumer_group_metadata())
+
     def close(self, timeout_seconds: float) -> bool:
         """See streams.Source. The client finishes commits first, and takes a minute where the brokers are away."""
         self._closing = True
-        leaving = threading.Thread(target=self._consumer.close, name="leave-group", daemon=True)
+        deadline = self._monotonic() + timeout_seconds / 2
+        leaving = threading.Thread(target=self._leave, args=(deadline,), name="leave-group", daemon=True)
         leaving.start()
         leaving.join(timeout_seconds)
         return not leaving.is_alive()
 
+    def _leave(self, deadline: float) -> None:
+        # In the cooperative protocol the client (2.16) tells the group that it leaves by way of giving up partitions,
+        # and one that holds none, such as before its first ones come, stays a member until its session times out.
+        # Unsubscribing tells it, once a rebalance under way is over, and takes its name in the group away.
+        # A member with a name of its own stays on purpose.
+        if self._listener is not None and not self._owned and not self._static:
+            with suppress(KafkaException, SystemError):
+                self._consumer.unsubscribe()
+                while len(self.member()) > self._nameless_bytes and self._monotonic() < deadline:
+                    self._consumer.consume(1, LEAST_SECONDS / 2)
+        self._consumer.close()
+
     def _consume(self, limit: int, timeout_seconds: float) -> None:
         owned = self._owned
-        for message in self._consumer.consume(limit, timeout_seconds):
+        try:
+            messages = self._consumer.consume(limit, timeout_seconds)
+        except (KafkaException, SystemError) as exception:
+            raise self._connection.raised(exception, f"reading {', '.join(self._topics)}") from None
+        for message in messages:
             if message.error() is None:
                 self._gathered.append(_record(message))
             else:
@@ -174,9 +237,22 @@ class KafkaSource:
         if self._owned is not owned:
             # What was fetched before a rebalance within this very call may belong to the next owner now.
             self._gathered = [r for r in self._gathered if Partition(r.topic, r.partition) in self._owned]
+        self._read_again()
         self._connection.raise_noted()
         if self._gathered:
             self._connection.outage.over()
+
+    def _read_again(self) -> None:
+        """Go back to where a rewind asks for, and drop what was read of those partitions before."""
+        if not self._rewinds:
+            return
+        rewinds, self._rewinds = self._rewinds, {}
+        self._gathered = [r for r in self._gathered if Partition(r.topic, r.partition) not in rewinds]
+        try:
+            for partition, offset in rewinds.items():
+                self._consumer.seek(TopicPartition(partition.topic, partition.number, offset))
+        except KafkaException as exception:
+            raise self._connection.error(exception.args[0], f"reading {named(rewinds)} again") from None
 
     def _on_event(self, message: Message) -> None:
         """An error that comes in place of a record."""
@@ -207,8 +283,7 @@ class KafkaSource:
                 position.offset = OFFSET_BEGINNING
             else:
                 self._begin_at_the_end([position])
-            self._consumer.incremental_unassign([position])
-            self._consumer.incremental_assign([position])
+            self._membership.read_on_from(self._consumer, position)
         except KafkaException as exception:
             raise self._connection.error(exception.args[0], f"choosing where to read on in {where}") from None
 
@@ -216,23 +291,20 @@ class KafkaSource:
         if self._closing:
             return
         try:
-            consumer.incremental_assign(self._starting_positions(consumer, assigned))
+            self._membership.take_over(consumer, self._starting_positions(assigned))
         except KafkaException as exception:
             self._connection.raise_later(self._connection.error(exception.args[0], "taking over partitions"))
         except WorkerError as error:
             self._connection.raise_later(error)
         else:
             self._owned |= _partitions(assigned)
-            LOG.info("assigned %s", ", ".join(map(str, sorted(_partitions(assigned)))) or "nothing")
+            LOG.info("assigned %s", named(_partitions(assigned)) or "nothing")
 
-    def _starting_positions(self, consumer: Consumer, assigned: list[TopicPartition]) -> list[TopicPartition]:
+    def _starting_positions(self, assigned: list[TopicPartition]) -> list[TopicPartition]:
         """Committed offsets, or what the operator chose where there is none."""
-        timeout_seconds = self._connection.settings.outage_seconds
-        positions = consumer.committed(assigned, timeout=timeout_seconds) if assigned else []
+        positions = self._stable_offsets(assigned)
         unread = []
         for position in positions:
-            if position.error is not None:
-                raise KafkaException(position.error)
             if position.offset >= 0:
                 continue
             if self._reset is OffsetReset.STOP:
@@ -247,6 +319,26 @@ class KafkaSource:
                 unread.append(position)
         self._begin_at_the_end(unread)
         return positions
+
+    def _stable_offsets(self, positions: list[TopicPartition]) -> list[TopicPartition]:
+        """Committed offsets, once no transaction is open over them: a killed worker's lasts until its timeout.
+
+        Asks again where the group's coordinator has moved or is still reading its log, which the client does not.
+        """
+        deadline = self._monotonic() + self._connection.settings.outage_seconds
+        while positions:
+            try:
+                found = self._consumer.committed(positions, timeout=max(LEAST_SECONDS, deadline - self._monotonic()))
+                for position in found:
+                    if position.error is not None:
+                        raise KafkaException(position.error)
+            except KafkaException as exception:
+                if exception.args[0].code() not in COORDINATOR_ON_ITS_WAY or self._monotonic() >= deadline:
+                    raise
+                time.sleep(LEAST_SECONDS)
+            else:
+                return found
+        return []
 
     def _begin_at_the_end(self, positions: list[TopicPartition]) -> None:
         """Position at the topic's end. Raises KafkaException.
@@ -271,12 +363,14 @@ class KafkaSource:
         if self._closing or self._listener is None or not partitions:
             return
         self._owned -= partitions
+        for partition in partitions:
+            self._rewinds.pop(partition, None)
         try:
             tell(self._listener, partitions)
         except WorkerError as error:
             self._connection.raise_later(error)
         else:
-            LOG.info("gave up %s", ", ".join(map(str, sorted(partitions))))
+            LOG.info("gave up %s", named(partitions))
 
     def _on_commit(self, error: KafkaError | None, positions: list[TopicPartition]) -> None:
         self._commits_under_way -= 1
@@ -305,7 +399,7 @@ class KafkaSink:
         properties = settings.producer_properties()
         self._connection = Connection(settings, properties)
         self._topic = settings.output_topic
-        config: dict[str, Any] = {
+        self._config: dict[str, Any] = {
             **PRODUCER_DEFAULTS,
             **properties,
             "bootstrap.servers": settings.bootstrap_servers,
@@ -313,9 +407,18 @@ class KafkaSink:
             "message.timeout.ms": round(settings.outage_seconds * 1000),
             "partitioner": "murmur2_random",
             "error_cb": self._connection.on_error,
+            **self._of_the_guarantee(settings),
         }
+        self._producer = self._new_producer()
+        self._limit_bytes = int(self._config["message.max.bytes"])
+
+    def _of_the_guarantee(self, settings: WorkerSettings) -> dict[str, Any]:
+        """What a guarantee adds to the producer's properties."""
+        return {}
+
+    def _new_producer(self) -> Producer:
         try:
-            self._producer = Producer(config, logger=CLIENT_LOG)
+            return Producer(self._config, logger=CLIENT_LOG)
         except KafkaException as exception:
             raise self._connection.error(exception.args[0], "configuring the producer") from None
 
@@ -324,45 +427,156 @@ class KafkaSink:
         return self._connection.partition_count(self._producer, topic)
 
     def send(self, message: Outgoing, report: Report) -> None:
-        """See streams.Sink. A timestamp of 0 cannot be sent, for librdkafka takes it for "now"."""
-        placed: dict[str, Any] = {} if message.partition is None else {"partition": message.partition}
+        """See streams.Sink. librdkafka takes a timestamp of 0 for "now", so the nearest other is sent."""
+        timestamp_ms, partition = message.timestamp_ms, message.partition
         try:
             self._producer.produce(
                 message.topic,
                 value=message.value,
                 key=message.key,
                 headers=list(message.headers),
-                timestamp=message.timestamp_ms or 0,
+                timestamp=0 if timestamp_ms is None else timestamp_ms or 1,
                 on_delivery=partial(self._on_delivery, message.topic, report),
-                **placed,
+                partition=_BY_KEY if partition is None else partition,
             )
         except BufferError:
             raise QueueFullError from None
         except KafkaException as exception:
-            raise self._failure(exception.args[0], message.topic) from None
+            failure = self._failure(exception.args[0], message.topic)
+            if isinstance(failure, TooLargeError):
+                failure.limit_bytes = self._limit_bytes
+            raise failure from None
 
     def poll(self, timeout_seconds: float) -> None:
         """See streams.Sink."""
-        self._producer.poll(timeout_seconds)
+        try:
+            self._producer.poll(timeout_seconds)
+        except (KafkaException, SystemError) as exception:
+            raise self._connection.raised(exception, "writing outcomes") from None
         self._connection.probe(self._producer, self._topic)
         self._connection.raise_noted()
 
     def close(self, timeout_seconds: float) -> None:
         """See streams.Sink."""
         self._producer.purge()
-        self._producer.flush(timeout_seconds)
+        try:
+            self._producer.flush(timeout_seconds)
+        except (KafkaException, SystemError) as exception:  # a producer that has met a fatal error flushes nothing
+            LOG.debug("closing the producer: %s", self._connection.hide(error_of(exception).str()))
 
     def _on_delivery(self, topic: str, report: Report, error: KafkaError | None, _message: Message) -> None:
         if error is None:
             self._connection.outage.over()
             report(None)
         else:
+            seen(error)
             report(self._failure(error, topic))
 
     def _failure(self, error: KafkaError, topic: str) -> Exception:
         """A message's own fault, or the WorkerError that its loss amounts to."""
         hide = self._connection.hide
         return refusal(error, hide) or undelivered(error, topic, self._connection.settings.bootstrap_servers, hide)
+
+
+class KafkaTransactionalSink(KafkaSink):
+    """The producer in transactions. See streams.TransactionalSink; `renew` comes before all else.
+
+    `transactional_id` is the operator's name for this worker, or one of its own for each start. With the operator's,
+    a restart ends at once what it left open; without, that ends by the transaction's timeout. Either way what keeps
+    two owners of a partition apart is the group: offsets of a member that was replaced are refused.
+    """
+
+    def _of_the_guarantee(self, settings: WorkerSettings) -> dict[str, Any]:
+        self.transactional_id = settings.transactional_id or f"{settings.group_id}-{uuid4()}"
+        timeout_ms = round(settings.transaction_timeout_seconds * 1000)
+        return {
+            "transactional.id": self.transactional_id,
+            "transaction.timeout.ms": timeout_ms,
+            "message.timeout.ms": timeout_ms,
+        }
+
+    def begin(self) -> None:
+        """See streams.TransactionalSink."""
+        self._until_done(lambda _: self._producer.begin_transaction(), time.monotonic(), "beginning a transaction")
+
+    def flush(self, timeout_seconds: float) -> bool:
+        """See streams.TransactionalSink."""
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            try:
+                left = self._producer.flush(min(SLICE_SECONDS, max(0.0, deadline - time.monotonic())))
+            except (KafkaException, SystemError) as exception:
+                raise self._connection.raised(exception, "writing outcomes") from None
+            self._connection.raise_noted()
+            if not left or time.monotonic() >= deadline:
+                return not left
+
+    def commit(self, offsets: Mapping[Partition, int], member: bytes, timeout_seconds: float) -> None:
+        """See streams.TransactionalSink."""
+        positions = [TopicPartition(p.topic, p.number, offset) for p, offset in offsets.items()]
+        deadline = time.monotonic() + timeout_seconds
+        doing = "adding offsets to a transaction"
+        try:
+            self._until_done(
+                lambda seconds: self._producer.send_offsets_to_transaction(positions, member, seconds), deadline, doing
+            )
+        except EndUnknownError as late:
+            raise AbortableError(str(late)) from None
+        self._until_done(self._producer.commit_transaction, deadline, "committing a transaction")
+
+    def abort(self, timeout_seconds: float) -> None:
+        """See streams.TransactionalSink."""
+        deadline = time.monotonic() + timeout_seconds
+        try:
+            self._until_done(self._producer.abort_transaction, deadline, "aborting a transaction")
+        except AbortableError as error:
+            raise EndUnknownError(str(error)) from None
+
+    def renew(self, timeout_seconds: float) -> None:
+        """See streams.TransactionalSink. Raises BrokerUnreachableError where no coordinator answers in time."""
+        self._producer.purge()
+        self._producer.close()
+        self._producer = self._new_producer()
+        deadline = time.monotonic() + timeout_seconds
+        doing = f"asking for the transactional id {self.transactional_id}"
+        try:
+            self._until_done(self._producer.init_transactions, deadline, doing)
+        except EndUnknownError as late:
+            bootstrap = self._connection.settings.bootstrap_servers
+            raise BrokerUnreachableError(
+                f"No answer while {doing} at {bootstrap} within {timeout_seconds:g} s: {late}. Check the network, the "
+                "brokers, and that they have a transaction coordinator (transaction.state.log.replication.factor "
+                "brokers at least)."
+            ) from None
+
+    def _until_done(self, call: Callable[[float], None], deadline: float, doing: str) -> None:
+        """Call once, and again where the client says that it may be, until it is done.
+
+        Raises EndUnknownError once the clock is at the deadline, AbortableError, and WorkerErrors.
+        """
+        while True:
+            try:
+                return call(max(LEAST_SECONDS, min(SLICE_SECONDS, deadline - time.monotonic())))
+            except (KafkaException, SystemError) as exception:
+                error = error_of(exception)
+            self._connection.raise_noted()
+            said = f"{doing}: {self._connection.hide(error.str())} ({error.name()})"
+            if error.fatal() or error.code() in REFUSED | FENCED:
+                raise self._connection.error(error, doing)
+            if error.txn_requires_abort():
+                raise AbortableError(said)
+            if not error.retriable():
+                raise self._connection.error(error, doing)
+            if time.monotonic() >= deadline:
+                raise EndUnknownError(said)
+            if error.code() != KafkaError._TIMED_OUT:
+                time.sleep(LEAST_SECONDS)
+
+    def _failure(self, error: KafkaError, topic: str) -> Exception:
+        # Spoilt, or at an end: to abort it then says which, and why.
+        if error.code() in (KafkaError._STATE, KafkaError._FATAL):
+            return AbortableError(self._connection.hide(error.str()))
+        return super()._failure(error, topic)
 
 
 def _record(message: Message) -> Record:

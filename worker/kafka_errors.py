@@ -13,6 +13,7 @@ from kuaixun.worker.errors import (
     BrokerUnreachableError,
     DeliveryFailedError,
     FatalKafkaError,
+    FencedError,
     SettingError,
     TopicMissingError,
     WorkerError,
@@ -30,24 +31,30 @@ AWAY = {
     KafkaError._WAIT_COORD,
     KafkaError._NODE_UPDATE,
 }
-# What Kafka's protocol calls retriable, and the client retries by itself.
-TRANSIENT = AWAY | {
-    KafkaError.NOT_LEADER_FOR_PARTITION,
-    KafkaError.LEADER_NOT_AVAILABLE,
-    KafkaError.REPLICA_NOT_AVAILABLE,
-    KafkaError.REQUEST_TIMED_OUT,
-    KafkaError.NETWORK_EXCEPTION,
+COORDINATOR_ON_ITS_WAY = {
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
     KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.NOT_COORDINATOR,
-    KafkaError.KAFKA_STORAGE_ERROR,
-    KafkaError.FENCED_LEADER_EPOCH,
-    KafkaError.UNKNOWN_LEADER_EPOCH,
-    KafkaError.OFFSET_NOT_AVAILABLE,
-    KafkaError.UNSTABLE_OFFSET_COMMIT,
-    KafkaError.THROTTLING_QUOTA_EXCEEDED,
-    KafkaError._PARTITION_EOF,
 }
+# What Kafka's protocol calls retriable, and the client retries by itself.
+TRANSIENT = (
+    AWAY
+    | COORDINATOR_ON_ITS_WAY
+    | {
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.REPLICA_NOT_AVAILABLE,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.NETWORK_EXCEPTION,
+        KafkaError.KAFKA_STORAGE_ERROR,
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+        KafkaError.OFFSET_NOT_AVAILABLE,
+        KafkaError.UNSTABLE_OFFSET_COMMIT,
+        KafkaError.THROTTLING_QUOTA_EXCEEDED,
+        KafkaError._PARTITION_EOF,
+    }
+)
 # The group moves on without the request; a later one, of whoever holds the partition then, will do.
 REBALANCING = {
     KafkaError.ILLEGAL_GENERATION,
@@ -66,6 +73,7 @@ REFUSED = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
 }
 MISSING = {KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION, KafkaError.UNKNOWN_TOPIC_OR_PART}
 BAD_SETTING = {
@@ -73,8 +81,11 @@ BAD_SETTING = {
     KafkaError.INVALID_GROUP_ID,
     KafkaError.INVALID_SESSION_TIMEOUT,
     KafkaError.INCONSISTENT_GROUP_PROTOCOL,
+    KafkaError.INVALID_TRANSACTION_TIMEOUT,
 }
-FATAL = {KafkaError._FATAL, KafkaError._FENCED, KafkaError.FENCED_INSTANCE_ID}
+# Another instance has this one's place, or the broker has ended the transaction of one that was silent for too long.
+FENCED = {KafkaError._FENCED, KafkaError.FENCED_INSTANCE_ID, KafkaError.INVALID_PRODUCER_EPOCH}
+FATAL = {KafkaError._FATAL} | FENCED
 TOO_LARGE = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE}
 # The topic's own rules, such as that a compacted one takes no record without a key.
 RECORD_REFUSED = {KafkaError.INVALID_RECORD, KafkaError.INVALID_TIMESTAMP, KafkaError._INVALID_DIFFERENT_RECORD}
@@ -84,18 +95,27 @@ def classify(error: KafkaError, doing: str, bootstrap: str, hide: Callable[[str]
     """The worker's error for one of the client's. `doing` says what was being done, `hide` takes secrets out."""
     code, said = error.code(), hide(error.str())
     where = f"{doing} at {bootstrap}: {said} ({error.name()})."
-    if error.fatal() or code in FATAL:
-        return FatalKafkaError(
-            f"The Kafka client gave up while {where} Nothing unconfirmed is committed; restart the worker."
+    if code in FENCED:
+        return FencedError(
+            f"Fenced while {where} Another worker has taken over under the same KUAIXUN_TRANSACTIONAL_ID or "
+            "group.instance.id, or this one was silent for longer than KUAIXUN_TRANSACTION_TIMEOUT_SECONDS. What it "
+            "had open is undone. Give each worker a name of its own, and restart this one where no other has its place."
         )
     if code in REFUSED:
         return AccessRefusedError(
             f"Refused while {where} Check security.protocol, sasl.* and ssl.* in KUAIXUN_KAFKA, and this user's rights."
         )
+    if (error.fatal() and code not in BAD_SETTING) or code in FATAL:
+        return FatalKafkaError(
+            f"The Kafka client gave up while {where} Nothing unconfirmed is committed; restart the worker."
+        )
     if code in MISSING:
         return TopicMissingError(f"No such topic or partition while {where} Create it, or correct the topic's name.")
     if code in BAD_SETTING:
-        return SettingError(f"A setting was refused while {where} Correct it in KUAIXUN_KAFKA, _CONSUMER or _PRODUCER.")
+        named = "Correct it in KUAIXUN_KAFKA, _CONSUMER or _PRODUCER."
+        if code == KafkaError.INVALID_TRANSACTION_TIMEOUT:
+            named = "Lower KUAIXUN_TRANSACTION_TIMEOUT_SECONDS."
+        return SettingError(f"A setting was refused while {where} {named}")
     if code in AWAY:
         return BrokerUnreachableError(
             f"No answer while {where} Check KUAIXUN_BOOTSTRAP_SERVERS, security.protocol, the network and the brokers."

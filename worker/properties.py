@@ -25,10 +25,11 @@ OWNED = {
     "enable.idempotence": "",
     "acks": "",
     "request.required.acks": "",
-    "transactional.id": "",
-    "transaction.timeout.ms": "",
+    "transactional.id": "KUAIXUN_TRANSACTIONAL_ID",
+    "transaction.timeout.ms": "KUAIXUN_TRANSACTION_TIMEOUT_SECONDS",
     "isolation.level": "",
-    "partition.assignment.strategy": "",
+    "group.protocol": "KUAIXUN_GROUP_PROTOCOL",
+    "partition.assignment.strategy": "KUAIXUN_GROUP_PROTOCOL",
     "enable.partition.eof": "",
     "allow.auto.create.topics": "",
     "delivery.report.only.error": "",
@@ -46,7 +47,7 @@ _SECRET = re.compile(r"passw|passphrase|secret|token|jaas|pem|key|credential|oau
 _HARMLESS = {
     *("security.protocol", "sasl.mechanism", "sasl.mechanisms", "sasl.username", "sasl.kerberos.service.name"),
     *("ssl.ca.location", "ssl.certificate.location", "ssl.key.location", "ssl.keystore.location", "ssl.crl.location"),
-    *("ssl.endpoint.identification.algorithm", "client.id", "client.rack", "client.dns.lookup", "group.protocol"),
+    *("ssl.endpoint.identification.algorithm", "client.id", "client.rack", "client.dns.lookup"),
     *("group.instance.id", "compression.type", "compression.codec", "broker.address.family", "debug", "log_level"),
 }
 _COUNTED = re.compile(r"\.(ms|bytes|kbytes|messages|level|max|enable|verification)$|^enable\.")

@@ -11,9 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-import msgspec
-
-from kuaixun.schemas.dead_letter import DeadLetter
 from kuaixun.worker.labelling import DeadLettered, Labelled, Outcome
 from kuaixun.worker.streams import Outgoing, Record
 
@@ -47,24 +44,18 @@ class Routes:
 
     def address(self, record: Record, outcome: Outcome) -> Outgoing:
         """The message that carries an outcome."""
-        target, value, headers = self.labelled, None, record.headers
+        target, key, value, headers = self.labelled, record.key, None, record.headers
         if isinstance(outcome, Labelled):
             value = outcome.value
         elif isinstance(outcome, DeadLettered):
-            target, value, headers = self.dead_letters, outcome.letter.value, tuple(outcome.letter.to_headers())
-        by_key = self.partitioning is Partitioning.KEY and record.key is not None
+            letter = outcome.letter
+            target, key, value, headers = self.dead_letters, letter.key, letter.value, tuple(letter.to_headers())
+        by_key = self.partitioning is Partitioning.KEY and key is not None
         return Outgoing(
             topic=target.topic,
             partition=None if by_key else record.partition % target.partitions,
-            key=record.key,
+            key=key,
             value=value,
             headers=headers,
             timestamp_ms=record.timestamp_ms,
         )
-
-
-def cut_in_half(letter: DeadLetter) -> DeadLetter:
-    """A dead letter with the second half of its value gone, and counted."""
-    value = letter.value or b""
-    kept = value[: len(value) // 2]
-    return msgspec.structs.replace(letter, value=kept, value_bytes_cut=letter.value_bytes_cut + len(value) - len(kept))

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 
 from kuaixun import __version__
 from kuaixun.export import Classifier, ExportError, open_classifier
-from kuaixun.worker.errors import TopicMissingError, from_export
-from kuaixun.worker.kafka import KafkaSink, KafkaSource
+from kuaixun.worker.delivery.at_least_once import AtLeastOnce
+from kuaixun.worker.delivery.exactly_once import ExactlyOnce
+from kuaixun.worker.delivery.promise import Counts, Delivery, Guarantee, Observer, Pace
+from kuaixun.worker.errors import TopicMissingError, WorkerError, from_export
+from kuaixun.worker.kafka import KafkaSink, KafkaSource, KafkaTransactionalSink
 from kuaixun.worker.labelling import Labels, Policy
-from kuaixun.worker.loop import Counts, Loop, Observer, Pace
+from kuaixun.worker.loop import Loop
 from kuaixun.worker.routing import Routes, Target
 from kuaixun.worker.settings import WorkerSettings
 from kuaixun.worker.stop import Stop
@@ -50,7 +53,8 @@ def open_station(
         # Before the bundle, for a property that librdkafka does not know is a wrong setting like any other.
         source = KafkaSource(settings)
         undo.callback(source.close, CLOSE_SECONDS)
-        sink = KafkaSink(settings)
+        exactly_once = settings.delivery is Guarantee.EXACTLY_ONCE
+        sink = KafkaTransactionalSink(settings) if exactly_once else KafkaSink(settings)
         undo.callback(sink.close, CLOSE_SECONDS)
         classifier = classifier or _open_classifier(settings, say)
         say("model", f"{classifier.model_id}, {len(classifier.labels)} labels: {', '.join(classifier.labels)}")
@@ -103,27 +107,41 @@ def run_worker(
 ) -> Counts:
     """Check everything, then label until `stop` is requested. Blocks; raises the WorkerError that ended it."""
     station = open_station(settings, lambda what, found: LOG.info("%s: %s", what, found), classifier)
-    loop = Loop(
-        station.source,
-        station.sink,
-        station.classifier,
-        policy=Policy(
-            confidence_threshold=settings.confidence_threshold,
-            top_scores=settings.top_scores,
-            worker_version=__version__,
-        ),
-        routes=station.routes,
-        pace=Pace(
-            max_batch=settings.max_batch,
-            max_delay_seconds=settings.max_delay_ms / 1000,
-            max_in_flight=settings.max_in_flight,
-            commit_interval_seconds=settings.commit_interval_seconds,
-            revoke_budget_seconds=REVOKE_SHARE * settings.max_poll_interval_seconds,
-        ),
-        stop=stop,
-        observer=observer,
+    policy = Policy(
+        confidence_threshold=settings.confidence_threshold,
+        top_scores=settings.top_scores,
+        worker_version=__version__,
     )
-    station.source.subscribe(loop)
+    pace = Pace(
+        max_batch=settings.max_batch,
+        max_delay_seconds=settings.max_delay_ms / 1000,
+        max_in_flight=settings.max_in_flight,
+        commit_interval_seconds=settings.commit_interval_seconds,
+        revoke_budget_seconds=REVOKE_SHARE * settings.max_poll_interval_seconds,
+        transaction_interval_seconds=settings.transaction_interval_ms / 1000,
+        transaction_timeout_seconds=settings.transaction_timeout_seconds,
+        outage_seconds=settings.outage_seconds,
+    )
+    delivery = _delivery(station, pace, stop, observer)
+    station.source.subscribe(delivery)
     LOG.info("reading %s as group %s", settings.input_topic, settings.group_id)
-    loop.run()
-    return loop.counts
+    Loop(station.source, station.classifier, delivery, policy=policy, pace=pace, stop=stop).run()
+    return delivery.counts
+
+
+def _delivery(station: Station, pace: Pace, stop: Stop, observer: Observer | None) -> Delivery:
+    """The guarantee that the station's producer was made for."""
+    source, sink = station.source, station.sink
+    if not isinstance(sink, KafkaTransactionalSink):
+        return AtLeastOnce(
+            source, sink, routes=station.routes, pace=pace, stop=stop, worker_version=__version__, observer=observer
+        )
+    # Not in `open_station`: it ends what another worker of the same name has open, and `check` must not.
+    try:
+        sink.renew(pace.outage_seconds)
+    except WorkerError:
+        station.close(CLOSE_SECONDS)
+        raise
+    return ExactlyOnce(
+        source, sink, routes=station.routes, pace=pace, stop=stop, worker_version=__version__, observer=observer
+    )

@@ -18,7 +18,9 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from kuaixun.worker.addresses import check_addresses
+from kuaixun.worker.delivery.promise import Guarantee
 from kuaixun.worker.errors import SettingError
+from kuaixun.worker.membership import GroupProtocol
 from kuaixun.worker.properties import property_name, refuse_owned, shown
 from kuaixun.worker.routing import Partitioning
 
@@ -83,12 +85,30 @@ class WorkerSettings(BaseSettings):
         "news.dead_letter", description="Topic for what cannot be labelled, bytes and all."
     )
     group_id: Text = Field("kuaixun-worker", description="Consumer group; workers of one group share the partitions.")
+    group_protocol: GroupProtocol = Field(
+        GroupProtocol.COOPERATIVE,
+        description="How the group shares partitions: eager, cooperative, or consumer (KIP-848, Kafka 4).",
+    )
     auto_offset_reset: OffsetReset = Field(
         OffsetReset.EARLIEST, description="Where to read on without a usable offset: earliest, latest or stop."
     )
     partitioning: Partitioning = Field(
         Partitioning.SOURCE,
         description="Output partition: source keeps each input partition's order, key goes by murmur2 of the key.",
+    )
+
+    delivery: Guarantee = Field(
+        Guarantee.AT_LEAST_ONCE, description="What is promised of each headline: at-least-once or exactly-once."
+    )
+    transactional_id: Annotated[str, Field(min_length=1, max_length=249)] | None = Field(
+        None,
+        description="Exactly-once: this worker's name, no other's, kept over restarts; default another at each start.",
+    )
+    transaction_interval_ms: float = Field(
+        100, gt=0, le=10_000, description="Exactly-once: how long headlines gather in a transaction."
+    )
+    transaction_timeout_seconds: Seconds = Field(
+        30.0, ge=1, description="Exactly-once: how long the brokers keep the open transaction of a worker that is gone."
     )
 
     bundle: Path | None = Field(None, description="Folder of the model's bundle; without it the one shipped is used.")
@@ -137,6 +157,12 @@ class WorkerSettings(BaseSettings):
                 f"KUAIXUN_OUTAGE_SECONDS ({self.outage_seconds:g}) must be less than the consumer's "
                 f"{MAX_POLL_INTERVAL} ({self.max_poll_interval_seconds:g} s), or the group drops a worker that waits "
                 "out an outage. Lower the one or raise the other."
+            )
+        if not self.transaction_interval_ms / 1000 < self.transaction_timeout_seconds <= self.outage_seconds:
+            raise SettingError(
+                f"KUAIXUN_TRANSACTION_TIMEOUT_SECONDS ({self.transaction_timeout_seconds:g}) must be more than "
+                f"KUAIXUN_TRANSACTION_INTERVAL_MS ({self.transaction_interval_ms:g}) and no more than "
+                f"KUAIXUN_OUTAGE_SECONDS ({self.outage_seconds:g}), or transactions end before they are done."
             )
         return self
 

@@ -5,7 +5,7 @@ The first and the last station of a headline's journey. `kafka.py` is the real t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
 import msgspec
@@ -21,6 +21,15 @@ class Partition(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.topic}[{self.number}]"
+
+
+def named(partitions: Iterable[Partition]) -> str:
+    """Partitions for people to read.
+
+    >>> named({Partition("news", 1), Partition("news", 0)})
+    'news[0], news[1]'
+    """
+    return ", ".join(map(str, sorted(partitions)))
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -55,11 +64,21 @@ class RefusedError(Exception):
 
 
 class TooLargeError(RefusedError):
-    """It does not take a message of this size; a smaller one may pass."""
+    """It does not take a message of this size; a smaller one may pass, and does where it keeps to a known limit."""
+
+    limit_bytes: int | None = None
 
 
 class QueueFullError(Exception):
     """The client holds as many messages as it may. Poll, and send again."""
+
+
+class AbortableError(Exception):
+    """The transaction is spoilt and the producer is not: abort, read its records again, write them again."""
+
+
+class EndUnknownError(Exception):
+    """The coordinator has not said in time whether the transaction is committed or aborted: only a new producer can."""
 
 
 Report: TypeAlias = Callable[[Exception | None], None]
@@ -94,6 +113,15 @@ class Source(Protocol):
     def commit(self, offsets: Mapping[Partition, int], *, last_chance: bool = False) -> None:
         """Start to commit; does not wait. While a commit is under way another one is not begun, but for the last."""
 
+    def rewind(self, offsets: Mapping[Partition, int]) -> None:
+        """Read on from these offsets: the next `batch` holds nothing read before. Leaves out what is no longer ours."""
+
+    def committed(self, partitions: frozenset[Partition]) -> Mapping[Partition, int]:
+        """What the broker holds for the group once no transaction is open over it. Blocks; leaves out what has none."""
+
+    def member(self) -> bytes:
+        """Who this is to the group, for a transaction that commits offsets: a member that was replaced is refused."""
+
     def close(self, timeout_seconds: float) -> bool:
         """Finish commits under way and leave the group; False where that took longer than allowed."""
 
@@ -112,3 +140,26 @@ class Sink(Protocol):
 
     def close(self, timeout_seconds: float) -> None:
         """Give up what is unconfirmed, so that it is not written behind the back of a restarted worker."""
+
+
+class TransactionalSink(Sink, Protocol):
+    """The producer's side where what is sent counts for nothing before `commit`.
+
+    All but `flush` raise AbortableError where the transaction is spoilt, and all raise WorkerErrors where the producer
+    is. One transaction at a time.
+    """
+
+    def begin(self) -> None:
+        """Begin a transaction; does not block."""
+
+    def flush(self, timeout_seconds: float) -> bool:
+        """Serve reports until every message sent has had its own; False where the time was over before."""
+
+    def commit(self, offsets: Mapping[Partition, int], member: bytes, timeout_seconds: float) -> None:
+        """Commit messages and the group's offsets together, or neither. Blocks; raises EndUnknownError."""
+
+    def abort(self, timeout_seconds: float) -> None:
+        """Undo it; what is unreported is reported as failed. Blocks; raises EndUnknownError."""
+
+    def renew(self, timeout_seconds: float) -> None:
+        """Destroy the producer and make it anew under its name, which ends what was open. Blocks."""

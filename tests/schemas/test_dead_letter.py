@@ -25,6 +25,8 @@ dead_letters = st.builds(
     offset=offsets,
     worker_version=st.sampled_from(["0.1.0", "2.0.0rc1"]),
     value_bytes_cut=st.just(0) | offsets,
+    headers_cut=st.just(0) | offsets,
+    key_bytes_cut=st.just(0) | offsets,
 )
 
 

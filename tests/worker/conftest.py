@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from kuaixun.worker.delivery.promise import Guarantee
 from kuaixun.worker.kafka import EmbeddedBroker
 from tests.worker.topics import Topics
 
@@ -27,18 +28,26 @@ def embedded_bootstrap() -> Iterator[str]:
         yield broker.bootstrap
 
 
-@pytest.fixture(params=["embedded", "kafka"])
+@pytest.fixture(
+    params=[
+        ("embedded", Guarantee.AT_LEAST_ONCE),
+        ("kafka", Guarantee.AT_LEAST_ONCE),
+        ("kafka", Guarantee.EXACTLY_ONCE),
+    ],
+    ids=["embedded", "kafka", "kafka-exactly-once"],
+)
 def topics(request: pytest.FixtureRequest) -> Topics:
-    """Fresh topics, on the embedded broker and on a real one."""
-    bootstrap: str = request.getfixturevalue(f"{request.param}_bootstrap")
-    return Topics.create(bootstrap, real=request.param == "kafka")
+    """Fresh topics, on the embedded broker and on a real one, where both guarantees are held against."""
+    where, delivery = request.param
+    bootstrap: str = request.getfixturevalue(f"{where}_bootstrap")
+    return Topics.create(bootstrap, real=where == "kafka", delivery=delivery)
 
 
 @pytest.fixture
 def kafka_topics(kafka_bootstrap: str) -> Callable[..., Topics]:
     """Makes fresh topics on real Kafka alone, the output topic configured as asked."""
 
-    def create(**output_config: str) -> Topics:
-        return Topics.create(kafka_bootstrap, real=True, **output_config)
+    def create(delivery: Guarantee = Guarantee.AT_LEAST_ONCE, **output_config: str) -> Topics:
+        return Topics.create(kafka_bootstrap, real=True, delivery=delivery, **output_config)
 
     return create

@@ -16,8 +16,8 @@ from unittest import mock
 
 from kuaixun.export import Predictions
 from kuaixun.worker import cli, service
+from kuaixun.worker.delivery.promise import Counts, Observer
 from kuaixun.worker.labelling import Labels
-from kuaixun.worker.loop import Counts, Observer
 from kuaixun.worker.settings import WorkerSettings
 from kuaixun.worker.stop import Stop
 from tests.worker.fake_classifier import FakeClassifier
@@ -37,6 +37,10 @@ class RunningWorker:
         self._settings, self._observer, self._classifier = settings, observer, classifier or FakeClassifier()
         self._thread = threading.Thread(target=self._run, name="worker")
         self._thread.start()
+
+    @property
+    def running(self) -> bool:
+        return self._thread.is_alive()
 
     def wait(self) -> None:
         """Wait until it ends by itself."""

@@ -19,8 +19,7 @@ import pytest
 from confluent_kafka import Message
 
 from kuaixun.schemas.dead_letter import DeadLetter, DeadLetterReason, Header
-from kuaixun.worker import service
-from kuaixun.worker.errors import DeliveryFailedError
+from kuaixun.worker.errors import FatalKafkaError
 from kuaixun.worker.kafka import KafkaSink
 from kuaixun.worker.labelling import Outcome
 from kuaixun.worker.streams import Outgoing, Record, Report
@@ -165,8 +164,22 @@ def test_an_output_too_large_becomes_a_dead_letter_cut_where_need_be(topics: Top
     assert kept
     assert huge.startswith(kept)
     assert found[1].value_bytes_cut == len(huge) - len(kept) > 0
+    assert len(kept) > 1000, "more than the surplus was cut"
     assert topics.committed() == [3, 0, 0, 0]
     assert worker.counts.dead_lettered == {DeadLetterReason.OUTPUT_TOO_LARGE: 2}
+
+
+def test_a_record_too_large_for_the_dead_letter_topic_in_key_and_headers_is_one_all_the_same(topics: Topics) -> None:
+    topics.write([record(0, b"{", b"k" * 5000, (("h", b"v" * 5000), ("i", b""))), record(0, news("n0", "短"))])
+    with running_worker(topics.settings(producer={"message.max.bytes": "3000"})):
+        labelled = topics.read(topics.output, 1)
+        (letter,) = letters(topics, 1)
+    assert_each_once(labelled, 1)
+    assert (letter.value, letter.headers, letter.value_bytes_cut, letter.headers_cut) == (b"", (), 1, 2)
+    assert letter.key == b"k" * len(letter.key or b"")
+    assert len(letter.key or b"") + letter.key_bytes_cut == 5000
+    assert len(letter.key or b"") > 500
+    assert topics.committed() == [2, 0, 0, 0]
 
 
 def test_a_full_queue_is_waited_for(topics: Topics) -> None:
@@ -177,16 +190,18 @@ def test_a_full_queue_is_waited_for(topics: Topics) -> None:
     assert_in_order(labelled)
 
 
-class LosingSink(KafkaSink):
-    """A producer that loses the event with this word in it: its report is a failure, and the topic never sees it."""
+LOST = "遗失".encode()
 
-    word = "遗失".encode()
 
-    def send(self, message: Outgoing, report: Report) -> None:
-        if message.value is not None and self.word in message.value:
-            report(DeliveryFailedError("lost on the way"))
-        else:
-            super().send(message, report)
+def lose(sink: KafkaSink, message: Outgoing, report: Report) -> None:
+    """What a sink does that loses the event with this word in it: its report is a failure, the topic never sees it."""
+    if message.value is not None and LOST in message.value:
+        report(FatalKafkaError("lost on the way"))
+    else:
+        SEND(sink, message, report)
+
+
+SEND = KafkaSink.send
 
 
 def test_nothing_is_committed_past_an_outcome_that_was_not_confirmed(
@@ -196,11 +211,11 @@ def test_nothing_is_committed_past_an_outcome_that_was_not_confirmed(
         topics.write(many(20))
         topics.read(topics.output, 20)
     with monkeypatch.context() as patch:
-        patch.setattr(service, "KafkaSink", LosingSink)
+        patch.setattr(KafkaSink, "send", lose)
         topics.write([record(2, news("n20", "遗失")), *many(19, 21)])
         worker = RunningWorker(topics.settings())
         worker.wait()
-    assert isinstance(worker.error, DeliveryFailedError)
+    assert isinstance(worker.error, FatalKafkaError)
     assert topics.committed()[2] == 5
     with running_worker(topics.settings()):
         labelled = topics.read(topics.output, 40)
@@ -229,7 +244,7 @@ def test_sigterm_finishes_the_batch_commits_and_leaves(topics: Topics) -> None:
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         labelled_before = topics.wait_for(topics.output, 0)
         with process(topics, "--max-batch", "50") as worker:
-            topics.wait_for(topics.output, labelled_before + 1)
+            topics.read(topics.output, labelled_before + 1, "read_uncommitted")
             worker.send_signal(signal_number)
             _, said = worker.communicate(timeout=PATIENCE_SECONDS)
         assert worker.returncode == 0, said

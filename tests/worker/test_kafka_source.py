@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from confluent_kafka import Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from kuaixun.worker import kafka
 from kuaixun.worker.kafka import KafkaSource
@@ -36,6 +36,9 @@ class RebalancingConsumer:
 
     def committed(self, positions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
         return [TopicPartition(position.topic, position.partition, 7) for position in positions]
+
+    def consumer_group_metadata(self) -> bytes:
+        return b""
 
     def incremental_assign(self, positions: list[TopicPartition]) -> None:
         pass
@@ -67,3 +70,21 @@ def test_no_record_of_a_partition_revoked_in_the_same_call_is_handed_on(monkeypa
     assert source.batch(10, 0.0, 0.0) == []
     assert [(record.partition, record.offset) for record in source.batch(10, 0.0, 0.0)] == [(1, 7)]
     assert listener.let_go == [frozenset({Partition("raw", 0)})]
+
+
+def test_an_assignment_outlives_a_coordinator_that_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_LOAD_IN_PROGRESS]
+
+    class MovingCoordinator(RebalancingConsumer):
+        """Knows the offsets when it is asked for the third time."""
+
+        def committed(self, positions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
+            if answers:
+                raise KafkaException(KafkaError(answers.pop(0)))
+            return super().committed(positions, timeout)
+
+    monkeypatch.setattr(kafka, "Consumer", MovingCoordinator)
+    source = KafkaSource(read_settings({"input_topic": "raw"}))
+    source.subscribe(Listener())
+    assert source.batch(10, 0.0, 0.0) == []
+    assert not answers

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 import pytest
 
 from kuaixun.schemas.dead_letter import DeadLetterReason
+from kuaixun.worker.delivery.at_least_once import AtLeastOnce
+from kuaixun.worker.delivery.promise import Pace
 from kuaixun.worker.errors import DeliveryFailedError, ShutdownBudgetError
 from kuaixun.worker.labelling import DeadLettered, Labelled, Outcome, Policy
-from kuaixun.worker.loop import Loop, Pace
+from kuaixun.worker.loop import Loop
 from kuaixun.worker.routing import Partitioning, Routes, Target
 from kuaixun.worker.stop import Stop
 from kuaixun.worker.streams import Outgoing, Partition, QueueFullError, Record, RefusedError, Report, TooLargeError
@@ -51,6 +53,15 @@ class FakeSource:
 
     def commit(self, offsets: Mapping[Partition, int], *, last_chance: bool = False) -> None:
         self.commits.append(dict(offsets))
+
+    def rewind(self, offsets: Mapping[Partition, int]) -> None:
+        raise AssertionError(offsets)
+
+    def committed(self, partitions: frozenset[Partition]) -> Mapping[Partition, int]:
+        raise AssertionError(partitions)
+
+    def member(self) -> bytes:
+        raise AssertionError
 
     def close(self, timeout_seconds: float) -> bool:
         self.closed = True
@@ -101,22 +112,30 @@ class Stage:
         self.source = FakeSource([], self.stop)
         self.sink = FakeSink(self.clock, at_once, limit)
         self.observed: list[list[Outcome]] = []
-        self.loop = Loop(
+        pace = Pace(
+            max_batch=10,
+            max_delay_seconds=0,
+            max_in_flight=max_in_flight,
+            commit_interval_seconds=0,
+            revoke_budget_seconds=5,
+        )
+        self.delivery = AtLeastOnce(
             self.source,
             self.sink,
-            FakeClassifier(),
-            policy=Policy(confidence_threshold=0, top_scores=1, worker_version="1"),
             routes=Routes(Target("labelled", 4), Target("dead", 4)),
-            pace=Pace(
-                max_batch=10,
-                max_delay_seconds=0,
-                max_in_flight=max_in_flight,
-                commit_interval_seconds=0,
-                revoke_budget_seconds=5,
-            ),
+            pace=pace,
             stop=self.stop,
+            worker_version="1",
             observer=lambda _records, outcomes: self.observed.append(list(outcomes)),
             monotonic=self.clock,
+        )
+        self.loop = Loop(
+            self.source,
+            FakeClassifier(),
+            self.delivery,
+            policy=Policy(confidence_threshold=0, top_scores=1, worker_version="1"),
+            pace=pace,
+            stop=self.stop,
         )
 
     def play(self, *turns: list[Record] | Callable[[], None]) -> None:
@@ -166,7 +185,7 @@ def test_revoked_partitions_are_committed_as_far_as_confirmed_and_then_forgotten
 
     def revoke() -> None:
         stage.sink.confirm(0)
-        stage.loop.revoked(frozenset({ZERO}))
+        stage.delivery.revoked(frozenset({ZERO}))
         assert stage.committed == {ZERO: 1}
         assert stage.clock.now >= 5, "the revoke budget was not waited for"
 
@@ -182,7 +201,7 @@ def test_a_revocation_waits_for_what_is_in_flight() -> None:
 
     def revoke() -> None:
         stage.sink.at_once = True
-        stage.loop.revoked(frozenset({ZERO}))
+        stage.delivery.revoked(frozenset({ZERO}))
         assert stage.committed == {ZERO: 1}
 
     stage.play([headline(0)], revoke)
@@ -192,7 +211,7 @@ def test_nothing_of_lost_partitions_is_committed() -> None:
     stage = Stage()
 
     def lose() -> None:
-        stage.loop.lost(frozenset({ZERO}))
+        stage.delivery.lost(frozenset({ZERO}))
         stage.sink.confirm(0, 1)
 
     stage.play([headline(0), headline(4, 1)], lose)
@@ -280,7 +299,7 @@ def test_a_revocation_does_not_wait_longer_than_its_budget_for_an_outcome_writte
 
     def revoke() -> None:
         stage.sink.reports.pop(0)(TooLargeError())
-        stage.loop.revoked(frozenset({ZERO}))
+        stage.delivery.revoked(frozenset({ZERO}))
         assert stage.clock.now <= 5 + 1, "one wait past the budget at most"
         assert stage.committed == {}
         stage.sink.at_once = True
@@ -293,7 +312,7 @@ def test_a_position_chosen_anew_is_committed_whatever_is_in_flight() -> None:
     stage = Stage(at_once=False)
 
     def reposition() -> None:
-        stage.loop.positioned({ZERO: 40})
+        stage.delivery.positioned({ZERO: 40})
         stage.sink.confirm(0)
 
     stage.play([headline(90)], reposition)

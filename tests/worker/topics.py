@@ -12,6 +12,8 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from kuaixun.worker.delivery.promise import Guarantee
+from kuaixun.worker.kafka_errors import COORDINATOR_ON_ITS_WAY
 from kuaixun.worker.settings import WorkerSettings
 from kuaixun.worker.streams import Record
 from tests.kafka_broker import create_topic
@@ -31,15 +33,23 @@ class Topics:
     dead_letter: str
     group: str
     session_ms: int
+    delivery: Guarantee = Guarantee.AT_LEAST_ONCE
 
     @classmethod
-    def create(cls, bootstrap: str, *, real: bool, **output_config: str) -> Topics:
+    def create(
+        cls,
+        bootstrap: str,
+        *,
+        real: bool,
+        delivery: Guarantee = Guarantee.AT_LEAST_ONCE,
+        **output_config: str,
+    ) -> Topics:
         name = f"t{os.getpid()}-{next(_NUMBERS)}"
         # The mock broker does not see that a member leaves, so whoever comes next waits for the session to time out,
         # and makes the first one wait 3 s for others, which a session must outlast;
         # 6 s is the least that a real broker allows.
         session_ms = 6000 if real else 3500
-        topics = cls(bootstrap, f"{name}.raw", f"{name}.labelled", f"{name}.dead", name, session_ms)
+        topics = cls(bootstrap, f"{name}.raw", f"{name}.labelled", f"{name}.dead", name, session_ms, delivery)
         if real:
             create_topic(bootstrap, topics.input, PARTITIONS)
             create_topic(bootstrap, topics.output, PARTITIONS, **output_config)
@@ -58,10 +68,11 @@ class Topics:
             "output_topic": self.output,
             "dead_letter_topic": self.dead_letter,
             "group_id": self.group,
+            "delivery": self.delivery,
             "max_delay_ms": 5,
             "commit_interval_seconds": 0.1,
             "kafka": {"log_level": "2"},
-            "consumer": self.session(),
+            "consumer": {} if changes.get("group_protocol") == "consumer" else self.session(),
             **changes,
         }
         return WorkerSettings(**{"_env_file": None, **values})
@@ -73,6 +84,7 @@ class Topics:
         return [
             *("--bootstrap-servers", self.bootstrap, "--input-topic", self.input, "--output-topic", self.output),
             *("--dead-letter-topic", self.dead_letter, "--group-id", self.group),
+            *("--delivery", self.delivery),
             *(flag for name, value in self.session().items() for flag in ("--consumer", f"{name}={value}")),
         ]
 
@@ -92,52 +104,54 @@ class Topics:
 
     def wait_for(self, topic: str, at_least: int) -> int:
         """Wait until a topic holds as many records; how many it holds."""
-        consumer = self._reader()
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while (held := self._held(consumer, topic)) < at_least and time.monotonic() < deadline:
-            time.sleep(0.05)
-        consumer.close()
-        assert held >= at_least, f"{topic} holds {held} records after {PATIENCE_SECONDS} s, not {at_least}"
-        return held
+        return len(self.read(topic, at_least))
 
-    def read(self, topic: str, at_least: int = 0) -> list[Message]:
+    def read(self, topic: str, at_least: int = 0, isolation: str = "read_committed") -> list[Message]:
         """All records that a topic holds by now, once there are as many as asked for."""
-        held = self.wait_for(topic, at_least)
-        consumer = self._reader()
-        partitions = [TopicPartition(topic, number, 0) for number in range(PARTITIONS)]
-        consumer.assign(partitions)
+        consumer = self._reader(isolation)
+        consumer.assign([TopicPartition(topic, number, 0) for number in range(PARTITIONS)])
         messages: list[Message] = []
+        at_end: set[int | None] = set()
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while len(messages) < held and time.monotonic() < deadline:
+        while (len(messages) < at_least or len(at_end) < PARTITIONS) and time.monotonic() < deadline:
             for message in consumer.consume(1000, 0.05):
-                assert message.error() is None, message.error()
-                messages.append(message)
+                error = message.error()
+                if error is None:
+                    messages.append(message)
+                    at_end.discard(message.partition())
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    at_end.add(message.partition())
+                else:  # a new topic may have no leader yet
+                    assert error.retriable() or error.code() == KafkaError.NOT_LEADER_FOR_PARTITION, error
         consumer.close()
-        assert len(messages) >= held
+        assert len(messages) >= at_least, f"{topic} holds {len(messages)} records, not {at_least}"
+        assert len(at_end) == PARTITIONS
         return messages
 
     def committed(self) -> list[int]:
         """The group's next offset in each input partition, 0 where there is none."""
         consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": self.group})
-        found = consumer.committed([TopicPartition(self.input, number) for number in range(PARTITIONS)], timeout=10)
+        positions = [TopicPartition(self.input, number) for number in range(PARTITIONS)]
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                found = consumer.committed(positions, timeout=10)
+                break
+            except KafkaException as exception:  # the coordinator of a broker just started is still reading its log
+                if exception.args[0].code() not in COORDINATOR_ON_ITS_WAY or time.monotonic() >= deadline:
+                    raise
+                time.sleep(0.05)
         consumer.close()
         return [max(0, position.offset) for position in found]
 
-    def _reader(self) -> Consumer:
+    def _reader(self, isolation: str) -> Consumer:
         return Consumer(
             {
                 "bootstrap.servers": self.bootstrap,
                 "group.id": "reader",
                 "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "isolation.level": isolation,
                 "fetch.wait.max.ms": 50,
             }
         )
-
-    def _held(self, consumer: Consumer, topic: str) -> int:
-        partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
-        while True:
-            try:
-                return sum(consumer.get_watermark_offsets(partition, timeout=10)[1] for partition in partitions)
-            except KafkaException as error:  # a new topic may have no leader yet
-                if error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION:
-                    raise

@@ -45,6 +45,7 @@ READ_IDLE_SECONDS = 0.02
 
 OF_THE_CLUSTER = (
     *("input_topic", "output_topic", "dead_letter_topic", "group_id", "auto_offset_reset", "partitioning"),
+    *("group_protocol", "delivery", "transactional_id", "transaction_interval_ms", "transaction_timeout_seconds"),
     *("kafka", "consumer", "producer"),
 )
 # The embedded broker, unlike Kafka, answers a waiting fetch only when its time is over.

@@ -22,7 +22,7 @@ class Flight:
         self.outcomes = list(outcomes)
         # The last record of each partition wins, for records come in order.
         self.next_offsets = {Partition(record.topic, record.partition): record.offset + 1 for record in records}
-        self.refused: list[int] = []
+        self.refused: dict[int, RefusedError] = {}
         self.error: Exception | None = None
         self._unconfirmed = len(records)
 
@@ -39,7 +39,7 @@ class Flight:
         """Take one message's report."""
         self._unconfirmed -= 1
         if isinstance(error, RefusedError):
-            self.refused.append(index)
+            self.refused[index] = error
         elif error is not None and self.error is None:
             self.error = error
 

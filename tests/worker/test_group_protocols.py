@@ -1,0 +1,125 @@
+"""Two workers that join and leave, on real Kafka, under each group protocol and both guarantees."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+import pytest
+from confluent_kafka import ConsumerGroupState
+from confluent_kafka.admin import AdminClient
+
+from kuaixun.worker.delivery.promise import Guarantee, Observer
+from kuaixun.worker.kafka import KafkaSource
+from kuaixun.worker.labelling import Outcome
+from kuaixun.worker.membership import GroupProtocol
+from kuaixun.worker.streams import Partition, Record
+from tests.kafka_broker import create_topic
+from tests.worker.running import running_worker
+from tests.worker.test_contract import assert_each_once, assert_in_order, first_appearances, many
+from tests.worker.test_real_kafka import commit, truncate
+from tests.worker.topics import PATIENCE_SECONDS, Topics
+
+Create = Callable[..., Topics]
+
+
+@pytest.mark.parametrize("delivery", Guarantee)
+@pytest.mark.parametrize("protocol", GroupProtocol)
+def test_two_workers_join_and_leave_and_every_input_has_its_outcome(
+    kafka_topics: Create, protocol: GroupProtocol, delivery: Guarantee
+) -> None:
+    topics = kafka_topics(delivery)
+    labelled_by: Counter[str] = Counter()
+
+    def counting(name: str) -> Observer:
+        def observe(records: Sequence[Record], _outcomes: Sequence[Outcome]) -> None:
+            labelled_by[name] += len(records)
+
+        return observe
+
+    settings = topics.settings(max_batch=20, group_protocol=protocol)
+    sent = itertools.count(0, 40)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    with running_worker(settings, counting("first")):
+        with running_worker(settings, counting("second")):
+            while not (labelled_by["first"] and labelled_by["second"]) and time.monotonic() < deadline:
+                topics.write(many(40, next(sent)))
+                time.sleep(0.1)
+        # The second has left: its partitions go back.
+        topics.write(many(40, next(sent)))
+        count = next(sent)
+        while sum(topics.committed()) < count and time.monotonic() < deadline:
+            time.sleep(0.05)
+    labelled = topics.read(topics.output, count)
+    assert labelled_by["first"]
+    assert labelled_by["second"]
+    firsts = first_appearances(labelled)
+    assert_each_once(firsts, count)
+    assert_in_order(firsts)
+    assert delivery is Guarantee.AT_LEAST_ONCE or len(labelled) == count
+    assert sum(topics.committed()) == count
+
+
+@pytest.mark.parametrize("protocol", GroupProtocol)
+def test_an_offset_that_is_gone_is_passed_under_every_protocol(kafka_topics: Create, protocol: GroupProtocol) -> None:
+    topics = kafka_topics()
+    topics.write(many(40))
+    commit(topics, [1, 3, 3, 3])
+    truncate(topics, 0, 4)
+    with running_worker(topics.settings(group_protocol=protocol)):
+        topics.wait_for(topics.output, 6 + 3 * 7)
+    assert topics.committed() == [10] * 4
+
+
+class Indifferent:
+    """A listener with nothing to confirm."""
+
+    def positioned(self, offsets: Mapping[Partition, int]) -> None:
+        """Nothing depends on it."""
+
+    committed = positioned
+
+    def revoked(self, partitions: frozenset[Partition]) -> None:
+        """Nothing is in flight."""
+
+    lost = revoked
+
+
+@pytest.mark.parametrize("protocol", GroupProtocol)
+def test_a_worker_that_holds_no_partition_leaves_the_group_at_once(
+    kafka_topics: Create, protocol: GroupProtocol
+) -> None:
+    topics = kafka_topics()
+    narrow = f"{topics.input}.narrow"
+    create_topic(topics.bootstrap, narrow, 1)
+    admin = AdminClient({"bootstrap.servers": topics.bootstrap})
+
+    def group() -> tuple[ConsumerGroupState, int] | None:
+        if not any(source._owned for source in sources):
+            return None  # a new group may have no coordinator to ask yet
+        found = admin.describe_consumer_groups([topics.group])[topics.group].result(PATIENCE_SECONDS)
+        return found.state, len(found.members)
+
+    sources: list[KafkaSource] = []
+    try:
+        for members in (1, 2):
+            sources.append(KafkaSource(topics.settings(group_protocol=protocol), [narrow]))
+            sources[-1].subscribe(Indifferent())
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while group() != (ConsumerGroupState.STABLE, members) and time.monotonic() < deadline:
+                for source in sources:
+                    source.batch(1, 0.0, 0.1)
+        for source in sources * 3:  # the broker's last word reaches both
+            source.batch(1, 0.0, 0.1)
+        assert group() == (ConsumerGroupState.STABLE, 2)
+        (idle,) = (source for source in sources if not source._owned)
+        sources.remove(idle)
+        assert idle.close(PATIENCE_SECONDS)
+        left = group()
+        assert left is not None
+        assert left[1] == 1
+    finally:
+        for source in sources:
+            source.close(PATIENCE_SECONDS)

@@ -1,0 +1,43 @@
+"""The way from an outcome to the producer's queue, which may be full, while the clock of a shutdown may be running."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+from kuaixun.worker.delivery.promise import DRAIN_SHARE, REPORT_SECONDS
+from kuaixun.worker.labelling import Outcome
+from kuaixun.worker.routing import Routes
+from kuaixun.worker.stop import Stop, budget_error
+from kuaixun.worker.streams import QueueFullError, Record, Report, Sink
+
+
+class Outbox:
+    """Queues outcomes. `monotonic` is a clock in seconds."""
+
+    def __init__(self, sink: Sink, routes: Routes, stop: Stop, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._sink, self._routes, self._stop, self._monotonic = sink, routes, stop, monotonic
+
+    def put(self, record: Record, outcome: Outcome, report: Report, until: float = math.inf) -> None:
+        """Queue one outcome; waits where the queue is full. Raises RefusedError and what `wait` raises."""
+        message = self._routes.address(record, outcome)
+        while True:
+            try:
+                self._sink.send(message, report)
+            except QueueFullError:
+                self.wait(until)
+            else:
+                return
+
+    def wait(self, until: float = math.inf) -> None:
+        """Serve reports for a moment. Raises ShutdownBudgetError, or TimeoutError once the clock is at `until`."""
+        if not self._stop.seconds_left(DRAIN_SHARE):
+            raise budget_error(self._stop)
+        if self._monotonic() >= until:
+            raise TimeoutError
+        self._sink.poll(REPORT_SECONDS)
+
+    def closing_seconds(self) -> float:
+        """What closing may take: the rest of the budget, or a share of it where nobody set the clock running."""
+        return min(self._stop.seconds_left(), (1 - DRAIN_SHARE) * self._stop.budget_seconds)

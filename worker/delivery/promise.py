@@ -1,0 +1,81 @@
+"""What the loop asks of a guarantee: take outcomes, bring them to the broker, commit past them, and nothing else."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol, TypeAlias
+
+from kuaixun.schemas.dead_letter import DeadLetterReason
+from kuaixun.worker.labelling import DeadLettered, Labelled, Outcome
+from kuaixun.worker.streams import GroupListener, Record
+
+REPORT_SECONDS = 0.05
+DRAIN_SHARE = 0.6  # of the shutdown budget goes to confirmations, the rest to commit and close
+
+Observer: TypeAlias = Callable[[Sequence[Record], Sequence[Outcome]], None]
+"""Called with each batch once it is confirmed: its records and, parallel to them, their final outcomes."""
+
+
+class Guarantee(StrEnum):
+    """How often an input's outcome may stand on the output topics: at least once, or exactly once."""
+
+    AT_LEAST_ONCE = "at-least-once"
+    EXACTLY_ONCE = "exactly-once"
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How much at once, how often, and for how long at most. The last three are of exactly-once alone."""
+
+    max_batch: int
+    max_delay_seconds: float
+    max_in_flight: int
+    commit_interval_seconds: float
+    revoke_budget_seconds: float
+    transaction_interval_seconds: float = 0.1
+    transaction_timeout_seconds: float = 30.0
+    outage_seconds: float = 120.0
+
+
+@dataclass(slots=True)
+class Counts:
+    """What has become of the records so far. Outcomes count once they are confirmed.
+
+    `consumed` counts a record as often as it was read: again where its transaction was undone.
+    """
+
+    consumed: int = 0
+    labelled: int = 0
+    tombstones: int = 0
+    dead_lettered: Counter[DeadLetterReason] = field(default_factory=Counter)
+
+    def add(self, outcomes: Sequence[Outcome]) -> None:
+        """Count a confirmed batch's outcomes."""
+        for outcome in outcomes:
+            if isinstance(outcome, Labelled):
+                self.labelled += 1
+            elif isinstance(outcome, DeadLettered):
+                self.dead_lettered[outcome.letter.reason] += 1
+            else:
+                self.tombstones += 1
+
+
+class Delivery(GroupListener, Protocol):
+    """One guarantee at work. Every method raises the WorkerError that ends the worker."""
+
+    counts: Counts
+
+    def send(self, records: Sequence[Record], outcomes: Sequence[Outcome]) -> None:
+        """Produce a batch's outcomes, in order. Blocks only where the client's queue is full."""
+
+    def advance(self) -> None:
+        """Confirm what has arrived, and commit when it is time to. Blocks while too much is in flight."""
+
+    def finish(self) -> None:
+        """Bring what is in flight to its end. Raises ShutdownBudgetError where that takes too long."""
+
+    def leave(self) -> None:
+        """Commit what is confirmed and close both clients, whatever one of them raises."""

@@ -1,0 +1,78 @@
+"""How a member of the group takes over partitions and gives them up, which the group's protocol decides.
+
+The first station of a headline's journey. Eager: everybody gives up everything, then gets a new set. Cooperative, and
+the protocol of Kafka 4 (KIP-848): partition by partition, so that a member that joins does not stop the others.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Protocol
+
+from confluent_kafka import TopicPartition
+
+from kuaixun.worker.streams import Partition
+
+
+class GroupProtocol(StrEnum):
+    """All workers of a group use the same one: eager and cooperative members refuse each other."""
+
+    EAGER = "eager"
+    COOPERATIVE = "cooperative"
+    CONSUMER = "consumer"
+
+
+PROPERTIES: dict[GroupProtocol, dict[str, str]] = {
+    GroupProtocol.EAGER: {"group.protocol": "classic", "partition.assignment.strategy": "range,roundrobin"},
+    GroupProtocol.COOPERATIVE: {"group.protocol": "classic", "partition.assignment.strategy": "cooperative-sticky"},
+    GroupProtocol.CONSUMER: {"group.protocol": "consumer"},  # its assignor is the broker's
+}
+
+
+class Assigning(Protocol):
+    """What assigning needs of the client's consumer; all raise KafkaException."""
+
+    def assign(self, partitions: list[TopicPartition], /) -> None:
+        """Read these and no others."""
+
+    def incremental_assign(self, partitions: list[TopicPartition], /) -> None:
+        """Read these too."""
+
+    def incremental_unassign(self, partitions: list[TopicPartition], /) -> None:
+        """Read these no more."""
+
+    def assignment(self) -> list[TopicPartition]:
+        """What is being read."""
+
+    def position(self, partitions: list[TopicPartition], /) -> list[TopicPartition]:
+        """Where reading stands."""
+
+
+class Membership:
+    """The client's side of a group's protocol; raises KafkaException.
+
+    The client itself lets go of what is revoked, in the way of its protocol, once the callback has returned.
+    """
+
+    def __init__(self, protocol: GroupProtocol) -> None:
+        self._eager = protocol is GroupProtocol.EAGER
+
+    def take_over(self, consumer: Assigning, positions: list[TopicPartition]) -> None:
+        """Read newly assigned partitions from these positions."""
+        if self._eager:
+            consumer.assign(positions)
+        else:
+            consumer.incremental_assign(positions)
+
+    def read_on_from(self, consumer: Assigning, position: TopicPartition) -> None:
+        """Begin anew in a partition whose reading has stopped at an error, for which `seek` is too late."""
+        if self._eager:
+            others = [p for p in consumer.assignment() if _place(p) != _place(position)]
+            consumer.assign([*(consumer.position(others) if others else []), position])
+        else:
+            consumer.incremental_unassign([position])
+            consumer.incremental_assign([position])
+
+
+def _place(position: TopicPartition) -> Partition:
+    return Partition(position.topic, position.partition)
