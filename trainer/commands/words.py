@@ -49,7 +49,7 @@ def add_to(commands: Commands) -> None:
         parser.add_argument(flag, type=kind, default=default, metavar="N", help=f"{says} (default: {default})")
 
     number("--size", whole_number(1, 4096), "length of a vector")
-    number("--epochs", whole_number(1), "passes over the texts")
+    number("--epochs", whole_number(1, 10_000), "passes over the texts")
     number("--window", whole_number(1, 100), "words on either side that count as company")
     number("--negatives", whole_number(1, 100), "words drawn for contrast with each true one")
     number("--minimum-frequency", whole_number(1), "rarer words get no vector")

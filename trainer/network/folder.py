@@ -74,7 +74,7 @@ def read_network(folder: Path) -> Network:
         characters, words = (_names(folder / name) for name in (CHARACTERS_FILE, WORDS_FILE))
         state = safetensors.torch.load((folder / WEIGHTS_FILE).read_bytes())
         lexicon = Lexicon(characters, words, record.shape.max_tokens)
-        word_size = int(state["words.weight"].shape[1])
+        word_size = state["words.weight"].shape[-1] if state["words.weight"].ndim == 2 else 0
         module = new_network(record.shape, lexicon, word_size, len(record.labels), dropout=0.0)
         module.load_state_dict(state)
     except OSError as error:

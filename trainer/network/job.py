@@ -19,6 +19,7 @@ from torch.optim.adamw import AdamW
 from kuaixun.schemas.manifest import DataFile, Training
 from kuaixun.trainer.data.labelled_texts import DataSplit
 from kuaixun.trainer.encoder.text_lines import TextLines
+from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.network.folder import Network, NetworkRecord, new_network, size_bytes, write_network
 from kuaixun.trainer.network.lexicon import UNKNOWN, Lexicon, new_lexicon
 from kuaixun.trainer.network.word_network import NetworkShape, WordNetwork
@@ -41,7 +42,10 @@ SPREAD = 0.4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NetworkJob:
-    """What to teach a network on, where and before whom. `command` and `more_files` are recorded."""
+    """What to teach a network on, where and before whom. `command` and `more_files` are recorded.
+
+    Raises SettingError for a learning rate that is none.
+    """
 
     split: DataSplit
     words: WordVectors
@@ -55,6 +59,10 @@ class NetworkJob:
     more_files: tuple[DataFile, ...]
     watcher: Watcher
     say: Callable[[str], None]
+
+    def __post_init__(self) -> None:
+        if not self.word_learning_rate > 0:
+            raise SettingError(f"--word-learning-rate is {self.word_learning_rate}; it must be above 0")
 
 
 def teach_network(job: NetworkJob) -> tuple[Network, Fit]:

@@ -26,6 +26,7 @@ from kuaixun.trainer.new_file import write_new_file
 FORMAT = "kuaixun-teacher-scores-1"
 TENSOR = "logits"
 SEEN = 0
+MOST_FOLD_DIGITS = 4
 FIELDS = ("format", "data_name", "data_sha256", "rows", "labels", "teacher", "folds")
 
 
@@ -131,7 +132,7 @@ def _header(path: Path, metadata: Mapping[str, str]) -> ScoresHeader:
     if missing or metadata["format"] != FORMAT:
         found = metadata.get("format", "none")
         raise ScoresError(f"{path}: the format is {found!r}, this version reads {FORMAT!r}; score the file anew")
-    if not metadata["folds"].isdecimal():
+    if not metadata["folds"].isdecimal() or len(metadata["folds"]) > MOST_FOLD_DIGITS:
         raise ScoresError(f"{path}: folds is {metadata['folds'][:40]!r}, no whole number; score the file anew")
     return ScoresHeader(
         metadata["data_name"],

@@ -21,7 +21,7 @@ from kuaixun.export.text.pipeline import in_batches
 from kuaixun.trainer.advance import Advance
 from kuaixun.trainer.data.cleaning import clean
 from kuaixun.trainer.encoder.text_lines import TextLines
-from kuaixun.trainer.errors import DataError, FitError
+from kuaixun.trainer.errors import DataError, FitError, SettingError
 from kuaixun.trainer.words.segmentation import segmenter
 from kuaixun.trainer.words.skipgram_process import Job
 from kuaixun.trainer.words.vectors import WordVectors
@@ -44,6 +44,7 @@ class SkipgramSettings:
     """How the vectors are learnt. The same seed gives the same vectors with one thread only; several race.
 
     Words that are more than the share `sampling` of all are skipped now and then, the oftener the commoner they are.
+    Raises SettingError for a number out of its range.
     """
 
     size: int = 128
@@ -55,6 +56,12 @@ class SkipgramSettings:
     learning_rate: float = 0.05
     seed: int = 1
     threads: int = 1
+
+    def __post_init__(self) -> None:
+        for name, highest in (("sampling", 1.0), ("learning_rate", 10.0)):
+            if not 0 < getattr(self, name) <= highest:
+                flag = "--" + name.replace("_", "-")
+                raise SettingError(f"{flag} is {getattr(self, name)}; it must be above 0 and at most {highest:g}")
 
 
 def learn_vectors(corpora: Sequence[Corpus], settings: SkipgramSettings, advance: Advance) -> WordVectors:

@@ -11,9 +11,13 @@ import pytest
 
 from kuaixun.trainer.cli import main
 from kuaixun.trainer.data.labelled_texts import read_labelled_texts
+from kuaixun.trainer.network.folder import read_network
+from kuaixun.trainer.network.job import SPREAD
+from kuaixun.trainer.network.lexicon import UNKNOWN
 from kuaixun.trainer.network.word_network import KINDS
 from kuaixun.trainer.student.history import read_history
 from kuaixun.trainer.teacher.scores import read_scores
+from kuaixun.trainer.words.vectors import read_word_vectors
 
 ToyFile = Callable[[str, int, int], Path]
 SMALL = ("--features", "8", "--epochs", "6", "--batch-size", "16", "--learning-rate", "0.01", "--threads", "1")
@@ -51,14 +55,36 @@ def test_a_network_learns_scores_and_scores_the_same_again(files: list[str], tmp
     assert read_history(out)[-1].step == 90
 
 
-def test_pretrained_vectors_are_where_it_begins(files: list[str], tmp_path: Path) -> None:
+def test_a_learning_rate_that_is_none_is_refused(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*files, "--word-learning-rate", "nan", "--output", str(tmp_path / "network")]) == 2
+    assert "--word-learning-rate is nan; it must be above 0" in capsys.readouterr().err
+    assert not (tmp_path / "network").exists()
+
+
+def test_pretrained_vectors_are_where_it_begins(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     characters = "股市涨跌球赛"
     np.savez(tmp_path / "e.npz", embeddings=np.random.default_rng(0).normal(size=(6, 5)))
     (tmp_path / "v.json").write_text(json.dumps({one: row for row, one in enumerate(characters)}), encoding="utf-8")
     vectors = ["--embeddings", str(tmp_path / "e.npz"), "--embedding-vocabulary", str(tmp_path / "v.json")]
 
-    assert main([*files, *vectors, "--output", str(tmp_path / "network")]) == 0
+    # So small a learning rate that the tables stay what they began as.
+    still = ["--learning-rate", "1e-12", "--word-learning-rate", "1e-12", "--epochs", "1"]
+    assert main([*files, *vectors, *still, "--output", str(tmp_path / "network")]) == 0
 
+    assert "6 of " in capsys.readouterr().err
+    network = read_network(tmp_path / "network")
+    ids = [UNKNOWN + 1 + network.lexicon.characters.index(one) for one in characters]
+    with np.load(tmp_path / "e.npz") as archive:
+        expected = archive["embeddings"] * SPREAD / archive["embeddings"].std()
+    np.testing.assert_allclose(network.module.characters.weight.detach().numpy()[ids], expected, rtol=1e-3)
+    words = read_word_vectors(tmp_path / "words").vectors
+    lengths = np.linalg.norm(words, axis=1, keepdims=True).clip(min=1e-12)
+    found = network.module.words.weight.detach().numpy()[1:]
+    np.testing.assert_allclose(found, words / lengths * SPREAD * 8**0.5, rtol=1e-3, atol=1e-4)
     assert json.loads((tmp_path / "network" / "network.json").read_text())["shape"]["embedding_size"] == 5
     known = (tmp_path / "network" / "characters.txt").read_text(encoding="utf-8").split()
     assert set(characters) <= set(known)

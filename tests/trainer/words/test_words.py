@@ -14,7 +14,7 @@ import safetensors.numpy
 from kuaixun.schemas.manifest import Training
 from kuaixun.trainer.cli import main
 from kuaixun.trainer.encoder.text_lines import TextLines
-from kuaixun.trainer.errors import DataError, EmbeddingError, FitError
+from kuaixun.trainer.errors import DataError, EmbeddingError, FitError, SettingError
 from kuaixun.trainer.words.segmentation import segmenter
 from kuaixun.trainer.words.skipgram import Corpus, SkipgramSettings, learn_vectors
 from kuaixun.trainer.words.vectors import WordVectors, read_word_vectors, write_word_vectors
@@ -64,6 +64,12 @@ def test_texts_without_words_and_words_without_company_are_refused() -> None:
         learn_vectors([corpus("", " ")], SETTINGS, nothing)
     with pytest.raises(FitError, match=r"Empty vocabulary.*lower --minimum-frequency"):
         learn_vectors([corpus(*TEXTS)], replace(SETTINGS, minimum_frequency=10_000), nothing)
+
+
+@pytest.mark.parametrize(("name", "value"), [("sampling", float("nan")), ("sampling", -1.0), ("learning_rate", 1000.0)])
+def test_numbers_out_of_range_are_refused(name: str, value: float) -> None:
+    with pytest.raises(SettingError, match="must be above 0"):
+        SkipgramSettings(**{name: value})  # type: ignore[arg-type]
 
 
 def test_a_folder_gives_back_what_was_written(tmp_path: Path) -> None:
