@@ -55,13 +55,18 @@ def drawn_texts(
     return ["".join(drawn[end - size : end]) for end, size in zip(ends, sizes, strict=True)]
 
 
+def _usable_cores() -> int:
+    """The cores that this process may use; where no one can say, all."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def measure(
     bundle: Bundle, texts: Sequence[str], *, batches: Sequence[int], seconds: float, say: Callable[[str], None]
 ) -> list[Speed]:
     """Measure all engines, on one thread and on all, at each batch size, `seconds` for each figure and round."""
     texts = [*texts] * -(-max(batches) // len(texts))  # a batch is as large as it says
     best: dict[tuple[str, str, str, int, int], float] = {}
-    for threads in sorted({1, len(os.sched_getaffinity(0))}):
+    for threads in sorted({1, _usable_cores()}):
         # Opened anew for each number of threads, which torch keeps for the whole process.
         engines = [
             (choice, open_engine(bundle, dataclasses.replace(choice, threads=threads))) for choice in present_engines()

@@ -16,13 +16,15 @@ struct Case {
   std::size_t classes;
 };
 
-// Filters that fill no vector, widths beyond those unrolled, classes beyond one n-gram vector, no n-grams at all.
+// Filters that fill no vector, widths beyond those unrolled, classes beyond one n-gram vector, no n-grams at all, and a
+// vocabulary that is folded in several blocks by several threads.
 std::vector<Case> cases() {
   return {
       {{40, 12, {2, 3, 4}, 256, NgramBranch{{2, 3}, 8}}, 10},
       {{40, 7, {1, 5, 7}, 65, NgramBranch{{3}, 4}}, 3},
       {{9, 1, {2}, 1, std::nullopt}, 2},
       {{30, 20, {3, 16}, 600, NgramBranch{{2}, 10}}, 37},
+      {{1100, 5, {2}, 65, std::nullopt}, 3},
   };
 }
 
@@ -171,6 +173,9 @@ TEST(Student, EveryPrecisionOnEveryInstructionSetComputesTheDefinition) {
     const StudentWeights weights = random_weights(shape, generator);
     std::vector<std::vector<std::int32_t>> texts;
     for (const std::size_t count : {0, 1, 2, 3, 5, 16, 32, 100}) texts.push_back(random_ids(shape, count, generator));
+    for (const std::int32_t id : {63, 64, 511, 512, 549, 550, 1098, 1099}) {  // about the ends of blocks and of parts
+      if (id < static_cast<std::int32_t>(shape.architecture.vocabulary_size)) texts.push_back({id, id});
+    }
     for (const auto& [precision, tolerance] : std::vector<std::pair<Precision, double>>{
              {Precision::fp32, 1e-5}, {Precision::bf16, 0.05}, {Precision::int8, 0.1}}) {
       for (const auto& text : texts) {
