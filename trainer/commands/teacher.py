@@ -77,6 +77,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     say = plain_lines(console)
     if int(os.environ.get("RANK", "0")):
         console.quiet = True  # of several processes one speaks
+    _refuse_options_that_do_not_go_together(options)
     device = choose_device(options.device)
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -117,6 +118,23 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     return 0
 
 
+def _refuse_options_that_do_not_go_together(options: argparse.Namespace) -> None:
+    """Raise SettingError for an option that would change nothing, and for one that --scores-only lacks."""
+    if options.int8 and (options.folds or options.scores_only):
+        raise SettingError(
+            "--int8 tells of the one teacher that is trained; leave it away with --folds or --scores-only"
+        )
+    if not options.scores_only:
+        return
+    if not options.teacher or not options.score:
+        raise SettingError("--scores-only needs --teacher, a finished teacher's folder, and --score FILE=OUT")
+    idle = [
+        name for name in ("encoder", "train", "dev", "test", "output", "folds") if getattr(options, name) is not None
+    ]
+    if idle:
+        raise SettingError(f"--{idle[0]} changes nothing with --scores-only; leave it away")
+
+
 def score_request(text: str) -> ScoreRequest:
     """FILE=OUT; the last equals sign parts them."""
     data, equals, out = text.rpartition("=")
@@ -126,8 +144,6 @@ def score_request(text: str) -> ScoreRequest:
 
 
 def _score_only(options: argparse.Namespace, files: tuple[ScoredFile, ...], device: torch.device, say: Say) -> int:
-    if not options.teacher or not files:
-        raise SettingError("--scores-only needs --teacher, a finished teacher's folder, and --score FILE=OUT")
     from kuaixun.trainer.teacher.job import score_files
     from kuaixun.trainer.teacher.scorers import open_scorer
 

@@ -51,6 +51,8 @@ class TeacherSettings:
             raise SettingError("--instruction is for a language model; pass --kind generative, or leave it away")
         if self.kind == GENERATIVE and (self.label_smoothing or self.head != "linear"):
             raise SettingError("--kind generative has no head and smooths no labels; leave both options away")
+        if self.kind == GENERATIVE and self.train_layers == HEAD:
+            raise SettingError("--kind generative has no head to train alone; name layers, or pass --lora-rank")
         if self.head not in HEADS:
             raise SettingError(f"--head is {self.head!r}; it must be one of {', '.join(HEADS)}")
         if self.lora_rank and self.train_layers != ALL:

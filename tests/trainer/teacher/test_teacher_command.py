@@ -320,6 +320,9 @@ def test_several_teachers_are_blended_for_the_rows_that_all_have_scored(
         (("--learning-rate", "0"), "--learning-rate is 0.0"),
         (("--test", "nowhere.txt"), "nowhere.txt: cannot be read"),
         (("--scores-only",), "--scores-only needs --teacher"),
+        (("--scores-only", "--teacher", "a", "--score=dev.txt=out"), "--encoder changes nothing with --scores-only"),
+        (("--folds", "2", "--int8"), "leave it away with --folds"),
+        (("--kind", "generative", "--train-layers", "head"), "has no head to train alone"),
         (("--teacher", "a"), "pass --scores-only too"),
     ],
 )
