@@ -135,6 +135,7 @@ def test_a_link_that_is_turned_later_changes_nothing_for_an_open_bundle(copy: Pa
     link.unlink()
     link.symlink_to(tmp_path)
     opened.read_all()
+    assert opened.path == copy.resolve()
 
 
 @pytest.mark.parametrize(("place", "value", "reason"), MANIFESTS)
