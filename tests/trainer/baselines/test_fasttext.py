@@ -205,7 +205,8 @@ def test_a_training_that_meets_nan_is_done_again_with_half_the_learning_rate(
 
 
 def test_tokens_are_characters_or_words_and_never_a_label(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / "jieba").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "jieba"))
 
     def cut(tokens: str, *texts: str) -> list[str]:
         return tokenised(texts, tokens, nothing)
@@ -214,7 +215,7 @@ def test_tokens_are_characters_or_words_and_never_a_label(tmp_path: Path, monkey
     words = cut("jieba", "人民银行 宣布降息 __label__3")
     assert words[0].split()[:3] == ["<s>", "人民银行", "宣布"]
     assert "__label__" not in words[0]
-    assert not list(tmp_path.iterdir())  # jieba leaves no dictionary behind
+    assert not list((tmp_path / "jieba").iterdir())  # jieba leaves no dictionary behind
 
 
 def test_progress_is_told_as_shares(toy_split: DataSplit) -> None:

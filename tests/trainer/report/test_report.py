@@ -158,10 +158,11 @@ def test_a_full_disk_leaves_nothing_behind(
     trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def half(path: Path, *_: object, **__: object) -> None:
-        path.write_bytes(b"<!doctype")
+        with path.open("wb") as file:
+            file.write(b"<!doctype")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
-    monkeypatch.setattr("pathlib.Path.write_text", half)
+    monkeypatch.setattr("pathlib.Path.write_bytes", half)
 
     assert main([*trained.least, "--output", str(tmp_path / "report.html")]) == 2
 
@@ -177,7 +178,7 @@ def test_figures_of_another_test_file_are_refused_by_name(
     trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, name: str
 ) -> None:
     other = tmp_path / "test.txt"
-    other.write_text(Path(trained["test.txt"]).read_text(encoding="utf-8") + f"球赛\t{CHINESE}\n", encoding="utf-8")
+    other.write_bytes(Path(trained["test.txt"]).read_text(encoding="utf-8") + f"球赛\t{CHINESE}\n", encoding="utf-8")
     report = ["report", "--bundle", trained["bundle"], "--test", str(other), option, trained[name]]
     capsys.readouterr()
 
@@ -203,7 +204,7 @@ def test_files_that_hold_something_else_are_refused_by_name(
 ) -> None:
     path = tmp_path / file
     path.parent.mkdir(exist_ok=True)
-    path.write_text('{"labels": 3}')
+    path.write_bytes('{"labels": 3}')
     capsys.readouterr()
 
     assert main([*trained.least, option, str(tmp_path / "given"), "--output", str(tmp_path / "report.html")]) == 2
