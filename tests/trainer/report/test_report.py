@@ -178,7 +178,7 @@ def test_figures_of_another_test_file_are_refused_by_name(
     trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, name: str
 ) -> None:
     other = tmp_path / "test.txt"
-    other.write_bytes(Path(trained["test.txt"]).read_text(encoding="utf-8") + f"球赛\t{CHINESE}\n", encoding="utf-8")
+    other.write_text(Path(trained["test.txt"]).read_text(encoding="utf-8") + f"球赛\t{CHINESE}\n", encoding="utf-8")
     report = ["report", "--bundle", trained["bundle"], "--test", str(other), option, trained[name]]
     capsys.readouterr()
 
@@ -204,7 +204,7 @@ def test_files_that_hold_something_else_are_refused_by_name(
 ) -> None:
     path = tmp_path / file
     path.parent.mkdir(exist_ok=True)
-    path.write_bytes('{"labels": 3}')
+    path.write_bytes(b'{"labels": 3}')
     capsys.readouterr()
 
     assert main([*trained.least, option, str(tmp_path / "given"), "--output", str(tmp_path / "report.html")]) == 2
