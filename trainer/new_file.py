@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -14,17 +16,21 @@ def refuse_existing(path: Path) -> None:
 
 def expect_writable(path: Path) -> None:
     """Find out, before long work, whether a new file can be written there. Raises OSError, FileExistsError."""
-    refuse_existing(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}."):
+    with _neighbour(path):
         pass
 
 
 def write_new_file(path: Path, content: bytes) -> None:
     """Write a new file, whole or not at all, and the folders above it. Raises OSError, FileExistsError."""
+    with _neighbour(path) as whole:
+        whole.write_bytes(content)
+        whole.rename(path)
+
+
+@contextmanager
+def _neighbour(path: Path) -> Iterator[Path]:
+    """A place for the file on the same disk, which is gone when the block ends."""
     refuse_existing(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as unfinished:
-        whole = Path(unfinished) / "whole"
-        whole.write_bytes(content)
-        whole.rename(path)
+        yield Path(unfinished) / "whole"

@@ -13,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from kuaixun.export.command_line import path_of
-from kuaixun.trainer.commands.options import add_columns, columns_of, whole_number
+from kuaixun.trainer.commands.options import add_classes, add_columns, add_embeddings, columns_of, embeddings_of
+from kuaixun.trainer.commands.values import whole_number
 from kuaixun.trainer.data.analysis import (
     MINIMUM_FREQUENCY,
     VOCABULARY_SIZE,
@@ -25,7 +26,6 @@ from kuaixun.trainer.data.analysis import (
 )
 from kuaixun.trainer.data.labelled_texts import LabelledTexts, read_classes, read_labelled_texts
 from kuaixun.trainer.errors import SettingError
-from kuaixun.trainer.student.embeddings import read_embeddings
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -45,11 +45,8 @@ def add_to(commands: Commands) -> None:
     parser.add_argument("--train", type=path_of, metavar="FILE", help="texts to learn from")
     parser.add_argument("--dev", type=path_of, metavar="FILE", help="texts to choose on")
     parser.add_argument("--test", type=path_of, metavar="FILE", help="texts to measure on")
-    parser.add_argument(
-        "--classes", type=path_of, metavar="FILE", help="class names, one a line, in the order of their ids"
-    )
-    parser.add_argument("--embeddings", type=path_of, metavar="NPZ", help="embeddings whose coverage is of interest")
-    parser.add_argument("--embedding-vocabulary", type=path_of, metavar="JSON", help="their characters and rows")
+    add_classes(parser)
+    add_embeddings(parser)
     for flag, default, says in (
         ("--vocabulary-size", VOCABULARY_SIZE, "characters at most of the vocabulary counted on --train"),
         ("--minimum-frequency", MINIMUM_FREQUENCY, "rarer characters are not in it"),
@@ -65,10 +62,8 @@ def add_to(commands: Commands) -> None:
 
 def run(options: argparse.Namespace, arguments: list[str], console: Console) -> int:
     """Analyse and print on standard output. Raises TrainerError."""
-    if (options.embeddings is None) != (options.embedding_vocabulary is None):
-        raise SettingError("--embeddings and --embedding-vocabulary need each other; pass both or neither")
+    embeddings = embeddings_of(options)
     parts = _read(options)
-    embeddings = read_embeddings(options.embeddings, options.embedding_vocabulary) if options.embeddings else None
     analysis = analyse(
         parts,
         embedded=embeddings.rows if embeddings else None,

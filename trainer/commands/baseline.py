@@ -13,15 +13,15 @@ from rich.table import Table
 
 from kuaixun.export.command_line import path_of
 from kuaixun.export.new_folder import write_folder
-from kuaixun.schemas.manifest import DataFile
 from kuaixun.trainer.advance import advancing
 from kuaixun.trainer.baselines.fasttext import FastTextSettings, fasttext
 from kuaixun.trainer.baselines.fasttext_tokens import TOKENS
 from kuaixun.trainer.baselines.frozen_states import FrozenSettings, frozen_states
 from kuaixun.trainer.baselines.majority import majority
 from kuaixun.trainer.baselines.measured import Baseline, Baselines
-from kuaixun.trainer.commands.distil import choose_device
-from kuaixun.trainer.commands.options import add_columns, columns_of, recorded_command, whole_number
+from kuaixun.trainer.commands.options import add_columns, add_device, add_split, choose_device, columns_of
+from kuaixun.trainer.commands.shown_paths import recorded_command
+from kuaixun.trainer.commands.values import whole_number
 from kuaixun.trainer.data.labelled_texts import DataSplit, read_split
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.output_folder import refuse_unwritable
@@ -42,12 +42,7 @@ def add_to(commands: Commands) -> None:
         help="measure what a student has to beat: the commonest class, fastText, a frozen encoder",
         description="Train baselines on --train, choose on --dev, measure on --dev and --test.",
     )
-    parser.add_argument("--train", type=path_of, required=True, metavar="FILE", help="texts to learn from")
-    parser.add_argument("--dev", type=path_of, required=True, metavar="FILE", help="texts to choose on")
-    parser.add_argument("--test", type=path_of, metavar="FILE", help="texts to measure on, once, at the end")
-    parser.add_argument(
-        "--classes", type=path_of, metavar="FILE", help="class names, one a line, in the order of their ids"
-    )
+    add_split(parser, "texts to choose on")
     parser.add_argument(
         "--kinds",
         type=kinds_of,
@@ -64,7 +59,7 @@ def add_to(commands: Commands) -> None:
         "--max-tokens", type=whole_number(3, 8192), default=64, metavar="N", help="of a text (default: 64)"
     )
     encoder.add_argument("--batch-size", type=whole_number(1), default=64, metavar="N", help="texts (default: 64)")
-    encoder.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
+    add_device(encoder)
     add_columns(parser)
     parser.set_defaults(run=run)
 
@@ -120,10 +115,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     baselines = Baselines(
         command=recorded_command(arguments, options),
         labels=split.train.labels,
-        data=tuple(
-            DataFile(role=role, name=data.source.name, rows=len(data), sha256=data.sha256)
-            for role, data in split.parts.items()
-        ),
+        data=split.files,
         baselines=tuple(found),
     )
     written = msgspec.json.encode(baselines)

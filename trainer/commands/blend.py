@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from kuaixun.export.command_line import path_of
-from kuaixun.trainer.commands.options import add_columns, columns_of, recorded_command
-from kuaixun.trainer.commands.shown_paths import without_folders
-from kuaixun.trainer.commands.teacher import score_request
+from kuaixun.trainer.commands.options import add_columns, add_score, columns_of
+from kuaixun.trainer.commands.shown_paths import recorded_command
 from kuaixun.trainer.progress import plain_lines
 
 if TYPE_CHECKING:
@@ -37,14 +34,7 @@ def add_to(commands: Commands) -> None:
         metavar="SCORES",
         help="one teacher's files of scores, those of dev and of every file to blend; give it once a teacher",
     )
-    parser.add_argument(
-        "--score",
-        type=score_request,
-        action="append",
-        default=[],
-        metavar="FILE=OUT",
-        help="write the mixture's scores of FILE's rows as the new file OUT; may be given several times",
-    )
+    add_score(parser, "the mixture's scores")
     add_columns(parser)
     parser.set_defaults(run=run)
 
@@ -53,17 +43,13 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     """Choose, write, tell the weights. Raises TrainerError."""
     from kuaixun.trainer.teacher.blending_job import blend
 
-    say = plain_lines(console)
-    members: list[list[Path]] = options.member
-    scores = argparse.Namespace(**vars(options), **{f"member_{n}": path for n, path in enumerate(chain(*members))})
-    cut = without_folders(arguments, files=["--score"], models=[])
     blend(
         options.dev,
-        members,
+        options.member,
         tuple(options.score),
         classes=options.classes,
         columns=columns_of(options),
-        command=recorded_command(cut, scores),
-        say=say,
+        command=recorded_command(arguments, options, files=["--score"]),
+        say=plain_lines(console),
     )
     return 0

@@ -10,14 +10,22 @@ import torch
 from rich.console import Console
 
 from kuaixun.export.command_line import INTERRUPTED_EXIT_CODE, path_of
-from kuaixun.trainer.commands.options import add_columns, columns_of, recorded_command, score_file
+from kuaixun.trainer.commands.options import (
+    add_columns,
+    add_embeddings,
+    add_split,
+    choose_device,
+    columns_of,
+    embeddings_of,
+)
+from kuaixun.trainer.commands.shown_paths import recorded_command
 from kuaixun.trainer.commands.student_options import add_student, student_of
+from kuaixun.trainer.commands.values import score_file
 from kuaixun.trainer.data.labelled_texts import read_split
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.output_folder import refuse_unwritable
 from kuaixun.trainer.progress import plain_lines, watching
 from kuaixun.trainer.student.distillation import distil
-from kuaixun.trainer.student.embeddings import read_embeddings
 from kuaixun.trainer.student.settings import FitSettings
 from kuaixun.trainer.student.teaching import Teaching, read_teaching
 
@@ -36,14 +44,8 @@ def add_to(commands: Commands) -> None:
         help="train a student and write its checkpoint",
         description="Train a TextCNN on labelled headlines: on their labels, and on what teachers say of them.",
     )
-    parser.add_argument("--train", type=path_of, required=True, metavar="FILE", help="texts to learn from")
-    parser.add_argument("--dev", type=path_of, required=True, metavar="FILE", help="texts to choose and calibrate on")
-    parser.add_argument("--test", type=path_of, metavar="FILE", help="texts to measure on, once, at the end")
-    parser.add_argument(
-        "--classes", type=path_of, metavar="FILE", help="class names, one a line, in the order of their ids"
-    )
-    parser.add_argument("--embeddings", type=path_of, metavar="NPZ", help="pretrained character embeddings")
-    parser.add_argument("--embedding-vocabulary", type=path_of, metavar="JSON", help="their characters and rows")
+    add_split(parser, "texts to choose and calibrate on")
+    add_embeddings(parser)
     parser.add_argument("--output", type=path_of, required=True, metavar="DIR", help="new folder for the checkpoint")
     _add_teachers(parser.add_argument_group("the teachers"))
     add_student(parser)
@@ -59,12 +61,10 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     student = student_of(options)
     _refuse_idle_flags(options)
     refuse_unwritable(options.output)
-    if (options.embeddings is None) != (options.embedding_vocabulary is None):
-        raise SettingError("--embeddings and --embedding-vocabulary need each other; pass both or neither")
     device = choose_device(options.device)
     if options.threads:
         torch.set_num_threads(options.threads)
-    embeddings = read_embeddings(options.embeddings, options.embedding_vocabulary) if options.embeddings else None
+    embeddings = embeddings_of(options)
     split = read_split(options.train, options.dev, options.test, classes=options.classes, columns=columns_of(options))
     teaching = read_teaching(
         split.train, tuple(options.teacher_scores), options.transfer, tuple(options.transfer_scores)
@@ -97,14 +97,6 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
         say(f"interrupted after {done.fit.steps_done} of {done.fit.best.steps} steps: kept the best weights so far")
         return INTERRUPTED_EXIT_CODE
     return 0
-
-
-def choose_device(name: str) -> torch.device:
-    """The device for auto, cpu or cuda. Raises SettingError for a GPU that is not there."""
-    available = torch.cuda.is_available()
-    if name == "cuda" and not available:
-        raise SettingError("--device cuda: torch finds no usable GPU here; pass --device cpu, or auto")
-    return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
 def _add_teachers(group: argparse._ArgumentGroup) -> None:

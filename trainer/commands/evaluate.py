@@ -16,7 +16,8 @@ from kuaixun.export import Classifier, open_classifier
 from kuaixun.export.command_line import path_of
 from kuaixun.export.new_folder import write_folder
 from kuaixun.trainer.commands.evaluation_tables import show
-from kuaixun.trainer.commands.options import add_columns, columns_of, whole_number
+from kuaixun.trainer.commands.options import add_columns, add_device, columns_of
+from kuaixun.trainer.commands.values import whole_number
 from kuaixun.trainer.data.labelled_texts import LabelledTexts, read_classes, read_labelled_texts
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.evaluation.answering import answers_of_bundles, answers_of_scores
@@ -58,7 +59,7 @@ def add_to(commands: Commands) -> None:
         help="name the worker's threshold at which answered texts reach this accuracy, as in 0.97",
     )
     parser.add_argument("--engine", default="auto", metavar="NAME", help="engine to serve with (default: auto)")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
+    add_device(parser)
     parser.add_argument(
         "--seed", type=whole_number(0), default=0, metavar="N", help="of the resamples of intervals (default: 0)"
     )

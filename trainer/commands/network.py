@@ -11,19 +11,25 @@ from rich.console import Console
 
 from kuaixun.export.command_line import INTERRUPTED_EXIT_CODE, path_of
 from kuaixun.schemas.manifest import DataFile
-from kuaixun.trainer.commands.distil import choose_device
-from kuaixun.trainer.commands.options import add_columns, columns_of, recorded_command, whole_number
-from kuaixun.trainer.commands.shown_paths import without_folders
-from kuaixun.trainer.commands.teacher import score_request
+from kuaixun.trainer.commands.options import (
+    add_columns,
+    add_device,
+    add_embeddings,
+    add_score,
+    add_split,
+    add_threads,
+    choose_device,
+    columns_of,
+    embeddings_of,
+)
+from kuaixun.trainer.commands.shown_paths import recorded_command
 from kuaixun.trainer.data.labelled_texts import read_split
-from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.network.word_network import KINDS, NetworkShape
 from kuaixun.trainer.output_folder import refuse_unwritable
 from kuaixun.trainer.progress import plain_lines, watching
-from kuaixun.trainer.student.embeddings import read_embeddings
 from kuaixun.trainer.student.settings import FitSettings
 from kuaixun.trainer.teacher.score_files import read_requests
-from kuaixun.trainer.words.vectors import VECTORS_FILE, read_word_vectors, sha256_of
+from kuaixun.trainer.words.vectors import VECTORS_FILE, read_word_vectors
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -52,24 +58,11 @@ def add_to(commands: Commands) -> None:
         description="Train a network over characters and the words that they belong to, whose vectors `words` learnt "
         "from texts without labels, and write its scores of files, which students learn from.",
     )
-    parser.add_argument("--train", type=path_of, required=True, metavar="FILE", help="texts to learn from")
-    parser.add_argument("--dev", type=path_of, required=True, metavar="FILE", help="texts to choose the weights on")
-    parser.add_argument("--test", type=path_of, metavar="FILE", help="texts to measure on, once, at the end")
-    parser.add_argument(
-        "--classes", type=path_of, metavar="FILE", help="class names, one a line, in the order of their ids"
-    )
+    add_split(parser, "texts to choose the weights on")
     parser.add_argument("--words", type=path_of, required=True, metavar="DIR", help="what the words command wrote")
-    parser.add_argument("--embeddings", type=path_of, metavar="NPZ", help="pretrained character embeddings")
-    parser.add_argument("--embedding-vocabulary", type=path_of, metavar="JSON", help="their characters and rows")
+    add_embeddings(parser)
     parser.add_argument("--output", type=path_of, required=True, metavar="DIR", help="new folder for the network")
-    parser.add_argument(
-        "--score",
-        type=score_request,
-        action="append",
-        default=[],
-        metavar="FILE=OUT",
-        help="write the scores of FILE's rows, labelled or not, as the new file OUT; may be given several times",
-    )
+    add_score(parser, "the scores")
     _add_shape(parser.add_argument_group("the network"))
     _add_fit(parser.add_argument_group("the training"))
     add_columns(parser)
@@ -79,15 +72,13 @@ def add_to(commands: Commands) -> None:
 def run(options: argparse.Namespace, arguments: list[str], console: Console) -> int:
     """Train, write, score, tell the figures. Raises TrainerError."""
     say = plain_lines(console)
-    if (options.embeddings is None) != (options.embedding_vocabulary is None):
-        raise SettingError("--embeddings and --embedding-vocabulary need each other; pass both or neither")
     device = choose_device(options.device)
     if options.threads:
         torch.set_num_threads(options.threads)
     refuse_unwritable(options.output)
     files = read_requests(tuple(options.score), columns_of(options))
     words = read_word_vectors(options.words)
-    embeddings = read_embeddings(options.embeddings, options.embedding_vocabulary) if options.embeddings else None
+    embeddings = embeddings_of(options)
     shape = NetworkShape(
         kind=options.kind,
         features=options.features,
@@ -115,13 +106,13 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
                 word_learning_rate=options.word_learning_rate,
                 output=options.output,
                 device=device,
-                command=recorded_command(without_folders(arguments, files=["--score"], models=[]), options),
+                command=recorded_command(arguments, options, files=["--score"]),
                 more_files=(
                     DataFile(
                         role="words",
                         name=f"{options.words.name}/{VECTORS_FILE}",
                         rows=len(words.words),
-                        sha256=sha256_of(options.words),
+                        sha256=words.sha256,
                     ),
                 ),
                 watcher=watcher,
@@ -156,5 +147,5 @@ def _add_fit(group: argparse._ArgumentGroup) -> None:
         "--word-learning-rate", type=float, default=3e-4, metavar="N", help="of the words' vectors (default: 0.0003)"
     )
     group.add_argument("--mixed-precision", action="store_true", help="train and score in bfloat16")
-    group.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
-    group.add_argument("--threads", type=whole_number(1, 1024), metavar="N", help="processor threads (default: all)")
+    add_device(group)
+    add_threads(group)

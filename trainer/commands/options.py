@@ -1,16 +1,91 @@
-"""Command-line options that several commands share, and values with a form of their own."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
 import argparse
-import math
-import shlex
-from collections.abc import Callable
-from pathlib import Path
+
+import torch
 
 from kuaixun.export.command_line import path_of
+from kuaixun.trainer.commands.values import score_request, share_of_file, whole_number
 from kuaixun.trainer.data.labelled_texts import CsvColumns
-from kuaixun.trainer.student.score_file import ScoreFile
+from kuaixun.trainer.errors import SettingError
+from kuaixun.trainer.student.embeddings import CharacterEmbeddings, read_embeddings
+
+# A parser, or a group of its options.
+Options = argparse._ActionsContainer
+
+
+def add_split(options: Options, dev: str, *, required: bool = True) -> None:
+    """The files of a split and the class names; `dev` says what that file is for."""
+    files = (("train", "texts to learn from"), ("dev", dev), ("test", "texts to measure on, once, at the end"))
+    for role, says in files:
+        needed = required and role != "test"
+        options.add_argument(f"--{role}", type=path_of, required=needed, metavar="FILE", help=says)
+    add_classes(options)
+
+
+def add_classes(options: Options) -> None:
+    """The class names."""
+    says = "class names, one a line, in the order of their ids"
+    options.add_argument("--classes", type=path_of, metavar="FILE", help=says)
+
+
+def add_texts(options: Options, share: str) -> None:
+    """Files of texts without labels; `share` says what SHARE of one is."""
+    options.add_argument(
+        "--texts",
+        type=share_of_file,
+        action="append",
+        required=True,
+        metavar="FILE[=SHARE]",
+        help=f"texts, one a line, plain, .xz or .gz, labels ignored; SHARE of it is {share} (default: 1); give the "
+        "option several times for several files",
+    )
+
+
+def add_score(options: Options, whose: str) -> None:
+    """Files to score; `whose` scores says the help."""
+    options.add_argument(
+        "--score",
+        type=score_request,
+        action="append",
+        default=[],
+        metavar="FILE=OUT",
+        help=f"write {whose} of FILE's rows, labelled or not, as the new file OUT; may be given several times",
+    )
+
+
+def add_embeddings(options: Options) -> None:
+    """Pretrained character embeddings."""
+    options.add_argument("--embeddings", type=path_of, metavar="NPZ", help="pretrained character embeddings")
+    options.add_argument("--embedding-vocabulary", type=path_of, metavar="JSON", help="their characters and rows")
+
+
+def embeddings_of(options: argparse.Namespace) -> CharacterEmbeddings | None:
+    """What `add_embeddings` named, read. Raises SettingError where one file is missing, EmbeddingError."""
+    if (options.embeddings is None) != (options.embedding_vocabulary is None):
+        raise SettingError("--embeddings and --embedding-vocabulary need each other; pass both or neither")
+    return read_embeddings(options.embeddings, options.embedding_vocabulary) if options.embeddings else None
+
+
+def add_device(options: Options) -> None:
+    """Where to compute."""
+    options.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
+
+
+def add_threads(options: Options) -> None:
+    """On how many processor threads."""
+    says = "processor threads (default: torch's)"
+    options.add_argument("--threads", type=whole_number(1, 1024), metavar="N", help=says)
+
+
+def choose_device(name: str) -> torch.device:
+    """The device for auto, cpu or cuda. Raises SettingError for a GPU that is not there."""
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise SettingError("--device cuda: torch finds no usable GPU here; pass --device cpu, or auto")
+    return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
 def add_columns(parser: argparse.ArgumentParser) -> None:
@@ -23,92 +98,3 @@ def add_columns(parser: argparse.ArgumentParser) -> None:
 def columns_of(options: argparse.Namespace) -> CsvColumns:
     """What `add_columns` read."""
     return CsvColumns(text=options.text_column, label=options.label_column)
-
-
-def whole_number(lowest: int, highest: int | None = None) -> Callable[[str], int]:
-    """A converter to whole numbers within bounds, whose refusal names them."""
-
-    def convert(text: str) -> int:
-        try:
-            number = int(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from None
-        if not lowest <= number <= (highest if highest is not None else number):
-            bounds = f"at least {lowest}" + (f" and at most {highest}" if highest is not None else "")
-            raise argparse.ArgumentTypeError(f"{number} is out of range; it must be {bounds}")
-        return number
-
-    return convert
-
-
-def number_list(lowest: int, highest: int) -> Callable[[str], tuple[int, ...]]:
-    """A converter to different whole numbers within bounds, as in 2,3,4; they come sorted, as a bundle wants them."""
-    number = whole_number(lowest, highest)
-
-    def convert(text: str) -> tuple[int, ...]:
-        found = tuple(sorted(number(part.strip()) for part in text.split(",")))
-        if len(set(found)) != len(found):
-            raise argparse.ArgumentTypeError(f"{text!r} names a number twice")
-        return found
-
-    return convert
-
-
-def bits_or_none(text: str) -> int | None:
-    """The size of the n-gram table as a power of two, or `none` for no such branch."""
-    return None if text == "none" else whole_number(1, 24)(text)
-
-
-def score_file(text: str) -> ScoreFile:
-    """A file of teacher scores, and its weight where one follows: FILE or FILE:WEIGHT.
-
-    >>> score_file("bert.safetensors:0.7")
-    ScoreFile(path=PosixPath('bert.safetensors'), weight=0.7)
-    """
-    name, colon, number = text.rpartition(":")
-    if not colon or not name:
-        return ScoreFile(path_of(text))
-    try:
-        weight = float(number)
-    except ValueError:
-        return ScoreFile(path_of(text))  # a colon in the file's name
-    if not 0 < weight < math.inf:
-        raise argparse.ArgumentTypeError(f"the weight in {text!r} is {number}; it must be above 0")
-    return ScoreFile(path_of(name), weight)
-
-
-def recorded_command(arguments: list[str], options: argparse.Namespace) -> str:
-    """The command as a model card may show it: every path cut to its name, for where files lie is nobody's business.
-
-    >>> recorded_command(["--train", "/data/a b.txt"], argparse.Namespace(train=Path("/data/a b.txt")))
-    "kuaixun-trainer --train 'a b.txt'"
-    """
-    names: dict[str, str] = {}
-    for value in vars(options).values():
-        for path in _paths_in(value):
-            names[str(path)] = path.name
-    shown = []
-    for argument in arguments:
-        flag, equals, value = argument.partition("=")
-        if flag.startswith("--") and equals:
-            shown.append(f"{flag}={_without_folder(value, names)}")
-        else:
-            shown.append(_without_folder(argument, names))
-    return shlex.join(["kuaixun-trainer", *shown])
-
-
-def _paths_in(value: object) -> list[Path]:
-    """The paths that an option holds: itself, its file of scores, or those of its list."""
-    if isinstance(value, list):
-        return [path for one in value for path in _paths_in(one)]
-    if isinstance(value, ScoreFile):
-        return [value.path]
-    return [value] if isinstance(value, Path) else []
-
-
-def _without_folder(argument: str, names: dict[str, str]) -> str:
-    """An argument with its path cut to the name, the weight that may follow it kept."""
-    if str(Path(argument)) in names:
-        return names[str(Path(argument))]
-    path, colon, weight = argument.rpartition(":")
-    return names[str(Path(path))] + colon + weight if colon and str(Path(path)) in names else argument

@@ -9,9 +9,9 @@ import torch
 from rich.console import Console
 
 from kuaixun.export.command_line import INTERRUPTED_EXIT_CODE, path_of
-from kuaixun.trainer.commands.distil import choose_device
-from kuaixun.trainer.commands.options import recorded_command, whole_number
-from kuaixun.trainer.commands.shown_paths import without_folders
+from kuaixun.trainer.commands.options import add_device, add_embeddings, add_texts, add_threads, choose_device
+from kuaixun.trainer.commands.shown_paths import recorded_command
+from kuaixun.trainer.commands.values import whole_number
 from kuaixun.trainer.encoder.masked_language import EncoderShape
 from kuaixun.trainer.encoder.pretraining_settings import PretrainSettings
 from kuaixun.trainer.errors import SettingError
@@ -19,8 +19,6 @@ from kuaixun.trainer.output_folder import refuse_unwritable
 from kuaixun.trainer.progress import plain_lines, watching
 
 if TYPE_CHECKING:
-    from kuaixun.trainer.encoder.pretraining_job import TextFile
-
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 SHAPE = EncoderShape()
@@ -35,15 +33,7 @@ def add_to(commands: Commands) -> None:
         help="pre-train an encoder on texts without labels",
         description="Pre-train a BERT by masked characters, from nothing or from a checkpoint. Runs on one device.",
     )
-    parser.add_argument(
-        "--texts",
-        type=share_of_file,
-        action="append",
-        required=True,
-        metavar="FILE[=SHARE]",
-        help="texts, one a line, plain, .xz or .gz, labels ignored; SHARE of it is met in each pass (default: 1); "
-        "give the option several times for several files",
-    )
+    add_texts(parser, "met in each pass")
     parser.add_argument("--output", type=path_of, required=True, metavar="DIR", help="new folder for the encoder")
     parser.add_argument("--cache", type=path_of, metavar="DIR", help="keep tokenised texts here, for the next run")
     parser.add_argument("--prepare-only", action="store_true", help="fill the cache and end")
@@ -78,7 +68,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
         max_tokens=options.max_tokens,
         held_out=options.held_out,
         compiled=options.compile,
-        command=recorded_command(without_folders(arguments, files=["--texts"], models=["--from"]), options),
+        command=recorded_command(arguments, options, files=["--texts"], models=["--from"]),
     )
     settings = _settings(options, device)
     refuse_unwritable(options.output)
@@ -97,22 +87,6 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
         say(f"held-out: masked loss {done.held_out_loss:.4f}, {done.held_out_accuracy:.4f} guessed right")
     say(f"encoder: {options.output}")
     return 0
-
-
-def share_of_file(text: str) -> TextFile:
-    """A file, and after an equals sign the share of it that a pass meets."""
-    from kuaixun.trainer.encoder.pretraining_job import TextFile
-
-    name, equals, share_text = text.rpartition("=")
-    if equals:
-        try:
-            share = float(share_text)
-        except ValueError:
-            return TextFile(path_of(text), 1.0)  # an equals sign of the file's own name
-        if not 0 < share <= 1:
-            raise argparse.ArgumentTypeError(f"the share {share_text} is out of range; it must be above 0, at most 1")
-        return TextFile(path_of(name), share)
-    return TextFile(path_of(text), 1.0)
 
 
 def _settings(options: argparse.Namespace, device: torch.device) -> PretrainSettings:
@@ -151,10 +125,7 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--new-vocabulary", action="store_true", help="with --from: a vocabulary of the texts' characters in its place"
     )
-    group.add_argument(
-        "--embeddings", type=path_of, metavar="NPZ", help="pretrained character embeddings to begin with"
-    )
-    group.add_argument("--embedding-vocabulary", type=path_of, metavar="JSON", help="their characters and rows")
+    add_embeddings(group)
 
 
 def _add_training(group: argparse._ArgumentGroup) -> None:
@@ -183,5 +154,5 @@ def _add_training(group: argparse._ArgumentGroup) -> None:
     number("--seed", whole_number(0, (1 << 31) - 1), "of every random choice")
     group.add_argument("--mixed-precision", action="store_true", help="compute in bfloat16; always so on a GPU")
     group.add_argument("--compile", action="store_true", help="compile the model: a minute, then faster on a GPU")
-    group.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
-    group.add_argument("--threads", type=whole_number(1, 1024), metavar="N", help="processor threads (default: all)")
+    add_device(group)
+    add_threads(group)

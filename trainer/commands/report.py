@@ -9,8 +9,9 @@ from rich.console import Console
 
 from kuaixun.export import open_classifier
 from kuaixun.export.command_line import path_of
-from kuaixun.trainer.commands.distil import choose_device
-from kuaixun.trainer.commands.options import add_columns, columns_of, recorded_command, whole_number
+from kuaixun.trainer.commands.options import add_columns, add_device, choose_device, columns_of
+from kuaixun.trainer.commands.shown_paths import recorded_command
+from kuaixun.trainer.commands.values import whole_number
 from kuaixun.trainer.new_file import refuse_existing, write_new_file
 from kuaixun.trainer.progress import plain_lines
 
@@ -62,7 +63,7 @@ def add_to(commands: Commands) -> None:
         "--seed", type=whole_number(0, (1 << 32) - 1), default=0, metavar="N", help="of every draw (default: 0)"
     )
     parser.add_argument("--engine", default="auto", metavar="NAME", help="engine to serve with (default: auto)")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
+    add_device(parser)
     add_columns(parser)
     parser.set_defaults(run=run)
 

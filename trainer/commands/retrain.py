@@ -16,8 +16,8 @@ from rich.text import Text
 
 from kuaixun.export import Classifier, open_classifier
 from kuaixun.export.command_line import INTERRUPTED_EXIT_CODE, path_of
-from kuaixun.trainer.commands.distil import choose_device
-from kuaixun.trainer.commands.options import add_columns, columns_of, recorded_command
+from kuaixun.trainer.commands.options import add_columns, choose_device, columns_of
+from kuaixun.trainer.commands.shown_paths import recorded_command
 from kuaixun.trainer.commands.student_options import add_student, student_of
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.progress import plain_lines, watching
@@ -92,7 +92,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
         bundle = workshop / "bundle"
         if options.challenger:
             _copy(options.challenger, bundle)
-        elif not _train(options, arguments, rows, workshop, console):
+        elif not _train(options, recorded_command(arguments, options), rows, workshop, console):
             say("interrupted: the champion is kept, the challenger is given up")
             return INTERRUPTED_EXIT_CODE
         challenger = _open(bundle, options)
@@ -113,9 +113,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     return _conclude(record, place, say)
 
 
-def _train(
-    options: argparse.Namespace, arguments: list[str], rows: RetrainingRows, workshop: Path, console: Console
-) -> bool:
+def _train(options: argparse.Namespace, command: str, rows: RetrainingRows, workshop: Path, console: Console) -> bool:
     """Train a challenger and build its bundle in the workshop; whether it came to its end."""
     # Imported here because tracing takes seconds, which a refused file need not wait for.
     from kuaixun.export.bundle.writer import write_bundle
@@ -133,9 +131,9 @@ def _train(
             more_files=(*rows.files, *((student.origin,) if student.origin else ())),
             embeddings=None,
             device=choose_device(options.device),
-            command=recorded_command(arguments, options),
+            command=command,
             watcher=watcher,
-            say=lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True),
+            say=plain_lines(console),
         )
     if done.fit.interrupted:
         return False

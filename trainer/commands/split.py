@@ -9,7 +9,8 @@ from rich.console import Console
 
 from kuaixun.export.command_line import path_of
 from kuaixun.export.new_folder import write_folder
-from kuaixun.trainer.commands.options import add_columns, columns_of, whole_number
+from kuaixun.trainer.commands.options import add_classes, add_columns, columns_of
+from kuaixun.trainer.commands.values import whole_number
 from kuaixun.trainer.data.labelled_texts import read_classes, read_labelled_texts
 from kuaixun.trainer.data.splitting import RATIOS, folder_of, scarce_classes, split_texts
 from kuaixun.trainer.output_folder import refuse_unwritable
@@ -37,9 +38,7 @@ def add_to(commands: Commands) -> None:
         help="shares of train, dev and test, or of train and test (default: 8:1:1)",
     )
     parser.add_argument("--seed", type=whole_number(0), default=1, metavar="N", help="of the shuffle (default: 1)")
-    parser.add_argument(
-        "--classes", type=path_of, metavar="FILE", help="class names, one a line, in the order of their ids"
-    )
+    add_classes(parser)
     add_columns(parser)
     parser.set_defaults(run=run)
 

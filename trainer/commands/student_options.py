@@ -11,7 +11,8 @@ import msgspec
 
 from kuaixun.export.command_line import path_of
 from kuaixun.schemas.manifest import NgramBranch
-from kuaixun.trainer.commands.options import bits_or_none, number_list, whole_number
+from kuaixun.trainer.commands.options import add_device, add_threads
+from kuaixun.trainer.commands.values import bits_or_none, number_list, whole_number
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.student.configuration import DEFAULT, Configuration, read_configuration, shipped_configurations
 from kuaixun.trainer.student.new_student import StudentShape
@@ -123,7 +124,5 @@ def _add_fit(group: argparse._ArgumentGroup) -> None:
         default=argparse.SUPPRESS,
         help="train in bfloat16: faster on GPUs and on processors with bfloat16 instructions",
     )
-    group.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
-    group.add_argument(
-        "--threads", type=whole_number(1, 1024), metavar="N", help="processor threads (default: torch's)"
-    )
+    add_device(group)
+    add_threads(group)

@@ -10,13 +10,21 @@ import torch
 from rich.console import Console
 
 from kuaixun.export.command_line import INTERRUPTED_EXIT_CODE, path_of
-from kuaixun.trainer.commands.distil import choose_device
-from kuaixun.trainer.commands.options import add_columns, columns_of, recorded_command, whole_number
-from kuaixun.trainer.commands.shown_paths import without_folders
+from kuaixun.trainer.commands.options import (
+    add_columns,
+    add_device,
+    add_score,
+    add_split,
+    add_threads,
+    choose_device,
+    columns_of,
+)
+from kuaixun.trainer.commands.shown_paths import recorded_command
+from kuaixun.trainer.commands.values import whole_number
 from kuaixun.trainer.data.labelled_texts import read_split
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.progress import plain_lines, watching
-from kuaixun.trainer.teacher.score_files import ScoreRequest, read_requests
+from kuaixun.trainer.teacher.score_files import read_requests
 from kuaixun.trainer.teacher.settings import HEADS, KINDS, TEACHER_DEFAULTS, TEACHER_NAMES, TeacherSettings
 
 if TYPE_CHECKING:
@@ -35,22 +43,10 @@ def add_to(commands: Commands) -> None:
         "learn from. Start it with torchrun to use several GPUs.",
     )
     parser.add_argument("--encoder", metavar="DIR", help="Hugging Face folder, or a name of its hub")
-    parser.add_argument("--train", type=path_of, metavar="FILE", help="texts to learn from")
-    parser.add_argument("--dev", type=path_of, metavar="FILE", help="texts to choose the best weights on")
-    parser.add_argument("--test", type=path_of, metavar="FILE", help="texts to measure on, once, at the end")
-    parser.add_argument(
-        "--classes", type=path_of, metavar="FILE", help="class names, one a line, in the order of their ids"
-    )
+    add_split(parser, "texts to choose the best weights on", required=False)
     parser.add_argument("--output", type=path_of, metavar="DIR", help="new folder for the teacher")
     scores = parser.add_argument_group("scores")
-    scores.add_argument(
-        "--score",
-        type=score_request,
-        action="append",
-        default=[],
-        metavar="FILE=OUT",
-        help="write the scores of FILE's rows, labelled or not, as the new file OUT; may be given several times",
-    )
+    add_score(scores, "the scores")
     scores.add_argument(
         "--folds",
         type=whole_number(2, 100),
@@ -99,14 +95,13 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     from kuaixun.trainer.teacher.job import TeacherJob, teach
 
     quieten()
-    cut = without_folders(arguments, files=["--score"], models=["--encoder"])
     job = TeacherJob(
         encoder=options.encoder,
         split=split,
         settings=settings,
         output=options.output,
         device=device,
-        command=recorded_command(cut, options),
+        command=recorded_command(arguments, options, files=["--score"], models=["--encoder"]),
         watching=lambda: watching(console),
         say=say,
     )
@@ -133,14 +128,6 @@ def _refuse_options_that_do_not_go_together(options: argparse.Namespace) -> None
     ]
     if idle:
         raise SettingError(f"--{idle[0]} changes nothing with --scores-only; leave it away")
-
-
-def score_request(text: str) -> ScoreRequest:
-    """FILE=OUT; the last equals sign parts them."""
-    data, equals, out = text.rpartition("=")
-    if not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} is not FILE=OUT, a file to score and a new file for its scores")
-    return ScoreRequest(path_of(data), path_of(out))
 
 
 def _score_only(options: argparse.Namespace, files: tuple[ScoredFile, ...], device: torch.device, say: Say) -> int:
@@ -189,5 +176,5 @@ def _add_training(group: argparse._ArgumentGroup) -> None:
     option("--seed", int, "of every random choice")
     group.add_argument("--mixed-precision", action="store_true", help="train in bfloat16")
     group.add_argument("--int8", action="store_true", help="tell size and accuracy of the teacher in 8-bit integers")
-    group.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
-    group.add_argument("--threads", type=whole_number(1, 1024), metavar="N", help="processor threads (default: all)")
+    add_device(group)
+    add_threads(group)

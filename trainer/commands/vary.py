@@ -9,7 +9,8 @@ from rich.console import Console
 
 from kuaixun.export.command_line import path_of
 from kuaixun.trainer.advance import advancing
-from kuaixun.trainer.commands.options import add_columns, columns_of, whole_number
+from kuaixun.trainer.commands.options import add_columns, columns_of
+from kuaixun.trainer.commands.values import whole_number
 from kuaixun.trainer.data.labelled_texts import read_labelled_texts
 from kuaixun.trainer.errors import DataError, SettingError
 from kuaixun.trainer.new_file import expect_writable, write_new_file

@@ -10,9 +10,9 @@ from rich.console import Console
 from kuaixun.export.command_line import path_of
 from kuaixun.schemas.manifest import DataFile, Training
 from kuaixun.trainer.advance import advancing
-from kuaixun.trainer.commands.options import recorded_command, whole_number
-from kuaixun.trainer.commands.pretrain import share_of_file
-from kuaixun.trainer.commands.shown_paths import without_folders
+from kuaixun.trainer.commands.options import add_texts
+from kuaixun.trainer.commands.shown_paths import recorded_command
+from kuaixun.trainer.commands.values import whole_number
 from kuaixun.trainer.encoder.text_lines import read_text_lines
 from kuaixun.trainer.output_folder import refuse_unwritable
 from kuaixun.trainer.progress import plain_lines
@@ -33,15 +33,7 @@ def add_to(commands: Commands) -> None:
         help="learn vectors of words from texts without labels",
         description="Cut texts into words and learn a vector of each, from which networks begin.",
     )
-    parser.add_argument(
-        "--texts",
-        type=share_of_file,
-        action="append",
-        required=True,
-        metavar="FILE[=SHARE]",
-        help="texts, one a line, plain, .xz or .gz, labels ignored; SHARE of it is learnt from (default: 1); give the "
-        "option several times for several files",
-    )
+    add_texts(parser, "learnt from")
     parser.add_argument("--output", type=path_of, required=True, metavar="DIR", help="new folder for the vectors")
 
     def number(flag: str, kind: Any, says: str) -> None:
@@ -71,7 +63,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     with advancing(console, "words") as advance:
         vectors = learn_vectors(corpora, settings, advance)
     training = Training(
-        command=recorded_command(without_folders(arguments, files=["--texts"], models=[]), options),
+        command=recorded_command(arguments, options, files=["--texts"]),
         seed=settings.seed,
         versions=library_versions("jieba", "numpy"),
         data=tuple(

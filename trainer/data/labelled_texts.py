@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kuaixun.schemas.manifest import DataFile
 from kuaixun.trainer.errors import DataError
 
 SHOWN_CHARS = 40
@@ -65,6 +66,14 @@ class DataSplit:
         """The files by their role, train first; test only where there is one."""
         parts = {"train": self.train, "dev": self.dev}
         return parts if self.test is None else parts | {"test": self.test}
+
+    @property
+    def files(self) -> tuple[DataFile, ...]:
+        """The files as the record of a training names them."""
+        return tuple(
+            DataFile(role=role, name=data.source.name, rows=len(data), sha256=data.sha256)
+            for role, data in self.parts.items()
+        )
 
 
 def read_split(

@@ -24,7 +24,7 @@ from kuaixun.trainer.encoder.pretrained_folders import open_tokenizer, quieten
 from kuaixun.trainer.encoder.pretraining import Pretrained, Pretraining
 from kuaixun.trainer.encoder.pretraining_settings import PretrainSettings
 from kuaixun.trainer.encoder.pretraining_state import load_state, remove_state, unfinished_folder
-from kuaixun.trainer.encoder.text_lines import TextLines, read_text_lines
+from kuaixun.trainer.encoder.text_lines import TextFile, TextLines, read_text_lines
 from kuaixun.trainer.encoder.token_array import cached_tokens
 from kuaixun.trainer.encoder.tokenizer import cached_counted_tokens, character_tokenizer, tokens_of_file
 from kuaixun.trainer.errors import DataError, SettingError
@@ -39,14 +39,6 @@ if TYPE_CHECKING:
 RECORD_FILE = "pretraining.json"
 SPECIALS_OF_A_PIECE = 2
 STATE_COPIES = 3  # the weights, and the two moments of AdamW
-
-
-@dataclass(frozen=True, slots=True)
-class TextFile:
-    """A file of texts, and the share of its pieces that each pass meets."""
-
-    path: Path
-    share: float
 
 
 @dataclass(frozen=True, slots=True)

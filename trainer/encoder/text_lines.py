@@ -28,6 +28,14 @@ class TextLines:
         return len(self.texts)
 
 
+@dataclass(frozen=True, slots=True)
+class TextFile:
+    """A file of texts, and the share of them that counts, as a command line names it."""
+
+    path: Path
+    share: float = 1.0
+
+
 def read_text_lines(path: Path) -> TextLines:
     """Read a whole file. Raises DataError for one that is missing, empty, damaged or not UTF-8."""
     try:

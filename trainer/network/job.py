@@ -30,10 +30,10 @@ from kuaixun.trainer.student.encoding import EncodedTexts
 from kuaixun.trainer.student.history import Recorder
 from kuaixun.trainer.student.objective import Batch, Objective
 from kuaixun.trainer.student.settings import FitSettings
-from kuaixun.trainer.student.training import Fit, Watcher, fit_module, logits_of
+from kuaixun.trainer.student.training import Fit, Learner, Watcher, fit_module, logits_of
 from kuaixun.trainer.teacher.scoring import measure
 from kuaixun.trainer.versions import library_versions
-from kuaixun.trainer.words.segmentation import Segmenter, segmenter
+from kuaixun.trainer.words.segmentation import segmenter
 from kuaixun.trainer.words.vectors import WordVectors
 
 # How far the numbers of a row spread when the training begins, whatever table they come from.
@@ -102,13 +102,7 @@ def teach_network(job: NetworkJob) -> tuple[Network, Fit]:
             command=job.command,
             seed=job.settings.seed,
             versions=library_versions("torch", "numpy"),
-            data=(
-                *(
-                    DataFile(role=role, name=data.source.name, rows=len(data), sha256=data.sha256)
-                    for role, data in job.split.parts.items()
-                ),
-                *job.more_files,
-            ),
+            data=(*job.split.files, *job.more_files),
         ),
     )
     network = Network(module.train(False), lexicon, record)
@@ -116,15 +110,10 @@ def teach_network(job: NetworkJob) -> tuple[Network, Fit]:
     return network, done
 
 
-def network_logits(
-    network: Network, texts: Sequence[str], device: torch.device, cut: Segmenter | None = None
-) -> NDArray[np.float32]:
+def network_logits(network: Network, texts: Sequence[str], device: torch.device) -> NDArray[np.float32]:
     """Logits (n, classes) of raw texts. A text of which cleaning leaves nothing gets zeros: no class before another."""
-    data = TextLines(tuple(texts), Path("the file to score"), sha256="")
-    encoded = network.lexicon.encode(data, cut or segmenter())
-    logits = np.zeros((len(texts), len(network.record.labels)), dtype=np.float32)
-    logits[encoded.rows.numpy()] = _logits(network.module.to(device), encoded, network.record.mixed_precision).numpy()
-    return logits
+    encoded = network.lexicon.encode(TextLines(tuple(texts), Path("the file to score"), sha256=""), segmenter())
+    return _logits(network.module.to(device), encoded, network.record.mixed_precision, len(texts))
 
 
 def _fit(job: NetworkJob, module: WordNetwork, encoded: dict[str, EncodedTexts], watcher: Watcher) -> Fit:
@@ -138,9 +127,8 @@ def _fit(job: NetworkJob, module: WordNetwork, encoded: dict[str, EncodedTexts],
     def loss_of(batch: Batch, objective: Objective) -> Tensor:
         return objective.loss(module(batch.ids), batch)
 
-    return fit_module(
-        module, loss_of, optimizers, TrainingTexts(encoded["train"]), encoded["dev"], job.settings, watcher
-    )
+    learner = Learner(module, loss_of, optimizers)
+    return fit_module(learner, TrainingTexts(encoded["train"]), encoded["dev"], job.settings, watcher)
 
 
 def _fill(module: WordNetwork, lexicon: Lexicon, words: WordVectors, embeddings: CharacterEmbeddings | None) -> int:
@@ -168,17 +156,15 @@ def _fill(module: WordNetwork, lexicon: Lexicon, words: WordVectors, embeddings:
 def _figures(job: NetworkJob, module: WordNetwork, encoded: EncodedTexts, role: str) -> dict[str, float]:
     """Figures over the whole file, texts that cleaning emptied included; told as well."""
     data = job.split.parts[role]
-    rows = encoded.rows.numpy()
-    logits = np.zeros((len(data), len(data.labels)), dtype=np.float32)
-    logits[rows] = _logits(module, encoded, job.settings.mixed_precision).numpy()
-    filled = np.zeros(len(data), dtype=np.bool_)
-    filled[rows] = True
+    logits = _logits(module, encoded, job.settings.mixed_precision, len(data))
+    filled = np.isin(np.arange(len(data)), encoded.rows.numpy())
     metrics = measure(logits, filled, data, job.split.train).metrics()
     job.say(f"{role}: {', '.join(f'{name} {figure:.4f}' for name, figure in metrics.items())}")
     return metrics
 
 
-def _logits(module: WordNetwork, encoded: EncodedTexts, mixed_precision: bool) -> Tensor:
+def _logits(module: WordNetwork, encoded: EncodedTexts, mixed_precision: bool, rows: int) -> NDArray[np.float32]:
+    """Logits (rows, classes) of a whole file."""
     device = next(module.parameters()).device
     with torch.autocast(device.type, torch.bfloat16, enabled=mixed_precision):
-        return logits_of(module, encoded)
+        return encoded.in_whole_file(logits_of(module, encoded), rows)

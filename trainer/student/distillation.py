@@ -106,7 +106,7 @@ def distil(
             command=command,
             seed=settings.seed,
             versions=library_versions("torch", "numpy"),
-            data=(*_data_files(split), *teaching.files, *more_files),
+            data=(*split.files, *teaching.files, *more_files),
         ),
     )
     state = {name: tensor.numpy() for name, tensor in result.state.items()}
@@ -137,12 +137,3 @@ def _measure(
     predicted[rows] = probabilities.argmax(axis=1)
     confidences[rows] = probabilities.max(axis=1)
     return evaluate(data.label_ids, predicted, confidences, data.labels, texts=data.texts, training_texts=train.texts)
-
-
-def _data_files(split: DataSplit) -> tuple[DataFile, ...]:
-    roles = {"train": split.train, "dev": split.dev, "test": split.test}
-    return tuple(
-        DataFile(role=role, name=data.source.name, rows=len(data), sha256=data.sha256)
-        for role, data in roles.items()
-        if data is not None
-    )

@@ -7,6 +7,7 @@ from functools import reduce
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -45,6 +46,15 @@ class EncodedTexts:
         """ids (batch, longest of the batch) int64 and label ids (batch,) of the rows named, on the device."""
         ids = self.ids[rows, : int(self.tokens[rows].max())].long()
         return ids.to(device, non_blocking=True), self.label_ids[rows].to(device, non_blocking=True)
+
+    def in_whole_file(self, logits: Tensor, rows: int) -> NDArray[np.float32]:
+        """Logits (rows, classes) of the whole file from those (n, classes) of these texts, on the CPU.
+
+        A row of which cleaning leaves nothing gets zeros: no class before another.
+        """
+        whole = np.zeros((rows, logits.shape[1]), dtype=np.float32)
+        whole[self.rows.numpy()] = logits.numpy()
+        return whole
 
     def followed_by(self, other: EncodedTexts) -> EncodedTexts:
         """These texts and then the others."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Protocol
 
 import torch
@@ -49,6 +48,30 @@ class Fit:
     best: DevFigures
     steps_done: int
     interrupted: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Learner:
+    """What is trained: `module` gives logits (batch, classes) of ids (batch, tokens).
+
+    `loss_of` a batch is what the optimizers lower.
+    """
+
+    module: nn.Module
+    loss_of: Callable[[Batch, Objective], Tensor]
+    optimizers: Sequence[Optimizer]
+
+    def step(self, batch: Batch, objective: Objective, device_type: str, *, mixed_precision: bool) -> float:
+        """One forward and backward pass and one move of the parameters; returns the batch's mean loss."""
+        self.module.train()
+        with torch.autocast(device_type, torch.bfloat16, enabled=mixed_precision):
+            loss = self.loss_of(batch, objective)
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+        for optimizer in self.optimizers:
+            optimizer.step()
+        return loss.item()
 
 
 class Watcher(Protocol):
@@ -95,21 +118,13 @@ def fit(module: TextCNN, train: TrainingTexts, dev: EncodedTexts, settings: FitS
     def loss(batch: Batch, objective: Objective) -> Tensor:
         return student_loss(module, batch, objective, settings.branch_loss)
 
-    return fit_module(module, loss, build_optimizers(module, settings), train, dev, settings, watcher)
+    return fit_module(Learner(module, loss, build_optimizers(module, settings)), train, dev, settings, watcher)
 
 
 def fit_module(
-    module: nn.Module,
-    loss_of: Callable[[Batch, Objective], Tensor],
-    optimizers: Sequence[Optimizer],
-    train: TrainingTexts,
-    dev: EncodedTexts,
-    settings: FitSettings,
-    watcher: Watcher,
+    learner: Learner, train: TrainingTexts, dev: EncodedTexts, settings: FitSettings, watcher: Watcher
 ) -> Fit:
-    """Train whatever gives logits (batch, classes) of ids (batch, tokens), where it stands, on its device.
-
-    Same seed, data, device and threads: same weights. `loss_of` a batch is what the optimizers lower.
+    """Train a learner where it stands, on its module's device. Same seed, data, device and threads: same weights.
 
     A KeyboardInterrupt ends the training with the best weights so far; before the first evaluation there are none,
     and it goes through. Raises FitError where the loss is no longer a number.
@@ -117,7 +132,7 @@ def fit_module(
     lowest = _Lowest()
     steps_done, interrupted = 0, False
     try:
-        taken = _steps(module, loss_of, optimizers, train, dev, settings, watcher, lowest)
+        taken = _steps(learner, train, dev, settings, watcher, lowest)
         for steps_done in taken:  # noqa: B007  # the last one is told
             if lowest.evaluations_since >= settings.patience:
                 break
@@ -131,9 +146,7 @@ def fit_module(
 
 
 def _steps(
-    module: nn.Module,
-    loss_of: Callable[[Batch, Objective], Tensor],
-    optimizers: Sequence[Optimizer],
+    learner: Learner,
     train: TrainingTexts,
     dev: EncodedTexts,
     settings: FitSettings,
@@ -141,41 +154,22 @@ def _steps(
     lowest: _Lowest,
 ) -> Iterator[int]:
     """Take one optimiser step at a time, evaluate where one is due, yield the number of steps taken."""
-    device = next(module.parameters()).device
+    device = next(learner.module.parameters()).device
     torch.manual_seed(settings.seed)  # dropout draws from the global generator
     steps = steps_of(train, settings)
     step, running = 0, 0.0
     for epoch in epochs(train, settings):
         for batch in epoch.batches(device):
-            set_learning_rates(optimizers, course(step, steps, settings.warm_up))
-            loss = _step(module, partial(loss_of, batch, epoch.objective), optimizers, device, settings)
+            set_learning_rates(learner.optimizers, course(step, steps, settings.warm_up))
+            loss = learner.step(batch, epoch.objective, device.type, mixed_precision=settings.mixed_precision)
             step += 1
             running += (loss - running) / min(step, RUNNING_STEPS)
             watcher.stepped(step, steps, running)
             if step % settings.evaluate_every_steps == 0 or step == steps:
-                dev_loss, dev_accuracy = _loss_and_accuracy(module, dev)
+                dev_loss, dev_accuracy = _loss_and_accuracy(learner.module, dev)
                 figures = DevFigures(step, steps, running, dev_loss, dev_accuracy, lowest=False)
-                watcher.evaluated(lowest.offer(figures, module))
+                watcher.evaluated(lowest.offer(figures, learner.module))
             yield step
-
-
-def _step(
-    module: nn.Module,
-    loss_of_batch: Callable[[], Tensor],
-    optimizers: Sequence[Optimizer],
-    device: torch.device,
-    settings: FitSettings,
-) -> float:
-    """One forward and backward pass and one move of the parameters; returns the batch's mean loss."""
-    module.train()
-    with torch.autocast(device.type, torch.bfloat16, enabled=settings.mixed_precision):
-        loss = loss_of_batch()
-    for optimizer in optimizers:
-        optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
-    for optimizer in optimizers:
-        optimizer.step()
-    return loss.item()
 
 
 def student_loss(module: TextCNN, batch: Batch, objective: Objective, branch_loss: float) -> Tensor:

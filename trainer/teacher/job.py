@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kuaixun.schemas.manifest import DataFile, Training
+from kuaixun.schemas.manifest import Training
 from kuaixun.trainer.data.labelled_texts import DataSplit
 from kuaixun.trainer.encoder.pretrained_folders import open_tokenizer
 from kuaixun.trainer.errors import SettingError
@@ -162,10 +162,7 @@ def record_of(
             command=job.command,
             seed=job.settings.seed,
             versions=library_versions("torch", "transformers", "tokenizers", "numpy"),
-            data=tuple(
-                DataFile(role=role, name=data.source.name, rows=len(data), sha256=data.sha256)
-                for role, data in job.split.parts.items()
-            ),
+            data=job.split.files,
         ),
         fold=fold,
         folds=folds,

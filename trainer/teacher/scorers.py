@@ -88,8 +88,6 @@ def _student(checkpoint: Checkpoint) -> Scorer:
     def of_texts(texts: Sequence[str], device: torch.device) -> NDArray[np.float32]:
         """A text of which cleaning leaves nothing gets zeros: no class before another."""
         encoded = encode(checkpoint.pipeline, TextLines(tuple(texts), Path("the file to score"), sha256=""))
-        logits = np.zeros((len(texts), len(record.labels)), dtype=np.float32)
-        logits[encoded.rows.numpy()] = logits_of(module.to(device), encoded).numpy()
-        return logits
+        return encoded.in_whole_file(logits_of(module.to(device), encoded), len(texts))
 
     return Scorer(record.labels, record.training, of_texts)

@@ -29,10 +29,14 @@ TENSOR = "vectors"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WordVectors:
-    """`vectors` (words, size) float32 of `words`, all different."""
+    """`vectors` (words, size) float32 of `words`, all different.
+
+    `sha256` is that of the file of vectors; empty for those that were read from none.
+    """
 
     words: tuple[str, ...]
     vectors: NDArray[np.float32]
+    sha256: str = ""
 
     @property
     def size(self) -> int:
@@ -52,17 +56,12 @@ def write_word_vectors(folder: Path, vectors: WordVectors, training: Training) -
     )
 
 
-def sha256_of(folder: Path) -> str:
-    """The hash of the vectors in a folder, for the record of what begins with them. Raises OSError."""
-    with (folder / VECTORS_FILE).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def read_word_vectors(folder: Path) -> WordVectors:
     """Read what `write_word_vectors` wrote. Raises EmbeddingError naming the file and the reason."""
     try:
         words = tuple((folder / WORDS_FILE).read_bytes().decode().removesuffix("\n").split("\n"))
-        vectors = safetensors.numpy.load((folder / VECTORS_FILE).read_bytes())[TENSOR]
+        content = (folder / VECTORS_FILE).read_bytes()
+        vectors = safetensors.numpy.load(content)[TENSOR]
     except OSError as error:
         raise EmbeddingError(
             f"{folder}: cannot be read: {error.strerror}: {error.filename}; name a folder that the words command wrote"
@@ -79,4 +78,4 @@ def read_word_vectors(folder: Path) -> WordVectors:
         raise EmbeddingError(f"{folder / VECTORS_FILE}: the vector of {words[row]!r} is not finite; write them anew")
     if len(set(words)) != len(words):
         raise EmbeddingError(f"{folder / WORDS_FILE}: a word stands there twice; write them anew")
-    return WordVectors(words, vectors)
+    return WordVectors(words, vectors, hashlib.sha256(content).hexdigest())

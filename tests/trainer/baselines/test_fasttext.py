@@ -22,6 +22,7 @@ from kuaixun.trainer.baselines.fasttext_tokens import tokenised
 from kuaixun.trainer.baselines.measured import Baseline
 from kuaixun.trainer.data.labelled_texts import DataSplit
 from kuaixun.trainer.errors import DataError, FitError
+from kuaixun.trainer.words.segmentation import segmenter
 
 SMALL = FastTextSettings(search_seconds=0, learning_rate=0.5, epochs=8, dimension=10, buckets=5000)
 
@@ -207,6 +208,7 @@ def test_a_training_that_meets_nan_is_done_again_with_half_the_learning_rate(
 def test_tokens_are_characters_or_words_and_never_a_label(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "jieba").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "jieba"))
+    segmenter.cache_clear()
 
     def cut(tokens: str, *texts: str) -> list[str]:
         return tokenised(texts, tokens, nothing)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from kuaixun.trainer.commands.options import bits_or_none, number_list, recorded_command, score_file, whole_number
+from kuaixun.trainer.commands.shown_paths import recorded_command
+from kuaixun.trainer.commands.values import bits_or_none, number_list, score_file, whole_number
 from kuaixun.trainer.student.score_file import ScoreFile
 
 

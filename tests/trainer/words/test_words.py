@@ -35,8 +35,20 @@ def corpus(*texts: str, share: float = 1.0) -> Corpus:
 def test_a_text_is_cut_into_its_words_and_spaces_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
+    segmenter.cache_clear()
     assert segmenter()("人民银行 宣布降息") == ["人民银行", "宣布", "降息"]
     assert not list(tmp_path.iterdir())  # jieba leaves no dictionary behind
+
+
+def test_jieba_needs_no_temporary_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    segmenter.cache_clear()
+
+    assert segmenter()("宣布降息") == ["宣布", "降息"]
+    assert segmenter() is segmenter()  # its dictionary is read once
+    assert not capsys.readouterr().err
 
 
 def test_words_in_like_company_lie_near_each_other() -> None:
