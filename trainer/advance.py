@@ -15,6 +15,10 @@ LINE_EVERY_SECONDS = 30.0
 Advance = Callable[[float | None, str], None]
 
 
+def in_silence(share: float | None, remark: str) -> None:
+    """The Advance of work that nobody follows."""
+
+
 @contextmanager
 def advancing(console: Console, title: str, clock: Callable[[], float] = time.monotonic) -> Iterator[Advance]:
     """A way to tell how far the work under `title` is; call it as often as you like."""

@@ -90,7 +90,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
             say=say,
         )
     for role, figures in done.figures.items():
-        say(f"{role}: {', '.join(f'{name} {figure:.4f}' for name, figure in figures.metrics().items())}")
+        say(f"{role}: {figures.told()}")
     seconds = time.monotonic() - started_seconds
     say(f"checkpoint: {options.output}, from step {done.fit.best.step}, after {seconds:.0f} s")
     if done.fit.interrupted:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,6 +12,8 @@ from rich.console import Console
 
 from kuaixun.export.command_line import INTERRUPTED_EXIT_CODE, path_of
 from kuaixun.schemas.manifest import DataFile
+from kuaixun.trainer.advance import advancing
+from kuaixun.trainer.commands.fold_option import add_folds, conclude_folds
 from kuaixun.trainer.commands.options import (
     add_columns,
     add_device,
@@ -29,7 +32,7 @@ from kuaixun.trainer.output_folder import refuse_unwritable
 from kuaixun.trainer.progress import plain_lines, watching
 from kuaixun.trainer.student.settings import FitSettings
 from kuaixun.trainer.teacher.score_files import read_requests
-from kuaixun.trainer.words.vectors import VECTORS_FILE, read_word_vectors
+from kuaixun.trainer.words.vectors import VECTORS_FILE, WordVectors, read_word_vectors
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -63,6 +66,7 @@ def add_to(commands: Commands) -> None:
     add_embeddings(parser)
     parser.add_argument("--output", type=path_of, required=True, metavar="DIR", help="new folder for the network")
     add_score(parser, "the scores")
+    add_folds(parser)
     _add_shape(parser.add_argument_group("the network"))
     _add_fit(parser.add_argument_group("the training"))
     add_columns(parser)
@@ -75,7 +79,8 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     device = choose_device(options.device)
     if options.threads:
         torch.set_num_threads(options.threads)
-    refuse_unwritable(options.output)
+    if not options.folds:  # those that are finished lie there already
+        refuse_unwritable(options.output)
     files = read_requests(tuple(options.score), columns_of(options))
     words = read_word_vectors(options.words)
     embeddings = embeddings_of(options)
@@ -91,40 +96,39 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     split = read_split(options.train, options.dev, options.test, classes=options.classes, columns=columns_of(options))
 
     # Imported here because transformers takes seconds, which refusals need not wait for.
+    from kuaixun.trainer.network.fold_training import in_folds
     from kuaixun.trainer.network.job import NetworkJob, teach_network
-    from kuaixun.trainer.teacher.job import score_files
-    from kuaixun.trainer.teacher.scorers import scorer_of_network
+    from kuaixun.trainer.teacher.cross_fitting import cross_fit
+    from kuaixun.trainer.teacher.scorers import score_files, scorer_of_network
 
-    with watching(console) as watcher:
-        network, done = teach_network(
-            NetworkJob(
-                split=split,
-                words=words,
-                embeddings=embeddings,
-                shape=shape,
-                settings=settings,
-                word_learning_rate=options.word_learning_rate,
-                output=options.output,
-                device=device,
-                command=recorded_command(arguments, options, files=["--score"]),
-                more_files=(
-                    DataFile(
-                        role="words",
-                        name=f"{options.words.name}/{VECTORS_FILE}",
-                        rows=len(words.words),
-                        sha256=words.sha256,
-                    ),
-                ),
-                watcher=watcher,
-                say=say,
-            )
-        )
+    job = NetworkJob(
+        split=split,
+        words=words,
+        embeddings=embeddings,
+        shape=shape,
+        settings=settings,
+        word_learning_rate=options.word_learning_rate,
+        output=options.output,
+        device=device,
+        command=recorded_command(arguments, options, files=["--score"]),
+        more_files=(_record_of(options.words, words),),
+        watching=lambda: watching(console),
+        advancing=lambda: advancing(console, "words"),
+        say=say,
+    )
+    if options.folds:
+        return conclude_folds(cross_fit(in_folds(job, options.folds), files), say)
+    network, done = teach_network(job)
     say(f"network: {options.output}, from step {done.best.step}")
     if done.interrupted:
         say(f"interrupted after {done.steps_done} of {done.best.steps} steps: kept the best; no file is scored")
         return INTERRUPTED_EXIT_CODE
     score_files([scorer_of_network(network)], files, device, say)
     return 0
+
+
+def _record_of(folder: Path, words: WordVectors) -> DataFile:
+    return DataFile(role="words", name=f"{folder.name}/{VECTORS_FILE}", rows=len(words.words), sha256=words.sha256)
 
 
 def _add_shape(group: argparse._ArgumentGroup) -> None:

@@ -49,7 +49,11 @@ def add_to(commands: Commands) -> None:
         )
 
     several("--baselines", "DIR", "what baseline wrote")
-    several("--teacher", "DIR", "a teacher's folder: its figures, its size, and its speed beside the student's")
+    several(
+        "--teacher",
+        "DIR",
+        "folder of a teacher, network or student that taught: its figures, size, and speed beside the student's",
+    )
     several("--scores", "FILE", "scores of the test texts, of a teacher or of a blend")
     several("--run", "DIR", "a checkpoint that distil wrote: its figures and learning curves")
     parser.add_argument(

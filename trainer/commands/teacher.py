@@ -10,6 +10,7 @@ import torch
 from rich.console import Console
 
 from kuaixun.export.command_line import INTERRUPTED_EXIT_CODE, path_of
+from kuaixun.trainer.commands.fold_option import add_folds, conclude_folds
 from kuaixun.trainer.commands.options import (
     add_columns,
     add_device,
@@ -20,7 +21,6 @@ from kuaixun.trainer.commands.options import (
     columns_of,
 )
 from kuaixun.trainer.commands.shown_paths import recorded_command
-from kuaixun.trainer.commands.values import whole_number
 from kuaixun.trainer.data.labelled_texts import read_split
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.progress import plain_lines, watching
@@ -28,8 +28,7 @@ from kuaixun.trainer.teacher.score_files import read_requests
 from kuaixun.trainer.teacher.settings import HEADS, KINDS, TEACHER_DEFAULTS, TEACHER_NAMES, TeacherSettings
 
 if TYPE_CHECKING:
-    from kuaixun.trainer.teacher.job import Say
-    from kuaixun.trainer.teacher.score_files import ScoredFile
+    from kuaixun.trainer.teacher.score_files import Say, ScoredFile
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -47,12 +46,7 @@ def add_to(commands: Commands) -> None:
     parser.add_argument("--output", type=path_of, metavar="DIR", help="new folder for the teacher")
     scores = parser.add_argument_group("scores")
     add_score(scores, "the scores")
-    scores.add_argument(
-        "--folds",
-        type=whole_number(2, 100),
-        metavar="K",
-        help="train K teachers on all folds of train but one each, for out-of-fold scores of train",
-    )
+    add_folds(scores)
     scores.add_argument("--scores-only", action="store_true", help="score with finished teachers; nothing is trained")
     scores.add_argument(
         "--teacher",
@@ -92,6 +86,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     # Imported here because transformers takes seconds, which other commands and refusals need not wait for.
     from kuaixun.trainer.encoder.pretrained_folders import quieten
     from kuaixun.trainer.teacher.cross_fitting import cross_fit
+    from kuaixun.trainer.teacher.fold_training import in_folds
     from kuaixun.trainer.teacher.job import TeacherJob, teach
 
     quieten()
@@ -105,10 +100,11 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
         watching=lambda: watching(console),
         say=say,
     )
-    done = cross_fit(job, files, options.folds) if options.folds else teach(job, files, int8=options.int8)
-    if done is not None and done.interrupted:
-        kept = "repeat the command to go on after the folds that are finished" if options.folds else "kept the best"
-        say(f"interrupted after {done.steps_done} of {done.best.steps} steps: {kept}; no file is scored")
+    if options.folds:
+        return conclude_folds(cross_fit(in_folds(job, options.folds), files), say)
+    done = teach(job, files, int8=options.int8)
+    if done.interrupted:
+        say(f"interrupted after {done.steps_done} of {done.best.steps} steps: kept the best; no file is scored")
         return INTERRUPTED_EXIT_CODE
     return 0
 
@@ -131,8 +127,7 @@ def _refuse_options_that_do_not_go_together(options: argparse.Namespace) -> None
 
 
 def _score_only(options: argparse.Namespace, files: tuple[ScoredFile, ...], device: torch.device, say: Say) -> int:
-    from kuaixun.trainer.teacher.job import score_files
-    from kuaixun.trainer.teacher.scorers import open_scorer
+    from kuaixun.trainer.teacher.scorers import open_scorer, score_files
 
     teachers = [open_scorer(folder) for folder in options.teacher]
     for folder, teacher in zip(options.teacher, teachers, strict=True):

@@ -10,7 +10,7 @@ from rich.console import Console
 from kuaixun.export.command_line import path_of
 from kuaixun.trainer.advance import advancing
 from kuaixun.trainer.commands.options import add_columns, columns_of
-from kuaixun.trainer.commands.values import whole_number
+from kuaixun.trainer.commands.values import number_list, whole_number
 from kuaixun.trainer.data.labelled_texts import read_labelled_texts
 from kuaixun.trainer.errors import DataError, SettingError
 from kuaixun.trainer.new_file import expect_writable, write_new_file
@@ -51,7 +51,13 @@ def add_to(commands: Commands) -> None:
         metavar="N",
         help=f"nearest words that a word may give way to (default: {DEFAULTS.neighbours})",
     )
-    parser.add_argument("--seed", type=whole_number(0), default=DEFAULTS.seed, metavar="N", help="(default: 1)")
+    parser.add_argument(
+        "--seed",
+        type=number_list(0, (1 << 31) - 1),
+        default=DEFAULTS.seeds,
+        metavar="N,N,…",
+        help="of every random choice; of several, all texts are varied once for each (default: 1)",
+    )
     add_columns(parser)
     parser.set_defaults(run=run)
 

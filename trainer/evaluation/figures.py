@@ -70,6 +70,10 @@ class Evaluation:
             figures["clean_accuracy"] = self.clean_accuracy
         return {name: round(figure, 6) for name, figure in figures.items()}
 
+    def told(self) -> str:
+        """The same in a line."""
+        return ", ".join(f"{name} {figure:.4f}" for name, figure in self.metrics().items())
+
 
 def evaluate(
     truth: NDArray[np.int64],

@@ -24,6 +24,7 @@ from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.network.lexicon import Lexicon
 from kuaixun.trainer.network.word_network import NetworkShape, WordNetwork
 from kuaixun.trainer.student.history import HISTORY_FILE, history_to_file
+from kuaixun.trainer.student.settings import FitSettings
 from kuaixun.trainer.student.training import DevFigures
 
 RECORD_FILE = "network.json"
@@ -33,14 +34,20 @@ WEIGHTS_FILE = "weights.safetensors"
 
 
 class NetworkRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything about a network but its numbers. `metrics` maps a data role to named figures."""
+    """Everything about a network but its numbers. `metrics` maps a data role to named figures.
+
+    `fold` and `folds` are 0 where it learnt from all rows.
+    """
 
     labels: Annotated[tuple[Label, ...], msgspec.Meta(min_length=2)]
     shape: NetworkShape
-    mixed_precision: bool
+    settings: FitSettings
+    word_learning_rate: float
     metrics: dict[str, dict[str, float]]
     best_step: int
     training: Training
+    fold: int = 0
+    folds: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,10 +74,22 @@ def write_network(folder: Path, network: Network, history: Sequence[DevFigures])
     )
 
 
+def read_record(folder: Path) -> NetworkRecord:
+    """The record of a network's folder. Raises SettingError for a folder that is no network."""
+    path = folder / RECORD_FILE
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=NetworkRecord)
+    except OSError as error:
+        reason = error.strerror or error
+        raise SettingError(f"{path}: cannot be read: {reason}; name a folder that the network command wrote") from None
+    except (msgspec.DecodeError, SettingError) as error:
+        raise SettingError(f"{path}: no record of a network: {error}") from None
+
+
 def read_network(folder: Path) -> Network:
     """Read what `write_network` wrote. Raises SettingError naming what does not fit."""
+    record = read_record(folder)
     try:
-        record = msgspec.json.decode((folder / RECORD_FILE).read_bytes(), type=NetworkRecord)
         characters, words = (_names(folder / name) for name in (CHARACTERS_FILE, WORDS_FILE))
         state = safetensors.torch.load((folder / WEIGHTS_FILE).read_bytes())
         lexicon = Lexicon(characters, words, record.shape.max_tokens)

@@ -6,6 +6,7 @@ read → segment and encode once → fit → measure → write, whole or not →
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from torch.optim import SparseAdam
 from torch.optim.adamw import AdamW
 
 from kuaixun.schemas.manifest import DataFile, Training
+from kuaixun.trainer.advance import Advance
 from kuaixun.trainer.data.labelled_texts import DataSplit
 from kuaixun.trainer.encoder.text_lines import TextLines
 from kuaixun.trainer.errors import SettingError
@@ -30,7 +32,7 @@ from kuaixun.trainer.student.encoding import EncodedTexts
 from kuaixun.trainer.student.history import Recorder
 from kuaixun.trainer.student.objective import Batch, Objective
 from kuaixun.trainer.student.settings import FitSettings
-from kuaixun.trainer.student.training import Fit, Learner, Watcher, fit_module, logits_of
+from kuaixun.trainer.student.training import DevFigures, Fit, Learner, Watcher, fit_module, logits_of
 from kuaixun.trainer.teacher.scoring import measure
 from kuaixun.trainer.versions import library_versions
 from kuaixun.trainer.words.segmentation import segmenter
@@ -57,12 +59,26 @@ class NetworkJob:
     device: torch.device
     command: str
     more_files: tuple[DataFile, ...]
-    watcher: Watcher
+    watching: Callable[[], AbstractContextManager[Watcher]]
+    advancing: Callable[[], AbstractContextManager[Advance]]
     say: Callable[[str], None]
 
     def __post_init__(self) -> None:
         if not self.word_learning_rate > 0:
             raise SettingError(f"--word-learning-rate is {self.word_learning_rate}; it must be above 0")
+
+    @property
+    def files(self) -> tuple[DataFile, ...]:
+        """All that took part."""
+        return (*self.split.files, *self.more_files)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """The split as networks read it: the texts of train, dev and test by role."""
+
+    lexicon: Lexicon
+    encoded: dict[str, EncodedTexts]
 
 
 def teach_network(job: NetworkJob) -> tuple[Network, Fit]:
@@ -71,7 +87,14 @@ def teach_network(job: NetworkJob) -> tuple[Network, Fit]:
     An interrupted training writes its best network so far.
     """
     refuse_unwritable(job.output)
-    cut = segmenter()
+    reading = read_rows(job)
+    network, done, history = train_network(job, reading, reading.encoded["train"])
+    write_network(job.output, network, history)
+    return network, done
+
+
+def read_rows(job: NetworkJob) -> Reading:
+    """Segment and encode train, dev and test. Raises DataError where cleaning leaves nothing of any text of one."""
     lexicon = new_lexicon(
         job.split.train.texts,
         job.words.words,
@@ -79,44 +102,57 @@ def teach_network(job: NetworkJob) -> tuple[Network, Fit]:
         minimum_frequency=job.shape.minimum_frequency,
         max_tokens=job.shape.max_tokens,
     )
-    torch.manual_seed(job.settings.seed)
-    module = new_network(job.shape, lexicon, job.words.size, len(job.split.train.labels), dropout=job.settings.dropout)
-    refuse_unwritable(job.output, size_bytes(module))
-    found = _fill(module, lexicon, job.words, job.embeddings)
-    job.say(f"{found} of {len(lexicon.characters)} characters start from pretrained embeddings")
     encoded = {}
+    with job.advancing() as advance:
+        for role, data in job.split.parts.items():
+            encoded[role] = lexicon.encode(data, segmenter(), advance)
     for role, data in job.split.parts.items():
-        encoded[role] = lexicon.encode(data, cut)
         job.say(f"{data.source}: {len(data)} texts, {len(data) - len(encoded[role])} of them empty after cleaning")
-    recorder = Recorder(job.watcher)
-    done = _fit(job, module.to(job.device), encoded, recorder)
+    return Reading(lexicon, encoded)
+
+
+def train_network(
+    job: NetworkJob, reading: Reading, train: EncodedTexts, *, fold: int = 0, folds: int = 0
+) -> tuple[Network, Fit, Sequence[DevFigures]]:
+    """A network that learnt from `train`, all training rows or those of all folds but one; its looks at dev."""
+    torch.manual_seed(job.settings.seed)
+    labels = job.split.train.labels
+    module = new_network(job.shape, reading.lexicon, job.words.size, len(labels), dropout=job.settings.dropout)
+    refuse_unwritable(job.output / f"fold-{fold}" if fold else job.output, size_bytes(module))
+    found = _fill(module, reading.lexicon, job.words, job.embeddings)
+    job.say(f"{found} of {len(reading.lexicon.characters)} characters start from pretrained embeddings")
+    with job.watching() as watcher:
+        recorder = Recorder(watcher)
+        done = _fit(job, module.to(job.device), train, reading.encoded["dev"], recorder)
     module.load_state_dict(done.state)
-    metrics = {role: _figures(job, module, encoded[role], role) for role in encoded if role != "train"}
+    # Of folds, one by itself is measured on dev alone; test is for all together.
+    measured = [role for role in job.split.parts if role == "dev" or (role == "test" and not fold)]
     record = NetworkRecord(
-        labels=job.split.train.labels,
+        labels=labels,
         shape=job.shape,
-        mixed_precision=job.settings.mixed_precision,
-        metrics=metrics,
+        settings=job.settings,
+        word_learning_rate=job.word_learning_rate,
+        metrics={role: _figures(job, module, reading.encoded[role], role) for role in measured},
         best_step=done.best.step,
         training=Training(
             command=job.command,
             seed=job.settings.seed,
             versions=library_versions("torch", "numpy"),
-            data=(*job.split.files, *job.more_files),
+            data=job.files,
         ),
+        fold=fold,
+        folds=folds,
     )
-    network = Network(module.train(False), lexicon, record)
-    write_network(job.output, network, recorder.history)
-    return network, done
+    return Network(module.train(False), reading.lexicon, record), done, recorder.history
 
 
 def network_logits(network: Network, texts: Sequence[str], device: torch.device) -> NDArray[np.float32]:
     """Logits (n, classes) of raw texts. A text of which cleaning leaves nothing gets zeros: no class before another."""
     encoded = network.lexicon.encode(TextLines(tuple(texts), Path("the file to score"), sha256=""), segmenter())
-    return _logits(network.module.to(device), encoded, network.record.mixed_precision, len(texts))
+    return _logits(network.module.to(device), encoded, network.record.settings.mixed_precision, len(texts))
 
 
-def _fit(job: NetworkJob, module: WordNetwork, encoded: dict[str, EncodedTexts], watcher: Watcher) -> Fit:
+def _fit(job: NetworkJob, module: WordNetwork, train: EncodedTexts, dev: EncodedTexts, watcher: Watcher) -> Fit:
     """The words' table is moved row by row where the batch meets it; all else by AdamW."""
     dense = [parameter for name, parameter in module.named_parameters() if name != "words.weight"]
     optimizers = (
@@ -128,7 +164,7 @@ def _fit(job: NetworkJob, module: WordNetwork, encoded: dict[str, EncodedTexts],
         return objective.loss(module(batch.ids), batch)
 
     learner = Learner(module, loss_of, optimizers)
-    return fit_module(learner, TrainingTexts(encoded["train"]), encoded["dev"], job.settings, watcher)
+    return fit_module(learner, TrainingTexts(train), dev, job.settings, watcher)
 
 
 def _fill(module: WordNetwork, lexicon: Lexicon, words: WordVectors, embeddings: CharacterEmbeddings | None) -> int:
@@ -158,9 +194,9 @@ def _figures(job: NetworkJob, module: WordNetwork, encoded: EncodedTexts, role: 
     data = job.split.parts[role]
     logits = _logits(module, encoded, job.settings.mixed_precision, len(data))
     filled = np.isin(np.arange(len(data)), encoded.rows.numpy())
-    metrics = measure(logits, filled, data, job.split.train).metrics()
-    job.say(f"{role}: {', '.join(f'{name} {figure:.4f}' for name, figure in metrics.items())}")
-    return metrics
+    figures = measure(logits, filled, data, job.split.train)
+    job.say(f"{role}: {figures.told()}")
+    return figures.metrics()
 
 
 def _logits(module: WordNetwork, encoded: EncodedTexts, mixed_precision: bool, rows: int) -> NDArray[np.float32]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kuaixun.export.text.pipeline import in_batches
+from kuaixun.trainer.advance import Advance, in_silence
 from kuaixun.trainer.data.cleaning import clean
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
 from kuaixun.trainer.encoder.text_lines import TextLines
@@ -32,7 +33,7 @@ BEGINS, INSIDE, ENDS, ALONE = range(4)
 PLACES = 4
 CHARACTER_BITS, PLACE_BITS = 14, 2
 MOST_CHARACTERS = (1 << CHARACTER_BITS) - 2
-CHUNK_TEXTS = 1 << 14
+CHUNK_TEXTS = 1 << 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class Lexicon:
                     return found
         return found
 
-    def encode(self, data: LabelledTexts | TextLines, cut: Segmenter) -> EncodedTexts:
+    def encode(self, data: LabelledTexts | TextLines, cut: Segmenter, advance: Advance = in_silence) -> EncodedTexts:
         """Encode a whole file. Raises DataError where cleaning leaves nothing of any text."""
         label_ids = data.label_ids if isinstance(data, LabelledTexts) else np.full(len(data), UNLABELLED)
         chunks = []
@@ -71,6 +72,8 @@ class Lexicon:
             if texts:
                 rows = np.fromiter(texts, dtype=np.int64)
                 chunks.append(_padded(list(texts.values()), rows, label_ids[rows]))
+            done = numbers[-1] + 1
+            advance(done / len(data), f"words of {done} of {len(data)} texts of {data.source.name}")
         if not chunks:
             raise DataError(f"{data.source}: cleaning leaves nothing of any of its {len(data)} texts")
         return reduce(EncodedTexts.followed_by, chunks)

@@ -51,7 +51,7 @@ def figures_of(section: str, folder: Path) -> str:
     """The figures of a stage's folder; nothing where it has none, or they cannot be read."""
     try:
         return _READERS[section](folder)
-    except (KeyError, OSError, msgspec.DecodeError):
+    except (KeyError, IndexError, OSError, msgspec.DecodeError):
         return ""
 
 
@@ -71,8 +71,8 @@ def _compared(folder: Path) -> str:
 
 def _recorded(file: str) -> Callable[[Path], str]:
     def read(folder: Path) -> str:
-        # Teachers of folds lie side by side in the folder.
-        paths = sorted([*folder.glob(file), *folder.glob(f"fold-*/{file}")])
+        # Teachers of folds lie side by side in one folder.
+        paths = sorted([*folder.glob(f"*/{file}"), *folder.glob(f"*/fold-*/{file}")])
         metrics = msgspec.json.decode(paths[0].read_bytes(), type=_Record).metrics
         several = f" (the first of {len(paths)})" if len(paths) > 1 else ""
         return ", ".join(f"{role} {of['accuracy']:.4f}" for role, of in metrics.items() if "accuracy" in of) + several
@@ -90,7 +90,9 @@ def _measured(folder: Path) -> str:
 _READERS: dict[str, Callable[[Path], str]] = {
     "analyse": _analysed,
     "baseline": _compared,
-    "teacher": lambda folder: _recorded("teacher.json")(folder / "teacher"),
-    "distil": lambda folder: _recorded("checkpoint.json")(folder / "checkpoint"),
+    "teacher": _recorded("teacher.json"),
+    "network": _recorded("network.json"),
+    "student": _recorded("checkpoint.json"),
+    "distil": _recorded("checkpoint.json"),
     "evaluate": _measured,
 }

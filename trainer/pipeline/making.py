@@ -35,7 +35,8 @@ from kuaixun.trainer.pipeline.keys import (
 from kuaixun.trainer.pipeline.launch import Launch
 from kuaixun.trainer.pipeline.plan import near
 from kuaixun.trainer.pipeline.stage import Stage
-from kuaixun.trainer.pipeline.wiring import Planned, Wiring
+from kuaixun.trainer.pipeline.stage_maker import Planned
+from kuaixun.trainer.pipeline.wiring import Wiring
 
 LOCK_FILE = ".lock"
 SET_ASIDE = "previous"

@@ -13,8 +13,8 @@ from kuaixun.trainer.errors import SettingError
 
 Settings = Mapping[str, object]
 NO_SETTINGS: Settings = MappingProxyType({})
-ONE = ("data", "analyse", "pretrain", "blend", "distil", "export", "evaluate", "report")
-SEVERAL = ("baseline", "teacher")
+ONE = ("data", "analyse", "pretrain", "words", "vary", "distil", "export", "evaluate", "report")
+SEVERAL = ("baseline", "teacher", "network", "student", "blend")
 WITHOUT = "without"
 # The others feed on one another; these nothing reads, or the report can do without.
 DISPENSABLE = ("baseline", "evaluate", "report")

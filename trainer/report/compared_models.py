@@ -48,7 +48,7 @@ def compared_models(
         for one in group.baselines
     ]
     lines.extend(
-        _of_metrics("teacher", folder.name, folder.record.metrics, folder.size_bytes, slower, folder)
+        _of_metrics("teacher", folder.name, folder.about.metrics, folder.size_bytes, slower, folder)
         for folder, slower in teachers
     )
     lines.extend(_measured("scores", model, None) for model in scored)
@@ -80,7 +80,7 @@ def _of_metrics(
 ) -> ModelLine:
     dev, test = metrics.get("dev", {}), metrics.get("test", {})
     int8 = metrics.get("int8", {})
-    remark = folder.record.encoder if folder else ""
+    remark = folder.about.kind if folder else ""
     if "int8_size_bytes" in int8:
         accuracies = [
             f"{role} {int8[f'{role}_accuracy']:.4f}" for role in ("dev", "test") if f"{role}_accuracy" in int8

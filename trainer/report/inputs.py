@@ -18,9 +18,9 @@ from kuaixun.trainer.baselines.measured import Baselines
 from kuaixun.trainer.data.analysis import Analysis
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
 from kuaixun.trainer.errors import DataError
+from kuaixun.trainer.report.teacher_records import AboutTeacher, about_teacher
 from kuaixun.trainer.student.history import read_history
 from kuaixun.trainer.student.training import DevFigures
-from kuaixun.trainer.teacher.folder import TeacherRecord, read_record
 
 BASELINE_FILE = "baseline.json"
 T = TypeVar("T")
@@ -38,10 +38,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class TeacherFolder:
-    """A teacher's folder: what it says of itself, what it takes on disk, how its training went."""
+    """The folder of a teacher of any kind, of which `about` tells; what it takes on disk, how its training went."""
 
     path: Path
-    record: TeacherRecord
+    about: AboutTeacher
     size_bytes: int
     history: tuple[DevFigures, ...]
 
@@ -78,11 +78,14 @@ def read_run(folder: Path, test: LabelledTexts, training: Training) -> Run:
 
 
 def read_teacher_folder(folder: Path, test: LabelledTexts) -> TeacherFolder:
-    """A teacher's record and size. Raises SettingError, and DataError for figures of another test file."""
-    record = read_record(folder)
-    _expect_same_training(folder, record.training, test)
+    """The record and size of a teacher, a network, or a student that taught.
+
+    Raises SettingError, and DataError for figures of another test file.
+    """
+    about = about_teacher(folder)
+    _expect_same_training(folder, about.training, test)
     size_bytes = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
-    return TeacherFolder(folder, record, size_bytes, read_history(folder))
+    return TeacherFolder(folder, about, size_bytes, read_history(folder))
 
 
 def _decode(path: Path, kind: type[T], command: str) -> T:

@@ -27,7 +27,7 @@ def made_by(
 ) -> tuple[MadeBy, ...]:
     """The commands of everything on the page, each once, this page's own last."""
     made = [MadeBy("baselines", one.command, "") for one in baselines]
-    made += [_trained(f"teacher {one.name}", one.record.training) for one in teachers]
+    made += [_trained(f"teacher {one.name}", one.about.training) for one in teachers]
     made += [MadeBy(f"scores {path.stem}", read_scores_header(path).teacher, "") for path in scores]
     made += [_trained(f"student {one.name}", one.record.training) for one in runs if not one.ships]
     made.append(_trained("this student", training))

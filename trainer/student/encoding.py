@@ -47,6 +47,11 @@ class EncodedTexts:
         ids = self.ids[rows, : int(self.tokens[rows].max())].long()
         return ids.to(device, non_blocking=True), self.label_ids[rows].to(device, non_blocking=True)
 
+    def of_rows(self, rows: NDArray[np.int64]) -> EncodedTexts:
+        """Those of these texts that stand in these rows of the file."""
+        kept = torch.from_numpy(np.isin(self.rows.numpy(), rows))  # (n,)
+        return EncodedTexts(self.ids[kept], self.tokens[kept], self.label_ids[kept], self.rows[kept])
+
     def in_whole_file(self, logits: Tensor, rows: int) -> NDArray[np.float32]:
         """Logits (rows, classes) of the whole file from those (n, classes) of these texts, on the CPU.
 

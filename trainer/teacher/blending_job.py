@@ -12,8 +12,8 @@ from kuaixun.trainer.data.labelled_texts import CsvColumns, LabelledTexts, read_
 from kuaixun.trainer.errors import ScoresError, SettingError
 from kuaixun.trainer.evaluation.figures import Evaluation
 from kuaixun.trainer.teacher.ensemble import choose_blend
-from kuaixun.trainer.teacher.score_files import ScoredFile, ScoreRequest, read_requests
-from kuaixun.trainer.teacher.scores import TeacherScores, as_half, read_scores, read_scores_header, write_scores
+from kuaixun.trainer.teacher.score_files import ScoredFile, ScoreRequest, read_requests, write_file_scores
+from kuaixun.trainer.teacher.scores import TeacherScores, read_scores, read_scores_header
 from kuaixun.trainer.teacher.scoring import measure
 
 
@@ -71,8 +71,13 @@ def _write(
     logits = mix([part.logits for part in parts])
     # One member that learnt from these rows makes the mixture one that did.
     folds = min(part.folds for part in parts)
-    write_scores(file.out, TeacherScores(as_half(logits), file.name, file.sha256, labels, command, folds))
-    say(f"scores of {len(logits)} rows of {file.name}: {file.out}")
+    if len({part.folds for part in parts}) > 1:
+        each = ", ".join(f"{member.name} {part.folds or 'none'}" for member, part in zip(members, parts, strict=True))
+        say(
+            f"warning: {file.name}: folds differ: {each}; who learnt from these rows says little more than their "
+            "labels, and the weights chosen on dev trust it too much: give all members the same --folds"
+        )
+    write_file_scores(file, logits, labels, command, folds, say)
 
 
 def _member(paths: Sequence[Path]) -> Member:

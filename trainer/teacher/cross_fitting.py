@@ -6,115 +6,132 @@ command, is not trained again: hours of work outlive an interruption.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from kuaixun.trainer.data.labelled_texts import LabelledTexts
+from kuaixun.schemas.manifest import DataFile
+from kuaixun.trainer.data.cleaning import clean
+from kuaixun.trainer.data.labelled_texts import DataSplit, LabelledTexts
 from kuaixun.trainer.errors import SettingError
-from kuaixun.trainer.output_folder import refuse_unwritable
-from kuaixun.trainer.teacher.fine_tuning import FineTuned
-from kuaixun.trainer.teacher.folder import Teacher, read_record, size_bytes, write_teacher
 from kuaixun.trainer.teacher.folds import fold_of_rows, out_of_fold
-from kuaixun.trainer.teacher.job import (
-    Reading,
-    TeacherJob,
-    figures_of,
-    fine_tune_rows,
-    new_classifier,
-    read_rows,
-    record_of,
-    write_file_scores,
-)
-from kuaixun.trainer.teacher.score_files import ScoredFile
-from kuaixun.trainer.teacher.scorers import mean_logits, open_scorer
+from kuaixun.trainer.teacher.score_files import Say, ScoredFile, write_file_scores
+from kuaixun.trainer.teacher.scorers import Scorer, mean_logits, open_scorer
 from kuaixun.trainer.teacher.scores import SEEN
-from kuaixun.trainer.teacher.scoring import measure, score
+from kuaixun.trainer.teacher.scoring import measure
 
 
-def cross_fit(job: TeacherJob, files: Sequence[ScoredFile], folds: int) -> FineTuned | None:
+@dataclass(frozen=True, slots=True)
+class FoldEnd:
+    """The end of one fold's training. `writes` is false in all but one process of several."""
+
+    steps_done: int
+    steps: int
+    interrupted: bool
+    writes: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """A fold by its number, from 1, of so many, and the folder of the teacher that leaves it out."""
+
+    number: int
+    folds: int
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CrossFitting:
+    """What is to be taught in folds, and how one kind of teacher does it.
+
+    `is_finished` says whether a fold's teacher is there, and raises SettingError for one of another training.
+    `teach` trains one on these rows of train, and writes its folder unless it is interrupted.
+    """
+
+    split: DataSplit
+    folds: int
+    seed: int
+    output: Path
+    device: torch.device
+    say: Say
+    is_finished: Callable[[Fold], bool]
+    teach: Callable[[Fold, NDArray[np.int64]], FoldEnd]
+
+
+def cross_fit(job: CrossFitting, files: Sequence[ScoredFile]) -> FoldEnd | None:
     """Train the teachers that are missing, measure, score the files; None where there was nothing to train.
 
     Rows of the training file get out-of-fold scores, all others the mean of all teachers. Returns the last training;
     an interrupted one leaves the folders of the finished folds and writes no scores. Raises TrainerError.
     """
     train = job.split.train
-    fold = fold_of_rows(train.texts, train.label_ids, folds, job.settings.seed)
-    reading = read_rows(job)
-    folders = [job.output / f"fold-{number + 1}" for number in range(folds)]
-    for folder in job.output.iterdir() if job.output.is_dir() else ():
-        if folder not in folders:
-            raise SettingError(f"--output: {folder} is none of --folds {folds}; name a new folder or remove it")
+    fold_of_row = fold_of_rows(train.texts, train.label_ids, job.folds, job.seed)
+    folds = [Fold(number, job.folds, job.output / f"fold-{number}") for number in range(1, job.folds + 1)]
+    _refuse_strangers(job, [fold.folder for fold in folds])
     done = None
-    for number, folder in enumerate(folders):
-        if _is_finished(job, folder, number + 1, folds):
-            job.say(f"fold {number + 1} of {folds}: {folder} is there already")
+    for fold in folds:
+        place = f"fold {fold.number} of {fold.folds}"
+        if job.is_finished(fold):
+            job.say(f"{place}: {fold.folder} is there already")
             continue
-        job.say(f"fold {number + 1} of {folds}: learning from {int((fold != number).sum())} rows")
-        done = _teach_fold(job, reading, folder, np.flatnonzero(fold != number), number + 1, folds)
+        rows = np.flatnonzero(fold_of_row != fold.number - 1)
+        job.say(f"{place}: learning from {len(rows)} rows")
+        done = job.teach(fold, rows)
         if done.interrupted:
             return done
     if done is None or done.writes:
-        _score(job, reading, files, fold, folders)
+        _score(job, files, fold_of_row, [open_scorer(fold.folder) for fold in folds])
     return done
 
 
-def _teach_fold(
-    job: TeacherJob, reading: Reading, folder: Path, rows: NDArray[np.int64], number: int, folds: int
-) -> FineTuned:
-    model = new_classifier(job, reading)
-    refuse_unwritable(folder, size_bytes(model))
-    done = fine_tune_rows(job, reading, model, rows)
-    if done.writes and not done.interrupted:
-        classes = len(job.split.train.labels)
-        logits = {"dev": score(model, reading.rows["dev"], classes, reading.pad_id, job.device)}
-        record = record_of(job, done, figures_of(job, reading, logits), fold=number, folds=folds)
-        write_teacher(folder, Teacher(model, reading.tokenizer, record), done.history)
-    return done
-
-
-def _is_finished(job: TeacherJob, folder: Path, number: int, folds: int) -> bool:
-    """Whether the fold's teacher is there. Raises SettingError for a teacher of another training."""
-    if not folder.exists():
-        return False
-    record = read_record(folder)
-    files = [(file.role, file.sha256) for file in record.training.data]
-    wanted = [(role, data.sha256) for role, data in job.split.parts.items()]
-    same = (record.settings, record.labels, record.encoder, record.fold, record.folds, files) == (
-        job.settings,
-        job.split.train.labels,
-        Path(job.encoder).name,
-        number,
-        folds,
-        wanted,
-    )
-    if not same:
+def expect_same(folder: Path, found: object, wanted: object) -> None:
+    """Raise SettingError where the teacher in a fold's folder is not what this training would make."""
+    if found != wanted:
         raise SettingError(f"--output: {folder} is a teacher of other data or settings; name a new folder or remove it")
-    return True
+
+
+def hashes_of(files: Sequence[DataFile]) -> list[tuple[str, str]]:
+    """What the files of a training are known by: a role and a SHA-256 each, whatever they are called."""
+    return [(file.role, file.sha256) for file in files]
+
+
+def _refuse_strangers(job: CrossFitting, folders: Sequence[Path]) -> None:
+    """Raise SettingError for what is none of these folds; what a killed training left half-written may stay."""
+    for path in job.output.iterdir() if job.output.is_dir() else ():
+        if path not in folders and not path.name.startswith(".fold-"):
+            raise SettingError(f"--output: {path} is none of --folds {job.folds}; name a new folder or remove it")
 
 
 def _score(
-    job: TeacherJob, reading: Reading, files: Sequence[ScoredFile], fold: NDArray[np.int64], folders: Sequence[Path]
+    job: CrossFitting, files: Sequence[ScoredFile], fold_of_row: NDArray[np.int64], teachers: Sequence[Scorer]
 ) -> None:
     """Figures of dev, test and the unseen parts of train; then the files."""
-    train, classes = job.split.train, len(job.split.train.labels)
-    teachers = [open_scorer(folder) for folder in folders]
+    train, command = job.split.train, teachers[0].training.command
 
     def by_the_unseen(number: int, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         return mean_logits([teachers[number]], [train.texts[row] for row in rows.tolist()], job.device)
 
-    unseen = out_of_fold(fold, classes, by_the_unseen)
-    accuracy = measure(unseen, reading.rows["train"].filled, train, _nothing_seen(train)).accuracy
+    unseen = out_of_fold(fold_of_row, len(train.labels), by_the_unseen)
+    accuracy = measure(unseen, _filled(train), train, _nothing_seen(train)).accuracy
     job.say(f"train, out of fold: accuracy {accuracy:.4f}")
-    others = [role for role in job.split.parts if role != "train"]
-    figures_of(job, reading, {role: mean_logits(teachers, job.split.parts[role].texts, job.device) for role in others})
+    for role, data in job.split.parts.items():
+        if role != "train":
+            logits = mean_logits(teachers, data.texts, job.device)
+            job.say(f"{role}: {measure(logits, _filled(data), data, train).told()}")
     for file in files:
         if file.sha256 == train.sha256:
-            write_file_scores(file, unseen, teachers[0], len(folders), job.say)
+            write_file_scores(file, unseen, train.labels, command, job.folds, job.say)
         else:
-            write_file_scores(file, mean_logits(teachers, file.texts, job.device), teachers[0], SEEN, job.say)
+            write_file_scores(file, mean_logits(teachers, file.texts, job.device), train.labels, command, SEEN, job.say)
+
+
+def _filled(data: LabelledTexts) -> NDArray[np.bool_]:
+    """Which rows (n,) cleaning leaves something of."""
+    return np.array([bool(text) for text in clean(data.texts)])
 
 
 def _nothing_seen(train: LabelledTexts) -> LabelledTexts:

@@ -29,8 +29,7 @@ from kuaixun.trainer.teacher.fine_tuning import FineTuned, fine_tune
 from kuaixun.trainer.teacher.folder import Teacher, TeacherRecord, size_bytes, write_teacher
 from kuaixun.trainer.teacher.quantised import quantised, serialised_bytes
 from kuaixun.trainer.teacher.score_files import ScoredFile
-from kuaixun.trainer.teacher.scorers import Scorer, mean_logits, scorer_of
-from kuaixun.trainer.teacher.scores import SEEN, TeacherScores, as_half, write_scores
+from kuaixun.trainer.teacher.scorers import score_files, scorer_of
 from kuaixun.trainer.teacher.scoring import measure, score
 from kuaixun.trainer.teacher.settings import TeacherSettings
 from kuaixun.trainer.teacher.token_rows import LabelledRows, TokenRows, token_rows
@@ -143,8 +142,7 @@ def figures_of(job: TeacherJob, reading: Reading, logits: dict[str, NDArray[np.f
     figures = {}
     for role, found in logits.items():
         figures[role] = measure(found, reading.rows[role].filled, job.split.parts[role], job.split.train)
-        told = ", ".join(f"{name} {figure:.4f}" for name, figure in figures[role].metrics().items())
-        job.say(f"{role}: {told}")
+        job.say(f"{role}: {figures[role].told()}")
     return figures
 
 
@@ -182,16 +180,3 @@ def with_int8(job: TeacherJob, reading: Reading, model: TeacherModel, record: Te
             found[f"{role}_accuracy"] = round(accuracy, 6)
             job.say(f"int8, {role}: accuracy {accuracy:.4f} instead of {record.metrics[role]['accuracy']:.4f}")
     return msgspec.structs.replace(record, metrics={**record.metrics, "int8": found})
-
-
-def score_files(scorers: Sequence[Scorer], files: Sequence[ScoredFile], device: torch.device, say: Say) -> None:
-    """Write the mean logits of scorers that know none of the labels, or all, of these files. Raises OSError."""
-    for file in files:
-        write_file_scores(file, mean_logits(scorers, file.texts, device), scorers[0], SEEN, say)
-
-
-def write_file_scores(file: ScoredFile, logits: NDArray[np.float32], scorer: Scorer, folds: int, say: Say) -> None:
-    """Write one file's scores. Raises OSError."""
-    scores = TeacherScores(as_half(logits), file.name, file.sha256, scorer.labels, scorer.training.command, folds)
-    write_scores(file.out, scores)
-    say(f"scores of {len(scores)} rows of {file.name}: {file.out}")

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from kuaixun.trainer.data.labelled_texts import CsvColumns, read_labelled_texts
 from kuaixun.trainer.encoder.text_lines import read_text_lines
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.new_file import refuse_existing
+from kuaixun.trainer.teacher.scores import TeacherScores, as_half, write_scores
+
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,14 @@ def read_requests(requests: tuple[ScoreRequest, ...], columns: CsvColumns) -> tu
         except FileExistsError as error:
             raise SettingError(f"--score: {error}") from None
     return tuple(_read(request, columns) for request in requests)
+
+
+def write_file_scores(
+    file: ScoredFile, logits: NDArray[np.float32], labels: tuple[str, ...], teacher: str, folds: int, say: Say
+) -> None:
+    """Write one file's scores, logits (rows, classes), and tell. Raises OSError, ScoresError."""
+    write_scores(file.out, TeacherScores(as_half(logits), file.name, file.sha256, labels, teacher, folds))
+    say(f"scores of {len(logits)} rows of {file.name}: {file.out}")
 
 
 def _read(request: ScoreRequest, columns: CsvColumns) -> ScoredFile:

@@ -27,6 +27,7 @@ from kuaixun.trainer.network.job import network_logits
 from kuaixun.trainer.student.encoding import encode
 from kuaixun.trainer.student.training import logits_of
 from kuaixun.trainer.teacher.folder import Teacher, read_teacher
+from kuaixun.trainer.teacher.score_files import Say, ScoredFile, write_file_scores
 from kuaixun.trainer.teacher.scores import SEEN
 from kuaixun.trainer.teacher.scoring import score
 from kuaixun.trainer.teacher.token_rows import token_rows
@@ -63,13 +64,21 @@ def scorer_of(teacher: Teacher) -> Scorer:
 
 def scorer_of_network(network: Network) -> Scorer:
     """A network as one that scores."""
-    return Scorer(network.record.labels, network.record.training, partial(network_logits, network))
+    record = network.record
+    return Scorer(record.labels, record.training, partial(network_logits, network), record.folds)
 
 
 def mean_logits(scorers: Sequence[Scorer], texts: Sequence[str], device: torch.device) -> NDArray[np.float32]:
     """Logits (n, classes): the mean over the scorers, which all have the same classes."""
     mean: NDArray[np.float32] = np.mean([one.logits_of(texts, device) for one in scorers], axis=0, dtype=np.float32)
     return mean
+
+
+def score_files(scorers: Sequence[Scorer], files: Sequence[ScoredFile], device: torch.device, say: Say) -> None:
+    """Write the mean logits of scorers that know none of the labels, or all, of these files. Raises OSError."""
+    for file in files:
+        logits = mean_logits(scorers, file.texts, device)
+        write_file_scores(file, logits, scorers[0].labels, scorers[0].training.command, SEEN, say)
 
 
 def _teacher_logits(teacher: Teacher, texts: Sequence[str], device: torch.device) -> NDArray[np.float32]:

@@ -29,7 +29,8 @@ FEWEST_WORDS = 2
 @dataclass(frozen=True, slots=True)
 class VariantSettings:
     """How a text is varied: the share of its words that are replaced and of those that vanish, how often a stretch of
-    at least half its words is taken alone, and how many nearest words a word may give way to.
+    at least half its words is taken alone, and how many nearest words a word may give way to. All texts are varied once
+    for each of the seeds.
 
     Raises SettingError for a number out of its range.
     """
@@ -38,7 +39,7 @@ class VariantSettings:
     dropped: float = 0.1
     cut_short: float = 0.3
     neighbours: int = 8
-    seed: int = 1
+    seeds: tuple[int, ...] = (1,)
 
     def __post_init__(self) -> None:
         for name in ("replaced", "dropped", "cut_short"):
@@ -80,7 +81,7 @@ def variants(
     advance: Advance,
     say: Callable[[str], None],
 ) -> Iterator[str]:
-    """A variant of each raw text, in order, cleaned and with its spaces. The same seed, the same ones.
+    """A variant of each raw text for each seed, in order, cleaned and with its spaces. The same seeds, the same ones.
 
     What says the same as a training text or as an earlier variant is left out. `cut` keeps the spaces.
     """
@@ -88,15 +89,15 @@ def variants(
     wanted = sorted({word for words in segmented for word in words if not word.isspace()})
     neighbours = nearest_words(vectors, wanted, settings.neighbours, advance)
     say(f"{len(neighbours.rows)} words have neighbours to give way to")
-    chance = np.random.default_rng(settings.seed)
     met = {same for chunk in in_batches(texts, CHUNK_TEXTS) for same in compared(chunk).normalised}
-    for chunk in in_batches(segmented, CHUNK_TEXTS):
-        varied = ["".join(_varied(words, neighbours, settings, chance)) for words in chunk]
-        found = compared(varied)
-        for text, same in zip(found.cleaned, found.normalised, strict=True):
-            if text and same not in met:
-                met.add(same)
-                yield text
+    for seed in settings.seeds:
+        chance = np.random.default_rng(seed)
+        for chunk in in_batches(segmented, CHUNK_TEXTS):
+            found = compared(["".join(_varied(words, neighbours, settings, chance)) for words in chunk])
+            for text, same in zip(found.cleaned, found.normalised, strict=True):
+                if text and same not in met:
+                    met.add(same)
+                    yield text
 
 
 def _varied(

@@ -5,18 +5,25 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from kuaixun.trainer.cli import main
 from kuaixun.trainer.data.labelled_texts import read_labelled_texts
+from kuaixun.trainer.encoder.text_lines import TextLines
+from kuaixun.trainer.network import job as network_job
 from kuaixun.trainer.network.folder import read_network
-from kuaixun.trainer.network.job import SPREAD
-from kuaixun.trainer.network.lexicon import UNKNOWN
-from kuaixun.trainer.network.word_network import KINDS
+from kuaixun.trainer.network.job import SPREAD, NetworkJob, network_logits
+from kuaixun.trainer.network.lexicon import UNKNOWN, new_lexicon
+from kuaixun.trainer.network.word_network import KINDS, WordNetwork
+from kuaixun.trainer.student.encoding import EncodedTexts
 from kuaixun.trainer.student.history import read_history
+from kuaixun.trainer.student.training import Fit
 from kuaixun.trainer.teacher.scores import read_scores
+from kuaixun.trainer.words.segmentation import segmenter
 from kuaixun.trainer.words.vectors import read_word_vectors
 
 ToyFile = Callable[[str, int, int], Path]
@@ -53,6 +60,84 @@ def test_a_network_learns_scores_and_scores_the_same_again(files: list[str], tmp
     np.testing.assert_array_equal(scores.logits, again.logits)
     assert [file["role"] for file in record["training"]["data"]] == ["train", "dev", "words"]
     assert read_history(out)[-1].step == 90
+
+
+def test_out_of_fold_scores_come_from_networks_that_never_saw_the_row(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, dev, out = tmp_path / "train.txt", tmp_path / "dev.txt", tmp_path / "networks"
+    learnt: list[set[int]] = []
+
+    interrupt_after = [2]
+
+    def fit(job: NetworkJob, module: WordNetwork, texts: EncodedTexts, *rest: Any) -> Fit:
+        if len(learnt) in interrupt_after:
+            raise KeyboardInterrupt
+        learnt.append(set(texts.rows.tolist()))
+        return real(job, module, texts, *rest)
+
+    real = network_job._fit
+    monkeypatch.setattr(network_job, "_fit", fit)
+    command = [*files, "--folds", "3", "--output", str(out), "--score", f"{train}={tmp_path / 'oof'}"]
+    command += ["--score", f"{dev}={tmp_path / 'mean'}"]
+    assert main(command) == 130
+    assert {path.name for path in out.iterdir()} == {"fold-1", "fold-2"}
+    interrupt_after.clear()
+
+    assert main(command) == 0
+
+    data = read_labelled_texts(train)
+    scores = read_scores(tmp_path / "oof", data_sha256=data.sha256, rows=240, labels=data.labels)
+    assert scores.folds == 3
+    assert (scores.logits.argmax(axis=1) == data.label_ids).mean() > 0.85
+    assert len(learnt) == 3
+    for number, seen in enumerate(learnt, start=1):
+        unseen = sorted(set(range(240)) - seen)
+        network = read_network(out / f"fold-{number}")
+        assert (network.record.fold, network.record.folds) == (number, 3)
+        alone = network_logits(network, [data.texts[row] for row in unseen], torch.device("cpu"))
+        np.testing.assert_allclose(scores.logits[unseen], alone, rtol=2e-3, atol=1e-3)
+    assert set.union(*(set(range(240)) - seen for seen in learnt)) == set(range(240))
+    assert "train, out of fold: accuracy 0." in capsys.readouterr().err
+    again = ["--folds", "3", "--dropout", "0.1", "--output", str(out)]
+    assert main([*files, *again]) == 2
+    assert "of other data or settings" in capsys.readouterr().err
+    only = ["teacher", "--scores-only", "--teacher", str(out / "fold-1"), "--score", f"{train}={tmp_path / 'no'}"]
+    assert main(only) == 2
+    assert "fold-1 learnt from a part of train.txt" in capsys.readouterr().err
+
+
+def test_a_blend_of_scores_with_folds_and_without_is_warned_of(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train, dev = tmp_path / "train.txt", tmp_path / "dev.txt"
+    members = []
+    for name, more in (("whole", []), ("folded", ["--folds", "2"])):
+        scored = {role: tmp_path / f"{name}-{role}" for role in ("dev", "train")}
+        wanted = [f"--score={path}={scored[role]}" for role, path in (("dev", dev), ("train", train))]
+        assert main([*files, *more, "--epochs", "1", "--output", str(tmp_path / name), *wanted]) == 0
+        members += ["--member", *map(str, scored.values())]
+    capsys.readouterr()
+
+    assert main(["blend", "--dev", str(dev), *members, "--score", f"{train}={tmp_path / 'out'}"]) == 0
+
+    told = capsys.readouterr().err
+    assert "warning: train.txt: folds differ" in told
+    assert "whole-dev none" in told
+    assert "folded-dev 2" in told
+
+
+def test_it_tells_how_far_it_is_with_the_words_of_its_texts(files: list[str], tmp_path: Path) -> None:
+    told: list[tuple[float | None, str]] = []
+    texts = TextLines(("股市大涨",) * 20_000, tmp_path / "texts.txt", "")
+    lexicon = new_lexicon(texts.texts, ("股市",), minimum_frequency=1, max_tokens=8)
+
+    lexicon.encode(texts, segmenter(), lambda share, remark: told.append((share, remark)))
+
+    shares = [share for share, _ in told if share is not None]
+    assert len(shares) > 1
+    assert shares == sorted(shares)
+    assert told[-1] == (1.0, "words of 20000 of 20000 texts of texts.txt")
 
 
 def test_a_learning_rate_that_is_none_is_refused(

@@ -89,8 +89,8 @@ class ToyRun:
 
 
 def output_of(arguments: Sequence[str]) -> Path:
-    """Where a command writes: its --output, the second place of `build`, or the scores of `blend`."""
-    if arguments[0] == "blend":
+    """Where a command writes: its --output, the second place of `build`, or scores alone."""
+    if arguments[0] == "blend" or "--scores-only" in arguments:
         return Path(next(word for word in arguments if word.startswith("--score=")).rpartition("=")[2])
     named = [word.removeprefix("--output=") for word in arguments if word.startswith("--output=")]
     return Path(named[0] if named else arguments[2])

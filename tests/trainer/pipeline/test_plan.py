@@ -11,6 +11,8 @@ from kuaixun.trainer.pipeline.plan import read_plan
 from kuaixun.trainer.pipeline.wiring import Wiring
 from tests.trainer.pipeline.conftest import ToyRun
 
+TWO = "[[student]]\n[[student]]\n"
+
 
 def refusal(run: ToyRun) -> str:
     with pytest.raises(SettingError) as caught:
@@ -38,6 +40,18 @@ def wire(run: ToyRun) -> None:
         ("seed = 1", 'ratios = "7:3"', "a run needs three parts"),
         ("[export]", "[blend]\n[export]", "[blend] mixes several teachers"),
         ("[distil]", "[[teacher]]\n[distil]", "[teacher] encoder: is missing"),
+        ("[distil]", "[[network]]\n[distil]", "[network] words: is missing"),
+        ("[distil]", "[words]\n[distil]", "[words] is for [[network]] and [vary]"),
+        ("[distil]", "[vary]\nwords = '.'\n[distil]", "[vary] makes texts for teachers to score, and there is none"),
+        ("[distil]", "[vary]\n[distil]\ntransfer = 'my.txt'", "[vary] makes the transfer set"),
+        (
+            "[distil]",
+            f"{TWO}[blend]\nmembers = ['student-c', 'student-2']\n[distil]",
+            "'student-c' is no teacher; did you mean student-2?",
+        ),
+        ("[distil]", f"{TWO}[blend]\nmembers = ['student-1']\n[distil]", "are not several"),
+        ("[distil]", f"{TWO}[[blend]]\n[[blend]]\n[distil]", "[distil] teacher-scores: there are blend-1, blend-2"),
+        ("[distil]", "[[student]]\nteacher-scores = 'x'\n[distil]", "a student that teaches learns from labels"),
         ("[data]", 'without = ["distil"]\n[data]', "without 'distil' there is no run"),
         ("[data]", "[data", "not TOML"),
     ],
@@ -73,24 +87,33 @@ def test_stages_can_be_left_out(toy_run: ToyRun) -> None:
     assert names == ["split", "analyse", "distil", "export", "evaluate"]
 
 
-def test_the_example_of_the_documentation_is_one(tmp_path: Path) -> None:
+def stages_of_example(number: int, folder: Path, *files: str) -> list[str]:
+    """The stages of an example of the documentation, with files as it names them."""
     page = (Path(__file__).parents[3] / "docs" / "retraining.md").read_text(encoding="utf-8")
-    example = page.split("```toml\n")[1].split("```")[0]
-    (tmp_path / "run.toml").write_text(example, encoding="utf-8")
-    for name in ("headlines.csv", "unlabelled.txt.xz"):
-        (tmp_path / name).touch()
+    example = page.split("```toml\n")[number].split("```")[0]
+    (folder / "run.toml").write_text(example, encoding="utf-8")
+    for name in files:
+        (folder / name).touch()
+    wiring = Wiring(read_plan(folder / "run.toml"), folder / "work")
+    return [planned.build(None).name for planned in wiring.stages]
 
-    wiring = Wiring(read_plan(tmp_path / "run.toml"), tmp_path / "work")
 
-    names = [planned.build(None).name for planned in wiring.stages]
+def test_the_example_of_the_documentation_is_one(tmp_path: Path) -> None:
+    names = stages_of_example(1, tmp_path, "headlines.csv", "unlabelled.txt.xz")
+
     assert names[:4] == ["split", "analyse", "baseline-characters", "baseline-words"]
-    assert names[4:] == [
-        "pretrain",
-        "teacher-large",
-        "teacher-small",
-        "blend",
-        "distil",
-        "export",
-        "evaluate",
-        "report",
-    ]
+    scored = ["score-teacher-large", "score-teacher-small"]
+    assert names[4:-4] == ["pretrain", "teacher-large", "teacher-small", *scored, "blend-1"]
+    assert names[-4:] == ["distil", "export", "evaluate", "report"]
+
+
+def test_the_example_without_a_gpu_is_one(tmp_path: Path) -> None:
+    parts = ("train.txt", "dev.txt", "test.txt", "class.txt")
+    more = ("headlines.txt.xz", "articles.txt.xz", "embeddings.npz", "characters.json")
+
+    names = stages_of_example(2, tmp_path, *parts, *more)
+
+    assert names[:2] == ["analyse", "words"]
+    teachers = ["network-recurrent", "network-convolutional", "student-wide"]
+    scored = [f"score-{name}" for name in teachers]
+    assert names[2:-3] == ["vary", *teachers, *scored, "blend-two", "blend-three", "distil"]

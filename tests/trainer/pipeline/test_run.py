@@ -35,15 +35,15 @@ def test_a_run_ends_with_a_bundle_that_serves_its_figures_and_a_page(toy_run: To
     assert made(toy_run.make()) == ALL
 
     work = toy_run.folder / "work"
-    predictions = open_classifier(work / "08-export" / "bundle").classify(["球赛冠军进球教练"])
+    predictions = open_classifier(work / "13-export" / "bundle").classify(["球赛冠军进球教练"])
     assert len(predictions.label_ids) == 1
-    (model,) = json.loads((work / "09-evaluate" / "figures" / "evaluation.json").read_bytes())["models"]
+    (model,) = json.loads((work / "14-evaluate" / "figures" / "evaluation.json").read_bytes())["models"]
     assert model["figures"]["texts"] == 30
-    assert "<html" in (work / "10-report" / "report.html").read_text(encoding="utf-8")
-    assert "made up" in (work / "08-export" / "bundle" / "MODEL_CARD.md").read_text(encoding="utf-8")
-    assert figures_of("evaluate", work / "09-evaluate").startswith("bundle: accuracy 0.")
+    assert "<html" in (work / "15-report" / "report.html").read_text(encoding="utf-8")
+    assert "made up" in (work / "13-export" / "bundle" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert figures_of("evaluate", work / "14-evaluate").startswith("bundle: accuracy 0.")
     assert "majority: dev 0." in figures_of("baseline", work / "03-baseline-1")
-    assert "test 0." in figures_of("distil", work / "07-distil")
+    assert "test 0." in figures_of("distil", work / "12-distil")
 
 
 def test_nothing_is_made_again_where_nothing_changed(done: ToyRun) -> None:
@@ -68,7 +68,7 @@ def test_a_changed_setting_makes_its_stage_and_what_follows_and_says_which(done:
     assert made(reasons) == ["distil", "export", "evaluate", "report"]
     assert reasons["export"] == "made again since: distil"
     assert [command[0] for command in done.commands] == ["distil", "build", "evaluate", "report"]
-    assert (done.folder / "work" / "previous" / "07-distil" / "checkpoint" / "made.txt").exists()
+    assert (done.folder / "work" / "previous" / "12-distil" / "checkpoint" / "made.txt").exists()
 
 
 def test_a_setting_that_only_the_last_stage_has_leaves_the_others(done: ToyRun) -> None:
@@ -86,7 +86,7 @@ def test_one_byte_of_the_data_makes_everything_again(done: ToyRun) -> None:
 
 
 def test_a_file_that_is_gone_makes_its_stage_again(done: ToyRun) -> None:
-    (done.folder / "work" / "09-evaluate" / "figures" / "made.txt").unlink()
+    (done.folder / "work" / "14-evaluate" / "figures" / "made.txt").unlink()
 
     reasons = done.make()
     assert made(reasons) == ["evaluate"]
@@ -166,10 +166,10 @@ def test_teachers_hand_their_scores_through_a_blend_to_the_student(toy_run: ToyR
 
     assert made(reasons) == [*ALL[:3], "teacher-a", "teacher-b", "blend", *ALL[3:]]
     commands = {command[0] + output_of(command).parent.name: command for command in toy_run.commands[2:]}
-    distil, teacher = commands["distil07-distil"], commands["teacher05-teacher-a"]
+    distil, teacher = commands["distil12-distil"], commands["teacher07-teacher-a"]
     work = toy_run.folder / "work"
-    assert f"--teacher-scores={work / '06-blend' / 'train.safetensors'}" in distil
-    assert f"--score={work / '01-split/parts/train.txt'}={work / '05-teacher-a' / 'train.safetensors'}" in teacher
+    assert f"--teacher-scores={work / '11-blend' / 'train.safetensors'}" in distil
+    assert f"--score={work / '01-split/parts/train.txt'}={work / '07-teacher-a' / 'train.safetensors'}" in teacher
     assert "--folds=3" in teacher
 
 
@@ -180,7 +180,7 @@ def test_an_interrupted_training_of_folds_keeps_the_folds_that_are_there(toy_run
     toy_run.change("[distil]", '[[teacher]]\nencoder = "bert"\nfolds = 3\nepochs = 2\n[distil]')
     toy_run.fail = lambda arguments: 130 if arguments[0] == "teacher" else 0
     toy_run.make()
-    left = toy_run.folder / "work" / "05-teacher-1" / "teacher" / "made.txt"
+    left = toy_run.folder / "work" / "07-teacher-1" / "teacher-1" / "made.txt"
     seen: list[bool] = []
 
     def look(arguments: Sequence[str]) -> int:

@@ -20,7 +20,7 @@ from kuaixun.trainer.cli import main
 from kuaixun.trainer.data.labelled_texts import LabelledTexts, read_labelled_texts
 from kuaixun.trainer.student.history import read_history
 from kuaixun.trainer.student.training import DevFigures
-from kuaixun.trainer.teacher import cross_fitting, job
+from kuaixun.trainer.teacher import cross_fitting, fold_training, job
 from kuaixun.trainer.teacher.fine_tuning import FineTuned
 from kuaixun.trainer.teacher.folder import read_teacher
 from kuaixun.trainer.teacher.scorers import Scorer, mean_logits, scorer_of
@@ -156,7 +156,7 @@ def test_out_of_fold_scores_come_from_teachers_that_never_saw_the_row(
             scored.append((len(scored) + 1, list(texts)))
         return mean_logits(teachers, texts, device)
 
-    monkeypatch.setattr(cross_fitting, "fine_tune_rows", learn)
+    monkeypatch.setattr(fold_training, "fine_tune_rows", learn)
     monkeypatch.setattr(cross_fitting, "mean_logits", tell)
     train, dev = tmp_path / "train.txt", tmp_path / "dev.txt"
     wanted = [f"--score={train}={tmp_path / 'oof'}", f"--score={dev}={tmp_path / 'mean'}"]
@@ -198,12 +198,13 @@ def test_finished_folds_are_not_trained_again_and_never_mixed_with_other_setting
             raise KeyboardInterrupt
         return real(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(cross_fitting, "fine_tune_rows", learn)
+    monkeypatch.setattr(fold_training, "fine_tune_rows", learn)
     out = tmp_path / "oof"
     scoring = f"--score={tmp_path / 'train.txt'}={out}"
     assert teach(toy_file, encoder, tmp_path / "teachers", *folds, scoring) == 130
     assert [path.name for path in (tmp_path / "teachers").iterdir()] == ["fold-1"]
     assert not out.exists()
+    (tmp_path / "teachers" / ".fold-2.killed").mkdir()  # what a process that was killed while writing leaves
 
     assert teach(toy_file, encoder, tmp_path / "teachers", *folds, scoring) == 0
     assert len(calls) == 3
@@ -308,6 +309,7 @@ def test_several_teachers_are_blended_for_the_rows_that_all_have_scored(
     other = toy_file("other.txt", 10, 9)
     assert main(["blend", "--dev", str(dev), *members, "--score", f"{other}={tmp_path / 'no'}"]) == 2
     assert "none of its files holds scores of other.txt" in capsys.readouterr().err
+    assert "folds differ" not in told
 
 
 @pytest.mark.parametrize(

@@ -72,10 +72,12 @@ def test_words_vanish_and_stretches_of_at_least_half_are_taken_alone() -> None:
 
 def test_the_seed_says_which() -> None:
     texts = ["银行球星银行球星银行球星"] * 20
-    one, same, other = (made(VariantSettings(replaced=0.5, seed=seed), *texts) for seed in (1, 1, 2))
+    one, same, other = (made(VariantSettings(replaced=0.5, seeds=(seed,)), *texts) for seed in (1, 1, 2))
 
     assert one == same
     assert one != other
+    both = made(VariantSettings(replaced=0.5, seeds=(1, 2)), *texts)
+    assert both == list(dict.fromkeys([*one, *other]))
 
 
 def test_the_command_writes_texts_that_are_none_of_the_training_texts(

@@ -1,0 +1,43 @@
+"""How a network is taught in folds: see kuaixun.trainer.teacher.cross_fitting."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kuaixun.trainer.network.folder import read_record, write_network
+from kuaixun.trainer.network.job import NetworkJob, read_rows, train_network
+from kuaixun.trainer.teacher.cross_fitting import CrossFitting, Fold, FoldEnd, expect_same, hashes_of
+
+
+def in_folds(job: NetworkJob, folds: int) -> CrossFitting:
+    """Read train, dev and test, once for all folds. Raises DataError where cleaning leaves nothing of one."""
+    reading = read_rows(job)
+
+    def teach(fold: Fold, rows: NDArray[np.int64]) -> FoldEnd:
+        train = reading.encoded["train"].of_rows(rows)
+        network, done, history = train_network(job, reading, train, fold=fold.number, folds=fold.folds)
+        if not done.interrupted:
+            write_network(fold.folder, network, history)
+        return FoldEnd(done.steps_done, done.best.steps, done.interrupted)
+
+    return CrossFitting(
+        split=job.split,
+        folds=folds,
+        seed=job.settings.seed,
+        output=job.output,
+        device=job.device,
+        say=job.say,
+        is_finished=lambda fold: _is_finished(job, fold),
+        teach=teach,
+    )
+
+
+def _is_finished(job: NetworkJob, fold: Fold) -> bool:
+    if not fold.folder.exists():
+        return False
+    record = read_record(fold.folder)
+    found = (record.labels, record.shape, record.settings, record.word_learning_rate, record.fold, record.folds)
+    wanted = (job.split.train.labels, job.shape, job.settings, job.word_learning_rate, fold.number, fold.folds)
+    expect_same(fold.folder, (*found, hashes_of(record.training.data)), (*wanted, hashes_of(job.files)))
+    return True

@@ -1,0 +1,64 @@
+"""How a pretrained model is taught in folds: see cross_fitting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kuaixun.trainer.output_folder import refuse_unwritable
+from kuaixun.trainer.teacher.cross_fitting import CrossFitting, Fold, FoldEnd, expect_same, hashes_of
+from kuaixun.trainer.teacher.folder import Teacher, read_record, size_bytes, write_teacher
+from kuaixun.trainer.teacher.job import (
+    Reading,
+    TeacherJob,
+    figures_of,
+    fine_tune_rows,
+    new_classifier,
+    read_rows,
+    record_of,
+)
+from kuaixun.trainer.teacher.scoring import score
+
+
+def in_folds(job: TeacherJob, folds: int) -> CrossFitting:
+    """Read train and dev, once for all folds. Raises SettingError for an encoder that cannot be opened."""
+    reading = read_rows(job)
+
+    def teach(fold: Fold, rows: NDArray[np.int64]) -> FoldEnd:
+        return _teach(job, reading, fold, rows)
+
+    return CrossFitting(
+        split=job.split,
+        folds=folds,
+        seed=job.settings.seed,
+        output=job.output,
+        device=job.device,
+        say=job.say,
+        is_finished=lambda fold: _is_finished(job, fold),
+        teach=teach,
+    )
+
+
+def _teach(job: TeacherJob, reading: Reading, fold: Fold, rows: NDArray[np.int64]) -> FoldEnd:
+    model = new_classifier(job, reading)
+    refuse_unwritable(fold.folder, size_bytes(model))
+    done = fine_tune_rows(job, reading, model, rows)
+    if done.writes and not done.interrupted:
+        classes = len(job.split.train.labels)
+        logits = {"dev": score(model, reading.rows["dev"], classes, reading.pad_id, job.device)}
+        record = record_of(job, done, figures_of(job, reading, logits), fold=fold.number, folds=fold.folds)
+        write_teacher(fold.folder, Teacher(model, reading.tokenizer, record), done.history)
+    return FoldEnd(done.steps_done, done.best.steps, done.interrupted, done.writes)
+
+
+def _is_finished(job: TeacherJob, fold: Fold) -> bool:
+    if not fold.folder.exists():
+        return False
+    record = read_record(fold.folder)
+    files = hashes_of(record.training.data)
+    found = (record.settings, record.labels, record.encoder, record.fold, record.folds, files)
+    wanted = (job.settings, job.split.train.labels, Path(job.encoder).name, fold.number, fold.folds)
+    expect_same(fold.folder, found, (*wanted, hashes_of(job.split.files)))
+    return True
