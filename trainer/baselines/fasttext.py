@@ -18,12 +18,12 @@ import msgspec
 import numpy as np
 
 from kuaixun.trainer.advance import Advance
-from kuaixun.trainer.baselines.fasttext_process import MOST_RETRIES, NAN_MESSAGE, NO_TIME_MESSAGE, Job, Outcome
+from kuaixun.trainer.baselines.fasttext_process import NO_TIME_MESSAGE, Job, Outcome
 from kuaixun.trainer.baselines.fasttext_tokens import LABEL_PREFIX, tokenised
 from kuaixun.trainer.baselines.measured import Baseline, Guesses, measured
 from kuaixun.trainer.data.labelled_texts import DataSplit, LabelledTexts
 from kuaixun.trainer.errors import DataError, FitError
-from kuaixun.trainer.words.zeroed_memory import zeroed_memory
+from kuaixun.trainer.words.fasttext_care import met_nan, why_it_ended, zeroed_memory
 
 PROCESS = "kuaixun.trainer.baselines.fasttext_process"
 SEARCHING = re.compile(rb"Progress: +([\d.]+)% Trials: +(\d+) Best score: +(\S+)")
@@ -127,8 +127,7 @@ def _outcome(folder: Path, job: Job, advance: Advance, say: Callable[[str], None
             process.kill()
             raise
     if process.returncode or not (folder / "outcome.json").exists():
-        killed = process.returncode == -signal.SIGKILL
-        reason = "the system ended it, most likely for want of memory" if killed else last_words
+        reason = why_it_ended(process.returncode, last_words)
         raise FitError(f"fastText failed: {reason}; choose a smaller --dimension or --buckets")
     outcome = msgspec.json.decode((folder / "outcome.json").read_bytes(), type=Outcome)
     if not outcome.failure:
@@ -140,9 +139,7 @@ def _outcome(folder: Path, job: Job, advance: Advance, say: Callable[[str], None
             f"fastText finished no training in {job.search_seconds} seconds; raise --autotune-seconds or --threads, or "
             "train once with --search none"
         )
-    if NAN_MESSAGE in outcome.failure:
-        raise FitError(f"fastText met NaN {MOST_RETRIES + 1} times, halving its learning rate; lower --learning-rate")
-    raise FitError(f"fastText failed: {outcome.failure}")
+    raise FitError(met_nan(outcome.failure) or f"fastText failed: {outcome.failure}")
 
 
 def _watch(

@@ -15,11 +15,9 @@ import msgspec
 import numpy as np
 
 from kuaixun.trainer.baselines.fasttext_tokens import LABEL_PREFIX
+from kuaixun.trainer.words.fasttext_care import trained_without_nan
 
-NAN_MESSAGE = "Encountered NaN"
 NO_TIME_MESSAGE = "Didn't have enough time"
-LOWER = 0.5
-MOST_RETRIES = 6
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,27 +59,10 @@ def main(folder: Path) -> None:
 
 
 def train(folder: Path, job: Job) -> tuple[Any, Outcome]:
-    """One search or one training; a training that meets NaN is done again with half the learning rate, six times."""
-    import fasttext_pybind as fasttext
-
-    arguments = _arguments(folder, job)
-    for retries in range(MOST_RETRIES + 1):
-        model = fasttext.fasttext()
-        try:
-            fasttext.train(model, arguments)
-        except RuntimeError as error:
-            if NAN_MESSAGE not in str(error) or retries == MOST_RETRIES:
-                raise
-        else:
-            used = model.getArgs()
-            return model, Outcome(
-                learning_rate=used.lr, epochs=used.epoch, word_ngrams=used.wordNgrams, retries=retries
-            )
-        # After a search these are the best that it found, and NaN met only the training that follows it.
-        tried = model.getArgs()
-        arguments.lr, arguments.epoch, arguments.wordNgrams = tried.lr * LOWER, tried.epoch, tried.wordNgrams
-        arguments.autotuneValidationFile = ""
-    raise AssertionError("unreachable: the last try returns or raises")
+    """One search or one training, done again where it meets NaN."""
+    model, retries = trained_without_nan(_arguments(folder, job))
+    used = model.getArgs()
+    return model, Outcome(learning_rate=used.lr, epochs=used.epoch, word_ngrams=used.wordNgrams, retries=retries)
 
 
 def guess(model: Any, folder: Path, roles: tuple[str, ...]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from kuaixun.trainer.commands.options import (
     embeddings_of,
 )
 from kuaixun.trainer.commands.shown_paths import recorded_command
-from kuaixun.trainer.commands.student_options import add_student, student_of
+from kuaixun.trainer.commands.student_options import TEACHER_FLAGS, TRANSFER_FLAGS, add_student, refuse_idle, student_of
 from kuaixun.trainer.commands.values import score_file
 from kuaixun.trainer.data.labelled_texts import read_split
 from kuaixun.trainer.errors import SettingError
@@ -31,10 +31,6 @@ from kuaixun.trainer.student.teaching import Teaching, read_teaching
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
-
-# Options that change nothing without a teacher, and without a transfer set.
-TEACHER_FLAGS = ("alpha", "temperature", "final_temperature")
-TRANSFER_FLAGS = ("transfer_rows", "count_transfer_ngrams", "count_transfer_characters")
 
 
 def add_to(commands: Commands) -> None:
@@ -59,7 +55,10 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     say = plain_lines(console)
     started_seconds = time.monotonic()
     student = student_of(options)
-    _refuse_idle_flags(options)
+    if not (options.teacher_scores or options.transfer_scores):
+        refuse_idle(options, TEACHER_FLAGS, "without --teacher-scores or --transfer-scores")
+    if not options.transfer:
+        refuse_idle(options, TRANSFER_FLAGS, "without --transfer")
     refuse_unwritable(options.output)
     device = choose_device(options.device)
     if options.threads:
@@ -119,16 +118,6 @@ def _add_teachers(group: argparse._ArgumentGroup) -> None:
         metavar="FILE[:WEIGHT]",
         help="a teacher's scores of these texts, likewise",
     )
-
-
-def _refuse_idle_flags(options: argparse.Namespace) -> None:
-    """Raise SettingError for a flag that would change nothing."""
-    scores = options.teacher_scores or options.transfer_scores
-    needs = [(name, "--teacher-scores or --transfer-scores", scores) for name in TEACHER_FLAGS]
-    needs += [(name, "--transfer", options.transfer) for name in TRANSFER_FLAGS]
-    for name, needed, given in needs:
-        if name in vars(options) and not given:
-            raise SettingError(f"--{name.replace('_', '-')} changes nothing without {needed}")
 
 
 def _refuse_unheard_transfer(teaching: Teaching, settings: FitSettings) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from kuaixun.export.command_line import path_of
 from kuaixun.export.new_folder import write_folder
 from kuaixun.trainer.commands.evaluation_tables import show
 from kuaixun.trainer.commands.options import add_columns, add_device, columns_of
-from kuaixun.trainer.commands.values import whole_number
+from kuaixun.trainer.commands.values import real_number, whole_number
 from kuaixun.trainer.data.labelled_texts import LabelledTexts, read_classes, read_labelled_texts
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.evaluation.answering import answers_of_bundles, answers_of_scores
@@ -54,7 +53,7 @@ def add_to(commands: Commands) -> None:
     )
     parser.add_argument(
         "--target-accuracy",
-        type=_share,
+        type=real_number(0, 1, "share; write 0.97 for 97 %", above=True),
         metavar="SHARE",
         help="name the worker's threshold at which answered texts reach this accuracy, as in 0.97",
     )
@@ -123,13 +122,3 @@ def _write(output: Path, measurement: Measurement, answers: Sequence[Answers], d
     for number, one in enumerate(answers, start=1):
         files["rows.csv" if len(answers) == 1 else f"rows-{number}.csv"] = to_csv(rows_of(one, data))
     write_folder(output, files)
-
-
-def _share(text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = math.nan
-    if not 0 < share <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no share; write 0.97 for 97 %")
-    return share

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +17,15 @@ from kuaixun.export import Classifier, open_classifier
 from kuaixun.export.command_line import INTERRUPTED_EXIT_CODE, path_of
 from kuaixun.trainer.commands.options import add_columns, choose_device, columns_of
 from kuaixun.trainer.commands.shown_paths import recorded_command
-from kuaixun.trainer.commands.student_options import add_student, student_of
+from kuaixun.trainer.commands.student_options import (
+    STUDENT_FLAGS,
+    TEACHER_FLAGS,
+    TRANSFER_FLAGS,
+    add_student,
+    refuse_idle,
+    student_of,
+)
+from kuaixun.trainer.commands.values import real_number
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.progress import plain_lines, watching
 from kuaixun.trainer.promotion.bundle_folder import BundleFolder
@@ -50,7 +57,7 @@ def add_to(commands: Commands) -> None:
     parser.add_argument("--test", type=path_of, required=True, metavar="FILE", help="texts to compare on")
     parser.add_argument(
         "--margin",
-        type=_points,
+        type=real_number(0, 100, "number of points; write 0.5 for half a point of F1"),
         default=MARGIN_POINTS,
         metavar="POINTS",
         help=f"points of F1 that a class may lose (default: {MARGIN_POINTS})",
@@ -76,6 +83,9 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     """Train, compare, promote or keep; a table on standard output. Raises TrainerError and ExportError."""
 
     say = plain_lines(console)
+    if options.challenger:
+        refuse_idle(options, STUDENT_FLAGS, "with --challenger, which is trained already")
+    refuse_idle(options, (*TEACHER_FLAGS, *TRANSFER_FLAGS), "in a training without teachers")
     bundles = BundleFolder(options.bundles)
     with bundles.locked(), bundles.workshop() as workshop:
         champion = _open(bundles.champion, options)
@@ -158,8 +168,9 @@ def _tell(rows: RetrainingRows, say: Callable[[str], None]) -> None:
     say(f"learning from {learnt}; comparing on {len(rows.test)} test rows")
     if rows.superseded:
         say(f"{rows.superseded} old rows give way to new ones that say the same under another label")
-    if rows.seen:
-        say(f"{rows.seen} test rows are left out: they stand among the rows to learn from")
+    for role, seen in (("test", rows.seen), ("dev", rows.seen_dev)):
+        if seen:
+            say(f"{seen} {role} rows are left out: they stand among the rows to learn from")
 
 
 def _show(record: ContestRecord, console: Console) -> None:
@@ -188,13 +199,3 @@ def _conclude(record: ContestRecord, place: Path, say: Callable[[str], None]) ->
     for reason in record.verdict.reasons:
         say(f"the champion {record.champion} is kept: {reason}")
     return KEPT_EXIT_CODE
-
-
-def _points(text: str) -> float:
-    try:
-        points = float(text)
-    except ValueError:
-        points = math.nan
-    if not 0 <= points <= 100:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of points; write 0.5 for half a point of F1")
-    return points

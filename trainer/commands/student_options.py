@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,10 @@ from kuaixun.trainer.student.settings import FIT_DEFAULTS, FIT_NAMES
 
 SHAPE = StudentShape()
 SHAPE_NAMES = tuple(field.name for field in fields(StudentShape) if field.name != "ngrams")
+# Flags that change nothing without a teacher, without a transfer set, and without a training.
+TEACHER_FLAGS = ("alpha", "temperature", "final_temperature")
+TRANSFER_FLAGS = ("transfer_rows", "count_transfer_ngrams", "count_transfer_characters")
+STUDENT_FLAGS = (*SHAPE_NAMES, "ngram_bits", "ngram_orders", "ngram_size", *FIT_NAMES)
 
 
 def add_student(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +52,13 @@ def student_of(options: argparse.Namespace) -> Configuration:
         shape=replace(configuration.shape, ngrams=_ngrams(given, configuration.shape.ngrams), **shape),
         fit=replace(configuration.fit, **fit),
     )
+
+
+def refuse_idle(options: argparse.Namespace, names: Sequence[str], why: str) -> None:
+    """Raise SettingError for one of these flags of `add_student`, if it was given: it would change nothing."""
+    for name in names:
+        if name in vars(options):
+            raise SettingError(f"--{name.replace('_', '-')} changes nothing {why}; leave it away")
 
 
 def _configuration(text: str) -> str | Path:

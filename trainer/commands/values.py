@@ -28,6 +28,21 @@ def whole_number(lowest: int, highest: int | None = None) -> Callable[[str], int
     return convert
 
 
+def real_number(lowest: float, highest: float, hint: str, *, above: bool = False) -> Callable[[str], float]:
+    """A converter to numbers from `lowest` on, or `above` it, to `highest`; a refusal ends with the hint."""
+
+    def convert(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not lowest <= number <= highest or (above and number == lowest):
+            raise argparse.ArgumentTypeError(f"{text!r} is no {hint}")
+        return number
+
+    return convert
+
+
 def number_list(lowest: int, highest: int) -> Callable[[str], tuple[int, ...]]:
     """A converter to different whole numbers within bounds, as in 2,3,4; they come sorted, as a bundle wants them."""
     number = whole_number(lowest, highest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -61,11 +62,11 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
         **{name: getattr(options, name) for name in SkipgramSettings.__dataclass_fields__}  # each has a flag
     )
     with advancing(console, "words") as advance:
-        vectors = learn_vectors(corpora, settings, advance)
+        vectors = learn_vectors(corpora, settings, advance, say)
     training = Training(
         command=recorded_command(arguments, options, files=["--texts"]),
         seed=settings.seed,
-        versions=library_versions("jieba", "numpy"),
+        versions=library_versions("jieba", "numpy") | {"fasttext": version("fasttext")},
         data=tuple(
             DataFile(role="texts", name=one.texts.source.name, rows=len(one.texts), sha256=one.texts.sha256)
             for one in corpora

@@ -21,9 +21,10 @@ from kuaixun.trainer.errors import DataError, SettingError
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RetrainingRows:
-    """`split.train` are old rows and new ones; `split.test` leaves out what stands among them.
+    """`split.train` are old rows and new ones; `split.dev` and `split.test` leave out what stands among them.
 
-    `superseded` old rows gave way to new ones that say the same under another label; `seen` test rows were left out.
+    `superseded` old rows gave way to new ones that say the same under another label; `seen` test rows and `seen_dev`
+    dev rows were left out.
     """
 
     split: DataSplit
@@ -31,6 +32,7 @@ class RetrainingRows:
     files: tuple[DataFile, ...]
     superseded: int
     seen: int
+    seen_dev: int
 
 
 def labels_with(known: tuple[str, ...], added: Sequence[str]) -> tuple[str, ...]:
@@ -44,7 +46,11 @@ def labels_with(known: tuple[str, ...], added: Sequence[str]) -> tuple[str, ...]
 def read_rows(
     train: Path, new: Path, dev: Path, test: Path, *, labels: tuple[str, ...], champion: Path, columns: CsvColumns
 ) -> RetrainingRows:
-    """Read all four files. Raises DataError, also where nothing is left to compare on, or a new class has no rows."""
+    """Read all four files.
+
+    Raises DataError, also where new rows contradict each other, a new class has no rows, or nothing is left to choose
+    or to compare on.
+    """
     old, fresh, on_dev, on_test = (
         read_labelled_texts(path, labels=labels, labels_of=champion, columns=columns)
         for path in (train, new, dev, test)
@@ -53,6 +59,7 @@ def read_rows(
         DataFile(role=role, name=data.source.name, rows=len(data), sha256=data.sha256)
         for role, data in (("old rows", old), ("new rows", fresh))
     )
+    _refuse_contradictions(fresh)
     kept = _not_contradicted(old, fresh)
     together = _together(_subset(old, kept), fresh)
     counts = np.bincount(together.label_ids, minlength=len(labels))
@@ -60,12 +67,35 @@ def read_rows(
     if without:
         raise DataError(f"{new}: neither it nor {train} has a row of the class {without[0]!r}; add some")
     learnt = set(compared(together.texts).normalised)
-    unseen = [row for row, text in enumerate(compared(on_test.texts).normalised) if text not in learnt]
+    chosen_on, measured = _unseen(on_dev, learnt, "choose"), _unseen(on_test, learnt, "compare")
+    return RetrainingRows(
+        DataSplit(together, chosen_on, measured),
+        measured,
+        files,
+        superseded=len(old) - len(kept),
+        seen=len(on_test) - len(measured),
+        seen_dev=len(on_dev) - len(chosen_on),
+    )
+
+
+def _unseen(data: LabelledTexts, learnt: set[str], purpose: str) -> LabelledTexts:
+    """The rows that say nothing which is learnt from. Raises DataError where there are none."""
+    unseen = [row for row, text in enumerate(compared(data.texts).normalised) if text not in learnt]
     if not unseen:
-        raise DataError(f"{test}: all {len(on_test)} rows stand among those to learn from; compare on others")
-    measured = _subset(on_test, unseen)
-    split = DataSplit(together, on_dev, measured)
-    return RetrainingRows(split, measured, files, len(old) - len(kept), len(on_test) - len(unseen))
+        raise DataError(f"{data.source}: all {len(data)} rows stand among those to learn from; {purpose} on others")
+    return _subset(data, unseen)
+
+
+def _refuse_contradictions(fresh: LabelledTexts) -> None:
+    """Raise DataError where one text stands among the new rows under two labels: which of them corrects?"""
+    first: dict[str, int] = {}
+    for row, text in enumerate(compared(fresh.texts).normalised):
+        before = first.setdefault(text, row)
+        if fresh.label_ids[before] != fresh.label_ids[row]:
+            raise DataError(
+                f"{fresh.source}, line {fresh.lines[row]}: says the same as line {fresh.lines[before]} under another "
+                f"label, {fresh.label_of(row)!r} and {fresh.label_of(before)!r}; keep the right one"
+            )
 
 
 def _not_contradicted(old: LabelledTexts, fresh: LabelledTexts) -> list[int]:

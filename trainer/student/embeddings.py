@@ -8,6 +8,7 @@ rows carry nothing and are left out; they are told by that signature, so that a 
 from __future__ import annotations
 
 import json
+import math
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,10 @@ def read_embeddings(npz: Path, vocabulary: Path) -> CharacterEmbeddings:
     trained = {character: row for character, row in rows.items() if len(character) == 1 and not fill[row]}
     if not trained:
         raise EmbeddingError(f"{npz}: every row lies in [0, 1] throughout: random fill, no trained embedding")
+    with np.errstate(over="ignore"):
+        spread = float(vectors[list(trained.values())].std())
+    if not 0 < spread < math.inf:  # what begins from them is brought to another spread
+        raise EmbeddingError(f"{npz}: its numbers spread by {spread:g}; trained embeddings spread by about 1")
     return CharacterEmbeddings(vectors, trained)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from kuaixun.trainer.data.labelled_texts import CsvColumns, LabelledTexts, read_classes, read_labelled_texts
 from kuaixun.trainer.errors import ScoresError, SettingError
 from kuaixun.trainer.evaluation.figures import Evaluation
-from kuaixun.trainer.teacher.ensemble import choose_blend
+from kuaixun.trainer.teacher.ensemble import Blend, choose_blend
 from kuaixun.trainer.teacher.score_files import ScoredFile, ScoreRequest, read_requests, write_file_scores
 from kuaixun.trainer.teacher.scores import TeacherScores, read_scores, read_scores_header
 from kuaixun.trainer.teacher.scoring import measure
@@ -44,31 +44,32 @@ def blend(
     """Choose the mixture on `dev` and write its scores of each requested file. Raises TrainerError."""
     if len(members) < 2:
         raise SettingError("--member: one teacher is no mixture; give the option once for each of several")
+    _refuse_twice(members)
     files = read_requests(requests, columns)
     found = [_member(paths) for paths in members]
     labels = read_classes(classes) if classes else read_scores_header(members[0][0]).labels
     data = read_labelled_texts(dev, labels=labels, labels_of=classes or members[0][0], columns=columns)
     on_dev = [member.scores(data.sha256, dev.name, len(data), labels).logits for member in found]
+    # Read before the weights are chosen, so that a file which a member has not scored is refused at once.
+    parts = [[member.scores(file.sha256, file.name, len(file.texts), labels) for member in found] for file in files]
     mixture = choose_blend(on_dev, data.label_ids)
     for member, weight, temperature, logits in zip(found, mixture.weights, mixture.temperatures, on_dev, strict=True):
         accuracy = _accuracy(logits.astype(np.float32), data).accuracy
         say(f"{member.name}: weight {weight:.4f}, temperature {temperature:.3f}, dev accuracy {accuracy:.4f}")
     figures = _accuracy(mixture.logits(on_dev), data)
     say(f"mixture: dev accuracy {figures.accuracy:.4f}, dev loss {mixture.dev_loss:.4f}")
-    for file in files:
-        _write(file, found, mixture.logits, labels, command, say)
+    for file, of_file in zip(files, parts, strict=True):
+        _write(file, found, of_file, mixture, command, say)
 
 
 def _write(
     file: ScoredFile,
     members: Sequence[Member],
-    mix: Callable[[Sequence[np.ndarray]], np.ndarray],
-    labels: tuple[str, ...],
+    parts: Sequence[TeacherScores],
+    mixture: Blend,
     command: str,
     say: Callable[[str], None],
 ) -> None:
-    parts = [member.scores(file.sha256, file.name, len(file.texts), labels) for member in members]
-    logits = mix([part.logits for part in parts])
     # One member that learnt from these rows makes the mixture one that did.
     folds = min(part.folds for part in parts)
     if len({part.folds for part in parts}) > 1:
@@ -77,7 +78,16 @@ def _write(
             f"warning: {file.name}: folds differ: {each}; who learnt from these rows says little more than their "
             "labels, and the weights chosen on dev trust it too much: give all members the same --folds"
         )
-    write_file_scores(file, logits, labels, command, folds, say)
+    logits = mixture.logits([part.logits for part in parts])
+    write_file_scores(file, logits, parts[0].labels, command, folds, say)
+
+
+def _refuse_twice(members: Sequence[Sequence[Path]]) -> None:
+    """Raise SettingError for a teacher that is mixed with itself."""
+    paths = [path.resolve() for member in members for path in member]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise SettingError(f"--member: {path} stands there twice; name each teacher's files once")
 
 
 def _member(paths: Sequence[Path]) -> Member:

@@ -9,6 +9,7 @@ from kuaixun.trainer.errors import SettingError
 KINDS = ENCODER, GENERATIVE = ("encoder", "generative")
 HEADS = ("linear", "half", "mlp")
 ALL, HEAD = "all", "head"
+LORA_ALPHA = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class TeacherSettings:
     instruction: str = ""
     train_layers: str = ALL
     lora_rank: int = 0
-    lora_alpha: int = 16
+    lora_alpha: int = LORA_ALPHA
     lora_targets: str = ""
     max_tokens: int = 64
     epochs: float = 3.0
@@ -57,8 +58,9 @@ class TeacherSettings:
             raise SettingError(f"--head is {self.head!r}; it must be one of {', '.join(HEADS)}")
         if self.lora_rank and self.train_layers != ALL:
             raise SettingError("--lora-rank trains adapters in all layers; leave --train-layers away")
-        if self.lora_targets and not self.lora_rank:
-            raise SettingError("--lora-targets without --lora-rank; pass the adapters' rank, such as 8")
+        for name, idle in (("lora_targets", ""), ("lora_alpha", LORA_ALPHA)):
+            if getattr(self, name) != idle and not self.lora_rank:
+                raise SettingError(f"{_flag(name)} without --lora-rank; pass the adapters' rank, such as 8")
         for name, lowest in (("lora_rank", 0), ("lora_alpha", 1), ("max_tokens", 3), ("seed", 0)):
             if getattr(self, name) < lowest:
                 raise SettingError(f"{_flag(name)} is {getattr(self, name)}; it must be at least {lowest}")

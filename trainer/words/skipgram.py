@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,10 +22,10 @@ from kuaixun.trainer.advance import Advance
 from kuaixun.trainer.data.cleaning import clean
 from kuaixun.trainer.encoder.text_lines import TextLines
 from kuaixun.trainer.errors import DataError, FitError, SettingError
+from kuaixun.trainer.words.fasttext_care import met_nan, why_it_ended, zeroed_memory
 from kuaixun.trainer.words.segmentation import segmenter
-from kuaixun.trainer.words.skipgram_process import Job
+from kuaixun.trainer.words.skipgram_process import EMPTY_MESSAGE, Job, Outcome
 from kuaixun.trainer.words.vectors import WordVectors
-from kuaixun.trainer.words.zeroed_memory import zeroed_memory
 
 PROCESS = "kuaixun.trainer.words.skipgram_process"
 CHUNK_TEXTS = 2000
@@ -64,7 +64,9 @@ class SkipgramSettings:
                 raise SettingError(f"{flag} is {getattr(self, name)}; it must be above 0 and at most {highest:g}")
 
 
-def learn_vectors(corpora: Sequence[Corpus], settings: SkipgramSettings, advance: Advance) -> WordVectors:
+def learn_vectors(
+    corpora: Sequence[Corpus], settings: SkipgramSettings, advance: Advance, say: Callable[[str], None]
+) -> WordVectors:
     """Segment all texts, then train. Blocks until it is done; Ctrl-C gives it up. Raises DataError, FitError."""
     with tempfile.TemporaryDirectory(prefix="kuaixun-words-") as name:
         folder = Path(name)
@@ -90,7 +92,9 @@ def learn_vectors(corpora: Sequence[Corpus], settings: SkipgramSettings, advance
             threads=settings.threads,
         )
         (folder / "job.json").write_bytes(msgspec.json.encode(job))
-        _train(folder, f"learning from {written} words", advance)
+        outcome = _train(folder, f"learning from {written} words", advance)
+        if outcome.retries:
+            say(f"fastText met NaN {outcome.retries} times; learnt with the learning rate {outcome.learning_rate:.4g}")
         found = tuple((folder / "vocabulary.txt").read_text(encoding="utf-8").split("\n")[:-1])
         return WordVectors(found, np.load(folder / "vectors.npy"))
 
@@ -107,7 +111,7 @@ def _lines(corpora: Sequence[Corpus], seed: int) -> Iterator[str]:
                 yield " ".join(cut(text))
 
 
-def _train(folder: Path, remark: str, advance: Advance) -> None:
+def _train(folder: Path, remark: str, advance: Advance) -> Outcome:
     """Run the process to its end: with one thread fastText says nothing on the way. Raises FitError."""
     started_seconds = time.monotonic()
     with (folder / "said").open("w+") as said:
@@ -124,7 +128,13 @@ def _train(folder: Path, remark: str, advance: Advance) -> None:
             except BaseException:
                 process.kill()
                 raise
-        if process.returncode:
+        if process.returncode or not (folder / "outcome.json").exists():
             said.seek(0)
-            reason = said.read().strip().rpartition("\n")[2] or f"it ended with {process.returncode}"
-            raise FitError(f"fastText failed: {reason}; lower --minimum-frequency, or choose a smaller --size")
+            reason = why_it_ended(process.returncode, said.read().strip().rpartition("\n")[2])
+            raise FitError(f"fastText failed: {reason}; choose a smaller --size, or raise --minimum-frequency")
+    outcome = msgspec.json.decode((folder / "outcome.json").read_bytes(), type=Outcome)
+    if EMPTY_MESSAGE in outcome.failure:
+        raise FitError("fastText failed: no word is frequent enough; lower --minimum-frequency, or give more --texts")
+    if outcome.failure:
+        raise FitError(met_nan(outcome.failure) or f"fastText failed: {outcome.failure}")
+    return outcome

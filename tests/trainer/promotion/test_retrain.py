@@ -152,6 +152,47 @@ def test_a_corrected_row_takes_the_place_of_the_old_one(home: Path, capsys: pyte
     assert "1 old rows give way" in capsys.readouterr().err
 
 
+def test_new_rows_that_contradict_each_other_are_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    crown(home, "poor")
+    with (home / "new.txt").open("a", encoding="utf-8") as new:
+        new.write("球赛新的\tsports\n“球赛新的”\tfinance\n")
+
+    assert retrain(home, f"--challenger={home / 'good'}") == 2
+
+    assert "new.txt, line 62: says the same as line 61 under another label" in capsys.readouterr().err
+
+
+def test_dev_rows_that_are_learnt_from_choose_nothing(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    crown(home, "poor")
+    dev = (home / "dev.txt").read_text(encoding="utf-8")
+    with (home / "new.txt").open("a", encoding="utf-8") as new:
+        new.writelines(dev.splitlines(keepends=True)[:5])
+    retrain(home, f"--challenger={home / 'good'}")
+    assert "5 dev rows are left out" in capsys.readouterr().err
+
+    (home / "new.txt").write_text(dev, encoding="utf-8")
+    assert retrain(home, f"--challenger={home / 'good'}") == 2
+    assert "dev.txt: all 60 rows stand among those to learn from; choose on others" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "why"),
+    [
+        (["--alpha=0.5"], "--alpha changes nothing in a training without teachers"),
+        (["--transfer-rows=5"], "--transfer-rows changes nothing in a training without teachers"),
+        (["--challenger=good", "--epochs=3"], "--epochs changes nothing with --challenger"),
+    ],
+)
+def test_flags_that_would_change_nothing_are_refused(
+    home: Path, capsys: pytest.CaptureFixture[str], flags: list[str], why: str
+) -> None:
+    crown(home, "poor")
+
+    assert retrain(home, *flags) == 2
+
+    assert why in capsys.readouterr().err
+
+
 def test_a_label_that_is_new_must_be_announced_and_comes_last(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     crown(home, "poor")
     weather = "雨雪风云晴阴"

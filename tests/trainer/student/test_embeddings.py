@@ -45,6 +45,8 @@ def test_rows_of_random_fill_and_names_that_are_no_character_are_left_out(tmp_pa
         (TABLE[0], VOCABULARY, "embeddings", "(16,)"),
         (np.full((4, 16), np.nan), VOCABULARY, "embeddings", "row 0 is not finite"),
         (np.tile(FILL, (4, 1)), VOCABULARY, "embeddings", "random fill"),
+        (np.full((4, 16), -0.5), VOCABULARY, "embeddings", "its numbers spread by 0;"),
+        (TABLE * 1e38, VOCABULARY, "embeddings", "its numbers spread by inf;"),
     ],
 )
 def test_tables_that_do_not_fit_are_refused_with_the_reason(

@@ -308,8 +308,13 @@ def test_several_teachers_are_blended_for_the_rows_that_all_have_scored(
     assert blended.teacher.startswith("kuaixun-trainer blend --dev dev.txt --member a-dev a-train ")
     other = toy_file("other.txt", 10, 9)
     assert main(["blend", "--dev", str(dev), *members, "--score", f"{other}={tmp_path / 'no'}"]) == 2
-    assert "none of its files holds scores of other.txt" in capsys.readouterr().err
+    refused = capsys.readouterr().err
+    assert "none of its files holds scores of other.txt" in refused
+    assert "weight" not in refused  # before any is chosen
     assert "folds differ" not in told
+    twice = ["--member", *members[1:3], "--member", *members[1:3]]
+    assert main(["blend", "--dev", str(dev), *twice]) == 2
+    assert "a-dev stands there twice" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -317,6 +322,7 @@ def test_several_teachers_are_blended_for_the_rows_that_all_have_scored(
     [
         (("--train-layers", "layer.11.output"), "no parameter's name holds 'layer.11.output'"),
         (("--lora-rank", "2", "--train-layers", "head"), "leave --train-layers away"),
+        (("--lora-alpha", "8"), "--lora-alpha without --lora-rank"),
         (("--max-tokens", "64"), "the encoder has 32 positions"),
         (("--encoder", "./nowhere"), "no such folder"),
         (("--learning-rate", "0"), "--learning-rate is 0.0"),

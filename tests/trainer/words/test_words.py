@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
+import fasttext_pybind
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -15,6 +20,7 @@ from kuaixun.schemas.manifest import Training
 from kuaixun.trainer.cli import main
 from kuaixun.trainer.encoder.text_lines import TextLines
 from kuaixun.trainer.errors import DataError, EmbeddingError, FitError, SettingError
+from kuaixun.trainer.words import skipgram_process
 from kuaixun.trainer.words.segmentation import segmenter
 from kuaixun.trainer.words.skipgram import Corpus, SkipgramSettings, learn_vectors
 from kuaixun.trainer.words.vectors import WordVectors, read_word_vectors, write_word_vectors
@@ -22,6 +28,10 @@ from kuaixun.trainer.words.vectors import WordVectors, read_word_vectors, write_
 SETTINGS = SkipgramSettings(size=8, epochs=30, minimum_frequency=1, sampling=1.0, learning_rate=0.1)
 TEXTS = ("银行 降息 利好 股市", "央行 降息 利好 股市", "球队 夺冠 球迷 欢呼", "球星 夺冠 球迷 欢呼") * 60
 TRAINING = Training(command="kuaixun-trainer words", seed=1, versions={}, data=())
+
+
+# Where the process leaves how it went.
+OUTCOME = "import sys, pathlib; pathlib.Path(sys.argv[1], 'outcome.json')"
 
 
 def nothing(*_: object) -> None:
@@ -52,7 +62,7 @@ def test_jieba_needs_no_temporary_folder(
 
 
 def test_words_in_like_company_lie_near_each_other() -> None:
-    found = learn_vectors([corpus(*TEXTS)], SETTINGS, nothing)
+    found = learn_vectors([corpus(*TEXTS)], SETTINGS, nothing, nothing)
 
     assert set(found.words) == {"银行", "央行", "降息", "利好", "股市", "球队", "球星", "夺冠", "球迷", "欢呼"}
     unit = found.vectors / np.linalg.norm(found.vectors, axis=1, keepdims=True)
@@ -63,8 +73,10 @@ def test_words_in_like_company_lie_near_each_other() -> None:
 
 def test_the_same_seed_gives_the_same_vectors_and_a_share_is_drawn_by_it() -> None:
     few = replace(SETTINGS, epochs=2)
-    one, same = (learn_vectors([corpus(*TEXTS)], few, nothing) for _ in range(2))
-    half = learn_vectors([corpus(*(f"{text} 第{row}" for row, text in enumerate(TEXTS)), share=0.5)], few, nothing)
+    one, same = (learn_vectors([corpus(*TEXTS)], few, nothing, nothing) for _ in range(2))
+    half = learn_vectors(
+        [corpus(*(f"{text} 第{row}" for row, text in enumerate(TEXTS)), share=0.5)], few, nothing, nothing
+    )
 
     assert one.words == same.words
     np.testing.assert_array_equal(one.vectors, same.vectors)
@@ -73,9 +85,55 @@ def test_the_same_seed_gives_the_same_vectors_and_a_share_is_drawn_by_it() -> No
 
 def test_texts_without_words_and_words_without_company_are_refused() -> None:
     with pytest.raises(DataError, match="cleaning leaves no word"):
-        learn_vectors([corpus("", " ")], SETTINGS, nothing)
-    with pytest.raises(FitError, match=r"Empty vocabulary.*lower --minimum-frequency"):
-        learn_vectors([corpus(*TEXTS)], replace(SETTINGS, minimum_frequency=10_000), nothing)
+        learn_vectors([corpus("", " ")], SETTINGS, nothing, nothing)
+    with pytest.raises(FitError, match=r"no word is frequent enough; lower --minimum-frequency"):
+        learn_vectors([corpus(*TEXTS)], replace(SETTINGS, minimum_frequency=10_000), nothing, nothing)
+
+
+def test_a_training_that_meets_nan_is_done_again_with_half_the_learning_rate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[float] = []
+    train = fasttext_pybind.train
+
+    def fragile(model: Any, arguments: Any) -> None:
+        tried.append(arguments.lr)
+        train(model, arguments)
+        if arguments.lr > 0.03:
+            raise RuntimeError("Encountered NaN.")
+
+    monkeypatch.setattr(fasttext_pybind, "train", fragile)
+    (tmp_path / "words.txt").write_text("银行 降息\n球队 夺冠\n" * 30, encoding="utf-8")
+    job = {"size": 4, "epochs": 1, "window": 2, "negatives": 1, "minimum_frequency": 1, "sampling": 1.0}
+    more = {"learning_rate": 0.1, "seed": 1, "threads": 1}
+    (tmp_path / "job.json").write_text(json.dumps(job | more))
+
+    skipgram_process.main(tmp_path)
+
+    assert tried == [0.1, 0.05, 0.025]
+    outcome = json.loads((tmp_path / "outcome.json").read_text())
+    assert (outcome["retries"], outcome["learning_rate"], outcome["failure"]) == (2, 0.025, "")
+    assert len((tmp_path / "vocabulary.txt").read_text(encoding="utf-8").split()) == 4
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "for want of memory; choose a smaller --size"),
+        ("raise SystemExit('no such library')", "no such library"),
+        (f'{OUTCOME}.write_text(\'{{"failure": "Encountered NaN."}}\')', "met NaN 7 times.*lower --learning-rate"),
+    ],
+)
+def test_each_failure_says_its_reason(monkeypatch: pytest.MonkeyPatch, program: str, reason: str) -> None:
+    popen = subprocess.Popen
+
+    def stand_in(command: list[str], **more: Any) -> Any:
+        return popen([sys.executable, "-c", program, command[-1]], **more)
+
+    monkeypatch.setattr("kuaixun.trainer.words.skipgram.subprocess.Popen", stand_in)
+
+    with pytest.raises(FitError, match=reason):
+        learn_vectors([corpus(*TEXTS)], SETTINGS, nothing, nothing)
 
 
 @pytest.mark.parametrize(("name", "value"), [("sampling", float("nan")), ("sampling", -1.0), ("learning_rate", 1000.0)])
@@ -125,4 +183,5 @@ def test_the_command_writes_vectors_and_how_they_were_made(
     record = json.loads((tmp_path / "words" / "words.json").read_text())
     assert record["command"].startswith("kuaixun-trainer words --texts train.txt=0.5 --output words")
     assert record["data"][0]["rows"] == 120
+    assert record["versions"]["fasttext"] == version("fasttext")
     assert main(["words", "--texts", str(train), "--output", str(tmp_path / "words"), *small]) == 2
