@@ -36,7 +36,12 @@ class NativeEngine:
     @property
     def name(self) -> str:
         """The engine, its precision and the instruction set it found."""
-        return f"native ({self._precision}, {self._native.instruction_set})"
+        return f"native ({self._precision}, {self.instruction_set})"
+
+    @property
+    def instruction_set(self) -> str:
+        """Of the kernels chosen when the process began: avx512, avx2 or portable."""
+        return self._native.instruction_set
 
     @property
     def logit_tolerance(self) -> float:
