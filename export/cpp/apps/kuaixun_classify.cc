@@ -237,7 +237,7 @@ void run(const Options& options) {
   Answers answers(classifier);
   ArrivingLines arriving(classifier.manifest().text.max_raw_chars * utf8_bytes_per_character);
   // With more threads, batches large enough to be worth sharing out.
-  const std::size_t batch = std::size_t{batch_lines} * options.threads;
+  const std::size_t batch = batch_lines * options.threads;
   std::string out;
   for (auto lines = arriving.next(); !lines.empty(); lines = arriving.next()) {
     for (std::size_t begin = 0; begin < lines.size(); begin += batch) {
