@@ -24,7 +24,8 @@ demo: .venv/worker-installed ## label real headlines through an embedded broker;
 test: lint ## the whole test suite, real Kafka included where Java 17 and Maven are
 	$(BIN)/python -m pytest $(ARGS)
 
-lint: .venv/dev-installed ## ruff and mypy over everything
+lint: .venv/dev-installed ## ruff and mypy over everything, and no line of C++ beyond 120 columns
+	@! LC_ALL=C.UTF-8 grep -rnE '.{121}' export/cpp --include=*.cc --include=*.h --include=CMakeLists.txt
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

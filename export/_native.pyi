@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+# Its arguments are the message and the name of a class of kuaixun.export.errors.
 class NativeError(Exception): ...
 
 class NativeClassifier:

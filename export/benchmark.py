@@ -29,13 +29,17 @@ LENGTHS = (8, 30)
 
 
 class Speed(msgspec.Struct, frozen=True):
-    """One figure. `ratio` is to the yardstick's best batch size on as many threads; 0 where it cannot run here."""
+    """One figure. `ratio` is to the yardstick's best batch size on as many threads; 0 where it cannot run here.
+
+    `instruction_set` is the engine's own, empty on a GPU: what tells figures of two machines apart.
+    """
 
     engine: str
     precision: str
     device: str
     threads: int
     batch: int
+    instruction_set: str
     texts_per_second: float
     ratio: float
 
@@ -65,7 +69,7 @@ def measure(
 ) -> list[Speed]:
     """Measure all engines, on one thread and on all, at each batch size, `seconds` for each figure and round."""
     texts = [*texts] * -(-max(batches) // len(texts))  # a batch is as large as it says
-    best: dict[tuple[str, str, str, int, int], float] = {}
+    best: dict[tuple[str, str, str, int, int, str], float] = {}
     for threads in sorted({1, _usable_cores()}):
         # Opened anew for each number of threads, which torch keeps for the whole process.
         engines = [
@@ -75,11 +79,11 @@ def measure(
             for choice, engine in engines:
                 say(f"{threads} threads, round {number} of {ROUNDS}: {engine.name}")
                 for batch in batches:
-                    key = (choice.name, choice.precision, choice.device, threads, batch)
+                    key = (choice.name, choice.precision, choice.device, threads, batch, engine.instruction_set)
                     best[key] = max(best.get(key, 0.0), _texts_per_second(engine, texts, batch, seconds))
     yardstick = {
-        threads: max(speed for (name, *_, on, _), speed in best.items() if name == YARDSTICK and on == threads)
-        for name, *_, threads, _ in best
+        threads: max(speed for (name, _, _, on, *_), speed in best.items() if name == YARDSTICK and on == threads)
+        for name, _, _, threads, *_ in best
         if name == YARDSTICK
     }
     return [

@@ -59,6 +59,10 @@ class Engine(Scorer, Protocol):
     between calls; calls block and may come from several threads. Its `logits` take an empty batch too.
     """
 
+    @property
+    def instruction_set(self) -> str:
+        """What its arithmetic uses of this processor, such as avx512; empty where it runs on another device."""
+
     def classify(self, texts: Sequence[str]) -> Predictions:
         """Label raw texts, cleaning included: one row a text, in order.
 

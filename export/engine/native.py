@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kuaixun.export._native import NativeClassifier, NativeError
 from kuaixun.export.bundle.reader import Bundle
 from kuaixun.export.engine.interface import LOGIT_TOLERANCES, EngineChoice
-from kuaixun.export.errors import BundleError, BundleTamperedError, EngineError, GoldenCaseError
+from kuaixun.export.errors import BundleError, BundleTamperedError, BundleVersionError, EngineError, GoldenCaseError
 from kuaixun.export.predictions import Predictions
 
 if TYPE_CHECKING:
@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from kuaixun.export.text.pipeline import Encoded
+
+
+# What the C++ runtime calls its errors by.
+_ERRORS = {
+    error.__name__: error
+    for error in (BundleError, BundleTamperedError, BundleVersionError, EngineError, GoldenCaseError)
+}
 
 
 class NativeEngine:
@@ -29,7 +36,12 @@ class NativeEngine:
     @property
     def name(self) -> str:
         """The engine, its precision and the instruction set it found."""
-        return f"native ({self._precision}, {self._native.instruction_set})"
+        return f"native ({self._precision}, {self.instruction_set})"
+
+    @property
+    def instruction_set(self) -> str:
+        """Of the kernels chosen when the process began: avx512, avx2 or portable."""
+        return self._native.instruction_set
 
     @property
     def logit_tolerance(self) -> float:
@@ -46,18 +58,20 @@ class NativeEngine:
 
 
 def open_native(bundle: Bundle, choice: EngineChoice) -> NativeEngine:
-    """Open the bundle in C++, which reads it for itself, golden cases included. Raises EngineError or BundleError."""
+    """Open the bundle in C++, which reads it for itself, golden cases included.
+
+    Raises EngineError, or BundleError or the kind of it that Python's reader would.
+    """
     if choice.device == "cuda":
         raise EngineError("the native engine runs on the CPU; for cuda use the engine torchscript")
     precision = bundle.manifest.precision.default if choice.precision == "auto" else choice.precision
     try:
         native = NativeClassifier(str(bundle.path), precision)
     except NativeError as error:
-        message, exit_code = error.args
-        if exit_code != BundleError.exit_code:
-            raise EngineError(message) from error
-        bundle.read_all()  # says the same of a file that is unusable, by the name of its error
-        raise GoldenCaseError(message) from error
+        message, name = error.args
+        raise _ERRORS[name](message) from error
+    except MemoryError as error:
+        raise EngineError(f"there is not enough memory to open {bundle.path} on the native engine") from error
     if native.model_id != bundle.manifest.model_id:
         raise BundleTamperedError(f"the bundle {bundle.path} was replaced while it was opened; open it again")
     return NativeEngine(native, precision, choice.threads or 1)

@@ -53,6 +53,11 @@ class TorchScriptEngine:
         return self._name
 
     @property
+    def instruction_set(self) -> str:
+        """What torch found of the processor, in the native engine's words; empty on CUDA."""
+        return "" if self._device.type == "cuda" else torch.backends.cpu.get_cpu_capability().lower()
+
+    @property
     def logit_tolerance(self) -> float:
         """Single precision: other orders of addition, on other hardware; logits reach about ten."""
         return LOGIT_TOLERANCES["fp32"]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import shutil
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import msgspec
 import numpy as np
@@ -14,6 +16,7 @@ import pytest
 import torch
 
 from kuaixun.export import BundleError, BundleTamperedError, BundleVersionError, GoldenCaseError, open_classifier
+from kuaixun.export._native import NativeError
 from kuaixun.export.bundle.golden import GOLDEN_TEXTS, check_golden, golden_from_file
 from kuaixun.export.bundle.reader import (
     GOLDEN_FILE,
@@ -27,11 +30,13 @@ from kuaixun.export.bundle.reader import (
 )
 from kuaixun.export.bundle.writer import write_bundle
 from kuaixun.export.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from kuaixun.export.engine import native
 from kuaixun.export.engine.interface import EngineChoice
 from kuaixun.export.engine.select import ENGINES, open_engine, present_engines
-from kuaixun.export.errors import CheckpointError
+from kuaixun.export.errors import CheckpointError, EngineError
 from kuaixun.export.student.tracing import trace
 from kuaixun.export.text.file_names import CODE_POINTS_FILE, PATTERNS_FILE, VOCABULARY_FILE
+from kuaixun.export.text.pipeline import Encoded
 from tests.export.hostile_bundles import MANIFESTS, TABLES, rewrite, rewrite_at, rewrite_table
 
 ALL_FILES = sorted({*REQUIRED_FILES, MANIFEST_FILE})
@@ -112,6 +117,60 @@ def test_files_that_do_not_fit_together_are_refused(
     rewrite(copy, files, **fields)
     with pytest.raises(BundleError, match=reason):
         read_bundle(copy)
+
+
+def _cut(copy: Path) -> None:
+    (copy / WEIGHTS_FILE).write_bytes(b"")
+
+
+def _of_another_format(copy: Path) -> None:
+    rewrite(copy, format_version=1)
+
+
+def _unusable(copy: Path) -> None:
+    rewrite(copy, {WEIGHTS_FILE: b"\xff" * 64})
+
+
+def _answering_otherwise(copy: Path) -> None:
+    case, *others = golden_from_file((copy / GOLDEN_FILE).read_bytes(), classes=3)
+    cases = [msgspec.structs.replace(case, cleaned="altered"), *others]
+    rewrite(copy, {GOLDEN_FILE: b"\n".join(msgspec.json.encode(case) for case in cases)})
+
+
+@pytest.mark.parametrize(
+    ("alter", "kind"),
+    [
+        (_cut, BundleTamperedError),
+        (_of_another_format, BundleVersionError),
+        (_unusable, BundleError),
+        (_answering_otherwise, GoldenCaseError),
+    ],
+)
+def test_what_the_native_engine_refuses_has_the_name_that_python_gives_it(
+    copy: Path, alter: Callable[[Path], None], kind: type[BundleError]
+) -> None:
+    opened = open_bundle(copy)  # so that C++ meets it first
+    alter(copy)
+    with pytest.raises(BundleError) as by_cpp:
+        open_engine(opened, EngineChoice("native"))
+    with pytest.raises(BundleError) as by_python:
+        open_engine(read_bundle(copy), EngineChoice("torchscript", "cpu"))
+    assert type(by_cpp.value) is type(by_python.value) is kind
+
+
+def test_an_engine_that_memory_does_not_suffice_for_is_an_engine_error(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for raised in (MemoryError(), NativeError("too large", "EngineError")):
+        monkeypatch.setattr(native, "NativeClassifier", Mock(side_effect=raised))
+        with pytest.raises(EngineError):
+            open_engine(bundle, EngineChoice("native"))
+
+
+def test_an_id_that_no_vocabulary_has_is_the_callers_mistake(bundle: Bundle) -> None:
+    beyond = Encoded(ids=np.full((1, 1), 1 << 20, np.int32), lengths=np.ones(1, np.int64))
+    with pytest.raises(ValueError, match="the token id 1048576 lies outside the vocabulary"):
+        open_engine(bundle, EngineChoice("native")).logits(beyond)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -182,6 +183,9 @@ def test_bench_measures_every_engine_present_beside_the_traced_convolutions(
     yardstick = [speed["ratio"] for speed in speeds if speed["engine"] == "torchscript-convolutional"]
     assert max(yardstick) == 1.0
     assert all(speed["texts_per_second"] > 0 for speed in speeds)
+    sets = {speed["engine"]: speed["instruction_set"] for speed in speeds if speed["device"] == "cpu"}
+    assert sets["native"] in {"avx512", "avx2", "portable"}
+    assert sets["torchscript"] == sets["torchscript-convolutional"] == torch.backends.cpu.get_cpu_capability().lower()
     printed = capsys.readouterr().out
     assert re.search(r"^ native +int8 +1 ", printed, re.MULTILINE)
     assert re.search(r"^ torchscript-convolutional +fp32 +1 ", printed, re.MULTILINE), "no name is cut at 80 columns"

@@ -25,6 +25,8 @@ from kuaixun.export.bundle.writer import write_bundle
 from kuaixun.export.checkpoint import Checkpoint
 from kuaixun.export.classifier import open_classifier
 from kuaixun.export.classify_lines import label_lines
+from kuaixun.export.engine.interface import EngineChoice
+from kuaixun.export.engine.select import open_and_compare
 from kuaixun.export.text.folding import unicode_table
 from kuaixun.export.text.pipeline import TextPipeline, in_batches
 from tests.export.hostile_bundles import MANIFESTS, TABLES, rewrite, rewrite_at, rewrite_table
@@ -373,6 +375,16 @@ def test_golden_cases_that_fail_are_named(classify: Run, bundle: Bundle, tmp_pat
         assert b"golden case 1" in done.stderr
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+def test_it_says_how_far_the_golden_cases_are_met(runtime: Path, bundle: Bundle, precision: str) -> None:
+    command: list[str | Path] = [runtime / "kuaixun-classify", "--bundle", bundle.path]
+    command += ["--golden", "--precision", precision]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
+    engine, difference = open_and_compare(bundle, EngineChoice("native", "cpu", precision))
+    assert done.stdout.startswith(f"golden cases on {engine.name}: largest logit difference ")
+    assert float(done.stdout.split()[-1]) == difference
+
+
 @pytest.mark.parametrize(("place", "value", "reason"), MANIFESTS)
 def test_a_manifest_that_cannot_be_served_is_refused_however_well_it_hashes(
     classify: Run, bundle_path: Path, tmp_path: Path, place: tuple[str, ...], value: object, reason: str
@@ -396,7 +408,10 @@ def test_a_table_of_another_spelling_or_with_surrogates_is_refused(
 
 
 def test_a_wrong_option_is_a_usage_error(classify: Run, bundle_path: Path) -> None:
-    for options in (("--precision", "int4"), ("--threads", "-1"), ("--threads",), ("--loud",), ("--bundle", "")):
+    for options in (
+        *(("--threads", number) for number in ("-1", "0", "1025", "x")),
+        *(("--precision", "int4"), ("--threads",), ("--loud",), ("--bundle", ""), ("--golden", "--dump")),
+    ):
         done = classify(bundle_path, b"a\n", *options)
         assert done.returncode == 2
         assert done.stderr.startswith(b"kuaixun-classify: ")

@@ -21,6 +21,7 @@ class KnownPace:
 
     name = "known"
     logit_tolerance = 0.0
+    instruction_set = "none"
 
     def __init__(self) -> None:
         self.seconds = 0.0

@@ -116,8 +116,7 @@ int main(int count, char** arguments) {
   const double seconds = count > 2 ? std::atof(arguments[2]) : 2.0;
   try {
     report_read_bandwidth(seconds);
-    bench(arguments[1], seconds,
-          count > 3 ? static_cast<unsigned>(std::atoi(arguments[3])) : 1, texts);
+    bench(arguments[1], seconds, count > 3 ? static_cast<unsigned>(std::atoi(arguments[3])) : 1, texts);
   } catch (const kuaixun::Error& error) {
     std::fprintf(stderr, "kuaixun-bench: %s\n", error.what());
     return static_cast<int>(error.code());

@@ -28,9 +28,10 @@ constexpr std::size_t read_bytes = 1 << 18;
 constexpr std::size_t batch_lines = 1024;
 constexpr std::size_t utf8_bytes_per_character = 4;
 constexpr const char* usage =
-    "usage: kuaixun-classify --bundle DIR [--precision auto|int8|bf16|fp32] [--threads N] [--dump]\n"
+    "usage: kuaixun-classify --bundle DIR [--precision auto|int8|bf16|fp32] [--threads N] [--dump | --golden]\n"
     "       kuaixun-classify --help | --version\n"
-    "Labels standard input, one text per line, as JSON lines. --dump prints cleaned texts and token ids instead.\n";
+    "Labels standard input, one text per line, as JSON lines. --dump prints cleaned texts and token ids instead;\n"
+    "--golden reads nothing and prints how far the bundle's golden cases are met.\n";
 constexpr unsigned long threads_limit = 1024;
 
 struct Options {
@@ -38,6 +39,7 @@ struct Options {
   std::optional<Precision> precision;  // nothing: the one that the manifest names
   unsigned threads = 1;
   bool dump = false;
+  bool golden_alone = false;
 };
 
 [[noreturn]] void refuse(const std::string& reason) {
@@ -56,8 +58,9 @@ void set_option(Options& options, const std::string& name, const char* value) {
   } else {
     char* end = nullptr;
     const unsigned long threads = std::strtoul(value, &end, 10);
-    if (*value < '0' || *value > '9' || *end != '\0' || threads > threads_limit) {
-      refuse("--threads " + std::string(value) + ": expected a whole number up to " + std::to_string(threads_limit));
+    if (*value < '0' || *value > '9' || *end != '\0' || threads < 1 || threads > threads_limit) {
+      refuse("--threads " + std::string(value) + ": expected a whole number from 1 to " +
+             std::to_string(threads_limit));
     }
     options.threads = static_cast<unsigned>(threads);
   }
@@ -69,6 +72,8 @@ Options parse_options(int count, char** arguments) {
     const std::string name = arguments[i];
     if (name == "--dump") {
       options.dump = true;
+    } else if (name == "--golden") {
+      options.golden_alone = true;
     } else if (name == "--bundle" || name == "--precision" || name == "--threads") {
       if (++i == count) refuse(name + ": expected one argument");
       set_option(options, name, arguments[i]);
@@ -77,6 +82,7 @@ Options parse_options(int count, char** arguments) {
     }
   }
   if (options.bundle.empty()) refuse("--bundle is required");
+  if (options.dump && options.golden_alone) refuse("--golden reads no text that --dump could print");
   return options;
 }
 
@@ -213,12 +219,25 @@ bool write_out(std::string_view text) {
   return true;
 }
 
+// Of a classifier that has opened, hence passed them.
+std::string golden_report(const Classifier& classifier) {
+  const kuaixun::Student& student = classifier.student();
+  std::string text = std::string("golden cases on native (") + kuaixun::precision_name(student.precision()) + ", " +
+                     student.instruction_set() + "): largest logit difference ";
+  kuaixun::append_json_number(classifier.golden_difference(), text);
+  return text + "\n";
+}
+
 void run(const Options& options) {
   const Classifier classifier(options.bundle, options.precision);
+  if (options.golden_alone) {
+    write_out(golden_report(classifier));
+    return;
+  }
   Answers answers(classifier);
   ArrivingLines arriving(classifier.manifest().text.max_raw_chars * utf8_bytes_per_character);
   // With more threads, batches large enough to be worth sharing out.
-  const std::size_t batch = batch_lines * std::max(1U, options.threads);
+  const std::size_t batch = batch_lines * options.threads;
   std::string out;
   for (auto lines = arriving.next(); !lines.empty(); lines = arriving.next()) {
     for (std::size_t begin = 0; begin < lines.size(); begin += batch) {

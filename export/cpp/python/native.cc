@@ -68,6 +68,19 @@ class TextsOfStrings {
   std::vector<nb::object> kept_;  // the sequence may be changed while the interpreter is free
 };
 
+const char* python_class_of(const kuaixun::Error& error) {
+  if (dynamic_cast<const kuaixun::GoldenError*>(&error) != nullptr) return "GoldenCaseError";
+  if (dynamic_cast<const kuaixun::TamperedError*>(&error) != nullptr) return "BundleTamperedError";
+  switch (error.code()) {
+    case kuaixun::ErrorCode::bundle:
+      return "BundleError";
+    case kuaixun::ErrorCode::bundle_version:
+      return "BundleVersionError";
+    default:
+      return "EngineError";
+  }
+}
+
 Precision precision_of(const std::string& name) {
   if (const auto precision = kuaixun::precision_named(name)) return *precision;
   throw nb::value_error("the precision must be fp32, bf16 or int8");
@@ -135,21 +148,26 @@ NB_MODULE(_native, module) {
   module.doc() = "The student's C++ runtime: see export/cpp.";
   module.attr("__version__") = KUAIXUN_VERSION;
 
-  // Its arguments are the message and the exit code of export/errors.py, which the native engine turns it into.
+  // Its arguments are the message and the class of export/errors.py that the native engine turns it into. An argument
+  // that is wrong is Python's own ValueError.
   static PyObject* const error = PyErr_NewException("kuaixun.export._native.NativeError", PyExc_Exception, nullptr);
   module.attr("NativeError") = nb::borrow(error);
   nb::register_exception_translator([](const std::exception_ptr& raised, void*) {
     try {
       std::rethrow_exception(raised);
     } catch (const kuaixun::Error& caught) {
-      const nb::tuple arguments = nb::make_tuple(caught.what(), static_cast<int>(caught.code()));
+      if (caught.code() == kuaixun::ErrorCode::usage) {
+        PyErr_SetString(PyExc_ValueError, caught.what());
+        return;
+      }
+      const nb::tuple arguments = nb::make_tuple(caught.what(), python_class_of(caught));
       PyErr_SetObject(error, arguments.ptr());
     }
   });
 
   nb::class_<Classifier>(module, "NativeClassifier", "A verified bundle with its student folded in one precision.")
       .def("__init__", &open, nb::arg("folder"), nb::arg("precision"),
-           "Open and verify a bundle's folder. precision: fp32, bf16 or int8. Raises NativeError(message, exit code).")
+           "Open and verify a bundle's folder. precision: fp32, bf16 or int8. Raises NativeError(message, class).")
       .def("classify", &classify, nb::arg("texts"), nb::arg("threads") = 1U,
            "Label raw texts (n): label ids (n,) with -1 where nothing is left, confidences (n,), scores (n, classes).")
       .def("logits", &logits, nb::arg("ids"), nb::arg("threads") = 1U,

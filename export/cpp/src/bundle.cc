@@ -41,11 +41,11 @@ OpenFile open_file(const std::string& path) {
   if (!file) {
     const std::string reason = std::strerror(errno);
     if (descriptor >= 0) ::close(descriptor);
-    throw Error(ErrorCode::bundle, path + " cannot be read: " + reason + restore);
+    throw TamperedError(path + " cannot be read: " + reason + restore);
   }
   struct stat status;
   if (fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
-    throw Error(ErrorCode::bundle, path + " is no regular file" + restore);
+    throw TamperedError(path + " is no regular file" + restore);
   }
   return file;
 }
@@ -62,10 +62,9 @@ std::string read_file(const std::string& path, std::uint64_t limit_bytes) {
     content.resize(before + got);
     if (got == 0) break;
   }
-  if (std::ferror(file.get()) != 0) throw Error(ErrorCode::bundle, path + " cannot be read" + restore);
+  if (std::ferror(file.get()) != 0) throw TamperedError(path + " cannot be read" + restore);
   if (content.size() > limit_bytes) {
-    throw Error(ErrorCode::bundle,
-                path + " is larger than the " + std::to_string(limit_bytes) + " bytes expected" + restore);
+    throw TamperedError(path + " is larger than the " + std::to_string(limit_bytes) + " bytes expected" + restore);
   }
   return content;
 }
@@ -82,13 +81,13 @@ Manifest read_manifest(const std::string& folder) {
   try {
     manifest = parse_manifest(content);
   } catch (const FormatError& error) {
-    throw Error(ErrorCode::bundle, path + " is no sound manifest: " + error.what() + restore);
+    throw TamperedError(path + " is no sound manifest: " + error.what() + restore);
   } catch (const Error& error) {
     throw Error(error.code(), path + " " + error.what());
   }
   // Its id vouches for what it says, not for its last byte.
   if (content.back() != '\n') {
-    throw Error(ErrorCode::bundle, path + " is cut short: it ends without a newline" + restore);
+    throw TamperedError(path + " is cut short: it ends without a newline" + restore);
   }
   for (const char* name : required_files) {
     if (manifest.files.count(name) == 0) throw Error(ErrorCode::bundle, path + " lists no " + name + restore);
@@ -107,9 +106,9 @@ Manifest read_manifest(const std::string& folder) {
 std::string read_checked(const std::string& folder, const std::string& name, const FileEntry& entry) {
   const std::string path = path_of(folder, name);
   std::string content = read_file(path, entry.size_bytes);
-  if (content.size() < entry.size_bytes) throw Error(ErrorCode::bundle, path + " is cut short" + restore);
+  if (content.size() < entry.size_bytes) throw TamperedError(path + " is cut short" + restore);
   if (sha256(content) != entry.sha256) {
-    throw Error(ErrorCode::bundle, path + " was altered: its SHA-256 is not the manifest's" + restore);
+    throw TamperedError(path + " was altered: its SHA-256 is not the manifest's" + restore);
   }
   return content;
 }

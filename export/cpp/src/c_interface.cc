@@ -111,7 +111,8 @@ int kuaixun_classify(const kuaixun_classifier* classifier, const kuaixun_text* t
 
 int kuaixun_logits(const kuaixun_classifier* classifier, const int32_t* ids, size_t count, size_t width,
                    unsigned threads, double* logits) {
-  if (classifier == nullptr || (count > 0 && (logits == nullptr || (ids == nullptr && width > 0)))) return KUAIXUN_USAGE;
+  if (classifier == nullptr) return KUAIXUN_USAGE;
+  if (count > 0 && (logits == nullptr || (ids == nullptr && width > 0))) return KUAIXUN_USAGE;
   return guarded(nullptr, 0, [&] { classifier->classifier.logits(ids, count, width, threads, logits); });
 }
 

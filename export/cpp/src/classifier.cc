@@ -45,8 +45,18 @@ Classifier::Classifier(const std::string& folder, std::optional<Precision> preci
 Classifier::Classifier(Bundle bundle, std::optional<Precision> precision)
     : manifest_(std::move(bundle.manifest)),
       pipeline_(std::move(bundle.pipeline)),
-      student_(bundle.weights, manifest_.architecture, precision.value_or(manifest_.default_precision)) {
-  check_golden(bundle.golden, pipeline_, student_, bundle.folder);
+      student_(bundle.weights, manifest_.architecture, precision.value_or(manifest_.default_precision)),
+      golden_difference_(check_golden(bundle.golden, pipeline_, student_, bundle.folder)) {
+  golden_difference_ = std::max(golden_difference_, check_as_batch(bundle));
+}
+
+double Classifier::check_as_batch(const Bundle& bundle) const {
+  std::vector<std::string_view> texts;
+  for (const GoldenCase& golden : bundle.golden) texts.push_back(golden.text);
+  std::vector<double> logits(texts.size() * student_.classes());
+  constexpr unsigned every_core = 0;
+  classify(texts.data(), texts.size(), Surrogates::replace, every_core, {nullptr, nullptr, nullptr, logits.data()});
+  return check_golden_batch(bundle.golden, logits, student_.precision(), bundle.folder);
 }
 
 void Classifier::classify(const std::string_view* texts, std::size_t count, Surrogates surrogates, unsigned threads,

@@ -23,12 +23,15 @@ struct PredictionRows {
 
 class Classifier {
  public:
-  // Opens the bundle and checks its golden cases in this precision, or else in the manifest's default. Raises Error.
+  // Opens the bundle and checks its golden cases, one by one and as a batch, in this precision or else in the
+  // manifest's default. Raises Error.
   Classifier(const std::string& folder, std::optional<Precision> precision);
 
   const Manifest& manifest() const { return manifest_; }
   const TextPipeline& pipeline() const { return pipeline_; }
   const Student& student() const { return student_; }
+  // The largest difference of a logit over the golden cases.
+  double golden_difference() const { return golden_difference_; }
 
   // Threads: 0 for one a core; never more than a batch is worth.
   void classify(const std::string_view* texts, std::size_t count, Surrogates surrogates, unsigned threads,
@@ -42,6 +45,8 @@ class Classifier {
   struct EncodedText;
 
   explicit Classifier(Bundle bundle, std::optional<Precision> precision);
+  // Answers the golden cases in one batch, by the way that serves. Returns and raises as check_golden does.
+  double check_as_batch(const Bundle& bundle) const;
   void classify_range(const std::string_view* texts, std::size_t begin, std::size_t end, Surrogates surrogates,
                       const PredictionRows& rows) const;
   void answer(const EncodedText& encoded, std::size_t row, Scratch& scratch, const PredictionRows& rows) const;
@@ -49,6 +54,7 @@ class Classifier {
   Manifest manifest_;
   TextPipeline pipeline_;
   Student student_;
+  double golden_difference_;
 };
 
 }  // namespace kuaixun

@@ -17,6 +17,18 @@ class Error : public std::runtime_error {
   ErrorCode code_;
 };
 
+// A file is missing, cut short or altered: BundleTamperedError of export/errors.py.
+class TamperedError : public Error {
+ public:
+  explicit TamperedError(const std::string& message) : Error(ErrorCode::bundle, message) {}
+};
+
+// The student gives other answers than when the bundle was made: GoldenCaseError of export/errors.py.
+class GoldenError : public Error {
+ public:
+  explicit GoldenError(const std::string& message) : Error(ErrorCode::bundle, message) {}
+};
+
 // A file's content does not parse or fit. Whoever knows the file's name turns it into an Error.
 class FormatError : public std::runtime_error {
  public:

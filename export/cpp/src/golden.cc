@@ -34,9 +34,9 @@ GoldenCase parse_case(std::string_view line, std::size_t classes) {
   return golden;
 }
 
-double largest_difference(const std::vector<double>& left, const std::vector<double>& right) {
+double largest_difference(const double* left, const std::vector<double>& right) {
   double largest = 0.0;
-  for (std::size_t i = 0; i < left.size(); ++i) {
+  for (std::size_t i = 0; i < right.size(); ++i) {
     const double difference = std::fabs(left[i] - right[i]);
     if (std::isnan(difference)) return difference;
     largest = std::max(largest, difference);
@@ -44,14 +44,53 @@ double largest_difference(const std::vector<double>& left, const std::vector<dou
   return largest;
 }
 
-std::ptrdiff_t best(const std::vector<double>& logits) {
-  return std::max_element(logits.begin(), logits.end()) - logits.begin();
+std::ptrdiff_t best(const double* logits, std::size_t classes) {
+  return std::max_element(logits, logits + classes) - logits;
 }
 
 // How far the best logit stands above the second.
 double margin(std::vector<double> logits) {
   std::partial_sort(logits.begin(), logits.begin() + 2, logits.end(), std::greater<>());
   return logits[0] - logits[1];
+}
+
+// Where a case is refused: which one, of which bundle, on what.
+struct Place {
+  std::size_t number;
+  const std::string& folder;
+  Precision precision;
+  const char* how;
+
+  [[noreturn]] void refuse(const std::string& reason) const {
+    throw GoldenError("golden case " + std::to_string(number + 1) + " of " + folder + " on the native engine (" +
+                      precision_name(precision) + how + "): " + reason);
+  }
+};
+
+double tolerance_of(Precision precision) {
+  switch (precision) {
+    case Precision::fp32:
+      return fp32_tolerance;
+    case Precision::bf16:
+      return bf16_tolerance;
+    default:
+      return int8_tolerance;
+  }
+}
+
+// How far the logits lie from the recorded ones.
+double checked_difference(const GoldenCase& golden, const double* logits, const Place& place) {
+  const double tolerance = tolerance_of(place.precision);
+  const double difference = largest_difference(logits, golden.logits);
+  if (!(difference <= tolerance)) {
+    place.refuse("logits differ by " + std::to_string(difference) + "; at most " + std::to_string(tolerance) +
+                 " is allowed");
+  }
+  const std::size_t classes = golden.logits.size();
+  if (best(logits, classes) != best(golden.logits.data(), classes) && !(margin(golden.logits) <= close_margin)) {
+    place.refuse("the label differs");
+  }
+  return difference;
 }
 
 }  // namespace
@@ -72,9 +111,6 @@ std::vector<GoldenCase> parse_golden(std::string_view content, std::size_t class
 
 double check_golden(const std::vector<GoldenCase>& cases, const TextPipeline& pipeline, const Student& student,
                     const std::string& folder) {
-  const double tolerance = student.precision() == Precision::fp32   ? fp32_tolerance
-                           : student.precision() == Precision::bf16 ? bf16_tolerance
-                                                                    : int8_tolerance;
   EncodingScratch encoding;
   Student::Scratch scratch;
   Points cleaned;
@@ -83,29 +119,32 @@ double check_golden(const std::vector<GoldenCase>& cases, const TextPipeline& pi
   double largest = 0.0;
   for (std::size_t number = 0; number < cases.size(); ++number) {
     const GoldenCase& golden = cases[number];
-    const auto refuse = [&](const std::string& reason) {
-      throw Error(ErrorCode::bundle, "golden case " + std::to_string(number + 1) + " of " + folder +
-                                         " on the native engine (" + precision_name(student.precision()) +
-                                         "): " + reason);
-    };
+    const Place place{number, folder, student.precision(), ""};
     pipeline.clean(golden.text, Surrogates::replace, encoding, cleaned);
     std::string cleaned_text;
     for (const char32_t point : cleaned) append_utf8(point, cleaned_text);
-    if (cleaned_text != golden.cleaned) refuse("the text cleans to " + cleaned_text + ", not to " + golden.cleaned);
+    if (cleaned_text != golden.cleaned) {
+      place.refuse("the text cleans to " + cleaned_text + ", not to " + golden.cleaned);
+    }
     bool is_empty = false;
     const std::size_t count = pipeline.encode(golden.text, Surrogates::replace, encoding, ids.data(), is_empty);
     if (!std::equal(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(count), golden.ids.begin(),
                     golden.ids.end())) {
-      refuse("the token ids of " + cleaned_text + " differ");
+      place.refuse("the token ids of " + cleaned_text + " differ");
     }
     student.logits(ids.data(), count, scratch, logits.data());
-    const double difference = largest_difference(logits, golden.logits);
-    if (!(difference <= tolerance)) {
-      refuse("logits differ by " + std::to_string(difference) + "; at most " + std::to_string(tolerance) +
-             " is allowed");
-    }
-    if (best(logits) != best(golden.logits) && !(margin(golden.logits) <= close_margin)) refuse("the label differs");
-    largest = std::max(largest, difference);
+    largest = std::max(largest, checked_difference(golden, logits.data(), place));
+  }
+  return largest;
+}
+
+double check_golden_batch(const std::vector<GoldenCase>& cases, const std::vector<double>& logits, Precision precision,
+                          const std::string& folder) {
+  double largest = 0.0;
+  const double* row = logits.data();
+  for (std::size_t number = 0; number < cases.size(); ++number) {
+    largest = std::max(largest, checked_difference(cases[number], row, {number, folder, precision, ", as a batch"}));
+    row += cases[number].logits.size();
   }
   return largest;
 }

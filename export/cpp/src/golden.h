@@ -21,9 +21,14 @@ struct GoldenCase {
 // Raises FormatError.
 std::vector<GoldenCase> parse_golden(std::string_view content, std::size_t classes);
 
-// Returns the largest logit difference. Raises Error (bundle) for a case whose cleaned text, ids or logits differ: by
-// more than the precision is known to cost, or by another label where the reference is not in two minds.
+// Answers the cases one by one. Returns the largest logit difference. Raises GoldenError for a case whose cleaned text,
+// ids or logits differ: by more than the precision is known to cost, or by another label where the reference is not in
+// two minds.
 double check_golden(const std::vector<GoldenCase>& cases, const TextPipeline& pipeline, const Student& student,
                     const std::string& folder);
+
+// The same of logits (cases, classes) that were answered in one batch.
+double check_golden_batch(const std::vector<GoldenCase>& cases, const std::vector<double>& logits, Precision precision,
+                          const std::string& folder);
 
 }  // namespace kuaixun

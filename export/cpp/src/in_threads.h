@@ -26,8 +26,8 @@ inline unsigned usable_cores() {
 // Starting a thread costs as much as this many headlines take.
 constexpr std::size_t rows_worth_a_thread = 256;
 
-// Calls work(begin, end) for parts that cover [0, count), on up to `threads` threads (0: one for each core that may be used), this one
-// among them. Blocks until all are done; raises what one of them raised.
+// Calls work(begin, end) for parts that cover [0, count), on up to `threads` threads (0: one for each core that may be
+// used), this one among them. Blocks until all are done; raises what one of them raised.
 template <typename Work>
 void in_threads(std::size_t count, unsigned threads, const Work& work) {
   if (threads == 0) threads = usable_cores();

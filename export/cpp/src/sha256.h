@@ -1,5 +1,5 @@
-// SHA-256 (FIPS 180-4), by which a bundle's files are recognised. By the processor's own instructions where it has them:
-// hashing the files would else be a fifth of the time that a bundle takes to open.
+// SHA-256 (FIPS 180-4), by which a bundle's files are recognised. By the processor's own instructions where it has
+// them: hashing the files would else be a fifth of the time that a bundle takes to open.
 #pragma once
 
 #include <cstddef>

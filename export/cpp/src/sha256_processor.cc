@@ -1,5 +1,5 @@
-// SHA-256 by the instructions that x86 processors have for it (Intel SHA extensions; section 8.2 of Intel's optimisation
-// notes and the instructions' own pages say what each does). The functions alone are compiled for them.
+// SHA-256 by the instructions that x86 processors have for it (Intel SHA extensions; section 8.2 of Intel's
+// optimisation notes and the instructions' own pages say what each does). The functions alone are compiled for them.
 #include "sha256.h"
 #include "sha256_constants.h"
 

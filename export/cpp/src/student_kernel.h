@@ -1,8 +1,9 @@
 // The arithmetic of the folded student, compiled once for each instruction set and chosen when the process runs.
 //
-// All of it adds in an order fixed here, lane for lane, without fused multiply-adds but where they give the same bits: a
-// text's result is the same to the last bit in any batch and on any instruction set. This header is seen by code compiled for processors that this one
-// may not be, so it includes nothing with functions in it: an inline function compiled there could be linked here.
+// All of it adds in an order fixed here, lane for lane, without fused multiply-adds but where they give the same bits:
+// a text's result is the same to the last bit in any batch and on any instruction set. This header is seen by code
+// compiled for processors that this one may not be, so it includes nothing with functions in it: an inline function
+// compiled there could be linked here.
 #pragma once
 
 #include <stddef.h>

@@ -74,10 +74,12 @@ void fold_rows_of(const StudentWeights& weights, const Architecture& architectur
   const std::size_t depth = architecture.embedding_size;
   const std::vector<double> panels = lay_out_panels(weights, architecture, tables);
   in_threads(architecture.vocabulary_size, 0, [&](std::size_t begin, std::size_t end) {
-    std::vector<double> embedding(fold_tokens * depth);
-    std::vector<float> rows(fold_tokens * tables.row_elements);
-    for (std::size_t first = begin; first < end; first += fold_tokens) {
-      const std::size_t count = std::min(fold_tokens, end - first);
+    // Of a vocabulary smaller than a block, the widest rows allowed would take gigabytes that nobody reads.
+    const std::size_t tokens = std::min(fold_tokens, round_up(end - begin, fold_rows));
+    std::vector<double> embedding(tokens * depth);
+    std::vector<float> rows(tokens * tables.row_elements);
+    for (std::size_t first = begin; first < end; first += tokens) {
+      const std::size_t count = std::min(tokens, end - first);
       std::copy_n(weights.embedding.data() + first * depth, count * depth, embedding.begin());
       // After the last tokens, what is left of the ones before fills up the rows that `fold` takes at a time.
       for (std::size_t column = 0; column < tables.row_elements; column += fold_columns) {

@@ -32,20 +32,20 @@ TEST(Safetensors, RefusesWhatDoesNotFitTogether) {
   for (std::size_t size = 0; size < whole.size(); ++size) {
     EXPECT_THROW(read_safetensors(whole.substr(0, size)), FormatError) << size;
   }
-  for (
-      const char* header : {
-          R"({"a":{"dtype":"F16","shape":[3],"data_offsets":[0,4]}})",
-          R"({"a":{"dtype":"F16","shape":[2],"data_offsets":[4,0]}})",
-          R"({"a":{"dtype":"F16","shape":[2],"data_offsets":[2,6]}})",
-          R"({"a":{"dtype":"F16","shape":[1],"data_offsets":[0,2]}})",
-          R"({"a":{"dtype":"F16","shape":[2],"data_offsets":[0,4]},"b":{"dtype":"F16","shape":[1],"data_offsets":[2,4]}})",
-          R"({"a":{"dtype":"F16","shape":[-2],"data_offsets":[0,4]}})",
-          R"({"a":{"dtype":"F16","shape":[9223372036854775807,9223372036854775807],"data_offsets":[0,4]}})",
-          R"({"a":{"dtype":"I8","shape":[4],"data_offsets":[0,4]}})",
-          R"({"a":{"dtype":"F16","shape":[2]}})",
-          R"({"a":{"dtype":"F16","shape":[2],"data_offsets":[0,4],"more":1}})",
-          R"([])",
-      }) {
+  for (const char* header : {
+           R"({"a":{"dtype":"F16","shape":[3],"data_offsets":[0,4]}})",
+           R"({"a":{"dtype":"F16","shape":[2],"data_offsets":[4,0]}})",
+           R"({"a":{"dtype":"F16","shape":[2],"data_offsets":[2,6]}})",
+           R"({"a":{"dtype":"F16","shape":[1],"data_offsets":[0,2]}})",
+           R"({"a":{"dtype":"F16","shape":[2],"data_offsets":[0,4]},)"
+           R"("b":{"dtype":"F16","shape":[1],"data_offsets":[2,4]}})",
+           R"({"a":{"dtype":"F16","shape":[-2],"data_offsets":[0,4]}})",
+           R"({"a":{"dtype":"F16","shape":[9223372036854775807,9223372036854775807],"data_offsets":[0,4]}})",
+           R"({"a":{"dtype":"I8","shape":[4],"data_offsets":[0,4]}})",
+           R"({"a":{"dtype":"F16","shape":[2]}})",
+           R"({"a":{"dtype":"F16","shape":[2],"data_offsets":[0,4],"more":1}})",
+           R"([])",
+       }) {
     EXPECT_THROW(read_safetensors(file_of(header, "abcd")), FormatError) << header;
   }
 }

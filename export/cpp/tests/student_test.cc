@@ -1,6 +1,7 @@
 #include "student.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <cmath>
@@ -301,6 +302,29 @@ TEST(Student, TablesBeyondReasonAreRefused) {
   weights.linear_bias = {0.0F, 0.0F};
   const Architecture architecture{1 << 20, 1, {16}, 1 << 16, std::nullopt};
   EXPECT_THROW(fold_student(weights, architecture, Precision::int8, student_kernel()), Error);
+}
+
+// The most memory that this process has held.
+std::size_t peak_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::size_t>(usage.ru_maxrss) * 1024;
+}
+
+TEST(Student, FoldingTheWidestRowsOfTheSmallestVocabularyTakesFewTimesTheirMemory) {
+  constexpr std::size_t vocabulary = 4;
+  constexpr std::size_t width = 16;
+  constexpr std::size_t filters = 1 << 16;
+  StudentWeights weights;
+  weights.embedding = std::vector<float>(vocabulary, 0.5F);
+  weights.convolutions = {std::vector<float>(filters * width, 0.5F)};
+  weights.biases = {std::vector<float>(filters)};
+  weights.scales = {std::vector<float>(filters, 1.0F)};
+  weights.linear = std::vector<float>(2 * filters);
+  weights.linear_bias = {0.0F, 0.0F};
+  const std::size_t before = peak_bytes();
+  fold_student(weights, {vocabulary, 1, {width}, filters, std::nullopt}, Precision::fp32, student_kernel());
+  EXPECT_LT(peak_bytes() - before, 6 * vocabulary * filters * width * sizeof(float));
 }
 
 }  // namespace

@@ -85,7 +85,8 @@ class LibtorchStudent {
   torch::Tensor logits(const torch::Tensor& ids) {
     const c10::InferenceMode no_gradients;
     const torch::Tensor scores = module_.forward({ids.to(device_)}).toTensor();
-    if (scores.sizes() != torch::IntArrayRef({ids.size(0), static_cast<std::int64_t>(bundle_.manifest.labels.size())})) {
+    const auto classes = static_cast<std::int64_t>(bundle_.manifest.labels.size());
+    if (scores.sizes() != torch::IntArrayRef({ids.size(0), classes})) {
       throw Error(ErrorCode::bundle, bundle_.folder + "/student.pt does not score the manifest's labels");
     }
     return scores.to(torch::kCPU, torch::kDouble).contiguous();
