@@ -89,6 +89,7 @@ def open_settings_classifier(settings: WorkerSettings) -> Classifier:
             device=settings.device,
             precision=settings.precision,
             threads=settings.threads,
+            public_key=settings.bundle_public_key,
         )
     except ExportError as error:
         raise from_export(error) from error

@@ -112,6 +112,9 @@ class WorkerSettings(BaseSettings):
     )
 
     bundle: Path | None = Field(None, description="Folder of the model's bundle; without it the one shipped is used.")
+    bundle_public_key: Path | None = Field(
+        None, description="PEM file of an ed25519 key; with it, bundles that its owner did not sign are refused."
+    )
     engine: Text = Field("auto", description="What computes: auto, native or torchscript.")
     device: Text = Field("auto", description="Where it computes: auto, cpu or cuda.")
     precision: Text = Field("auto", description="Of the native engine's tables: auto, int8, bf16 or fp32.")
