@@ -140,7 +140,7 @@ class KafkaSource:
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "allow.auto.create.topics": False,
-            "error_cb": self._connection.on_error,
+            **self._connection.callbacks(),
             "on_commit": self._on_commit,
             **PROPERTIES[settings.group_protocol],
             **self._of_the_reading(),
@@ -462,7 +462,7 @@ class KafkaSink:
             "enable.idempotence": True,
             "message.timeout.ms": round(settings.outage_seconds * 1000),
             "partitioner": "murmur2_random",
-            "error_cb": self._connection.on_error,
+            **self._connection.callbacks(),
             **self._of_the_guarantee(settings),
         }
         self._producer = self._new_producer()
@@ -587,8 +587,15 @@ class KafkaTransactionalSink(KafkaSink):
         self._until_done(self._producer.commit_transaction, deadline, "committing a transaction")
 
     def abort(self, timeout_seconds: float) -> None:
-        """See streams.TransactionalSink."""
+        """See streams.TransactionalSink. Raises AccessRefusedError where a missing right has spoilt it."""
         deadline = time.monotonic() + timeout_seconds
+        try:
+            # Begins nothing in the midst of a transaction: it is the one question that the client answers with what
+            # has spoilt this one. Messages only say that they were purged.
+            self._producer.begin_transaction()
+        except KafkaException as exception:
+            if exception.args[0].code() in REFUSED:
+                raise self._connection.error(exception.args[0], "writing in a transaction") from None
         try:
             self._until_done(self._producer.abort_transaction, deadline, "aborting a transaction")
         except AbortableError as error:

@@ -19,6 +19,7 @@ from kuaixun.worker.replay.rewriting import Rewriting
 from kuaixun.worker.replay.selection import Passed, Selection, Sorting
 from kuaixun.worker.replay.tally import Tally
 from kuaixun.worker.replay.throttle import Throttle
+from kuaixun.worker.rights import check_rights
 from kuaixun.worker.routing import Routes, Target
 from kuaixun.worker.service import CLOSE_SECONDS, open_settings_classifier
 from kuaixun.worker.settings import OffsetReset, WorkerSettings
@@ -73,9 +74,10 @@ def run_replay(settings: WorkerSettings, request: Request, stop: Stop, classifie
         )
         rewriting = None
         if not request.dry_run:
+            sink = KafkaTransactionalSink(settings)
             rewriting = Rewriting(
                 source,
-                KafkaTransactionalSink(settings),
+                sink,
                 routes,
                 outage_seconds=settings.outage_seconds,
                 transaction_timeout_seconds=settings.transaction_timeout_seconds,
@@ -83,6 +85,10 @@ def run_replay(settings: WorkerSettings, request: Request, stop: Stop, classifie
                 worker_version=__version__,
             )
             closing.callback(rewriting.leave)
+            # The producer may have credentials of its own.
+            sink.partition_count(settings.output_topic)
+        letters = settings.dead_letter_topic
+        check_rights(settings, reads=[letters], writes=() if request.dry_run else (settings.output_topic, letters))
         return _Replay(settings, request, stop, source, rewriting, classifier).run()
 
 
