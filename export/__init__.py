@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 from kuaixun.export.errors import (
     BundleError,
+    BundleSignatureError,
     BundleTamperedError,
     BundleVersionError,
     CheckpointError,
     EngineError,
     ExportError,
     GoldenCaseError,
+    KeyFileError,
 )
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ else:
 __all__ = [
     "NO_LABEL",
     "BundleError",
+    "BundleSignatureError",
     "BundleTamperedError",
     "BundleVersionError",
     "CheckpointError",
@@ -46,6 +49,7 @@ __all__ = [
     "EngineError",
     "ExportError",
     "GoldenCaseError",
+    "KeyFileError",
     "Predictions",
     "open_classifier",
 ]

@@ -44,10 +44,12 @@ def open_classifier(
     device: str = "auto",
     precision: str = "auto",
     threads: int | None = None,
+    public_key: Path | None = None,
 ) -> Classifier:
     """Open and verify a bundle (the one shipped with the package where `path` is None) on the engine named.
 
-    Raises BundleError where the bundle may not serve, EngineError where the engine cannot run here.
+    With a public key the bundle must be signed by the key's owner. Raises BundleError where the bundle may not serve,
+    EngineError where the engine cannot run here, KeyFileError where the key is none.
     """
-    bundle = open_bundle(path or default_bundle_path())
+    bundle = open_bundle(path or default_bundle_path(), public_key)
     return Classifier(bundle, open_engine(bundle, EngineChoice(engine, device, precision, threads)))

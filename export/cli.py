@@ -54,7 +54,7 @@ def build_parser(kind: type[argparse.ArgumentParser] = OneLineParser) -> argpars
         choices=tuple(FURTHER_OUTPUTS),
         help="put the student beside it in this form too; may be given several times",
     )
-    build.set_defaults(run=_build, run_code=True)
+    build.set_defaults(run=_build, run_code=True, public_key=None)
 
     inspect = commands.add_parser("inspect", help="show what a bundle says of itself")
     _add_bundle(inspect)
@@ -63,12 +63,18 @@ def build_parser(kind: type[argparse.ArgumentParser] = OneLineParser) -> argpars
 
     verify = commands.add_parser("verify", help="check every file, and the golden cases on every engine present")
     _add_bundle(verify)
+    _add_public_key(verify)
     verify.add_argument(
         "--run-code",
         action="store_true",
         help="check student.pt2 and student.aoti.pt2 too, which can run anything on this machine: for your own bundles",
     )
     verify.set_defaults(run=_verify)
+
+    sign = commands.add_parser("sign", help="put its maker's signature beside a bundle's manifest")
+    sign.add_argument("--bundle", type=path_of, required=True, help="a bundle's folder")
+    sign.add_argument("--key", type=path_of, required=True, help="an ed25519 private key in PEM, without a password")
+    sign.set_defaults(run=_sign)
 
     bench = commands.add_parser("bench", help="measure every engine present, beside the traced convolutions")
     _add_bundle(bench)
@@ -86,6 +92,7 @@ def build_parser(kind: type[argparse.ArgumentParser] = OneLineParser) -> argpars
 
     classify = commands.add_parser("classify", help="label standard input, one text per line, as JSON lines")
     _add_bundle(classify)
+    _add_public_key(classify)
     classify.add_argument("file", nargs="*", type=_no_file, help=argparse.SUPPRESS)
     classify.add_argument("--engine", default="auto", choices=("auto", *ENGINES), help="default: %(default)s")
     classify.add_argument("--device", default="auto", choices=DEVICES, help="default: %(default)s")
@@ -100,6 +107,12 @@ def _add_bundle(command: argparse.ArgumentParser) -> None:
 
     command.add_argument(
         "--bundle", type=path_of, default=default_bundle_path(), help="a bundle's folder; default: the one shipped"
+    )
+
+
+def _add_public_key(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--public-key", type=path_of, metavar="FILE", help="refuse the bundle unless the owner of this key signed it"
     )
 
 
@@ -200,7 +213,7 @@ def _verify(options: argparse.Namespace) -> int:
     from kuaixun.export.errors import GoldenCaseError
     from kuaixun.export.further.check import check_further_outputs
 
-    bundle = read_bundle(options.bundle)
+    bundle = read_bundle(options.bundle, options.public_key)
     differences, remarks = {}, {}
     for choice in present_engines():
         try:
@@ -214,6 +227,15 @@ def _verify(options: argparse.Namespace) -> int:
     further, not_checked = check_further_outputs(bundle, run_code=options.run_code)
     remarks |= {file: f"not checked: {reason}" for file, reason in not_checked.items()}
     print_whole(verification_table(differences | further, remarks, len(bundle.golden)))
+    return 0
+
+
+def _sign(options: argparse.Namespace) -> int:
+    from kuaixun.export.bundle.reader import sign_bundle
+    from kuaixun.export.bundle.signature import SIGNATURE_FILE
+
+    sign_bundle(options.bundle, options.key)
+    print(f"{options.bundle / SIGNATURE_FILE}: signed")
     return 0
 
 
@@ -286,6 +308,7 @@ def _classify(options: argparse.Namespace) -> int:
         device=options.device,
         precision=options.precision,
         threads=options.threads,
+        public_key=options.public_key,
     )
     classify_lines(sys.stdin.fileno(), sys.stdout.buffer, classifier)
     return 0

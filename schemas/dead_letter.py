@@ -15,7 +15,7 @@ MESSAGE_LIMIT_CHARS = 500
 _FIELDS = frozenset(
     {
         *("reason", "message", "topic", "partition", "offset", "worker_version"),
-        *("value_bytes_cut", "headers_cut", "key_bytes_cut"),
+        *("value_bytes_cut", "headers_cut", "key_bytes_cut", "failed_replays"),
     }
 )
 
@@ -38,7 +38,8 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 
     `value_bytes_cut` counts the bytes missing from the end of `value` where the broker would not take all of it; 0
     means untouched. Where that was not enough, `headers_cut` counts the record's own headers left out, and
-    `key_bytes_cut` the bytes missing from the end of `key`.
+    `key_bytes_cut` the bytes missing from the end of `key`. `failed_replays` counts how often `kuaixun-worker replay`
+    has tried it since, in vain.
     """
 
     key: bytes | None
@@ -53,6 +54,13 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     value_bytes_cut: Annotated[int, msgspec.Meta(ge=0)] = 0
     headers_cut: Annotated[int, msgspec.Meta(ge=0)] = 0
     key_bytes_cut: Annotated[int, msgspec.Meta(ge=0)] = 0
+    failed_replays: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether key, value and headers are all that the record had."""
+        headers_left_out = self.headers_cut or self.reason is DeadLetterReason.INVALID_HEADERS
+        return not (self.value_bytes_cut or self.key_bytes_cut or headers_left_out)
 
     def to_headers(self) -> list[Header]:
         """The record's own headers in their order, then ours; `from_record` undoes it."""
@@ -67,6 +75,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
             "value_bytes_cut": str(self.value_bytes_cut),
             "headers_cut": str(self.headers_cut),
             "key_bytes_cut": str(self.key_bytes_cut),
+            "failed_replays": str(self.failed_replays),
         }
         return [*self.headers, *((PREFIX + name, text.encode("utf-8", "replace")) for name, text in ours.items())]
 

@@ -30,7 +30,7 @@ POM = Path(__file__).with_name("kafka") / "pom.xml"
 JARS = ROOT / "build" / "kafka"
 
 DOWNLOAD_SECONDS = 600
-START_SECONDS = 60
+START_SECONDS = 240  # where others use the processors too, Java takes its time
 STOP_SECONDS = 20
 LOG_TAIL_CHARS = 4000
 
@@ -125,35 +125,14 @@ class KafkaBroker:
 
     def _format(self) -> None:
         """Give the node its identity; an unformatted one refuses to start."""
-        self._properties.write_text(
-            "\n".join(
-                [
-                    "process.roles=broker,controller",
-                    "node.id=1",
-                    f"listeners=PLAINTEXT://{self.bootstrap},CONTROLLER://127.0.0.1:{self._controller_port}",
-                    f"advertised.listeners=PLAINTEXT://{self.bootstrap}",
-                    "controller.listener.names=CONTROLLER",
-                    f"controller.quorum.voters=1@127.0.0.1:{self._controller_port}",
-                    "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-                    f"log.dirs={self.folder / 'data'}",
-                    "offsets.topic.replication.factor=1",
-                    "transaction.state.log.replication.factor=1",
-                    "transaction.state.log.min.isr=1",
-                    "group.initial.rebalance.delay.ms=0",
-                    # The default of 50 makes the first consumer group and the first transaction wait for 50 logs each.
-                    "offsets.topic.num.partitions=4",
-                    "transaction.state.log.num.partitions=4",
-                ]
-            ),
-            encoding="utf-8",
-        )
+        self._properties.write_text("\n".join(self._server_properties()), encoding="utf-8")
         # Any 16 bytes in URL-safe base64 name a cluster; this name is the same for every broker of the tests.
         cluster_id = "a3VhaXh1bi10ZXN0cyE"
         with self._log() as log:
             formatted = subprocess.run(
                 [
                     *("java", "-cp", self._classpath, "kafka.tools.StorageTool"),
-                    *("format", "-t", cluster_id, "-c", str(self._properties)),
+                    *("format", "-t", cluster_id, "-c", str(self._properties), *self._of_the_format()),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -162,6 +141,29 @@ class KafkaBroker:
             )
         if formatted.returncode:
             raise BrokerFailedError(f"Kafka's storage could not be formatted.\n{self._tail()}")
+
+    def _server_properties(self) -> list[str]:
+        return [
+            "process.roles=broker,controller",
+            "node.id=1",
+            f"listeners=PLAINTEXT://{self.bootstrap},CONTROLLER://127.0.0.1:{self._controller_port}",
+            f"advertised.listeners=PLAINTEXT://{self.bootstrap}",
+            "controller.listener.names=CONTROLLER",
+            f"controller.quorum.voters=1@127.0.0.1:{self._controller_port}",
+            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            f"log.dirs={self.folder / 'data'}",
+            "offsets.topic.replication.factor=1",
+            "transaction.state.log.replication.factor=1",
+            "transaction.state.log.min.isr=1",
+            "group.initial.rebalance.delay.ms=0",
+            # The default of 50 makes the first consumer group and the first transaction wait for 50 logs each.
+            "offsets.topic.num.partitions=4",
+            "transaction.state.log.num.partitions=4",
+        ]
+
+    def _of_the_format(self) -> list[str]:
+        """What a kind of broker adds to the command that formats its storage."""
+        return []
 
     def _remove(self) -> None:
         self.stop()

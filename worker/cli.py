@@ -1,4 +1,4 @@
-"""`kuaixun-worker run | demo | check`."""
+"""`kuaixun-worker run | demo | check | replay`."""
 
 from __future__ import annotations
 
@@ -71,6 +71,22 @@ def _check(parsed: argparse.Namespace) -> int:
     return 0
 
 
+def _replay(parsed: argparse.Namespace) -> int:
+    from kuaixun.worker.flags import setting_flags
+    from kuaixun.worker.replay.options import request_of
+    from kuaixun.worker.replay.run import run_replay
+    from kuaixun.worker.settings import read_settings
+    from kuaixun.worker.stop import Stop, hard_stop, stop_on_signals
+
+    settings = read_settings(setting_flags(parsed))
+    _log_to_stderr(settings.log_level)
+    stop = Stop(settings.shutdown_budget_seconds)
+    with stop_on_signals(stop), hard_stop(stop):
+        tally = run_replay(settings, request_of(parsed), stop)
+    print(tally.as_json() if parsed.json else "\n".join(tally.lines()))
+    return 0
+
+
 def _demo(parsed: argparse.Namespace) -> int:
     from kuaixun.worker.demo import run_demo
 
@@ -79,12 +95,13 @@ def _demo(parsed: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     from kuaixun.worker.flags import add_setting_flags
+    from kuaixun.worker.replay.options import add_replay_flags
 
     parser = _Parser(
         prog=PROGRAM, description="Label Chinese news headlines as they pass through Kafka.", allow_abbrev=False
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="run | demo | check")
+    commands = parser.add_subparsers(required=True, metavar="run | demo | check | replay")
     run = commands.add_parser("run", help="label headlines until told to stop", allow_abbrev=False)
     add_setting_flags(run)
     run.set_defaults(command=_run)
@@ -95,6 +112,10 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--headlines", type=Path, metavar="FILE", help="your own: a headline, or a JSON event, a line")
     demo.add_argument("--count", type=int, metavar="N", help="how many to send, from the start again when they run out")
     demo.set_defaults(command=_demo)
+    replay = commands.add_parser("replay", help="send dead letters through the worker again", allow_abbrev=False)
+    add_replay_flags(replay)
+    add_setting_flags(replay)
+    replay.set_defaults(command=_replay)
     return parser
 
 

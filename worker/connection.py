@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from confluent_kafka import KafkaError, KafkaException
 
+from kuaixun.worker.access_token import TokenSource
 from kuaixun.worker.errors import AccessRefusedError, TopicMissingError, WorkerError
 from kuaixun.worker.kafka_errors import AWAY, FATAL, REFUSED, TRANSIENT, Outage, classify
 from kuaixun.worker.properties import hide_secrets
@@ -69,6 +70,33 @@ class Connection:
         self._probe_at = 0.0
         self._raised: WorkerError | None = None
         self._last_away: WorkerError | None = None
+        self._tokens: TokenSource | None = None
+        self._first_token: tuple[str, float] | None = None
+
+    def callbacks(self) -> dict[str, Callable[..., Any]]:
+        """What the client is to call. Raises AccessRefusedError where the operator's source gives no token.
+
+        That is asked once beforehand, for the client only says, after a while, that it had none.
+        """
+        callbacks: dict[str, Callable[..., Any]] = {"error_cb": self.on_error}
+        if self.settings.oauth_token_source is not None:
+            self._tokens = TokenSource(self.settings.oauth_token_source.get_secret_value())
+            self._first_token = self._tokens()
+            callbacks["oauth_cb"] = self._token
+        return callbacks
+
+    def _token(self, _config: str) -> tuple[str, float]:
+        """librdkafka's `oauth_cb`, called from a thread of its own."""
+        token, self._first_token = self._first_token, None
+        if token is not None:
+            return token
+        if self._tokens is None:
+            raise AssertionError("asked for a token without a source")
+        try:
+            return self._tokens()
+        except AccessRefusedError as error:
+            self.outage.trouble(error)
+            raise
 
     def hide(self, text: str) -> str:
         """A message of librdkafka's without secrets."""

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from kuaixun.export import BundleError, BundleVersionError, EngineError, ExportError
+from kuaixun.export import BundleError, BundleVersionError, EngineError, ExportError, KeyFileError
 
 
 class WorkerError(Exception):
@@ -111,6 +111,8 @@ def from_export(error: ExportError) -> WorkerError:
         return BundleFormatError(str(error))
     if isinstance(error, BundleError):
         return BundleRefusedError(str(error))
+    if isinstance(error, KeyFileError):
+        return SettingError(f"KUAIXUN_BUNDLE_PUBLIC_KEY: {error}.")
     if isinstance(error, EngineError):
         return EngineUnavailableError(str(error))
     return WorkerError(str(error))

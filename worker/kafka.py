@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from operator import methodcaller
@@ -43,9 +43,11 @@ from kuaixun.worker.kafka_errors import (
 from kuaixun.worker.membership import PROPERTIES, Membership
 from kuaixun.worker.settings import OffsetReset, WorkerSettings
 from kuaixun.worker.streams import (
+    NO_NOTES,
     AbortableError,
     EndUnknownError,
     GroupListener,
+    Mark,
     Outgoing,
     Partition,
     QueueFullError,
@@ -138,14 +140,19 @@ class KafkaSource:
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "allow.auto.create.topics": False,
-            "error_cb": self._connection.on_error,
+            **self._connection.callbacks(),
             "on_commit": self._on_commit,
             **PROPERTIES[settings.group_protocol],
+            **self._of_the_reading(),
         }
         try:
             self._consumer = Consumer(config, logger=CLIENT_LOG)
         except KafkaException as exception:
             raise self._connection.error(exception.args[0], "configuring the consumer") from None
+
+    def _of_the_reading(self) -> dict[str, Any]:
+        """What a way of reading adds to the consumer's properties."""
+        return {}
 
     def partition_count(self, topic: str) -> int:
         """How many partitions a topic has; never creates one. Raises what `Connection.partition_count` raises."""
@@ -392,6 +399,55 @@ class KafkaSource:
             self._commit_outage.trouble(found)
 
 
+class KafkaLetterSource(KafkaSource):
+    """The consumer of a replay: it reads a topic from end to end and joins no group, though progress is a group's.
+
+    `reached` says how far each partition went when nothing more was to be had of it.
+    """
+
+    def __init__(self, settings: WorkerSettings, topic: str, monotonic: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(settings, [topic], monotonic)
+        self.reached: dict[Partition, int] = {}
+
+    def _of_the_reading(self) -> dict[str, Any]:
+        return {"enable.partition.eof": True}
+
+    def bounds(self) -> Mapping[Partition, range]:
+        """The offsets that each partition holds by now, those of open transactions left out. Raises WorkerErrors."""
+        (topic,), bounds = self._topics, dict[Partition, range]()
+        timeout_seconds = self._connection.settings.connect_seconds
+        for number in range(self.partition_count(topic)):
+            try:
+                first, end = self._consumer.get_watermark_offsets(TopicPartition(topic, number), timeout_seconds)
+            except KafkaException as exception:
+                raise self._connection.error(exception.args[0], f"asking for the end of {topic}") from None
+            bounds[Partition(topic, number)] = range(first, end)
+        return bounds
+
+    def marks(self, partitions: Iterable[Partition]) -> Mapping[Partition, Mark]:
+        """What the group has committed, once no transaction is open over it; leaves out what has none. Blocks."""
+        try:
+            found = self._stable_offsets([TopicPartition(p.topic, p.number) for p in partitions])
+        except KafkaException as exception:
+            raise self._connection.error(exception.args[0], "asking for committed offsets") from None
+        return {Partition(p.topic, p.partition): Mark(p.offset, p.metadata or "") for p in found if p.offset >= 0}
+
+    def read(self, starts: Mapping[Partition, int]) -> None:
+        """Read these partitions from these offsets on, and no others."""
+        self._owned = frozenset(starts)
+        try:
+            self._consumer.assign([TopicPartition(p.topic, p.number, offset) for p, offset in starts.items()])
+        except KafkaException as exception:
+            raise self._connection.error(exception.args[0], f"reading {named(starts)}") from None
+
+    def _on_event(self, message: Message) -> None:
+        error = message.error()
+        if error is not None and error.code() == KafkaError._PARTITION_EOF:
+            self.reached[Partition(str(message.topic()), message.partition() or 0)] = message.offset() or 0
+        else:
+            super()._on_event(message)
+
+
 class KafkaSink:
     """The producer. See streams.Sink."""
 
@@ -406,7 +462,7 @@ class KafkaSink:
             "enable.idempotence": True,
             "message.timeout.ms": round(settings.outage_seconds * 1000),
             "partitioner": "murmur2_random",
-            "error_cb": self._connection.on_error,
+            **self._connection.callbacks(),
             **self._of_the_guarantee(settings),
         }
         self._producer = self._new_producer()
@@ -511,9 +567,15 @@ class KafkaTransactionalSink(KafkaSink):
             if not left or time.monotonic() >= deadline:
                 return not left
 
-    def commit(self, offsets: Mapping[Partition, int], member: bytes, timeout_seconds: float) -> None:
+    def commit(
+        self,
+        offsets: Mapping[Partition, int],
+        member: bytes,
+        timeout_seconds: float,
+        notes: Mapping[Partition, str] = NO_NOTES,
+    ) -> None:
         """See streams.TransactionalSink."""
-        positions = [TopicPartition(p.topic, p.number, offset) for p, offset in offsets.items()]
+        positions = [TopicPartition(p.topic, p.number, offset, notes.get(p, "")) for p, offset in offsets.items()]
         deadline = time.monotonic() + timeout_seconds
         doing = "adding offsets to a transaction"
         try:
@@ -525,8 +587,15 @@ class KafkaTransactionalSink(KafkaSink):
         self._until_done(self._producer.commit_transaction, deadline, "committing a transaction")
 
     def abort(self, timeout_seconds: float) -> None:
-        """See streams.TransactionalSink."""
+        """See streams.TransactionalSink. Raises AccessRefusedError where a missing right has spoilt it."""
         deadline = time.monotonic() + timeout_seconds
+        try:
+            # Begins nothing in the midst of a transaction: it is the one question that the client answers with what
+            # has spoilt this one. Messages only say that they were purged.
+            self._producer.begin_transaction()
+        except KafkaException as exception:
+            if exception.args[0].code() in REFUSED:
+                raise self._connection.error(exception.args[0], "writing in a transaction") from None
         try:
             self._until_done(self._producer.abort_transaction, deadline, "aborting a transaction")
         except AbortableError as error:

@@ -16,6 +16,7 @@ from kuaixun.worker.errors import TopicMissingError, WorkerError, from_export
 from kuaixun.worker.kafka import KafkaSink, KafkaSource, KafkaTransactionalSink
 from kuaixun.worker.labelling import Labels, Policy
 from kuaixun.worker.loop import Loop
+from kuaixun.worker.rights import check_rights
 from kuaixun.worker.routing import Routes, Target
 from kuaixun.worker.settings import WorkerSettings
 from kuaixun.worker.stop import Stop
@@ -71,6 +72,9 @@ def open_station(
         # The producer may have credentials of its own.
         sink.partition_count(settings.output_topic)
         say("brokers", f"{settings.bootstrap_servers} answer the consumer and the producer")
+        writes = (settings.output_topic, settings.dead_letter_topic)
+        told = check_rights(settings, reads=[settings.input_topic], writes=writes)
+        say("rights", "to read, to write and of the group are granted" if told else "the brokers do not say")
         undo.pop_all()
     routes = Routes(
         labelled=Target(settings.output_topic, counts[settings.output_topic]),
@@ -89,6 +93,7 @@ def open_settings_classifier(settings: WorkerSettings) -> Classifier:
             device=settings.device,
             precision=settings.precision,
             threads=settings.threads,
+            public_key=settings.bundle_public_key,
         )
     except ExportError as error:
         raise from_export(error) from error

@@ -112,6 +112,9 @@ class WorkerSettings(BaseSettings):
     )
 
     bundle: Path | None = Field(None, description="Folder of the model's bundle; without it the one shipped is used.")
+    bundle_public_key: Path | None = Field(
+        None, description="PEM file of an ed25519 key; with it, bundles that its owner did not sign are refused."
+    )
     engine: Text = Field("auto", description="What computes: auto, native or torchscript.")
     device: Text = Field("auto", description="Where it computes: auto, cpu or cuda.")
     precision: Text = Field("auto", description="Of the native engine's tables: auto, int8, bf16 or fp32.")
@@ -134,6 +137,9 @@ class WorkerSettings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severity to log.")
 
+    oauth_token_source: Annotated[SecretStr, Field(min_length=1)] | None = Field(
+        None, description="For OAUTHBEARER: a command that prints a token, or module:function that returns one."
+    )
     kafka: Properties = Field({}, description="librdkafka properties of both clients, such as security.protocol=SSL.")
     consumer: Properties = Field({}, description="librdkafka properties of the consumer alone; they win over --kafka.")
     producer: Properties = Field({}, description="librdkafka properties of the producer alone; they win over --kafka.")
@@ -152,6 +158,10 @@ class WorkerSettings(BaseSettings):
                 f"Input, output and dead-letter topic must differ, but are {', '.join(topics)}: the worker would read "
                 "what it writes. Change KUAIXUN_INPUT_TOPIC, KUAIXUN_OUTPUT_TOPIC or KUAIXUN_DEAD_LETTER_TOPIC."
             )
+        if self.oauth_token_source is not None and "OAUTHBEARER" not in self._mechanisms():
+            raise SettingError(
+                "KUAIXUN_OAUTH_TOKEN_SOURCE is of no use without sasl.mechanism=OAUTHBEARER in KUAIXUN_KAFKA."
+            )
         if self.outage_seconds >= self.max_poll_interval_seconds:
             raise SettingError(
                 f"KUAIXUN_OUTAGE_SECONDS ({self.outage_seconds:g}) must be less than the consumer's "
@@ -165,6 +175,11 @@ class WorkerSettings(BaseSettings):
                 f"KUAIXUN_OUTAGE_SECONDS ({self.outage_seconds:g}), or transactions end before they are done."
             )
         return self
+
+    def _mechanisms(self) -> set[str]:
+        """By which the clients say who they are."""
+        clients = (self.consumer_properties(), self.producer_properties())
+        return {one[name].upper() for one in clients for name in ("sasl.mechanism", "sasl.mechanisms") if name in one}
 
     @property
     def max_poll_interval_seconds(self) -> float:

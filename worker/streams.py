@@ -6,6 +6,7 @@ The first and the last station of a headline's journey. `kafka.py` is the real t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple, Protocol, TypeAlias
 
 import msgspec
@@ -30,6 +31,16 @@ def named(partitions: Iterable[Partition]) -> str:
     'news[0], news[1]'
     """
     return ", ".join(map(str, sorted(partitions)))
+
+
+class Mark(NamedTuple):
+    """What a group has committed for a partition: an offset, and a note of its own, of 4 KB at most."""
+
+    offset: int
+    note: str
+
+
+NO_NOTES: Mapping[Partition, str] = MappingProxyType({})
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -155,7 +166,13 @@ class TransactionalSink(Sink, Protocol):
     def flush(self, timeout_seconds: float) -> bool:
         """Serve reports until every message sent has had its own; False where the time was over before."""
 
-    def commit(self, offsets: Mapping[Partition, int], member: bytes, timeout_seconds: float) -> None:
+    def commit(
+        self,
+        offsets: Mapping[Partition, int],
+        member: bytes,
+        timeout_seconds: float,
+        notes: Mapping[Partition, str] = NO_NOTES,
+    ) -> None:
         """Commit messages and the group's offsets together, or neither. Blocks; raises EndUnknownError."""
 
     def abort(self, timeout_seconds: float) -> None:

@@ -1,7 +1,7 @@
 """Opening a bundle: every byte is checked before it is parsed, and parsed from the bytes that were checked.
 
-version → manifest's own id → size and SHA-256 of every file → contents against each other
-(→ golden cases, on the engine that will serve: see `golden.py`)
+(signature, where a public key is set →) version → manifest's own id → size and SHA-256 of every file
+→ contents against each other (→ golden cases, on the engine that will serve: see `golden.py`)
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from kuaixun.export.bundle.signature import SIGNATURE_FILE, SIGNATURE_FILE_LIMIT_BYTES, check_signature, sign
 from kuaixun.export.errors import BundleError, BundleTamperedError, BundleVersionError
 from kuaixun.export.plain_json import read_plain_json
 from kuaixun.export.text.file_names import PIPELINE_FILES
@@ -107,25 +109,32 @@ def default_bundle_path() -> Path:
     return Path(__file__).parent.parent / "default_bundle"
 
 
-def read_bundle(path: Path) -> Bundle:
-    """Read a bundle whole and check everything in it. Raises BundleError, or a kind of it, naming file and reason."""
-    bundle = open_bundle(path)
+def read_bundle(path: Path, public_key: Path | None = None) -> Bundle:
+    """Read a bundle whole and check everything in it. Raises BundleError, or a kind of it, naming file and reason.
+
+    With a public key it must be signed by the key's owner. Raises KeyFileError where that is no key.
+    """
+    bundle = open_bundle(path, public_key)
     bundle.read_all()
     return bundle
 
 
-def open_bundle(path: Path) -> Bundle:
+def open_bundle(path: Path, public_key: Path | None = None) -> Bundle:
     """Check size and SHA-256 of every file, and leave what they say to its first use. Raises as `read_bundle` does."""
     path = path.resolve()  # a link that is turned to another bundle later changes nothing for who has opened this one
-    manifest = read_manifest(path)
+    manifest = read_manifest(path, public_key)
     for name in manifest.files:
         _read_checked(path, name, manifest)
     return Bundle(path, manifest)
 
 
-def read_manifest(path: Path) -> Manifest:
-    """Read and check the manifest alone. Raises BundleError, or a kind of it."""
+def read_manifest(path: Path, public_key: Path | None = None) -> Manifest:
+    """Read and check the manifest alone. Raises BundleError, or a kind of it, and KeyFileError."""
     content = _read(path, MANIFEST_FILE, MANIFEST_LIMIT_BYTES)
+    if public_key is not None:
+        is_signed = os.path.lexists(path / SIGNATURE_FILE)
+        signature = _read(path, SIGNATURE_FILE, SIGNATURE_FILE_LIMIT_BYTES) if is_signed else None
+        check_signature(content, signature, public_key, path)
     try:
         read_plain_json(content)
         version = msgspec.json.decode(content, type=_VersionOnly).format_version
@@ -158,6 +167,24 @@ def read_manifest(path: Path) -> Manifest:
 
 
 _RESTORE = "Copy the bundle again from where it was made."
+
+
+def sign_bundle(path: Path, private_key: Path) -> None:
+    """Check a bundle's files, and put its maker's signature beside the manifest, in the place of one that is there.
+
+    Raises BundleError, KeyFileError, and OSError where it cannot be written.
+    """
+    path = path.resolve()
+    open_bundle(path)
+    signature = sign(_read(path, MANIFEST_FILE, MANIFEST_LIMIT_BYTES), private_key)
+    with tempfile.NamedTemporaryFile(dir=path, prefix=f".{SIGNATURE_FILE}.", delete=False) as unfinished:
+        unfinished.write(signature)
+    try:
+        os.chmod(unfinished.name, 0o644)  # noqa: PTH101 - as every other file of the bundle
+        os.replace(unfinished.name, path / SIGNATURE_FILE)  # noqa: PTH105
+    except BaseException:
+        os.unlink(unfinished.name)  # noqa: PTH108
+        raise
 
 
 def _read(path: Path, name: str, limit_bytes: int) -> bytes:

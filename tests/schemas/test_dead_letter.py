@@ -27,6 +27,7 @@ dead_letters = st.builds(
     value_bytes_cut=st.just(0) | offsets,
     headers_cut=st.just(0) | offsets,
     key_bytes_cut=st.just(0) | offsets,
+    failed_replays=st.just(0) | offsets,
 )
 
 

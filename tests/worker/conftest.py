@@ -9,6 +9,9 @@ import pytest
 
 from kuaixun.worker.delivery.promise import Guarantee
 from kuaixun.worker.kafka import EmbeddedBroker
+from tests.conftest import do_without_kafka
+from tests.kafka_broker import BrokerUnavailableError, kafka_jars
+from tests.secured_broker import SecuredBroker
 from tests.worker.topics import Topics
 
 
@@ -26,6 +29,16 @@ def embedded_bootstrap() -> Iterator[str]:
     """librdkafka's own broker, inside this process."""
     with EmbeddedBroker() as broker:
         yield broker.bootstrap
+
+
+@pytest.fixture(scope="session")
+def secured_broker() -> Iterator[SecuredBroker]:
+    """A real Kafka that asks who is there. Skipped, or failed under CI=true, where this machine can have none."""
+    try:
+        with SecuredBroker(kafka_jars()) as broker:
+            yield broker
+    except BrokerUnavailableError as error:
+        do_without_kafka(error)
 
 
 @pytest.fixture(

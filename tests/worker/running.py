@@ -18,6 +18,7 @@ from kuaixun.export import Predictions
 from kuaixun.worker import cli, service
 from kuaixun.worker.delivery.promise import Counts, Observer
 from kuaixun.worker.labelling import Labels
+from kuaixun.worker.replay import run as replay
 from kuaixun.worker.settings import WorkerSettings
 from kuaixun.worker.stop import Stop
 from tests.worker.fake_classifier import FakeClassifier
@@ -87,5 +88,9 @@ class HeldClassifier(FakeClassifier):
 
 
 if __name__ == "__main__":
-    with mock.patch.object(service, "_open_classifier", return_value=HeldClassifier()):
+    held = HeldClassifier()
+    with (
+        mock.patch.object(service, "_open_classifier", return_value=held),
+        mock.patch.object(replay, "open_settings_classifier", return_value=held),
+    ):
         sys.exit(cli.main(sys.argv[1:]))

@@ -13,6 +13,8 @@ from typing import IO, NoReturn
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from kuaixun.export.bundle.reader import default_bundle_path
 from kuaixun.worker import cli, errors
@@ -21,6 +23,7 @@ from kuaixun.worker.errors import (
     BundleFormatError,
     BundleRefusedError,
     EngineUnavailableError,
+    SettingError,
     ShutdownBudgetError,
     WorkerError,
 )
@@ -145,3 +148,14 @@ def test_a_process_that_leaves_in_time_is_not_ended() -> None:
     with hard_stop(stop, codes.append):
         stop.request()
     assert codes == []
+
+
+def test_with_a_public_key_the_worker_refuses_an_unsigned_bundle_and_what_is_no_key(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = Ed25519PrivateKey.generate().public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    (tmp_path / "public.pem").write_bytes(key)
+    assert cli.main(["check", *NOWHERE, "--bundle-public-key", str(tmp_path / "public.pem")]) == 3
+    assert "is not signed" in paragraph(capsys)
+    assert cli.main(["check", *NOWHERE, "--bundle-public-key", str(tmp_path / "no.pem")]) == SettingError.exit_code
+    assert "KUAIXUN_BUNDLE_PUBLIC_KEY" in paragraph(capsys)
