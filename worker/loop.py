@@ -24,7 +24,10 @@ IDLE_SECONDS = 0.1  # how long a quiet topic may keep the loop from noticing a s
 
 
 class Loop:
-    """The loop over one source, with a delivery that is the source's GroupListener."""
+    """The loop over one source, with a delivery that is the source's GroupListener.
+
+    `successor` is asked before each batch for a classifier that takes over from there on.
+    """
 
     def __init__(
         self,
@@ -35,10 +38,12 @@ class Loop:
         policy: Policy,
         pace: Pace,
         stop: Stop,
+        successor: Callable[[], Labels | None] = lambda: None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._source, self._classifier, self._delivery = source, classifier, delivery
         self._policy, self._pace, self._stop, self._clock = policy, pace, stop, clock
+        self._successor = successor
 
     def run(self) -> None:
         """Label until asked to stop. Raises the WorkerError that ended it; commits what is confirmed either way."""
@@ -57,6 +62,7 @@ class Loop:
         if records:
             self._delivery.counts.consumed += len(records)
             # 2. decode, 3. classify
+            self._classifier = self._successor() or self._classifier
             outcomes = label_batch(records, self._classifier, self._policy, received_at=received_at, clock=self._clock)
             # 4. produce
             self._delivery.send(records, outcomes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 
 from kuaixun import __version__
@@ -16,6 +16,7 @@ from kuaixun.worker.errors import TopicMissingError, WorkerError, from_export
 from kuaixun.worker.kafka import KafkaSink, KafkaSource, KafkaTransactionalSink
 from kuaixun.worker.labelling import Labels, Policy
 from kuaixun.worker.loop import Loop
+from kuaixun.worker.reload import Reloads, Succession
 from kuaixun.worker.routing import Routes, Target
 from kuaixun.worker.settings import WorkerSettings
 from kuaixun.worker.stop import Stop
@@ -103,9 +104,36 @@ def _open_classifier(settings: WorkerSettings, say: Callable[[str, str], None]) 
 
 
 def run_worker(
-    settings: WorkerSettings, stop: Stop, *, classifier: Labels | None = None, observer: Observer | None = None
+    settings: WorkerSettings,
+    stop: Stop,
+    *,
+    classifier: Labels | None = None,
+    observer: Observer | None = None,
+    reloads: Reloads | None = None,
 ) -> Counts:
-    """Check everything, then label until `stop` is requested. Blocks; raises the WorkerError that ended it."""
+    """Check everything, then label until `stop` is requested. Blocks; raises the WorkerError that ended it.
+
+    A `classifier` that is open already takes the place of the settings' bundle, and is not reloaded.
+    """
+    reloads = reloads or Reloads()
+    loop, delivery, succession = _put_together(settings, stop, classifier, observer, reloads)
+    try:
+        with succession.watching() if succession is not None else nullcontext():
+            loop.run()
+    finally:
+        counts = delivery.counts
+        LOG.info(
+            "consumed %d, labelled %d, dead-lettered %d, tombstones %d, models taken up %d, refused %d",
+            *(counts.consumed, counts.labelled, counts.dead_lettered.total(), counts.tombstones),
+            *(reloads.taken_up, reloads.refused),
+        )
+    return delivery.counts
+
+
+def _put_together(
+    settings: WorkerSettings, stop: Stop, classifier: Labels | None, observer: Observer | None, reloads: Reloads
+) -> tuple[Loop, Delivery, Succession | None]:
+    """A loop that has joined the group. Keeps nothing else, for a model that is replaced is to leave the memory."""
     station = open_station(settings, lambda what, found: LOG.info("%s: %s", what, found), classifier)
     policy = Policy(
         confidence_threshold=settings.confidence_threshold,
@@ -123,10 +151,33 @@ def run_worker(
         outage_seconds=settings.outage_seconds,
     )
     delivery = _delivery(station, pace, stop, observer)
+    succession = None if classifier is not None else _succession(settings, station.classifier, reloads)
     station.source.subscribe(delivery)
     LOG.info("reading %s as group %s", settings.input_topic, settings.group_id)
-    Loop(station.source, station.classifier, delivery, policy=policy, pace=pace, stop=stop).run()
-    return delivery.counts
+    loop = Loop(
+        station.source,
+        station.classifier,
+        delivery,
+        policy=policy,
+        pace=pace,
+        stop=stop,
+        successor=succession.successor if succession is not None else lambda: None,
+    )
+    return loop, delivery, succession
+
+
+def _succession(settings: WorkerSettings, serving: Labels, reloads: Reloads) -> Succession | None:
+    """What follows the bundle that the settings name, None where the classifier is not from there."""
+    if not isinstance(serving, Classifier):
+        return None
+    return Succession(
+        serving,
+        settings.bundle or serving.bundle.path,
+        serving.bundle.path,
+        lambda: open_settings_classifier(settings),
+        reloads,
+        changed_labels_allowed=settings.changed_labels_allowed,
+    )
 
 
 def _delivery(station: Station, pace: Pace, stop: Stop, observer: Observer | None) -> Delivery:

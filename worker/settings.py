@@ -41,6 +41,7 @@ _MUST = {
     "string_too_short": "not be empty",
     "int_parsing": "be a whole number",
     "float_parsing": "be a number",
+    "bool_parsing": "be true or false",
     "greater_than": "be more than {gt:g}",
     "greater_than_equal": "be at least {ge:g}",
     "less_than_equal": "be at most {le:g}",
@@ -112,6 +113,9 @@ class WorkerSettings(BaseSettings):
     )
 
     bundle: Path | None = Field(None, description="Folder of the model's bundle; without it the one shipped is used.")
+    changed_labels_allowed: bool = Field(
+        False, description="Whether a bundle taken up on the way may give an id another label: true or false."
+    )
     engine: Text = Field("auto", description="What computes: auto, native or torchscript.")
     device: Text = Field("auto", description="Where it computes: auto, cpu or cuda.")
     precision: Text = Field("auto", description="Of the native engine's tables: auto, int8, bf16 or fp32.")

@@ -18,6 +18,7 @@ from kuaixun.export import Predictions
 from kuaixun.worker import cli, service
 from kuaixun.worker.delivery.promise import Counts, Observer
 from kuaixun.worker.labelling import Labels
+from kuaixun.worker.reload import Reloads
 from kuaixun.worker.settings import WorkerSettings
 from kuaixun.worker.stop import Stop
 from tests.worker.fake_classifier import FakeClassifier
@@ -26,15 +27,23 @@ JOIN_SECONDS = 60
 
 
 class RunningWorker:
-    """A worker in a thread; `error` and `counts` are set once it has ended."""
+    """A worker in a thread; `error` and `counts` are set once it has ended.
+
+    It labels with a fake, or with the bundle that the settings name.
+    """
 
     def __init__(
-        self, settings: WorkerSettings, observer: Observer | None = None, classifier: Labels | None = None
+        self,
+        settings: WorkerSettings,
+        observer: Observer | None = None,
+        classifier: Labels | None = None,
+        reloads: Reloads | None = None,
     ) -> None:
         self.stop = Stop(settings.shutdown_budget_seconds)
         self.error: BaseException | None = None
         self.counts = Counts()
-        self._settings, self._observer, self._classifier = settings, observer, classifier or FakeClassifier()
+        self._settings, self._observer, self._reloads = settings, observer, reloads
+        self._classifier = classifier or (None if settings.bundle else FakeClassifier())
         self._thread = threading.Thread(target=self._run, name="worker")
         self._thread.start()
 
@@ -50,7 +59,11 @@ class RunningWorker:
     def _run(self) -> None:
         try:
             self.counts = service.run_worker(
-                self._settings, self.stop, classifier=self._classifier, observer=self._observer
+                self._settings,
+                self.stop,
+                classifier=self._classifier,
+                observer=self._observer,
+                reloads=self._reloads,
             )
         except BaseException as error:
             self.error = error
@@ -58,10 +71,13 @@ class RunningWorker:
 
 @contextmanager
 def running_worker(
-    settings: WorkerSettings, observer: Observer | None = None, classifier: Labels | None = None
+    settings: WorkerSettings,
+    observer: Observer | None = None,
+    classifier: Labels | None = None,
+    reloads: Reloads | None = None,
 ) -> Iterator[RunningWorker]:
     """A worker for as long as the context lasts; an error of its own is raised at the end."""
-    worker = RunningWorker(settings, observer, classifier)
+    worker = RunningWorker(settings, observer, classifier, reloads)
     try:
         yield worker
     finally:
