@@ -122,11 +122,11 @@ class KafkaSource:
         self._listener: GroupListener | None = None
         self._gathered: list[Record] = []
         self._commits_under_way = 0
-        self._closing = False
+        self._closing = self._joined = False
         self._owned: frozenset[Partition] = frozenset()
         self._rewinds: dict[Partition, int] = {}
         self._membership = Membership(settings.group_protocol)
-        self._nameless_bytes = 0
+        self._stranger = b""  # what a member is to a group that it has not joined
         self._static = bool(properties.get("group.instance.id"))
         config: dict[str, Any] = {
             **CONSUMER_DEFAULTS,
@@ -154,10 +154,17 @@ class KafkaSource:
     def subscribe(self, listener: GroupListener) -> None:
         """Join the group. Partitions come with a later `batch`."""
         self._listener = listener
-        self._nameless_bytes = len(self.member())
+        self._stranger = self.member()
         self._consumer.subscribe(
             self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
+
+    @property
+    def joined(self) -> bool:
+        """See streams.Source. Under KIP-848 a member with no share is not called back, but the group has named it."""
+        if not self._joined and self._membership.is_called_back_only_with_a_share:
+            self._joined = self.member() != self._stranger
+        return self._joined
 
     def batch(self, max_records: int, max_delay_seconds: float, idle_seconds: float) -> Sequence[Record]:
         """See streams.Source."""
@@ -219,7 +226,7 @@ class KafkaSource:
         if self._listener is not None and not self._owned and not self._static:
             with suppress(KafkaException, SystemError):
                 self._consumer.unsubscribe()
-                while len(self.member()) > self._nameless_bytes and self._monotonic() < deadline:
+                while len(self.member()) > len(self._stranger) and self._monotonic() < deadline:
                     self._consumer.consume(1, LEAST_SECONDS / 2)
         self._consumer.close()
 
@@ -298,6 +305,7 @@ class KafkaSource:
             self._connection.raise_later(error)
         else:
             self._owned |= _partitions(assigned)
+            self._joined = True
             LOG.info("assigned %s", named(_partitions(assigned)) or "nothing")
 
     def _starting_positions(self, assigned: list[TopicPartition]) -> list[TopicPartition]:

@@ -26,7 +26,8 @@ IDLE_SECONDS = 0.1  # how long a quiet topic may keep the loop from noticing a s
 class Loop:
     """The loop over one source, with a delivery that is the source's GroupListener.
 
-    `successor` is asked before each batch for a classifier that takes over from there on.
+    `successor` is asked before each batch for a classifier that takes over from there on; `turned` is told of every
+    turn, and whether the group has given this worker its share by then.
     """
 
     def __init__(
@@ -39,11 +40,12 @@ class Loop:
         pace: Pace,
         stop: Stop,
         successor: Callable[[], Labels | None] = lambda: None,
+        turned: Callable[[bool], None] = lambda _ready: None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._source, self._classifier, self._delivery = source, classifier, delivery
         self._policy, self._pace, self._stop, self._clock = policy, pace, stop, clock
-        self._successor = successor
+        self._successor, self._turned = successor, turned
 
     def run(self) -> None:
         """Label until asked to stop. Raises the WorkerError that ended it; commits what is confirmed either way."""
@@ -68,3 +70,4 @@ class Loop:
             self._delivery.send(records, outcomes)
         # 5. confirm, 6. commit
         self._delivery.advance()
+        self._turned(self._source.joined)

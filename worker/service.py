@@ -110,13 +110,15 @@ def run_worker(
     classifier: Labels | None = None,
     observer: Observer | None = None,
     reloads: Reloads | None = None,
+    turned: Callable[[bool], None] = lambda _ready: None,
 ) -> Counts:
     """Check everything, then label until `stop` is requested. Blocks; raises the WorkerError that ended it.
 
     A `classifier` that is open already takes the place of the settings' bundle, and is not reloaded.
+    `turned` is told of every turn of the loop; see Loop.
     """
     reloads = reloads or Reloads()
-    loop, delivery, succession = _put_together(settings, stop, classifier, observer, reloads)
+    loop, delivery, succession = _put_together(settings, stop, classifier, observer, reloads, turned)
     try:
         with succession.watching() if succession is not None else nullcontext():
             loop.run()
@@ -131,7 +133,12 @@ def run_worker(
 
 
 def _put_together(
-    settings: WorkerSettings, stop: Stop, classifier: Labels | None, observer: Observer | None, reloads: Reloads
+    settings: WorkerSettings,
+    stop: Stop,
+    classifier: Labels | None,
+    observer: Observer | None,
+    reloads: Reloads,
+    turned: Callable[[bool], None],
 ) -> tuple[Loop, Delivery, Succession | None]:
     """A loop that has joined the group. Keeps nothing else, for a model that is replaced is to leave the memory."""
     station = open_station(settings, lambda what, found: LOG.info("%s: %s", what, found), classifier)
@@ -162,6 +169,7 @@ def _put_together(
         pace=pace,
         stop=stop,
         successor=succession.successor if succession is not None else lambda: None,
+        turned=turned,
     )
     return loop, delivery, succession
 

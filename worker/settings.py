@@ -136,6 +136,9 @@ class WorkerSettings(BaseSettings):
     shutdown_budget_seconds: Seconds = Field(
         25.0, description="How long to finish, commit and leave when told to stop."
     )
+    heartbeat_file: Path | None = Field(
+        None, description="File that is touched while the loop turns, about once a second; it says ready in time."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severity to log.")
 
     kafka: Properties = Field({}, description="librdkafka properties of both clients, such as security.protocol=SSL.")

@@ -104,6 +104,10 @@ class GroupListener(Protocol):
 class Source(Protocol):
     """The consumer's side. Every method raises WorkerErrors, and may raise one that a callback met earlier."""
 
+    @property
+    def joined(self) -> bool:
+        """Whether the group has ever given this member its share of the partitions, be it none."""
+
     def batch(self, max_records: int, max_delay_seconds: float, idle_seconds: float) -> Sequence[Record]:
         """The next records, in order within each partition, all of partitions that are ours on return.
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from kuaixun.worker import errors
+from kuaixun.worker.life import STUCK_BEYOND_OUTAGE_SECONDS
 from kuaixun.worker.reload import Reloads, reload_on_hangup
 from kuaixun.worker.settings import WorkerSettings
 from kuaixun.worker.stop import Stop
@@ -46,6 +47,15 @@ def test_exit_codes_that_no_restart_mends_end_the_service(service: configparser.
 def test_the_service_waits_longer_than_a_worker_takes_to_leave(service: configparser.SectionProxy) -> None:
     budget = WorkerSettings.model_fields["shutdown_budget_seconds"].default
     assert int(service["TimeoutStopSec"]) > budget
+
+
+def test_the_watchdog_waits_longer_than_the_worker_itself_before_it_calls_the_loop_stuck(
+    service: configparser.SectionProxy,
+) -> None:
+    assert service["Type"] == "notify"
+    outage = WorkerSettings.model_fields["outage_seconds"].default
+    assert int(service["WatchdogSec"]) > outage + STUCK_BEYOND_OUTAGE_SECONDS
+    assert int(service["TimeoutStartSec"]) > outage
 
 
 def test_the_service_starts_a_command_that_the_package_installs(service: configparser.SectionProxy) -> None:
