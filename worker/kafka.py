@@ -67,6 +67,7 @@ LEAST_SECONDS = 0.1  # what a call that blocks is given even when the time is ov
 # Where a name is not UTF-8 the client leaves an exception set and returns all the same, which the interpreter does not
 # see in a call of a method that it has specialised; then whatever is called next fails. Here it always sees it.
 _HEADERS_OF = methodcaller("headers")
+STAY_EVERY_SECONDS = 1.0  # the group waits for the slowest member, and calls one that is silent too long lost
 _BY_KEY = -1  # no partition: the partitioner's choice
 
 _Tell: TypeAlias = Callable[[GroupListener, frozenset[Partition]], None]
@@ -122,6 +123,7 @@ class KafkaSource:
         self._listener: GroupListener | None = None
         self._gathered: list[Record] = []
         self._commits_under_way = 0
+        self._stay_at = 0.0
         self._closing = self._joined = False
         self._owned: frozenset[Partition] = frozenset()
         self._rewinds: dict[Partition, int] = {}
@@ -170,15 +172,24 @@ class KafkaSource:
         """See streams.Source."""
         self._read_again()
         # `consume(n, timeout)` waits for all n or the whole timeout, so the first record is waited for alone.
-        self._consume(1, idle_seconds)
+        self._consume(1, 0.0 if self._gathered else idle_seconds)
         deadline = self._monotonic() + max_delay_seconds
         while self._gathered and len(self._gathered) < max_records:
             self._consume(max_records - len(self._gathered), max(0.0, deadline - self._monotonic()))
             if self._monotonic() >= deadline:
                 break
         self._connection.probe(self._consumer, self._topics[0])
-        records, self._gathered = self._gathered, []
+        records, self._gathered = self._gathered[:max_records], self._gathered[max_records:]
         return records
+
+    def stay(self) -> None:
+        """See streams.Source. Reads a record a second, which is kept: pausing would throw away what is fetched."""
+        if self._monotonic() < self._stay_at:
+            return
+        self._read_again()
+        self._consume(1, LEAST_SECONDS / 10)
+        self._connection.probe(self._consumer, self._topics[0])
+        self._stay_at = self._monotonic() + STAY_EVERY_SECONDS
 
     def commit(self, offsets: Mapping[Partition, int], *, last_chance: bool = False) -> None:
         """See streams.Source."""
@@ -373,6 +384,8 @@ class KafkaSource:
         self._owned -= partitions
         for partition in partitions:
             self._rewinds.pop(partition, None)
+        # What comes of them from here on was read anew, even if they are ours again within the same call.
+        self._gathered = [r for r in self._gathered if Partition(r.topic, r.partition) not in partitions]
         try:
             tell(self._listener, partitions)
         except WorkerError as error:

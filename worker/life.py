@@ -87,9 +87,9 @@ class Life:
         self._tell_at = now + TELL_EVERY_SECONDS
         self._ready = self._ready or ready
         self._set_alarm()
+        self._beat(newly_ready)
         if self._ready:
             tell_systemd(*([READY] if newly_ready else []), WATCHDOG)
-        self._beat(newly_ready)
 
     def _set_alarm(self) -> None:
         if self._stacks is not None:

@@ -7,18 +7,19 @@
     5. confirm   } before its outcome is on the broker
     6. commit    }
 
+Nothing is read while the delivery is blocked, so that memory is bounded whatever waits on either side.
 One thread does all of it; the client's callbacks run inside `Source.batch` and `Sink.poll`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from kuaixun.worker.delivery.promise import Delivery, Pace
 from kuaixun.worker.labelling import Labels, Policy, label_batch
 from kuaixun.worker.stop import Stop
-from kuaixun.worker.streams import Source
+from kuaixun.worker.streams import Record, Source
 
 IDLE_SECONDS = 0.1  # how long a quiet topic may keep the loop from noticing a stop or a report
 
@@ -58,8 +59,12 @@ class Loop:
 
     def _step(self) -> None:
         """One turn."""
-        # 1. consume
-        records = self._source.batch(self._pace.max_batch, self._pace.max_delay_seconds, IDLE_SECONDS)
+        # 1. consume, or where the broker has to take something first, be there for the group alone
+        records: Sequence[Record] = ()
+        if self._delivery.blocked:
+            self._source.stay()
+        else:
+            records = self._source.batch(self._pace.max_batch, self._pace.max_delay_seconds, IDLE_SECONDS)
         received_at = self._clock()
         if records:
             self._delivery.counts.consumed += len(records)

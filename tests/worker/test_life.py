@@ -139,8 +139,8 @@ def test_a_loop_that_stands_still_shows_all_stacks_once_and_says_when_it_turns_a
             assert stand_still(reading) == 1, "no stacks were shown"
             time.sleep(0.5)
             said = shown.read(65536).decode()
-            assert "in stand_still" in said
-            assert said.count("in stand_still") == 1
+            # Not where exactly: on a busy machine the alarm may sound a line earlier.
+            assert said.count("in test_a_loop_that_stands_still") == said.count("Timeout") == 1
             life.turned(True)
         assert "turns again" in caplog.text
         assert select.select([reading], [], [], 0.5)[0] == [], "the alarm outlived its worker"

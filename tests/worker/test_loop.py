@@ -44,6 +44,10 @@ class FakeSource:
     commits: list[dict[Partition, int]] = field(default_factory=list)
     closed: bool = False
     joined: bool = False
+    stays: int = 0
+
+    def stay(self) -> None:
+        self.stays += 1
 
     def batch(self, max_records: int, max_delay_seconds: float, idle_seconds: float) -> Sequence[Record]:
         turn = self.turns.pop(0) if self.turns else self.stop.request
