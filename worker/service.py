@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 
 from kuaixun import __version__
 from kuaixun.export import Classifier, ExportError, open_classifier
+from kuaixun.worker.dead_letter_limit import DeadLetterLimit, Limits
 from kuaixun.worker.delivery.at_least_once import AtLeastOnce
 from kuaixun.worker.delivery.exactly_once import ExactlyOnce
 from kuaixun.worker.delivery.promise import Counts, Delivery, Guarantee, Observer, Pace
 from kuaixun.worker.errors import TopicMissingError, WorkerError, from_export
 from kuaixun.worker.kafka import KafkaSink, KafkaSource, KafkaTransactionalSink
-from kuaixun.worker.labelling import Labels, Policy
+from kuaixun.worker.labelling import Labels, Outcome, Policy
 from kuaixun.worker.loop import Loop
 from kuaixun.worker.reload import Reloads, Succession
 from kuaixun.worker.routing import Routes, Target
 from kuaixun.worker.settings import WorkerSettings
 from kuaixun.worker.stop import Stop
+from kuaixun.worker.streams import Record
 
 LOG = logging.getLogger(__name__)
 
@@ -118,7 +120,15 @@ def run_worker(
     `turned` is told of every turn of the loop; see Loop.
     """
     reloads = reloads or Reloads()
-    loop, delivery, succession = _put_together(settings, stop, classifier, observer, reloads, turned)
+    limits = Limits(settings.dead_letter_ratio, settings.dead_letter_window, settings.dead_letters_in_a_row)
+    limit = DeadLetterLimit(limits, stop)
+
+    def observe(records: Sequence[Record], outcomes: Sequence[Outcome]) -> None:
+        limit(records, outcomes)
+        if observer is not None:
+            observer(records, outcomes)
+
+    loop, delivery, succession = _put_together(settings, stop, classifier, observe, reloads, turned)
     try:
         with succession.watching() if succession is not None else nullcontext():
             loop.run()
@@ -129,6 +139,8 @@ def run_worker(
             *(counts.consumed, counts.labelled, counts.dead_lettered.total(), counts.tombstones),
             *(reloads.taken_up, reloads.refused),
         )
+    if limit.error is not None:
+        raise limit.error
     return delivery.counts
 
 
@@ -136,7 +148,7 @@ def _put_together(
     settings: WorkerSettings,
     stop: Stop,
     classifier: Labels | None,
-    observer: Observer | None,
+    observer: Observer,
     reloads: Reloads,
     turned: Callable[[bool], None],
 ) -> tuple[Loop, Delivery, Succession | None]:
@@ -188,7 +200,7 @@ def _succession(settings: WorkerSettings, serving: Labels, reloads: Reloads) -> 
     )
 
 
-def _delivery(station: Station, pace: Pace, stop: Stop, observer: Observer | None) -> Delivery:
+def _delivery(station: Station, pace: Pace, stop: Stop, observer: Observer) -> Delivery:
     """The guarantee that the station's producer was made for."""
     source, sink = station.source, station.sink
     if not isinstance(sink, KafkaTransactionalSink):

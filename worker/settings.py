@@ -125,6 +125,16 @@ class WorkerSettings(BaseSettings):
     confidence_threshold: float = Field(0.0, ge=0, le=1, description="Below this confidence an event says abstained.")
     top_scores: int = Field(3, ge=1, description="How many classes, likeliest first, an event lists with their scores.")
 
+    dead_letters_in_a_row: int = Field(
+        1000, ge=0, description="So many dead letters one after the other stop the worker; 0 for no limit."
+    )
+    dead_letter_ratio: float = Field(
+        0.5, ge=0, le=1, description="A larger share of dead letters in the window stops the worker; 1 for no limit."
+    )
+    dead_letter_window: int = Field(
+        10_000, ge=1, le=10_000_000, description="How many of the last headlines the share is of, in whole batches."
+    )
+
     max_batch: int = Field(1024, ge=1, le=100_000, description="Most headlines labelled at once.")
     max_delay_ms: float = Field(20, ge=0, le=60_000, description="How long a batch waits for more once it has one.")
     max_in_flight: int = Field(8, ge=1, description="Batches produced and not yet confirmed before reading pauses.")
