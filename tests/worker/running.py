@@ -6,10 +6,9 @@ holds a batch until a signal comes.
 
 from __future__ import annotations
 
-import signal
-import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from unittest import mock
@@ -92,16 +91,23 @@ class HeldClassifier(FakeClassifier):
 
     def __init__(self) -> None:
         super().__init__()
-        self._signals, heard = socket.socketpair()
-        heard.setblocking(False)
-        signal.set_wakeup_fd(heard.detach())
+        self.stops: list[Stop] = []
+
+    def make_stop(self, budget_seconds: float) -> Stop:
+        """The worker's Stop, and this classifier's to look at."""
+        self.stops.append(Stop(budget_seconds))
+        return self.stops[-1]
 
     def classify(self, texts: Sequence[str]) -> Predictions:
-        if len(self.calls) == 2:
-            self._signals.recv(1)
+        while len(self.calls) == 2 and not self.stops[-1].requested:
+            time.sleep(0.01)
         return super().classify(texts)
 
 
 if __name__ == "__main__":
-    with mock.patch.object(service, "_open_classifier", return_value=HeldClassifier()):
+    held = HeldClassifier()
+    with (
+        mock.patch.object(service, "_open_classifier", return_value=held),
+        mock.patch("kuaixun.worker.stop.Stop", held.make_stop),
+    ):
         sys.exit(cli.main(sys.argv[1:]))
