@@ -134,6 +134,7 @@ def test_a_signal_is_heard_while_a_call_into_c_does_not_come_back() -> None:
     libc.pthread_mutex_lock(mutex)
 
     def signal_and_look() -> None:
+        time.sleep(0.5)  # the main thread is in C by then
         os.kill(os.getpid(), signal.SIGTERM)
         deadline = time.monotonic() + 30
         while not stop.requested and time.monotonic() < deadline:
