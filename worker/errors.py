@@ -15,7 +15,8 @@ message is one paragraph: what was wrong, where, what to do.
     ├── EngineUnavailableError         10  the engine asked for cannot run here, or stopped answering
     ├── ShutdownBudgetError            11  the shutdown took longer than allowed; what was confirmed is committed
     ├── OffsetsMissingError            12  nowhere to continue from, and the operator chose to stop
-    └── FencedError                    13  another worker has this one's place, or it was silent for too long
+    ├── FencedError                    13  another worker has this one's place, or it was silent for too long
+    └── DeadLetterLimitError           14  too many dead letters at once; all of them are written and committed
 
 0 is a clean end, 130 Ctrl-C before there was anything to finish.
 """
@@ -103,6 +104,12 @@ class FencedError(WorkerError):
     """The broker does not take this instance's word any more; what it had open is undone."""
 
     exit_code = 13
+
+
+class DeadLetterLimitError(WorkerError):
+    """More headlines than allowed could not be labelled: rather than the data, what makes or reads them is at fault."""
+
+    exit_code = 14
 
 
 def from_export(error: ExportError) -> WorkerError:

@@ -69,6 +69,7 @@ LEAST_SECONDS = 0.1  # what a call that blocks is given even when the time is ov
 # Where a name is not UTF-8 the client leaves an exception set and returns all the same, which the interpreter does not
 # see in a call of a method that it has specialised; then whatever is called next fails. Here it always sees it.
 _HEADERS_OF = methodcaller("headers")
+STAY_EVERY_SECONDS = 1.0  # the group waits for the slowest member, and calls one that is silent too long lost
 _BY_KEY = -1  # no partition: the partitioner's choice
 
 _Tell: TypeAlias = Callable[[GroupListener, frozenset[Partition]], None]
@@ -124,11 +125,12 @@ class KafkaSource:
         self._listener: GroupListener | None = None
         self._gathered: list[Record] = []
         self._commits_under_way = 0
-        self._closing = False
+        self._stay_at = 0.0
+        self._closing = self._joined = False
         self._owned: frozenset[Partition] = frozenset()
         self._rewinds: dict[Partition, int] = {}
         self._membership = Membership(settings.group_protocol)
-        self._nameless_bytes = 0
+        self._stranger = b""  # what a member is to a group that it has not joined
         self._static = bool(properties.get("group.instance.id"))
         config: dict[str, Any] = {
             **CONSUMER_DEFAULTS,
@@ -161,24 +163,40 @@ class KafkaSource:
     def subscribe(self, listener: GroupListener) -> None:
         """Join the group. Partitions come with a later `batch`."""
         self._listener = listener
-        self._nameless_bytes = len(self.member())
+        self._stranger = self.member()
         self._consumer.subscribe(
             self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
+
+    @property
+    def joined(self) -> bool:
+        """See streams.Source. Under KIP-848 a member with no share is not called back, but the group has named it."""
+        if not self._joined and self._membership.is_called_back_only_with_a_share:
+            self._joined = self.member() != self._stranger
+        return self._joined
 
     def batch(self, max_records: int, max_delay_seconds: float, idle_seconds: float) -> Sequence[Record]:
         """See streams.Source."""
         self._read_again()
         # `consume(n, timeout)` waits for all n or the whole timeout, so the first record is waited for alone.
-        self._consume(1, idle_seconds)
+        self._consume(1, 0.0 if self._gathered else idle_seconds)
         deadline = self._monotonic() + max_delay_seconds
         while self._gathered and len(self._gathered) < max_records:
             self._consume(max_records - len(self._gathered), max(0.0, deadline - self._monotonic()))
             if self._monotonic() >= deadline:
                 break
         self._connection.probe(self._consumer, self._topics[0])
-        records, self._gathered = self._gathered, []
+        records, self._gathered = self._gathered[:max_records], self._gathered[max_records:]
         return records
+
+    def stay(self) -> None:
+        """See streams.Source. Reads a record a second, which is kept: pausing would throw away what is fetched."""
+        if self._monotonic() < self._stay_at:
+            return
+        self._read_again()
+        self._consume(1, LEAST_SECONDS / 10)
+        self._connection.probe(self._consumer, self._topics[0])
+        self._stay_at = self._monotonic() + STAY_EVERY_SECONDS
 
     def commit(self, offsets: Mapping[Partition, int], *, last_chance: bool = False) -> None:
         """See streams.Source."""
@@ -226,7 +244,7 @@ class KafkaSource:
         if self._listener is not None and not self._owned and not self._static:
             with suppress(KafkaException, SystemError):
                 self._consumer.unsubscribe()
-                while len(self.member()) > self._nameless_bytes and self._monotonic() < deadline:
+                while len(self.member()) > len(self._stranger) and self._monotonic() < deadline:
                     self._consumer.consume(1, LEAST_SECONDS / 2)
         self._consumer.close()
 
@@ -305,6 +323,7 @@ class KafkaSource:
             self._connection.raise_later(error)
         else:
             self._owned |= _partitions(assigned)
+            self._joined = True
             LOG.info("assigned %s", named(_partitions(assigned)) or "nothing")
 
     def _starting_positions(self, assigned: list[TopicPartition]) -> list[TopicPartition]:
@@ -372,6 +391,8 @@ class KafkaSource:
         self._owned -= partitions
         for partition in partitions:
             self._rewinds.pop(partition, None)
+        # What comes of them from here on was read anew, even if they are ours again within the same call.
+        self._gathered = [r for r in self._gathered if Partition(r.topic, r.partition) not in partitions]
         try:
             tell(self._listener, partitions)
         except WorkerError as error:

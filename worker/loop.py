@@ -7,24 +7,29 @@
     5. confirm   } before its outcome is on the broker
     6. commit    }
 
+Nothing is read while the delivery is blocked, so that memory is bounded whatever waits on either side.
 One thread does all of it; the client's callbacks run inside `Source.batch` and `Sink.poll`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from kuaixun.worker.delivery.promise import Delivery, Pace
 from kuaixun.worker.labelling import Labels, Policy, label_batch
 from kuaixun.worker.stop import Stop
-from kuaixun.worker.streams import Source
+from kuaixun.worker.streams import Record, Source
 
 IDLE_SECONDS = 0.1  # how long a quiet topic may keep the loop from noticing a stop or a report
 
 
 class Loop:
-    """The loop over one source, with a delivery that is the source's GroupListener."""
+    """The loop over one source, with a delivery that is the source's GroupListener.
+
+    `successor` is asked before each batch for a classifier that takes over from there on; `turned` is told of every
+    turn, and whether the group has given this worker its share by then.
+    """
 
     def __init__(
         self,
@@ -35,10 +40,13 @@ class Loop:
         policy: Policy,
         pace: Pace,
         stop: Stop,
+        successor: Callable[[], Labels | None] = lambda: None,
+        turned: Callable[[bool], None] = lambda _ready: None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._source, self._classifier, self._delivery = source, classifier, delivery
         self._policy, self._pace, self._stop, self._clock = policy, pace, stop, clock
+        self._successor, self._turned = successor, turned
 
     def run(self) -> None:
         """Label until asked to stop. Raises the WorkerError that ended it; commits what is confirmed either way."""
@@ -51,14 +59,20 @@ class Loop:
 
     def _step(self) -> None:
         """One turn."""
-        # 1. consume
-        records = self._source.batch(self._pace.max_batch, self._pace.max_delay_seconds, IDLE_SECONDS)
+        # 1. consume, or where the broker has to take something first, be there for the group alone
+        records: Sequence[Record] = ()
+        if self._delivery.blocked:
+            self._source.stay()
+        else:
+            records = self._source.batch(self._pace.max_batch, self._pace.max_delay_seconds, IDLE_SECONDS)
         received_at = self._clock()
         if records:
             self._delivery.counts.consumed += len(records)
             # 2. decode, 3. classify
+            self._classifier = self._successor() or self._classifier
             outcomes = label_batch(records, self._classifier, self._policy, received_at=received_at, clock=self._clock)
             # 4. produce
             self._delivery.send(records, outcomes)
         # 5. confirm, 6. commit
         self._delivery.advance()
+        self._turned(self._source.joined)

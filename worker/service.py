@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 
 from kuaixun import __version__
 from kuaixun.export import Classifier, ExportError, open_classifier
+from kuaixun.worker.dead_letter_limit import DeadLetterLimit, Limits
 from kuaixun.worker.delivery.at_least_once import AtLeastOnce
 from kuaixun.worker.delivery.exactly_once import ExactlyOnce
 from kuaixun.worker.delivery.promise import Counts, Delivery, Guarantee, Observer, Pace
 from kuaixun.worker.errors import TopicMissingError, WorkerError, from_export
 from kuaixun.worker.kafka import KafkaSink, KafkaSource, KafkaTransactionalSink
-from kuaixun.worker.labelling import Labels, Policy
+from kuaixun.worker.labelling import Labels, Outcome, Policy
 from kuaixun.worker.loop import Loop
+from kuaixun.worker.reload import Reloads, Succession
 from kuaixun.worker.rights import check_rights
 from kuaixun.worker.routing import Routes, Target
 from kuaixun.worker.settings import WorkerSettings
 from kuaixun.worker.stop import Stop
+from kuaixun.worker.streams import Record
 
 LOG = logging.getLogger(__name__)
 
@@ -108,9 +111,53 @@ def _open_classifier(settings: WorkerSettings, say: Callable[[str, str], None]) 
 
 
 def run_worker(
-    settings: WorkerSettings, stop: Stop, *, classifier: Labels | None = None, observer: Observer | None = None
+    settings: WorkerSettings,
+    stop: Stop,
+    *,
+    classifier: Labels | None = None,
+    observer: Observer | None = None,
+    reloads: Reloads | None = None,
+    turned: Callable[[bool], None] = lambda _ready: None,
 ) -> Counts:
-    """Check everything, then label until `stop` is requested. Blocks; raises the WorkerError that ended it."""
+    """Check everything, then label until `stop` is requested. Blocks; raises the WorkerError that ended it.
+
+    A `classifier` that is open already takes the place of the settings' bundle, and is not reloaded.
+    `turned` is told of every turn of the loop; see Loop.
+    """
+    reloads = reloads or Reloads()
+    limits = Limits(settings.dead_letter_ratio, settings.dead_letter_window, settings.dead_letters_in_a_row)
+    limit = DeadLetterLimit(limits, stop)
+
+    def observe(records: Sequence[Record], outcomes: Sequence[Outcome]) -> None:
+        limit(records, outcomes)
+        if observer is not None:
+            observer(records, outcomes)
+
+    loop, delivery, succession = _put_together(settings, stop, classifier, observe, reloads, turned)
+    try:
+        with succession.watching() if succession is not None else nullcontext():
+            loop.run()
+    finally:
+        counts = delivery.counts
+        LOG.info(
+            "consumed %d, labelled %d, dead-lettered %d, tombstones %d, models taken up %d, refused %d",
+            *(counts.consumed, counts.labelled, counts.dead_lettered.total(), counts.tombstones),
+            *(reloads.taken_up, reloads.refused),
+        )
+    if limit.error is not None:
+        raise limit.error
+    return delivery.counts
+
+
+def _put_together(
+    settings: WorkerSettings,
+    stop: Stop,
+    classifier: Labels | None,
+    observer: Observer,
+    reloads: Reloads,
+    turned: Callable[[bool], None],
+) -> tuple[Loop, Delivery, Succession | None]:
+    """A loop that has joined the group. Keeps nothing else, for a model that is replaced is to leave the memory."""
     station = open_station(settings, lambda what, found: LOG.info("%s: %s", what, found), classifier)
     policy = Policy(
         confidence_threshold=settings.confidence_threshold,
@@ -128,13 +175,37 @@ def run_worker(
         outage_seconds=settings.outage_seconds,
     )
     delivery = _delivery(station, pace, stop, observer)
+    succession = None if classifier is not None else _succession(settings, station.classifier, reloads)
     station.source.subscribe(delivery)
     LOG.info("reading %s as group %s", settings.input_topic, settings.group_id)
-    Loop(station.source, station.classifier, delivery, policy=policy, pace=pace, stop=stop).run()
-    return delivery.counts
+    loop = Loop(
+        station.source,
+        station.classifier,
+        delivery,
+        policy=policy,
+        pace=pace,
+        stop=stop,
+        successor=succession.successor if succession is not None else lambda: None,
+        turned=turned,
+    )
+    return loop, delivery, succession
 
 
-def _delivery(station: Station, pace: Pace, stop: Stop, observer: Observer | None) -> Delivery:
+def _succession(settings: WorkerSettings, serving: Labels, reloads: Reloads) -> Succession | None:
+    """What follows the bundle that the settings name, None where the classifier is not from there."""
+    if not isinstance(serving, Classifier):
+        return None
+    return Succession(
+        serving,
+        settings.bundle or serving.bundle.path,
+        serving.bundle.path,
+        lambda: open_settings_classifier(settings),
+        reloads,
+        changed_labels_allowed=settings.changed_labels_allowed,
+    )
+
+
+def _delivery(station: Station, pace: Pace, stop: Stop, observer: Observer) -> Delivery:
     """The guarantee that the station's producer was made for."""
     source, sink = station.source, station.sink
     if not isinstance(sink, KafkaTransactionalSink):

@@ -41,6 +41,7 @@ _MUST = {
     "string_too_short": "not be empty",
     "int_parsing": "be a whole number",
     "float_parsing": "be a number",
+    "bool_parsing": "be true or false",
     "greater_than": "be more than {gt:g}",
     "greater_than_equal": "be at least {ge:g}",
     "less_than_equal": "be at most {le:g}",
@@ -115,6 +116,9 @@ class WorkerSettings(BaseSettings):
     bundle_public_key: Path | None = Field(
         None, description="PEM file of an ed25519 key; with it, bundles that its owner did not sign are refused."
     )
+    changed_labels_allowed: bool = Field(
+        False, description="Whether a bundle taken up on the way may give an id another label: true or false."
+    )
     engine: Text = Field("auto", description="What computes: auto, native or torchscript.")
     device: Text = Field("auto", description="Where it computes: auto, cpu or cuda.")
     precision: Text = Field("auto", description="Of the native engine's tables: auto, int8, bf16 or fp32.")
@@ -123,6 +127,16 @@ class WorkerSettings(BaseSettings):
     )
     confidence_threshold: float = Field(0.0, ge=0, le=1, description="Below this confidence an event says abstained.")
     top_scores: int = Field(3, ge=1, description="How many classes, likeliest first, an event lists with their scores.")
+
+    dead_letters_in_a_row: int = Field(
+        1000, ge=0, description="So many dead letters one after the other stop the worker; 0 for no limit."
+    )
+    dead_letter_ratio: float = Field(
+        0.5, ge=0, le=1, description="A larger share of dead letters in the window stops the worker; 1 for no limit."
+    )
+    dead_letter_window: int = Field(
+        10_000, ge=1, le=10_000_000, description="How many of the last headlines the share is of, in whole batches."
+    )
 
     max_batch: int = Field(1024, ge=1, le=100_000, description="Most headlines labelled at once.")
     max_delay_ms: float = Field(20, ge=0, le=60_000, description="How long a batch waits for more once it has one.")
@@ -134,6 +148,9 @@ class WorkerSettings(BaseSettings):
     )
     shutdown_budget_seconds: Seconds = Field(
         25.0, description="How long to finish, commit and leave when told to stop."
+    )
+    heartbeat_file: Path | None = Field(
+        None, description="File that is touched while the loop turns, about once a second; it says ready in time."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severity to log.")
 

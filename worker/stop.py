@@ -1,7 +1,7 @@
 """How the worker is told to leave, and how long it may take: a flag, a budget, and a backstop.
 
 Signal handlers only set the flag. One that raised would lose the batch that the client has just handed over, while the
-position had already moved past it.
+position had already moved past it. A thread of its own sets it too, for a handler waits until a call into C comes back.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -19,6 +20,7 @@ from types import FrameType
 from kuaixun.worker.errors import ShutdownBudgetError
 
 LOOK_EVERY_SECONDS = 0.1
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stop:
@@ -53,12 +55,27 @@ def stop_on_signals(stop: Stop) -> Iterator[None]:
     def handle(_signal: int, _frame: FrameType | None) -> None:
         stop.request()
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    def listen() -> None:
+        while number := heard.recv(1):
+            if number[0] in STOP_SIGNALS:
+                stop.request()
+
+    heard, tell = socket.socketpair()
+    tell.setblocking(False)
+    listener = threading.Thread(target=listen, name="signals", daemon=True)
+    listener.start()
+    # The interpreter writes the number of each signal there at once, whatever the main thread is at.
+    told_before = signal.set_wakeup_fd(tell.fileno(), warn_on_full_buffer=False)
+    before = {number: signal.signal(number, handle) for number in STOP_SIGNALS}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(told_before)
+        tell.close()
+        listener.join()
+        heard.close()
 
 
 @contextmanager

@@ -97,7 +97,7 @@ Report: TypeAlias = Callable[[Exception | None], None]
 
 
 class GroupListener(Protocol):
-    """Hears of the consumer group. Called from inside `Source.batch`; from `Source.close` only `committed`."""
+    """Hears of the consumer group. Called from inside `Source.batch` and `stay`; from `close` only `committed`."""
 
     def positioned(self, offsets: Mapping[Partition, int]) -> None:
         """These partitions are read from here on because no committed offset said otherwise."""
@@ -115,11 +115,18 @@ class GroupListener(Protocol):
 class Source(Protocol):
     """The consumer's side. Every method raises WorkerErrors, and may raise one that a callback met earlier."""
 
+    @property
+    def joined(self) -> bool:
+        """Whether the group has ever given this member its share of the partitions, be it none."""
+
     def batch(self, max_records: int, max_delay_seconds: float, idle_seconds: float) -> Sequence[Record]:
         """The next records, in order within each partition, all of partitions that are ours on return.
 
         Waits up to `idle_seconds` for the first, then up to `max_delay_seconds` for more. Empty when none came.
         """
+
+    def stay(self) -> None:
+        """Keep this member's place in the group while nothing is to be read; the next `batch` lacks nothing."""
 
     def commit(self, offsets: Mapping[Partition, int], *, last_chance: bool = False) -> None:
         """Start to commit; does not wait. While a commit is under way another one is not begun, but for the last."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import shutil
+import signal
 import subprocess
 import tomllib
 from pathlib import Path
@@ -11,7 +12,10 @@ from pathlib import Path
 import pytest
 
 from kuaixun.worker import errors
+from kuaixun.worker.life import STUCK_BEYOND_OUTAGE_SECONDS
+from kuaixun.worker.reload import Reloads, reload_on_hangup
 from kuaixun.worker.settings import WorkerSettings
+from kuaixun.worker.stop import Stop
 
 ROOT = Path(__file__).resolve().parents[2]
 UNIT = ROOT / "deploy" / "systemd" / "kuaixun-worker@.service"
@@ -45,11 +49,27 @@ def test_the_service_waits_longer_than_a_worker_takes_to_leave(service: configpa
     assert int(service["TimeoutStopSec"]) > budget
 
 
+def test_the_watchdog_waits_longer_than_the_worker_itself_before_it_calls_the_loop_stuck(
+    service: configparser.SectionProxy,
+) -> None:
+    assert service["Type"] == "notify"
+    outage = WorkerSettings.model_fields["outage_seconds"].default
+    assert int(service["WatchdogSec"]) > outage + STUCK_BEYOND_OUTAGE_SECONDS
+    assert int(service["TimeoutStartSec"]) > outage
+
+
 def test_the_service_starts_a_command_that_the_package_installs(service: configparser.SectionProxy) -> None:
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
     program, *arguments = service["ExecStart"].split()
     assert Path(program).name in scripts
     assert arguments == ["run"]
+
+
+def test_a_reload_is_the_signal_that_the_worker_listens_to(service: configparser.SectionProxy) -> None:
+    assert service["ExecReload"] == "/bin/kill -HUP $MAINPID"
+    before = signal.getsignal(signal.SIGHUP)
+    with reload_on_hangup(Reloads(), Stop(5.0)):
+        assert signal.getsignal(signal.SIGHUP) is not before
 
 
 def test_systemd_itself_finds_nothing_wrong(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ class FakeClassifier:
     """Labels by a checksum; finds nothing in blank titles; fails on a batch that holds POISON, or always."""
 
     def __init__(self, *, broken: bool = False, model_id: str = "f" * 64) -> None:
-        self.labels = LABELS
+        self.labels: tuple[str, ...] = LABELS
         self.model_id = model_id
         self.broken = broken
         self.calls: list[int] = []

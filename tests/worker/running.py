@@ -6,10 +6,9 @@ holds a batch until a signal comes.
 
 from __future__ import annotations
 
-import signal
-import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from unittest import mock
@@ -18,6 +17,7 @@ from kuaixun.export import Predictions
 from kuaixun.worker import cli, service
 from kuaixun.worker.delivery.promise import Counts, Observer
 from kuaixun.worker.labelling import Labels
+from kuaixun.worker.reload import Reloads
 from kuaixun.worker.replay import run as replay
 from kuaixun.worker.settings import WorkerSettings
 from kuaixun.worker.stop import Stop
@@ -27,15 +27,23 @@ JOIN_SECONDS = 60
 
 
 class RunningWorker:
-    """A worker in a thread; `error` and `counts` are set once it has ended."""
+    """A worker in a thread; `error` and `counts` are set once it has ended.
+
+    It labels with a fake, or with the bundle that the settings name.
+    """
 
     def __init__(
-        self, settings: WorkerSettings, observer: Observer | None = None, classifier: Labels | None = None
+        self,
+        settings: WorkerSettings,
+        observer: Observer | None = None,
+        classifier: Labels | None = None,
+        reloads: Reloads | None = None,
     ) -> None:
         self.stop = Stop(settings.shutdown_budget_seconds)
         self.error: BaseException | None = None
         self.counts = Counts()
-        self._settings, self._observer, self._classifier = settings, observer, classifier or FakeClassifier()
+        self._settings, self._observer, self._reloads = settings, observer, reloads
+        self._classifier = classifier or (None if settings.bundle else FakeClassifier())
         self._thread = threading.Thread(target=self._run, name="worker")
         self._thread.start()
 
@@ -51,7 +59,11 @@ class RunningWorker:
     def _run(self) -> None:
         try:
             self.counts = service.run_worker(
-                self._settings, self.stop, classifier=self._classifier, observer=self._observer
+                self._settings,
+                self.stop,
+                classifier=self._classifier,
+                observer=self._observer,
+                reloads=self._reloads,
             )
         except BaseException as error:
             self.error = error
@@ -59,10 +71,13 @@ class RunningWorker:
 
 @contextmanager
 def running_worker(
-    settings: WorkerSettings, observer: Observer | None = None, classifier: Labels | None = None
+    settings: WorkerSettings,
+    observer: Observer | None = None,
+    classifier: Labels | None = None,
+    reloads: Reloads | None = None,
 ) -> Iterator[RunningWorker]:
     """A worker for as long as the context lasts; an error of its own is raised at the end."""
-    worker = RunningWorker(settings, observer, classifier)
+    worker = RunningWorker(settings, observer, classifier, reloads)
     try:
         yield worker
     finally:
@@ -77,13 +92,16 @@ class HeldClassifier(FakeClassifier):
 
     def __init__(self) -> None:
         super().__init__()
-        self._signals, heard = socket.socketpair()
-        heard.setblocking(False)
-        signal.set_wakeup_fd(heard.detach())
+        self.stops: list[Stop] = []
+
+    def make_stop(self, budget_seconds: float) -> Stop:
+        """The worker's Stop, and this classifier's to look at."""
+        self.stops.append(Stop(budget_seconds))
+        return self.stops[-1]
 
     def classify(self, texts: Sequence[str]) -> Predictions:
-        if len(self.calls) == 2:
-            self._signals.recv(1)
+        while len(self.calls) == 2 and not self.stops[-1].requested:
+            time.sleep(0.01)
         return super().classify(texts)
 
 
@@ -92,5 +110,6 @@ if __name__ == "__main__":
     with (
         mock.patch.object(service, "_open_classifier", return_value=held),
         mock.patch.object(replay, "open_settings_classifier", return_value=held),
+        mock.patch("kuaixun.worker.stop.Stop", held.make_stop),
     ):
         sys.exit(cli.main(sys.argv[1:]))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import IO, NoReturn
 
@@ -127,6 +129,29 @@ def test_a_signal_only_sets_the_flag(number: signal.Signals) -> None:
         os.kill(os.getpid(), number)
         assert stop.requested
     assert signal.getsignal(number) is before
+
+
+def test_a_signal_is_heard_while_a_call_into_c_does_not_come_back() -> None:
+    stop, heard = Stop(5.0), threading.Event()
+    libc, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64)  # as zeros a mutex is open
+    libc.pthread_mutex_lock(mutex)
+
+    def signal_and_look() -> None:
+        time.sleep(0.5)  # the main thread is in C by then
+        os.kill(os.getpid(), signal.SIGTERM)
+        deadline = time.monotonic() + 30
+        while not stop.requested and time.monotonic() < deadline:
+            time.sleep(0.01)
+        if stop.requested:
+            heard.set()
+        libc.pthread_mutex_unlock(mutex)
+
+    other = threading.Thread(target=signal_and_look)
+    with stop_on_signals(stop):
+        other.start()
+        libc.pthread_mutex_lock(mutex)  # until the other thread has looked; no signal interrupts it
+        other.join()
+    assert heard.is_set()
 
 
 def test_a_process_that_hangs_past_its_budget_is_ended(capsys: pytest.CaptureFixture[str]) -> None:

@@ -114,6 +114,7 @@ def test_a_worker_that_holds_no_partition_leaves_the_group_at_once(
         for source in sources * 3:  # the broker's last word reaches both
             source.batch(1, 0.0, 0.1)
         assert group() == (ConsumerGroupState.STABLE, 2)
+        assert all(source.joined for source in sources), "one without a share of its own is ready too"
         (idle,) = (source for source in sources if not source._owned)
         sources.remove(idle)
         assert idle.close(PATIENCE_SECONDS)

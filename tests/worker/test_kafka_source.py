@@ -67,7 +67,9 @@ def test_no_record_of_a_partition_revoked_in_the_same_call_is_handed_on(monkeypa
     monkeypatch.setattr(kafka, "Consumer", RebalancingConsumer)
     source, listener = KafkaSource(read_settings({"input_topic": "raw"})), Listener()
     source.subscribe(listener)
+    assert not source.joined
     assert source.batch(10, 0.0, 0.0) == []
+    assert source.joined
     assert [(record.partition, record.offset) for record in source.batch(10, 0.0, 0.0)] == [(1, 7)]
     assert listener.let_go == [frozenset({Partition("raw", 0)})]
 

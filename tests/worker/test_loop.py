@@ -43,6 +43,11 @@ class FakeSource:
     stop: Stop
     commits: list[dict[Partition, int]] = field(default_factory=list)
     closed: bool = False
+    joined: bool = False
+    stays: int = 0
+
+    def stay(self) -> None:
+        self.stays += 1
 
     def batch(self, max_records: int, max_delay_seconds: float, idle_seconds: float) -> Sequence[Record]:
         turn = self.turns.pop(0) if self.turns else self.stop.request
@@ -112,6 +117,7 @@ class Stage:
         self.source = FakeSource([], self.stop)
         self.sink = FakeSink(self.clock, at_once, limit)
         self.observed: list[list[Outcome]] = []
+        self.turns: list[bool] = []
         pace = Pace(
             max_batch=10,
             max_delay_seconds=0,
@@ -136,6 +142,7 @@ class Stage:
             policy=Policy(confidence_threshold=0, top_scores=1, worker_version="1"),
             pace=pace,
             stop=self.stop,
+            turned=self.turns.append,
         )
 
     def play(self, *turns: list[Record] | Callable[[], None]) -> None:
@@ -164,6 +171,16 @@ def test_a_batch_confirmed_before_an_earlier_one_waits_for_it() -> None:
     assert stage.committed == {ZERO: 2}
     assert stage.source.closed
     assert stage.sink.closed
+
+
+def test_every_turn_is_told_of_with_or_without_records() -> None:
+    stage = Stage(at_once=True)
+
+    def join() -> None:
+        stage.source.joined = True
+
+    stage.play([headline(0)], [], join)
+    assert stage.turns == [False, False, True, True]
 
 
 def test_a_failed_delivery_stops_the_worker_before_its_batch_is_committed() -> None:

@@ -1,6 +1,6 @@
 """At least once: every outcome is on the broker before its record is committed, so that a crash repeats work at most.
 
-4. produce   every outcome, without waiting for the last batch
+4. produce   every outcome, without waiting for the last batch, as far as the producer's queue takes it
 5. confirm   each batch, oldest first, once the broker has reported on every message of it
 6. commit    past what is confirmed, and past nothing else
 """
@@ -20,9 +20,11 @@ from kuaixun.worker.errors import WorkerError
 from kuaixun.worker.labelling import Outcome
 from kuaixun.worker.routing import Routes
 from kuaixun.worker.stop import Stop
-from kuaixun.worker.streams import Partition, Record, RefusedError, Sink, Source, named
+from kuaixun.worker.streams import Partition, QueueFullError, Record, RefusedError, Sink, Source, named
 
 LOG = logging.getLogger(__name__)
+
+SETTLE_SECONDS = 1.0  # after so long with refused outcomes the loop turns, and goes on with them then
 
 
 class AtLeastOnce:
@@ -47,23 +49,21 @@ class AtLeastOnce:
         self._flights = Flights()
         self._next_commit_at = monotonic() + pace.commit_interval_seconds
 
+    @property
+    def blocked(self) -> bool:
+        """See promise.Delivery."""
+        return len(self._flights) >= self._pace.max_in_flight or self._flights.boarding is not None
+
     def send(self, records: Sequence[Record], outcomes: Sequence[Outcome]) -> None:
         """See promise.Delivery."""
-        flight = Flight(records, outcomes)
-        self._flights.depart(flight)
-        for index, (record, outcome) in enumerate(zip(records, outcomes, strict=True)):
-            try:
-                self._outbox.put(record, outcome, flight.report_for(index))
-            except RefusedError as error:
-                flight.report(index, error)
+        self._flights.depart(Flight(records, outcomes))
+        self._board()
 
     def advance(self) -> None:
         """See promise.Delivery."""
-        self._sink.poll(0.0)
+        self._sink.poll(REPORT_SECONDS if self.blocked else 0.0)
+        self._board()
         self._confirm()
-        while len(self._flights) >= self._pace.max_in_flight and self._stop.seconds_left(DRAIN_SHARE):
-            self._sink.poll(REPORT_SECONDS)
-            self._confirm()
         if self._monotonic() >= self._next_commit_at:
             self._next_commit_at = self._monotonic() + self._pace.commit_interval_seconds
             self._commit()
@@ -72,6 +72,7 @@ class AtLeastOnce:
         """See promise.Delivery."""
         while len(self._flights):
             self._outbox.wait()
+            self._board()
             self._confirm()
 
     def leave(self) -> None:
@@ -84,11 +85,25 @@ class AtLeastOnce:
             if not self._source.close(self._outbox.closing_seconds()):
                 LOG.warning("leaving the group took too long; its coordinator will notice by the session timeout")
 
+    def _board(self) -> None:
+        """Queue what waits, as far as there is room."""
+        flight = self._flights.boarding
+        while flight is not None and flight.boarding:
+            index = flight.queued
+            try:
+                self._outbox.offer(flight.records[index], flight.outcomes[index], flight.report_for(index))
+            except QueueFullError:
+                return
+            except RefusedError as error:
+                flight.report(index, error)
+            flight.queued += 1
+
     def _confirm(self, until: float = math.inf) -> None:
         """Settle the oldest flights that have landed. Raises where an outcome is lost; its flight is not committed.
 
         Raises TimeoutError where settling one takes longer than `until`; its flight stays aboard.
         """
+        turn_ends_at = self._monotonic() + SETTLE_SECONDS
         for flight in self._flights.landed():
             if flight.error is not None:
                 raise flight.error
@@ -96,6 +111,8 @@ class AtLeastOnce:
                 index = next(iter(flight.refused))
                 self._settle(flight, index, until)
                 del flight.refused[index]
+                if flight.refused and self._monotonic() >= turn_ends_at:
+                    return
             self._flights.confirm(flight)
             self.counts.add(flight.outcomes)
             if self._observer is not None:
@@ -145,6 +162,7 @@ class AtLeastOnce:
         try:
             while self._flights.carries(partitions) and self._monotonic() < deadline:
                 self._sink.poll(REPORT_SECONDS)
+                self._board()
                 self._confirm(deadline)
         except TimeoutError:
             LOG.warning("%s revoked while an outcome was being written again: it may come twice", named(partitions))
@@ -153,9 +171,9 @@ class AtLeastOnce:
             raise
         finally:
             self._commit(last_chance=True)
-            self._flights.forget(partitions)
+            self._flights.leave_behind(partitions)
 
     def lost(self, partitions: frozenset[Partition]) -> None:
         """Commit nothing. See GroupListener."""
         LOG.warning("%s lost to another member: what was in flight may be labelled twice", named(partitions))
-        self._flights.forget(partitions)
+        self._flights.leave_behind(partitions)

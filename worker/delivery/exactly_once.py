@@ -28,6 +28,7 @@ from kuaixun.worker.streams import (
     AbortableError,
     EndUnknownError,
     Partition,
+    QueueFullError,
     Record,
     RefusedError,
     Source,
@@ -36,6 +37,10 @@ from kuaixun.worker.streams import (
 )
 
 LOG = logging.getLogger(__name__)
+
+# Of the time that the brokers keep a transaction open: what waits for room for longer cannot be committed in the rest.
+BOARDING_SHARE = 0.5
+NO_ROOM = "the producer's queue had no room for all outcomes in time"
 
 
 class ExactlyOnce:
@@ -63,6 +68,14 @@ class ExactlyOnce:
         self._apart: dict[Place, Outcome | None] = {}
         self._failing_since: float | None = None
 
+    @property
+    def blocked(self) -> bool:
+        """See promise.Delivery."""
+        open_one = self._transaction
+        if open_one is None:
+            return False
+        return open_one.boarding is not None or open_one.in_flight() >= self._pace.max_in_flight
+
     def send(self, records: Sequence[Record], outcomes: Sequence[Outcome]) -> None:
         """See promise.Delivery."""
         self._attempt(lambda: self._write(Flight(records, outcomes)))
@@ -88,7 +101,7 @@ class ExactlyOnce:
                 LOG.warning("leaving the group took too long; its coordinator will notice by the session timeout")
 
     def _advance(self) -> None:
-        self._sink.poll(0.0)
+        self._sink.poll(REPORT_SECONDS if self.blocked else 0.0)
         transaction = self._transaction
         if self._positions:
             transaction = self._transaction = transaction or self._begin()
@@ -97,11 +110,13 @@ class ExactlyOnce:
         if transaction is None:
             return
         self._check(transaction)
-        while transaction.in_flight() >= self._pace.max_in_flight and self._stop.seconds_left(DRAIN_SHARE):
-            self._sink.poll(REPORT_SECONDS)
-            self._check(transaction)
-        if self._monotonic() >= transaction.began_at + self._pace.transaction_interval_seconds:
-            self._commit()
+        self._board(transaction)
+        open_seconds = self._monotonic() - transaction.began_at
+        if transaction.boarding is None:
+            if open_seconds >= self._pace.transaction_interval_seconds:
+                self._commit()
+        elif open_seconds >= BOARDING_SHARE * self._pace.transaction_timeout_seconds:
+            raise AbortableError(NO_ROOM)
 
     def _begin(self) -> Transaction:
         self._sink.begin()
@@ -110,23 +125,39 @@ class ExactlyOnce:
     def _write(self, flight: Flight) -> None:
         transaction = self._transaction = self._transaction or self._begin()
         transaction.add(flight)
-        for index, record in enumerate(flight.records):
-            if not self._apart or (place := place_of(record)) not in self._apart:
-                self._put(flight, index)
+        self._board(transaction)
+
+    def _board(self, transaction: Transaction) -> None:
+        """Queue what waits, as far as there is room."""
+        flight = transaction.boarding
+        while flight is not None and flight.boarding:
+            place = place_of(flight.records[flight.queued]) if self._apart else None
+            if place is None or place not in self._apart:
+                if not self._offer(flight):
+                    return
                 continue
-            flight.outcomes[index] = self._apart[place] or flight.outcomes[index]
+            flight.outcomes[flight.queued] = self._apart[place] or flight.outcomes[flight.queued]
             self._flush(transaction)
-            self._put(flight, index)
+            if not self._offer(flight):
+                return
             self._flush(transaction, apart=place)
 
-    def _put(self, flight: Flight, index: int) -> None:
-        """Queue an outcome. The client's own refusal spoils nothing, so what stands in its place follows at once."""
-        record = flight.records[index]
+    def _offer(self, flight: Flight) -> bool:
+        """Queue the next outcome; False where there is no room.
+
+        The client's own refusal spoils nothing, so what stands in its place follows at once.
+        """
+        index, record = flight.queued, flight.records[flight.queued]
         while True:
             try:
-                return self._outbox.put(record, flight.outcomes[index], flight.report_for(index))
+                self._outbox.offer(record, flight.outcomes[index], flight.report_for(index))
+            except QueueFullError:
+                return False
             except RefusedError as refused:
                 flight.outcomes[index] = instead(record, flight.outcomes[index], refused, self._worker_version)
+            else:
+                flight.queued += 1
+                return True
 
     def _flush(self, transaction: Transaction, limit_seconds: float = math.inf, apart: Place | None = None) -> None:
         """Wait for all reports. Raises AbortableError where one is bad, or does not come in time."""
@@ -159,6 +190,13 @@ class ExactlyOnce:
         transaction = self._transaction
         if transaction is None:
             return
+        boarding_ends_at = self._monotonic() + min(limit_seconds, self._limit_seconds())
+        while transaction.boarding is not None:
+            if self._monotonic() >= boarding_ends_at:
+                raise AbortableError(NO_ROOM)
+            self._sink.poll(REPORT_SECONDS)
+            self._check(transaction)
+            self._board(transaction)
         self._flush(transaction, limit_seconds)
         limit_seconds = min(limit_seconds, self._limit_seconds())
         self._sink.commit(transaction.offsets, self._source.member(), limit_seconds)

@@ -15,11 +15,15 @@ from kuaixun.worker.streams import Partition, Record, RefusedError, Report
 
 
 class Flight:
-    """One batch whose outcomes have been sent. `outcomes` stands parallel to `records` and may still change."""
+    """One batch on its way. `outcomes` stands parallel to `records` and may still change.
+
+    `queued` counts the outcomes that the producer's queue has taken, in order: where it is full the rest waits here.
+    """
 
     def __init__(self, records: Sequence[Record], outcomes: Sequence[Outcome]) -> None:
         self.records = records
         self.outcomes = list(outcomes)
+        self.queued = 0
         # The last record of each partition wins, for records come in order.
         self.next_offsets = {Partition(record.topic, record.partition): record.offset + 1 for record in records}
         self.refused: dict[int, RefusedError] = {}
@@ -27,9 +31,26 @@ class Flight:
         self._unconfirmed = len(records)
 
     @property
+    def boarding(self) -> bool:
+        """Whether outcomes wait for room in the producer's queue."""
+        return self.queued < len(self.records)
+
+    @property
     def landed(self) -> bool:
         """Whether every message has been reported on."""
         return self._unconfirmed == 0
+
+    def leave_behind(self, partitions: frozenset[Partition]) -> None:
+        """Do without what is not queued yet of partitions that are no longer ours."""
+        first = self.queued
+        rest = [
+            (record, outcome)
+            for record, outcome in zip(self.records[first:], self.outcomes[first:], strict=True)
+            if Partition(record.topic, record.partition) not in partitions
+        ]
+        self._unconfirmed -= len(self.records) - first - len(rest)
+        self.records = [*self.records[:first], *(record for record, _ in rest)]
+        self.outcomes[first:] = [outcome for _, outcome in rest]
 
     def report_for(self, index: int) -> Report:
         """The report of the `index`-th outcome's message."""
@@ -58,6 +79,11 @@ class Flights:
     def depart(self, flight: Flight) -> None:
         """Add the newest flight."""
         self._flights.append(flight)
+
+    @property
+    def boarding(self) -> Flight | None:
+        """The newest flight, while outcomes of it wait for room in the producer's queue."""
+        return self._flights[-1] if self._flights and self._flights[-1].boarding else None
 
     def landed(self) -> Iterator[Flight]:
         """The oldest flights as far as all their messages are reported on; each stays aboard until `confirm`."""
@@ -99,3 +125,9 @@ class Flights:
             self._committed.pop(partition, None)
             for flight in self._flights:
                 flight.next_offsets.pop(partition, None)
+
+    def leave_behind(self, partitions: frozenset[Partition]) -> None:
+        """Forget these, and do without what is not queued yet of them: it is for the next owner to write."""
+        self.forget(partitions)
+        if (flight := self.boarding) is not None:
+            flight.leave_behind(partitions)

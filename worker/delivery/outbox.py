@@ -19,6 +19,10 @@ class Outbox:
     def __init__(self, sink: Sink, routes: Routes, stop: Stop, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._sink, self._routes, self._stop, self._monotonic = sink, routes, stop, monotonic
 
+    def offer(self, record: Record, outcome: Outcome, report: Report) -> None:
+        """Queue one outcome. Raises QueueFullError and RefusedError, in which cases `report` is never called."""
+        self._sink.send(self._routes.address(record, outcome), report)
+
     def put(self, record: Record, outcome: Outcome, report: Report, until: float = math.inf) -> None:
         """Queue one outcome; waits where the queue is full. Raises RefusedError and what `wait` raises."""
         message = self._routes.address(record, outcome)

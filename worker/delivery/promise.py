@@ -68,11 +68,15 @@ class Delivery(GroupListener, Protocol):
 
     counts: Counts
 
+    @property
+    def blocked(self) -> bool:
+        """Whether the broker has to take something before more may be read and sent: what bounds the memory."""
+
     def send(self, records: Sequence[Record], outcomes: Sequence[Outcome]) -> None:
-        """Produce a batch's outcomes, in order. Blocks only where the client's queue is full."""
+        """Produce a batch's outcomes, in order, as far as the client's queue takes them now. Not while blocked."""
 
     def advance(self) -> None:
-        """Confirm what has arrived, and commit when it is time to. Blocks while too much is in flight."""
+        """Produce what waits, confirm what has arrived, commit when it is time to. Waits a moment where blocked."""
 
     def finish(self) -> None:
         """Bring what is in flight to its end. Raises ShutdownBudgetError where that takes too long."""

@@ -34,6 +34,11 @@ class Transaction:
         self.starts = {Partition(*where): offset for where, offset in firsts.items()} | self.starts
         self.offsets |= flight.next_offsets
 
+    @property
+    def boarding(self) -> Flight | None:
+        """The newest batch, while outcomes of it wait for room in the producer's queue."""
+        return self.flights[-1] if self.flights and self.flights[-1].boarding else None
+
     def in_flight(self) -> int:
         """How many batches are not reported on in full."""
         return sum(not flight.landed for flight in self.flights)

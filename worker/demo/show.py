@@ -48,6 +48,8 @@ OF_THE_CLUSTER = (
     *("group_protocol", "delivery", "transactional_id", "transaction_interval_ms", "transaction_timeout_seconds"),
     *("kafka", "consumer", "producer"),
 )
+# Whoever brings headlines of their own may bring what they like.
+WITHOUT_LIMITS = {"dead_letters_in_a_row": 0, "dead_letter_ratio": 1.0}
 # The embedded broker, unlike Kafka, answers a waiting fetch only when its time is over.
 CONSUMER_PROPERTIES = {"fetch.wait.max.ms": SecretStr("50")}
 
@@ -227,4 +229,5 @@ class _Audience:
 def _on_the_embedded_broker(settings: WorkerSettings, bootstrap: str) -> WorkerSettings:
     """The user's settings for the model and the batches; none of their cluster."""
     defaults = {name: WorkerSettings.model_fields[name].get_default() for name in OF_THE_CLUSTER}
-    return settings.model_copy(update={**defaults, "consumer": CONSUMER_PROPERTIES, "bootstrap_servers": bootstrap})
+    changes = {"consumer": CONSUMER_PROPERTIES, "bootstrap_servers": bootstrap, **WITHOUT_LIMITS}
+    return settings.model_copy(update={**defaults, **changes})

@@ -1,0 +1,80 @@
+"""Whatever waits on the topic, a worker needs no more than an idle one and the buffers that were set.
+
+KUAIXUN_TEST_BACKLOG says how many headlines wait; an hour's lag is five million.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.worker.test_contract import record
+from tests.worker.topics import PARTITIONS, PATIENCE_SECONDS, Topics
+
+BACKLOG = int(os.environ.get("KUAIXUN_TEST_BACKLOG", "100000"))
+WRITTEN_AT_ONCE = 10_000
+BUFFER_KBYTES = 8192  # of each client
+MOST_GROWTH = 1.5
+# Bodies are read and dropped: a headline weighs about a kilobyte, all of them far more than the buffers.
+BODY = "".join(chr(0x4E00 + i * 7 % 20000) for i in range(300))
+FLAGS = (
+    *("--threads", "1", "--commit-interval-seconds", "0.2"),
+    *("--consumer", f"queued.max.messages.kbytes={BUFFER_KBYTES}", "--consumer", "fetch.message.max.bytes=1048576"),
+    *("--producer", f"queue.buffering.max.kbytes={BUFFER_KBYTES}"),
+)
+
+
+@contextmanager
+def worker(topics: Topics) -> Iterator[subprocess.Popen[bytes]]:
+    """`kuaixun-worker run`, once it holds its partitions."""
+    command = [sys.executable, "-m", "kuaixun.worker.cli", "run", *topics.flags(), *FLAGS]
+    with subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE) as process:
+        try:
+            assert process.stderr is not None
+            while f"assigned {topics.input}".encode() not in (line := process.stderr.readline()):
+                assert line, "the worker ended before it held a partition"
+            yield process
+            process.terminate()
+            process.communicate(timeout=PATIENCE_SECONDS)
+            assert process.returncode == 0
+        finally:
+            process.kill()
+
+
+def kbytes(process: subprocess.Popen[bytes], what: str) -> int:
+    """VmRSS is what is resident now, VmHWM the most that ever was."""
+    found = re.search(rf"^{what}:\s+(\d+) kB$", Path(f"/proc/{process.pid}/status").read_text("ascii"), re.MULTILINE)
+    assert found is not None
+    return int(found[1])
+
+
+def write_backlog(topics: Topics) -> None:
+    for start in range(0, BACKLOG, WRITTEN_AT_ONCE):
+        topics.write(
+            [
+                record(i % PARTITIONS, json.dumps({"id": f"n{i}", "title": f"新闻{i}", "body": BODY}).encode())
+                for i in range(start, start + WRITTEN_AT_ONCE)
+            ]
+        )
+
+
+def test_memory_under_a_backlog_is_that_of_an_idle_worker_and_the_buffers(kafka_topics: Callable[..., Topics]) -> None:
+    topics = kafka_topics()
+    with worker(topics) as idle:
+        idle_kbytes = kbytes(idle, "VmRSS")
+    write_backlog(topics)
+    with worker(topics) as busy:
+        deadline = time.monotonic() + PATIENCE_SECONDS + BACKLOG / 1000
+        while sum(topics.committed()) < BACKLOG and time.monotonic() < deadline:
+            time.sleep(0.2)
+        peak_kbytes = kbytes(busy, "VmHWM")
+    assert sum(topics.committed()) == BACKLOG
+    print(f"idle {idle_kbytes:,} kB, peak {peak_kbytes:,} kB, buffers {2 * BUFFER_KBYTES:,} kB")
+    assert peak_kbytes <= MOST_GROWTH * idle_kbytes + 2 * BUFFER_KBYTES

@@ -1,0 +1,81 @@
+"""Too many dead letters at once: bad data comes singly, a bad deploy of a producer or of this worker comes all at once.
+
+Beside the second half of the headline's journey: every batch is looked at once it is confirmed. Past a limit the worker
+is asked to stop, in order, so that what became a dead letter is committed and the rest is left as it is on the topic.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kuaixun.worker.errors import DeadLetterLimitError
+from kuaixun.worker.labelling import DeadLettered, Outcome
+from kuaixun.worker.stop import Stop
+from kuaixun.worker.streams import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is too many. `ratio`: the share of the last `window` records, 1 for no limit. `in_a_row`: 0 for no limit."""
+
+    ratio: float
+    window: int
+    in_a_row: int
+
+
+class DeadLetterLimit:
+    """An Observer that asks for a stop, and then has the reason in `error`.
+
+    The window is counted in records, in whole batches: the fewest of the last ones that hold as many. Until so many
+    have come the ratio says nothing.
+    """
+
+    def __init__(self, limits: Limits, stop: Stop) -> None:
+        self.error: DeadLetterLimitError | None = None
+        self._limits, self._stop = limits, stop
+        self._window: deque[tuple[int, int]] = deque()
+        self._records = self._dead = self._in_a_row = 0
+
+    def __call__(self, records: Sequence[Record], outcomes: Sequence[Outcome]) -> None:
+        """Look at a batch that is confirmed. See Observer."""
+        dead_at = [index for index, outcome in enumerate(outcomes) if isinstance(outcome, DeadLettered)]
+        self._count(len(outcomes), len(dead_at))
+        longest = self._longest_run(dead_at, len(outcomes))
+        if self.error is not None or not dead_at:
+            return
+        limits, found = self._limits, ""
+        if limits.in_a_row and longest >= limits.in_a_row:
+            found = f"{longest:,} records in a row, the limit (KUAIXUN_DEAD_LETTERS_IN_A_ROW) is {limits.in_a_row:,}"
+        elif self._records >= limits.window and self._dead > limits.ratio * self._records:
+            found = (
+                f"{self._dead:,} of the last {self._records:,} records, more than the share of {limits.ratio:g} "
+                "(KUAIXUN_DEAD_LETTER_RATIO)"
+            )
+        if found:
+            last = outcomes[dead_at[-1]]
+            assert isinstance(last, DeadLettered)  # noqa: S101 - that is how it was found
+            letter = last.letter
+            self.error = DeadLetterLimitError(
+                f"Too many dead letters: {found}. The last, {letter.topic}[{letter.partition}]@{letter.offset}, is "
+                f"{letter.reason}: {letter.message}. They are written and committed, and what follows is not read. See "
+                "whether the producers, the bundle or this worker changed; raise the limit to go on all the same."
+            )
+            self._stop.request()
+
+    def _count(self, records: int, dead: int) -> None:
+        self._window.append((records, dead))
+        self._records, self._dead = self._records + records, self._dead + dead
+        while self._records - self._window[0][0] >= self._limits.window:
+            gone, gone_dead = self._window.popleft()
+            self._records, self._dead = self._records - gone, self._dead - gone_dead
+
+    def _longest_run(self, dead_at: Sequence[int], count: int) -> int:
+        """The longest run of dead letters that this batch has, the one that it goes on with included."""
+        longest, run, next_index = 0, self._in_a_row, 0
+        for index in dead_at:
+            run = run + 1 if index == next_index else 1
+            longest, next_index = max(longest, run), index + 1
+        self._in_a_row = run if next_index == count else 0
+        return longest

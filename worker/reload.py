@@ -1,0 +1,160 @@
+"""Another model while the worker runs: opened and verified in the background, taken up between two batches.
+
+It joins the headline's journey where texts become predictions. A bundle that may not serve leaves the old one at work;
+each event says by its model's id which one labelled it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from kuaixun.worker.errors import BundleRefusedError, WorkerError
+from kuaixun.worker.labelling import Labels
+from kuaixun.worker.stop import Stop
+
+LOG = logging.getLogger(__name__)
+
+LOOK_EVERY_SECONDS = 1.0
+END_SECONDS = 5.0
+STANDARD_INPUT = 0
+
+
+@dataclass(slots=True)
+class Reloads:
+    """How a reload is asked for, and what has come of them so far.
+
+    `refusal` is why the bundle that was named last does not serve, None where it does.
+    """
+
+    requested: bool = False
+    taken_up: int = 0
+    refused: int = 0
+    refusal: str | None = None
+
+    def request(self) -> None:
+        """Ask for one. Takes no lock, so it is safe in a signal handler."""
+        self.requested = True
+
+
+class Succession:
+    """Which model follows which. `path` may be a link, and `folder` is what it named when `serving` was opened.
+
+    A bundle follows when the path names another folder, as when a link is turned, or when asked for. Its labels may be
+    more than those before, but none may stand under another id, not even after a detour over fewer labels, unless
+    `changed_labels_allowed`.
+    """
+
+    def __init__(
+        self,
+        serving: Labels,
+        path: Path,
+        folder: Path,
+        open_bundle: Callable[[], Labels],
+        reloads: Reloads,
+        *,
+        changed_labels_allowed: bool = False,
+    ) -> None:
+        self._serving, self._path, self._named = serving, path.absolute(), str(folder)
+        self._open_bundle, self._reloads = open_bundle, reloads
+        self._changed_labels_allowed = changed_labels_allowed
+        self._known_labels = serving.labels
+        self._next: Labels | None = None
+        self._lock = threading.Lock()
+
+    def successor(self) -> Labels | None:
+        """The model to label with from here on, None where it stays the same. For the loop, between two batches."""
+        with self._lock:
+            found, self._next = self._next, None
+        if found is None:
+            return None
+        if found.model_id == self._serving.model_id:
+            LOG.info("model %s serves already", self._serving.model_id)
+            return None
+        LOG.info("model %s takes over from %s", found.model_id, self._serving.model_id)
+        self._serving = found
+        self._reloads.taken_up += 1
+        return found
+
+    def look(self) -> None:
+        """Open and verify what the path names, if it is news. Blocks; for the background. Raises nothing."""
+        named = os.path.realpath(self._path)
+        if named == self._named and not self._reloads.requested:
+            return
+        self._reloads.requested, self._named = False, named
+        LOG.info("opening the bundle %s", named)
+        try:
+            found = self._open_bundle()
+            self._check_labels(found)
+        except Exception as error:
+            self._reloads.refused += 1
+            self._reloads.refusal = str(error)
+            LOG.error(  # noqa: TRY400 - a WorkerError says all there is to say
+                "bundle refused, model %s serves on: %s",
+                *(self._serving.model_id, error),
+                exc_info=not isinstance(error, WorkerError),
+            )
+            return
+        self._reloads.refusal = None
+        self._known_labels = max(found.labels, self._known_labels, key=len)
+        with self._lock:
+            self._next = found
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Look again and again, in a thread, for as long as the context lasts."""
+        done = threading.Event()
+
+        def watch() -> None:
+            while not done.wait(LOOK_EVERY_SECONDS):
+                self.look()
+
+        watcher = threading.Thread(target=watch, name="bundle-reload", daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            done.set()
+            # A thread that comes out of C++ while the interpreter goes down would take the exit code with it.
+            watcher.join(END_SECONDS)
+
+    def _check_labels(self, found: Labels) -> None:
+        """Raise BundleRefusedError where a label's id means something else than it did."""
+        if self._changed_labels_allowed:
+            self._known_labels = found.labels
+            return
+        for number, (before, now) in enumerate(zip(self._known_labels, found.labels, strict=False)):
+            if before != now:
+                raise BundleRefusedError(
+                    f"{self._named} calls label {number} {now!r}, which was {before!r} until now. Labels may be added "
+                    "behind the others; whoever counts on the old ones would be misled. Where that is meant, set "
+                    "KUAIXUN_CHANGED_LABELS_ALLOWED to true, or restart the worker."
+                )
+
+
+@contextmanager
+def reload_on_hangup(reloads: Reloads, stop: Stop, terminal: int = STANDARD_INPUT) -> Iterator[None]:
+    """SIGHUP asks for a reload for as long as the context lasts, or for a stop where the terminal itself has gone.
+
+    For the main thread only.
+    """
+    had_terminal = os.isatty(terminal)
+
+    def handle(_signal: int, _frame: FrameType | None) -> None:
+        if had_terminal and not os.isatty(terminal):
+            stop.request()
+        else:
+            reloads.request()
+
+    before = signal.signal(signal.SIGHUP, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
