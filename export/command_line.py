@@ -37,7 +37,7 @@ def finish(program: str, command: Callable[[], int]) -> int:
     Whatever takes long to import belongs inside `command`, so that Ctrl-C ends it quietly from the start.
     """
     try:
-        _show_what_cannot_be_encoded()
+        _prepare_output()
         code = command()
         _flush_output()
     except ExportError as error:
@@ -71,10 +71,17 @@ def reason_of(error: OSError) -> str:
     return f"{error.filename}: {reason}" if error.filename else reason
 
 
-def _show_what_cannot_be_encoded() -> None:
-    """Where the locale has no sign for a character, its escape is printed in its stead."""
+def _prepare_output() -> None:
+    """Where the locale has no sign for a character, its escape is printed; what is written is written whole.
+
+    With PYTHONUNBUFFERED a write goes to the system as it is, and what a full disk or a slow reader leaves of it would
+    be lost without a word.
+    """
     for stream in _text_streams():
         stream.reconfigure(errors="backslashreplace")
+    if sys.stdout in _text_streams() and isinstance(sys.stdout.buffer, io.RawIOBase):
+        descriptor, encoding = sys.stdout.fileno(), sys.stdout.encoding
+        sys.stdout = open(descriptor, "w", 1, encoding, errors="backslashreplace", closefd=False)  # noqa: SIM115
 
 
 def _drop_unwritten_output() -> None:

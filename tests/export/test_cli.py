@@ -319,6 +319,26 @@ def test_a_closed_standard_stream_is_refused_in_one_line(bundle_path: Path, comm
     assert outcome.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_an_output_that_has_no_room_for_all_answers_is_never_a_success(
+    bundle_path: Path, tmp_path: Path, unbuffered: str
+) -> None:
+    limit_bytes = 5_000  # ends amid an answer, where a write is cut short before it fails
+    limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit_bytes}, {limit_bytes})); "
+    command = f"{limited}import sys; from kuaixun.export.cli import main; sys.exit(main())"
+    with (tmp_path / "answers").open("wb") as answers:
+        ended = subprocess.run(
+            [sys.executable, "-c", command, "classify", "--bundle", str(bundle_path)],
+            input="国足输了\n".encode() * 100,
+            stdout=answers,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            check=False,
+        )
+    assert ended.returncode == 2
+    assert b"File too large" in ended.stderr
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_an_output_without_room_is_told_in_one_line(bundle_path: Path) -> None:
     with Path("/dev/full").open("wb") as full:
