@@ -147,8 +147,8 @@ def _torch_has_cuda() -> bool:
     if torch.cuda.is_available():
         return True
     _say_once(
-        "the CUDA driver shows a GPU, but torch cannot use it: it is a build for CPUs, or the driver is too old. The CPU "
-        "serves instead"
+        "the CUDA driver shows a GPU, but torch cannot use it: it is a build for CPUs, or the driver is too old. The "
+        "CPU serves instead"
     )
     return False
 
