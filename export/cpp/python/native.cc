@@ -1,5 +1,5 @@
-// The Python module `_native`: a whole batch per call, the interpreter free while it is labelled. ASCII strings are read
-// where they lie; of any other Python makes the UTF-8 once and keeps it in the string.
+// The Python module `_native`: a whole batch per call, the interpreter free while it is labelled. ASCII strings are
+// read where they lie; of any other Python makes the UTF-8 once and keeps it in the string.
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
@@ -40,7 +40,8 @@ Rows<T> array_of(std::unique_ptr<T[]> values, std::initializer_list<std::size_t>
   return Rows<T>(data, shape, owner);
 }
 
-// The UTF-8 of Python strings, which they keep themselves once it is asked for; only one with lone surrogates has none to keep.
+// The UTF-8 of Python strings, which they keep themselves once it is asked for; only one with lone surrogates has none
+// to keep.
 class TextsOfStrings {
  public:
   explicit TextsOfStrings(nb::handle strings) {
@@ -162,8 +163,8 @@ NB_MODULE(_native, module) {
 
   nb::class_<Classifier>(module, "NativeClassifier", "A verified bundle with its student folded in one precision.")
       .def("__init__", &open, nb::arg("folder"), nb::arg("precision"),
-           "Open and verify a bundle's folder, named in bytes. precision: fp32, bf16 or int8. Raises NativeError(message, "
-           "class).")
+           "Open and verify a bundle's folder, named in bytes. precision: fp32, bf16 or int8. Raises "
+           "NativeError(message, class).")
       .def("classify", &classify, nb::arg("texts"), nb::arg("threads") = 1U,
            "Label raw texts (n): label ids (n,) with -1 where nothing is left, confidences (n,), scores (n, classes).")
       .def("logits", &logits, nb::arg("ids"), nb::arg("threads") = 1U,
