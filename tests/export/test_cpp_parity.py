@@ -8,6 +8,7 @@ import os
 import random
 import re
 import shutil
+import socket
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from itertools import compress
@@ -326,6 +327,22 @@ def test_the_c_interface_gives_what_the_program_prints(
 )
 def test_each_line_has_one_answer(classify: Run, bundle_path: Path, lines: bytes, count: int) -> None:
     assert classify(bundle_path, lines).stdout.count(b"\n") == count
+
+
+def test_lines_that_are_there_already_are_labelled_together(runtime: Path, bundle_path: Path, tmp_path: Path) -> None:
+    """On a socket that keeps packets apart, what is labelled together is one; a read brings 1,304 of these lines."""
+    (tmp_path / "lines").write_bytes((b" " * 200 + b"\n") * 5000)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    command = [runtime / "kuaixun-classify", "--bundle", bundle_path, "--threads", "2"]
+    with (
+        (tmp_path / "lines").open("rb") as lines,
+        subprocess.Popen(command, stdin=lines, stdout=theirs.fileno()) as program,
+    ):
+        theirs.close()
+        counts = [packet.count(b"\n") for packet in iter(lambda: ours.recv(1 << 20), b"")]
+        assert program.wait(60) == 0
+    ours.close()
+    assert (counts[0], sum(counts)) == (2 * 1024, 5000)
 
 
 def test_a_long_line_is_read_to_the_same_length(classify: Run, bundle: Bundle) -> None:
