@@ -333,7 +333,7 @@ def test_lines_that_are_there_already_are_labelled_together(runtime: Path, bundl
     """On a socket that keeps packets apart, what is labelled together is one; a read brings 1,304 of these lines."""
     (tmp_path / "lines").write_bytes((b" " * 200 + b"\n") * 5000)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    command = [runtime / "kuaixun-classify", "--bundle", bundle_path, "--threads", "2"]
+    command = [str(runtime / "kuaixun-classify"), "--bundle", str(bundle_path), "--threads", "2"]
     with (
         (tmp_path / "lines").open("rb") as lines,
         subprocess.Popen(command, stdin=lines, stdout=theirs.fileno()) as program,
