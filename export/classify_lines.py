@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
@@ -13,7 +14,7 @@ from kuaixun.export.predictions import NO_LABEL
 from kuaixun.export.text.pipeline import in_batches
 
 READ_BYTES = 1 << 18
-BATCH_LINES = 1024
+BATCH_LINES = 1024  # for each thread, which is worth starting for a fourth of it
 UTF8_BYTES_PER_CHARACTER = 4
 
 
@@ -25,18 +26,20 @@ class ClassifiedLine(msgspec.Struct, frozen=True):
     scores: dict[str, float]
 
 
-def classify_lines(source: int, sink: BinaryIO, classifier: Classifier) -> int:
+def classify_lines(source: int, sink: BinaryIO, classifier: Classifier, threads: int = 1) -> int:
     """Label every line that can be read from the descriptor `source`; returns how many there were.
 
     Lines end at a newline byte and nowhere else; a last line without one counts; bytes that are not UTF-8 are
-    replaced by U+FFFD. Blocks for input, and flushes what it has labelled before it does.
+    replaced by U+FFFD. Blocks for input, and flushes what it has labelled before it does: lines that are there already
+    are labelled together, as many as `threads` are worth, and none waits for lines that are not.
     """
     encoder = msgspec.json.Encoder()
     # The pipeline reads no further than this into a text, so neither need we.
     limit_bytes = classifier.bundle.manifest.text.max_raw_chars * UTF8_BYTES_PER_CHARACTER
     count = 0
-    for lines in _arriving_lines(source, limit_bytes):
-        for batch in in_batches(lines, BATCH_LINES):
+    batch_lines = BATCH_LINES * threads
+    for lines in _arriving_lines(source, limit_bytes, batch_lines):
+        for batch in in_batches(lines, batch_lines):
             answers = label_lines([line.decode("utf-8", "replace") for line in batch], classifier)
             sink.write(b"".join(encoder.encode(answer) + b"\n" for answer in answers))
         sink.flush()
@@ -58,17 +61,27 @@ def label_lines(texts: Sequence[str], classifier: Classifier) -> list[Classified
     ]
 
 
-def _arriving_lines(source: int, limit_bytes: int) -> Iterator[list[bytes]]:
-    """Whole lines, as many as one read brought to an end, each cut to `limit_bytes`."""
+def _arriving_lines(source: int, limit_bytes: int, wanted: int) -> Iterator[list[bytes]]:
+    """Whole lines, each cut to `limit_bytes`: what one read brought to an end, and where more input is there already,
+    what further ones do, until there are as many as wanted.
+    """
+    ready = select.poll()
+    ready.register(source, select.POLLIN)
+    gathered: list[bytes] = []
     pending = b""
     while block := os.read(source, READ_BYTES):
         *lines, rest = block.split(b"\n")
         if lines:
             lines[0] = pending + lines[0]
             pending = rest
-            yield [line[:limit_bytes] for line in lines]
+            gathered += [line[:limit_bytes] for line in lines]
         else:
             pending += rest
         pending = pending[:limit_bytes]
+        if gathered and (len(gathered) >= wanted or not ready.poll(0)):
+            yield gathered
+            gathered = []
     if pending:
-        yield [pending]
+        gathered.append(pending)
+    if gathered:
+        yield gathered

@@ -310,7 +310,7 @@ def _classify(options: argparse.Namespace) -> int:
         threads=options.threads,
         public_key=options.public_key,
     )
-    classify_lines(sys.stdin.fileno(), sys.stdout.buffer, classifier)
+    classify_lines(sys.stdin.fileno(), sys.stdout.buffer, classifier, options.threads or 1)
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -49,11 +50,14 @@ class NativeEngine:
         return LOGIT_TOLERANCES[self._precision]
 
     def classify(self, texts: Sequence[str]) -> Predictions:
-        """See Engine.classify. Strings are taken without a copy."""
+        """See Engine.classify. ASCII strings are read where they lie.
+
+        Of any other Python makes the UTF-8 once and keeps it in the string, as long as that lives.
+        """
         return Predictions(*self._native.classify(texts, self._threads))
 
     def logits(self, encoded: Encoded) -> NDArray[np.float64]:
-        """See Engine.logits."""
+        """See Engine.logits. Raises ValueError for rows of more ids than the manifest's max_tokens."""
         return self._native.logits(encoded.ids, self._threads)
 
 
@@ -66,7 +70,7 @@ def open_native(bundle: Bundle, choice: EngineChoice) -> NativeEngine:
         raise EngineError("the native engine runs on the CPU; for cuda use the engine torchscript")
     precision = bundle.manifest.precision.default if choice.precision == "auto" else choice.precision
     try:
-        native = NativeClassifier(str(bundle.path), precision)
+        native = NativeClassifier(os.fsencode(bundle.path), precision)
     except NativeError as error:
         message, name = error.args
         raise _ERRORS[name](message) from error

@@ -15,18 +15,19 @@ from kuaixun.export.errors import EngineError
 
 LOG = logging.getLogger(__name__)
 
+# An install goes on without the native engine where building it fails, and pip shows the reason to who asks for it.
+NOT_BUILT = (
+    "the native engine could not be built when kuaixun was installed. What shows why, from the source folder: "
+    "pip install --verbose --force-reinstall --no-deps . (what it needs is a C++17 compiler)"
+)
 NO_ENGINE = (
-    "no engine can run here: the native one was not built, for want of a C++17 compiler when kuaixun was installed, "
-    "and torch is not installed. Install a compiler and kuaixun again, or: pip install 'kuaixun[torch]'"
+    f"no engine can run here: {NOT_BUILT}; and torch is not installed. Mend the build, or: pip install 'kuaixun[torch]'"
 )
 
 
 def _native(bundle: Bundle, choice: EngineChoice) -> Engine:
     if not _native_is_built():
-        raise EngineError(
-            "the native engine was not built when kuaixun was installed, for want of a C++17 compiler; install one and "
-            "kuaixun again, or use the engine torchscript"
-        )
+        raise EngineError(f"{NOT_BUILT}; or use the engine torchscript")
     from kuaixun.export.engine.native import open_native
 
     return open_native(bundle, choice)
@@ -58,8 +59,9 @@ ENGINES = tuple(_OPENERS)
 def open_engine(bundle: Bundle, choice: EngineChoice) -> Engine:
     """Open an engine on a bundle and check it against the golden cases.
 
-    `auto` is torchscript on CUDA where there is a GPU and torch, else native, else torchscript. Raises EngineError
-    where the engine cannot run here, GoldenCaseError where it gives other answers.
+    `auto` is torchscript on CUDA where torch can use a GPU and the precision is not one that native alone has, else
+    native, else torchscript. Raises EngineError where the engine cannot run here, GoldenCaseError where it gives other
+    answers.
     """
     choice = _resolved(choice)
     if choice.name != "native":  # which reads every file and checks the golden cases in C++, by its own text pipeline
@@ -91,7 +93,7 @@ def _resolved(choice: EngineChoice) -> EngineChoice:
         if value not in known:
             raise EngineError(f"the {what} {value!r} is unknown; choose one of {', '.join(known)}")
     if choice.name == "auto":
-        return dataclasses.replace(choice, name=_best(choice.device))
+        return dataclasses.replace(choice, name=_best(choice.device, choice.precision))
     return choice
 
 
@@ -101,7 +103,7 @@ def present_engines() -> list[EngineChoice]:
     if _native_is_built():
         choices += [EngineChoice("native", "cpu", precision) for precision in PRECISIONS if precision != "auto"]
     if _torch_is_installed():
-        devices = ("cpu", "cuda") if _cuda_gpus() else ("cpu",)
+        devices = ("cpu", "cuda") if _torch_has_cuda() else ("cpu",)
         choices += [EngineChoice(name, device, "fp32") for name in ENGINES if name != "native" for device in devices]
     if not choices:
         raise EngineError(NO_ENGINE)
@@ -114,15 +116,17 @@ def require_torch(purpose: str) -> None:
         raise EngineError(f"{purpose} needs torch, which is not installed: pip install 'kuaixun[torch]'")
 
 
-def _best(device: str) -> str:
-    """What `auto` stands for on a device."""
-    if device == "cuda" or (device == "auto" and _torch_is_installed() and _cuda_gpus()):
+def _best(device: str, precision: str) -> str:
+    """What `auto` stands for on a device, in a precision."""
+    if device == "cuda":
+        return "torchscript"
+    if device == "auto" and precision in {"auto", "fp32"} and _torch_is_installed() and _torch_has_cuda():
         return "torchscript"
     if _native_is_built():
         return "native"
     if not _torch_is_installed():
         raise EngineError(NO_ENGINE)
-    _say_once("the native engine was not built on this machine; torch serves instead, many times slower")
+    _say_once(f"{NOT_BUILT}. Torch serves instead, many times slower")
     return "torchscript"
 
 
@@ -132,6 +136,21 @@ def _native_is_built() -> bool:
 
 def _torch_is_installed() -> bool:
     return importlib.util.find_spec("torch") is not None
+
+
+def _torch_has_cuda() -> bool:
+    """Whether torch can compute on a GPU. It is imported to ask only where the driver shows one."""
+    if not _cuda_gpus():
+        return False
+    import torch
+
+    if torch.cuda.is_available():
+        return True
+    _say_once(
+        "the CUDA driver shows a GPU, but torch cannot use it: it is a build for CPUs, or the driver is too old. The "
+        "CPU serves instead"
+    )
+    return False
 
 
 @functools.cache

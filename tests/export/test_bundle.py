@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import warnings
 from collections.abc import Callable
@@ -171,6 +172,23 @@ def test_an_id_that_no_vocabulary_has_is_the_callers_mistake(bundle: Bundle) -> 
     beyond = Encoded(ids=np.full((1, 1), 1 << 20, np.int32), lengths=np.ones(1, np.int64))
     with pytest.raises(ValueError, match="the token id 1048576 lies outside the vocabulary"):
         open_engine(bundle, EngineChoice("native")).logits(beyond)
+
+
+def test_rows_wider_than_any_text_of_the_bundle_are_the_callers_mistake(bundle: Bundle) -> None:
+    """Their sums of n-grams need not fit 32 bits."""
+    wide = Encoded(ids=np.full((1, 25), 5, np.int32), lengths=np.full(1, 25, np.int64))
+    with pytest.raises(ValueError, match="rows of 25 token ids are wider than the bundle's max_tokens, 24; cut them"):
+        open_engine(bundle, EngineChoice("native")).logits(wide)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_folder_whose_name_is_not_utf8_is_a_bundle_like_any(bundle_path: Path, tmp_path: Path, engine: str) -> None:
+    folder = tmp_path / os.fsdecode(b"\xff\xfe")
+    shutil.copytree(bundle_path, folder)
+    assert len(open_classifier(folder, engine=engine, device="cpu").classify(["央行降准"])) == 1
+    (folder / WEIGHTS_FILE).unlink()
+    with pytest.raises(BundleError, match=WEIGHTS_FILE):
+        open_classifier(folder, engine=engine, device="cpu")
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -122,7 +122,7 @@ def test_auto_serves_natively_and_falls_back_to_torch_aloud(
     monkeypatch.setattr(select, "_native_is_built", lambda: False)
     for _ in range(2):
         assert open_classifier(bundle_path).engine.name == "torchscript (cpu)"
-    assert caplog.text.count("the native engine was not built") == 1
+    assert caplog.text.count("the native engine could not be built") == 1
 
 
 def test_where_no_engine_can_run_the_error_says_what_to_install(
@@ -130,16 +130,38 @@ def test_where_no_engine_can_run_the_error_says_what_to_install(
 ) -> None:
     monkeypatch.setattr(select, "_native_is_built", lambda: False)
     monkeypatch.setattr(select, "_torch_is_installed", lambda: False)
-    with pytest.raises(EngineError, match=r"Install a compiler and kuaixun again, or: pip install 'kuaixun\[torch\]'"):
+    with pytest.raises(EngineError, match=r"pip install --verbose .* or: pip install 'kuaixun\[torch\]'"):
         open_classifier(bundle_path)
     with pytest.raises(EngineError, match="no engine can run here"):
         select.present_engines()
 
 
-def test_auto_prefers_the_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_prefers_a_gpu_that_torch_can_use(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(select, "_cuda_gpus", lambda: 1)
-    assert select._best("auto") == "torchscript"
-    assert select._best("cpu") == "native"
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert select._best("auto", "auto") == select._best("auto", "fp32") == "torchscript"
+    assert select._best("cpu", "auto") == "native"
+    assert {choice.device for choice in select.present_engines()} == {"cpu", "cuda"}
+
+
+@pytest.mark.parametrize("precision", ["int8", "bf16"])
+def test_a_precision_that_native_alone_has_is_served_natively_beside_a_gpu(
+    bundle_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    monkeypatch.setattr(select, "_cuda_gpus", lambda: 1)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert open_classifier(bundle_path, precision=precision).engine.name.startswith(f"native ({precision}")
+
+
+def test_a_gpu_that_torch_cannot_use_leaves_auto_to_native_and_is_said_once(
+    bundle_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(select, "_cuda_gpus", lambda: 1)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    for _ in range(2):
+        assert open_classifier(bundle_path).engine.name.startswith("native (int8")
+    assert caplog.text.count("torch cannot use it") == 1
+    assert {choice.device for choice in select.present_engines()} == {"cpu"}
 
 
 def test_cuda_that_is_not_there_is_refused(bundle_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,9 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -21,7 +23,7 @@ from kuaixun.export import Classifier, open_classifier
 from kuaixun.export.benchmark import drawn_texts
 from kuaixun.export.bundle.reader import MANIFEST_FILE
 from kuaixun.export.checkpoint import RECORD_FILE, WEIGHTS_FILE, Checkpoint, write_checkpoint
-from kuaixun.export.classify_lines import classify_lines
+from kuaixun.export.classify_lines import BATCH_LINES, ClassifiedLine, classify_lines
 from kuaixun.export.cli import main
 from tests.export.hostile_bundles import rewrite
 
@@ -80,6 +82,34 @@ def test_an_answer_has_label_confidence_and_all_scores(classifier: Classifier, t
     assert list(scores) == list(classifier.labels)
     assert answer["confidence"] == scores[answer["label"]] == max(scores.values())
     assert empty == {"label": None, "confidence": 0.0, "scores": {}}
+
+
+def test_lines_that_are_there_already_are_labelled_together_as_many_as_the_threads_are_worth(
+    classifier: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sixteen threads want 256 rows each; what a read brings, of lines as long as these, are some 2,700."""
+    handed: list[int] = []
+
+    def counted(texts: Sequence[str], classifier: Classifier) -> list[ClassifiedLine]:
+        handed.append(len(texts))
+        return [ClassifiedLine(None, 0.0, {}) for _ in texts]
+
+    monkeypatch.setattr("kuaixun.export.classify_lines.label_lines", counted)
+    source = tmp_path / "input"
+    source.write_bytes(("字" * 32 + "\n").encode() * 20_000)
+    with source.open("rb") as file:
+        assert classify_lines(file.fileno(), io.BytesIO(), classifier, threads=16) == 20_000
+    assert handed[0] == 16 * BATCH_LINES
+    assert sum(handed) == 20_000
+
+
+def test_a_line_waits_for_none_that_is_not_there(classifier: Classifier) -> None:
+    reading, writing = os.pipe()
+    sink = Mock(write=Mock(side_effect=lambda _: os.close(writing)))
+    os.write(writing, "央行降准\n".encode())
+    # The pipe is closed by the first answer: a reader that waited for more lines before it would wait for ever.
+    assert classify_lines(reading, sink, classifier, threads=16) == 1
+    os.close(reading)
 
 
 def test_answers_come_before_the_input_ends(bundle_path: Path) -> None:

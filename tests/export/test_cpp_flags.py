@@ -13,10 +13,10 @@ import pytest
 from tests.export.cpp_build import SOURCE, needs_compiler
 
 
-def configured(build: Path, flags: str) -> subprocess.CompletedProcess[str]:
+def configured(build: Path, flags: str, *options: str) -> subprocess.CompletedProcess[str]:
     """The build, configured with these CXXFLAGS."""
     needs_compiler()
-    command = ["cmake", "-S", str(SOURCE), "-B", str(build), "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON"]
+    command = ["cmake", "-S", str(SOURCE), "-B", str(build), "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON", *options]
     environment = {**os.environ, "CXXFLAGS": flags}
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
@@ -52,8 +52,26 @@ def test_a_march_of_the_user_changes_neither_where_it_runs_nor_what_is_chosen(tm
 
 
 @pytest.mark.usefixtures("x86")
-@pytest.mark.parametrize("flags", ["-mavx2", "-O2 -mbmi2", "-ffast-math"])
+@pytest.mark.parametrize("flags", ["-mavx2", "-O2 -mbmi2", "-ffast-math", "-ffinite-math-only"])
 def test_a_flag_that_cannot_be_overruled_is_refused(tmp_path: Path, flags: str) -> None:
     done = configured(tmp_path, flags)
     assert done.returncode != 0
+    assert f"CXXFLAGS, '{flags} -O3 -DNDEBUG', name instructions" in " ".join(done.stderr.split())
+
+
+@pytest.mark.usefixtures("x86")
+@pytest.mark.parametrize("flags", ["-O3 -mavx2", "-Ofast"])
+def test_a_configurations_own_flags_are_looked_at_too(tmp_path: Path, flags: str) -> None:
+    done = configured(tmp_path / "release", "", f"-DCMAKE_CXX_FLAGS_RELEASE={flags}")
+    assert done.returncode != 0
     assert f"CXXFLAGS, '{flags}', name instructions" in " ".join(done.stderr.split())
+
+
+def test_arithmetic_that_does_not_round_is_overruled_where_the_compiler_does_not_say_so(tmp_path: Path) -> None:
+    """As Clang does not of -funsafe-math-optimizations."""
+    assert configured(tmp_path, "").returncode == 0
+    for entry in json.loads((tmp_path / "compile_commands.json").read_bytes()):
+        command = shlex.split(entry["command"])
+        assert {"-fno-fast-math", "-fno-finite-math-only", "-fno-unsafe-math-optimizations"} <= {*command}
+        # To Clang -fno-fast-math allows fused multiply-adds again.
+        assert command.index("-O3") < command.index("-fno-fast-math") < command.index("-ffp-contract=off")

@@ -8,6 +8,7 @@ import os
 import random
 import re
 import shutil
+import socket
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from itertools import compress
@@ -256,7 +257,7 @@ class CText(ctypes.Structure):
     _fields_ = (("bytes", ctypes.c_char_p), ("size", ctypes.c_size_t))
 
 
-def test_the_c_interface_refuses_null_where_it_may_not_stand(runtime: Path, bundle_path: Path) -> None:
+def test_the_c_interface_refuses_what_it_has_no_meaning_for(runtime: Path, bundle_path: Path) -> None:
     library = ctypes.CDLL(str(runtime / "libkuaixun.so"))
     one, thread, usage = ctypes.c_size_t(1), ctypes.c_uint(1), 2
     message = ctypes.create_string_buffer(200)
@@ -279,6 +280,9 @@ def test_the_c_interface_refuses_null_where_it_may_not_stand(runtime: Path, bund
         (opened, text, (size, None, size, None)),
     ):
         assert library.kuaixun_encode(classifier, one_text, 0, None, *sizes) == usage
+    for surrogates in (-1, 2):
+        assert library.kuaixun_classify(opened, ctypes.byref(text), one, surrogates, thread, *[None] * 4) == usage
+        assert library.kuaixun_encode(opened, text, surrogates, None, size, None, size, size) == usage
     library.kuaixun_close(opened)
     library.kuaixun_close(None)
     for name in ("classes", "max_tokens", "max_raw_chars", "model_id", "instruction_set"):
@@ -310,6 +314,11 @@ def test_the_c_interface_gives_what_the_program_prints(
     beyond = (ctypes.c_int32 * 1)(1 << 20)
     one = ctypes.c_size_t(1)
     assert library.kuaixun_logits(classifier, beyond, one, one, threads, confidences) == 2
+    # Rows of padding alone, which the bundle's width holds and one more does not.
+    width = library.kuaixun_max_tokens(classifier)
+    for wider, code in ((0, 0), (1, 2)):
+        ids = (ctypes.c_int32 * (width + wider))()
+        assert library.kuaixun_logits(classifier, ids, one, ctypes.c_size_t(len(ids)), threads, confidences) == code
     library.kuaixun_close(classifier)
 
 
@@ -318,6 +327,22 @@ def test_the_c_interface_gives_what_the_program_prints(
 )
 def test_each_line_has_one_answer(classify: Run, bundle_path: Path, lines: bytes, count: int) -> None:
     assert classify(bundle_path, lines).stdout.count(b"\n") == count
+
+
+def test_lines_that_are_there_already_are_labelled_together(runtime: Path, bundle_path: Path, tmp_path: Path) -> None:
+    """On a socket that keeps packets apart, what is labelled together is one; a read brings 1,304 of these lines."""
+    (tmp_path / "lines").write_bytes((b" " * 200 + b"\n") * 5000)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    command = [str(runtime / "kuaixun-classify"), "--bundle", str(bundle_path), "--threads", "2"]
+    with (
+        (tmp_path / "lines").open("rb") as lines,
+        subprocess.Popen(command, stdin=lines, stdout=theirs.fileno()) as program,
+    ):
+        theirs.close()
+        counts = [packet.count(b"\n") for packet in iter(lambda: ours.recv(1 << 20), b"")]
+        assert program.wait(60) == 0
+    ours.close()
+    assert (counts[0], sum(counts)) == (2 * 1024, 5000)
 
 
 def test_a_long_line_is_read_to_the_same_length(classify: Run, bundle: Bundle) -> None:

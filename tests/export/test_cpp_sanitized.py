@@ -1,4 +1,4 @@
-"""The C++ runtime under the address and undefined-behaviour sanitizers: its unit tests, and fuzzing for half a minute.
+"""The C++ runtime under the address and undefined-behaviour sanitizers: its unit tests, and fuzzing for a minute.
 
 `make fuzz` fuzzes for as long as one likes.
 """

@@ -173,7 +173,7 @@ def test_scales_that_rows_cannot_have_are_refused_by_both_runtimes(
     with pytest.raises(BundleError, match=f"convolution_3_scales.*({reason})"):
         read_bundle(copy)
     with pytest.raises(NativeError, match=f"convolution_3_scales.*({reason})"):
-        NativeClassifier(str(copy), "fp32")
+        NativeClassifier(bytes(copy), "fp32")
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])

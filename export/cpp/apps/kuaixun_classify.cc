@@ -1,18 +1,24 @@
 // `kuaixun-classify`: one text per line in, one JSON object per line out, in order, as the lines arrive: the same bytes
 // as `kuaixun-export classify` writes.
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <csignal>
+#include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
+#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "classifier.h"
@@ -99,47 +105,63 @@ const char* asked_for(int count, char** arguments) {
 // would not read of a long line is not kept.
 class ArrivingLines {
  public:
-  explicit ArrivingLines(std::size_t limit_bytes) : limit_bytes_(limit_bytes), block_(read_bytes, '\0') {}
+  ArrivingLines(std::size_t limit_bytes, std::size_t wanted)
+      : limit_bytes_(limit_bytes), wanted_(wanted), block_(read_bytes, '\0') {}
 
-  // Whole lines, as many as one read brought to an end; nothing at the end of the input. They last until the next call.
+  // Whole lines: what one read brought to an end, and where more input is there already, what further ones do, until
+  // there are as many as wanted. Nothing at the end of the input. They last until the next call.
   std::vector<std::string_view> next() {
-    std::vector<std::string_view> lines;
     finished_.clear();
-    while (lines.empty() && !ended_) {
+    ends_.clear();
+    while (!ended_ && (ends_.empty() || (ends_.size() < wanted_ && more_is_there()))) {
       const ssize_t got = ::read(STDIN_FILENO, block_.data(), block_.size());
       if (got < 0 && errno == EINTR) continue;
       if (got < 0) throw kuaixun::Error(kuaixun::ErrorCode::usage, std::string("cannot read: ") + std::strerror(errno));
       if (got == 0) {
         ended_ = true;
-        finished_.swap(pending_);
-        if (!finished_.empty()) lines.push_back(finished_);
+        if (!pending_.empty()) finish({});
         break;
       }
-      split(std::string_view(block_.data(), static_cast<std::size_t>(got)), lines);
+      split(std::string_view(block_.data(), static_cast<std::size_t>(got)));
+    }
+    std::vector<std::string_view> lines;
+    lines.reserve(ends_.size());
+    std::size_t begin = 0;
+    for (const std::size_t end : ends_) {
+      lines.emplace_back(finished_.data() + begin, end - begin);
+      begin = end;
     }
     return lines;
   }
 
  private:
-  void split(std::string_view block, std::vector<std::string_view>& lines) {
+  // Whether a read would return at once; at the end of the input it does.
+  static bool more_is_there() {
+    pollfd input{STDIN_FILENO, POLLIN, 0};
+    return ::poll(&input, 1, 0) > 0;
+  }
+
+  void split(std::string_view block) {
     for (std::size_t end = block.find('\n'); end != std::string_view::npos; end = block.find('\n')) {
-      std::string_view line = block.substr(0, end);
-      if (lines.empty()) {
-        finished_ = std::move(pending_);
-        pending_.clear();
-        finished_.append(line.substr(0, limit_bytes_));
-        line = finished_;
-      }
-      lines.push_back(line.substr(0, limit_bytes_));
+      finish(block.substr(0, end));
       block.remove_prefix(end + 1);
     }
     pending_.append(block.substr(0, limit_bytes_ - pending_.size()));
   }
 
+  // Ends the line that is pending with its last part.
+  void finish(std::string_view rest) {
+    finished_.append(pending_).append(rest.substr(0, limit_bytes_ - pending_.size()));
+    ends_.push_back(finished_.size());
+    pending_.clear();
+  }
+
   std::size_t limit_bytes_;
+  std::size_t wanted_;
   std::string block_;
-  std::string pending_;   // at most limit_bytes_ of a line that has not ended
-  std::string finished_;  // the first line of a read, put together
+  std::string pending_;            // at most limit_bytes_ of a line that has not ended
+  std::string finished_;           // the lines that have, one after the other
+  std::vector<std::size_t> ends_;  // of each of them
   bool ended_ = false;
 };
 
@@ -235,9 +257,9 @@ void run(const Options& options) {
     return;
   }
   Answers answers(classifier);
-  ArrivingLines arriving(classifier.manifest().text.max_raw_chars * utf8_bytes_per_character);
   // With more threads, batches large enough to be worth sharing out.
   const std::size_t batch = batch_lines * options.threads;
+  ArrivingLines arriving(classifier.manifest().text.max_raw_chars * utf8_bytes_per_character, batch);
   std::string out;
   for (auto lines = arriving.next(); !lines.empty(); lines = arriving.next()) {
     for (std::size_t begin = 0; begin < lines.size(); begin += batch) {

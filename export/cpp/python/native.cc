@@ -1,16 +1,21 @@
-// The Python module `_native`: a whole batch per call, strings without a copy, the interpreter free while it is
-// labelled.
+// The Python module `_native`: a whole batch per call, the interpreter free while it is labelled. ASCII strings are
+// read where they lie; of any other Python makes the UTF-8 once and keeps it in the string.
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
-#include <nanobind/stl/vector.h>
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "classifier.h"
@@ -35,7 +40,8 @@ Rows<T> array_of(std::unique_ptr<T[]> values, std::initializer_list<std::size_t>
   return Rows<T>(data, shape, owner);
 }
 
-// The UTF-8 of Python strings, which keep it themselves; only one with lone surrogates has none to keep.
+// The UTF-8 of Python strings, which they keep themselves once it is asked for; only one with lone surrogates has none
+// to keep.
 class TextsOfStrings {
  public:
   explicit TextsOfStrings(nb::handle strings) {
@@ -86,10 +92,11 @@ Precision precision_of(const std::string& name) {
   throw nb::value_error("the precision must be fp32, bf16 or int8");
 }
 
-void open(Classifier* place, const std::string& folder, const std::string& precision) {
+void open(Classifier* place, const nb::bytes& folder, const std::string& precision) {
   const Precision parsed = precision_of(precision);
+  const std::string name(folder.c_str(), folder.size());
   nb::gil_scoped_release free;
-  new (place) Classifier(folder, parsed);
+  new (place) Classifier(name, parsed);
 }
 
 std::tuple<Rows<std::int64_t>, Rows<double>, Rows<double>> classify(const Classifier& classifier,
@@ -124,22 +131,6 @@ Rows<double> logits(const Classifier& classifier, const Ids& ids, unsigned threa
   return array_of(std::move(values), {count, classes});
 }
 
-std::tuple<nb::str, std::vector<std::int32_t>> encode(const Classifier& classifier, const nb::str& text) {
-  nb::list one;
-  one.append(text);
-  const TextsOfStrings texts(one);
-  const std::string_view view = texts.texts().front();
-  kuaixun::EncodingScratch scratch;
-  kuaixun::Points points;
-  classifier.pipeline().clean(view, Surrogates::pass, scratch, points);
-  std::string cleaned;
-  for (const char32_t point : points) kuaixun::append_utf8(point, cleaned);
-  std::vector<std::int32_t> ids(classifier.pipeline().parameters().max_tokens);
-  bool is_empty = false;
-  ids.resize(classifier.pipeline().encode(view, Surrogates::pass, scratch, ids.data(), is_empty));
-  return {nb::str(cleaned.data(), cleaned.size()), std::move(ids)};
-}
-
 }  // namespace
 
 NB_MODULE(_native, module) {
@@ -160,21 +151,24 @@ NB_MODULE(_native, module) {
         PyErr_SetString(PyExc_ValueError, caught.what());
         return;
       }
-      const nb::tuple arguments = nb::make_tuple(caught.what(), python_class_of(caught));
+      // A folder's name need not be UTF-8.
+      const std::string_view text = caught.what();
+      const nb::object message =
+          nb::steal(PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "surrogateescape"));
+      if (!message.is_valid()) return;
+      const nb::tuple arguments = nb::make_tuple(message, python_class_of(caught));
       PyErr_SetObject(error, arguments.ptr());
     }
   });
 
   nb::class_<Classifier>(module, "NativeClassifier", "A verified bundle with its student folded in one precision.")
       .def("__init__", &open, nb::arg("folder"), nb::arg("precision"),
-           "Open and verify a bundle's folder. precision: fp32, bf16 or int8. Raises NativeError(message, class).")
+           "Open and verify a bundle's folder, named in bytes. precision: fp32, bf16 or int8. Raises "
+           "NativeError(message, class).")
       .def("classify", &classify, nb::arg("texts"), nb::arg("threads") = 1U,
            "Label raw texts (n): label ids (n,) with -1 where nothing is left, confidences (n,), scores (n, classes).")
       .def("logits", &logits, nb::arg("ids"), nb::arg("threads") = 1U,
-           "Logits (n, classes) of token ids (n, width) int32, each row padded with 0.")
-      .def("encode", &encode, nb::arg("text"), "The cleaned text and the token ids of one raw text.")
-      .def_prop_ro(
-          "labels", [](const Classifier& self) { return self.manifest().labels; }, "Class names by label id.")
+           "Logits (n, classes) of token ids (n, width) int32, each row padded with 0, width at most max_tokens.")
       .def_prop_ro(
           "model_id", [](const Classifier& self) { return self.manifest().model_id; }, "The content hash.")
       .def_prop_ro(

@@ -3,7 +3,11 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <new>
 #include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "classifier.h"
 #include "error.h"
@@ -34,6 +38,10 @@ int guarded(char* message, std::size_t message_size, const Work& work) {
     if (message != nullptr) std::snprintf(message, message_size, "%s", error.what());
   }
   return code;
+}
+
+bool is_known(int surrogates) {
+  return surrogates == KUAIXUN_SURROGATES_REPLACE || surrogates == KUAIXUN_SURROGATES_PASS;
 }
 
 kuaixun::Surrogates surrogates_of(int surrogates) {
@@ -98,7 +106,7 @@ const char* kuaixun_instruction_set(const kuaixun_classifier* classifier) {
 
 int kuaixun_classify(const kuaixun_classifier* classifier, const kuaixun_text* texts, size_t count, int surrogates,
                      unsigned threads, int32_t* label_ids, double* confidences, double* scores, double* logits) {
-  if (classifier == nullptr || (texts == nullptr && count > 0)) return KUAIXUN_USAGE;
+  if (classifier == nullptr || !is_known(surrogates) || (texts == nullptr && count > 0)) return KUAIXUN_USAGE;
   if (std::any_of(texts, texts + count, is_missing)) return KUAIXUN_USAGE;
   return guarded(nullptr, 0, [&] {
     static thread_local std::vector<std::string_view> views;
@@ -118,7 +126,7 @@ int kuaixun_logits(const kuaixun_classifier* classifier, const int32_t* ids, siz
 
 int kuaixun_encode(const kuaixun_classifier* classifier, kuaixun_text text, int surrogates, char* cleaned,
                    size_t* cleaned_bytes, int32_t* ids, size_t* id_count, size_t* characters) {
-  if (classifier == nullptr || is_missing(text)) return KUAIXUN_USAGE;
+  if (classifier == nullptr || !is_known(surrogates) || is_missing(text)) return KUAIXUN_USAGE;
   if (cleaned_bytes == nullptr || id_count == nullptr || characters == nullptr) return KUAIXUN_USAGE;
   return guarded(nullptr, 0, [&] {
     const kuaixun::TextPipeline& pipeline = classifier->classifier.pipeline();

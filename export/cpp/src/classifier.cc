@@ -101,6 +101,10 @@ void Classifier::answer(const EncodedText& encoded, std::size_t row, Scratch& sc
 
 void Classifier::logits(const std::int32_t* ids, std::size_t count, std::size_t width, unsigned threads,
                         double* out) const {
+  if (width > manifest_.text.max_tokens) {
+    throw Error(ErrorCode::usage, "rows of " + std::to_string(width) + " token ids are wider than the bundle's " +
+                                      "max_tokens, " + std::to_string(manifest_.text.max_tokens) + "; cut them");
+  }
   const auto vocabulary_size = static_cast<std::int32_t>(manifest_.architecture.vocabulary_size);
   for (std::size_t i = 0; i < count * width; ++i) {
     if (ids[i] < 0 || ids[i] >= vocabulary_size) {

@@ -37,7 +37,8 @@ class Classifier {
   void classify(const std::string_view* texts, std::size_t count, Surrogates surrogates, unsigned threads,
                 const PredictionRows& rows) const;
 
-  // Logits of ids (count, width), each row padded with PAD. Raises Error (usage) for an id beyond the vocabulary.
+  // Logits of ids (count, width), each row padded with PAD. Raises Error (usage) for an id beyond the vocabulary
+  // and for a width beyond max_tokens, within which alone the sums are sure to hold.
   void logits(const std::int32_t* ids, std::size_t count, std::size_t width, unsigned threads, double* out) const;
 
  private:

@@ -21,7 +21,6 @@ class Json {
   // Raises FormatError with the byte at fault.
   static Json parse(std::string_view text);
 
-  Kind kind() const { return kind_; }
   bool is_null() const { return kind_ == Kind::null; }
 
   // Each raises FormatError, naming `what`, where the value is of another kind.

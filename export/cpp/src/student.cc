@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "arithmetic.h"
 #include "vocabulary.h"
 
 namespace kuaixun {
@@ -22,7 +23,9 @@ std::uint32_t finished_hash(std::uint32_t mixed) {
 
 Student::Student(const StudentWeights& weights, const Architecture& architecture, Precision precision,
                  const StudentKernel& kernel)
-    : architecture_(architecture), kernel_(kernel), tables_(fold_student(weights, architecture, precision, kernel)) {}
+    : architecture_(architecture), kernel_(kernel), tables_(fold_student(weights, architecture, precision, kernel)) {
+  check_arithmetic(kernel);
+}
 
 void Student::hash_ngrams(const std::int32_t* ids, std::size_t count, std::vector<std::uint32_t>& hashes) const {
   const std::uint32_t mask = (std::uint32_t{1} << architecture_.ngrams->bucket_bits) - 1;

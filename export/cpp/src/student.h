@@ -1,6 +1,7 @@
 // Token ids to logits: the folded student at work.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -28,11 +29,11 @@ class Student {
     std::vector<float> ngram_sums;
   };
 
+  // Raises Error (engine) where the kernel or this build does not compute as it must, or memory does not suffice.
   Student(const StudentWeights& weights, const Architecture& architecture, Precision precision,
           const StudentKernel& kernel = student_kernel());
 
   std::size_t classes() const { return tables_.classes; }
-  std::size_t vocabulary_size() const { return architecture_.vocabulary_size; }
   Precision precision() const { return tables_.precision; }
   const char* instruction_set() const { return kernel_.instruction_set; }
 

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <random>
 
+#include "arithmetic.h"
 #include "error.h"
 
 namespace kuaixun {
@@ -295,6 +296,24 @@ TEST(Student, Int8RowsAndSumsBeyondTheScaleSaturateOnEveryInstructionSet) {
       }
     }
   }
+}
+
+TEST(Student, ABuildThatRoundsOtherwiseNeverServes) {
+  const StudentKernel* kernels[8];
+  const std::size_t count = student_kernels(kernels, 8);
+  for (std::size_t i = 0; i < count; ++i) EXPECT_NO_THROW(check_arithmetic(*kernels[i])) << kernels[i]->instruction_set;
+
+  StudentKernel truncates = student_kernel();
+  truncates.round_int8 = [](const float* rows, const float* steps_per_unit, std::size_t length, std::int8_t* out) {
+    for (std::size_t i = 0; i < length; ++i) {
+      out[i] = static_cast<std::int8_t>(std::clamp(rows[i] * steps_per_unit[i], -127.0F, 127.0F));
+    }
+  };
+  const Case shape = cases().front();
+  std::mt19937 generator(20);
+  const StudentWeights weights = random_weights(shape, generator);
+  EXPECT_NO_THROW(Student(weights, shape.architecture, Precision::int8));
+  EXPECT_THROW(Student(weights, shape.architecture, Precision::int8, truncates), Error);
 }
 
 TEST(Student, TablesBeyondReasonAreRefused) {

@@ -39,7 +39,8 @@ enum { KUAIXUN_NO_LABEL = -1 };
 
 typedef struct kuaixun_classifier kuaixun_classifier;
 
-/* What a surrogate encoded as UTF-8 is: invalid, as on any wire, or a code point, as a Python str may hold it. */
+/* What a surrogate encoded as UTF-8 is: invalid, as on any wire, or a code point, as a Python str may hold it.
+ * Any other value is refused with KUAIXUN_USAGE. */
 enum { KUAIXUN_SURROGATES_REPLACE = 0, KUAIXUN_SURROGATES_PASS = 1 };
 
 /* `size` bytes of UTF-8, not copied; what is not valid is read as U+FFFD, as Python's errors="replace" does it. */
@@ -71,7 +72,8 @@ KUAIXUN_API int kuaixun_classify(const kuaixun_classifier* classifier, const kua
                                  int surrogates, unsigned threads, int32_t* label_ids, double* confidences,
                                  double* scores, double* logits);
 
-/* Logits (count, classes) of token ids (count, width), each row padded on the right with 0. */
+/* Logits (count, classes) of token ids (count, width), each row padded on the right with 0. KUAIXUN_USAGE where
+ * width is more than kuaixun_max_tokens, or an id lies outside the vocabulary. */
 KUAIXUN_API int kuaixun_logits(const kuaixun_classifier* classifier, const int32_t* ids, size_t count, size_t width,
                                unsigned threads, double* logits);
 
