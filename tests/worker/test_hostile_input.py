@@ -27,7 +27,8 @@ def test_every_hostile_payload_has_the_outcome_it_deserves(kafka_bootstrap: str)
         create_topic(kafka_bootstrap, topic, PARTITIONS)
     topics.write([Record("", i % PARTITIONS, 0, str(i).encode(), payload.value) for i, payload in enumerate(payloads)])
     dead = sum(payload.reason is not None for payload in payloads)
-    with running_worker(topics.settings(max_delay_ms=20), classifier=open_classifier(threads=1)) as worker:
+    unlimited = topics.settings(max_delay_ms=20, dead_letter_ratio=1, dead_letters_in_a_row=0)
+    with running_worker(unlimited, classifier=open_classifier(threads=1)) as worker:
         passed = topics.read(topics.output, COUNT - dead)
         letters = topics.read(topics.dead_letter, dead)
     assert len(passed) + len(letters) == COUNT

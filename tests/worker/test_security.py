@@ -14,6 +14,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from confluent_kafka.admin._acl import AclOperation
@@ -205,7 +206,7 @@ def stop_after(
     """Have the next worker told to stop when so many are labelled."""
     run_worker = service.run_worker
 
-    def run(settings: WorkerSettings, stop: Stop) -> Counts:
+    def run(settings: WorkerSettings, stop: Stop, **more: Any) -> Counts:
         def watch() -> None:
             first()
             topics.wait_for(topics.output, count)
@@ -214,7 +215,7 @@ def stop_after(
         watcher = threading.Thread(target=watch)
         watcher.start()
         try:
-            return run_worker(settings, stop)
+            return run_worker(settings, stop, **more)
         finally:
             watcher.join()
 
