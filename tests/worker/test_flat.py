@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kuaixun.export import open_classifier
+from kuaixun.export.bundle.reader import WEIGHTS_FILE
 from kuaixun.worker.delivery.at_least_once import AtLeastOnce
 from kuaixun.worker.delivery.exactly_once import ExactlyOnce
 from kuaixun.worker.delivery.promise import Delivery, Guarantee, Pace
@@ -176,5 +177,7 @@ def test_memory_and_files_stay_flat_over_many_models(tmp_path: Path) -> None:
         measured.append((resident_bytes(), open_files()))
     warm, end = measured[1], measured[-1]
     assert reloads.taken_up == RELOADS
-    assert end[0] <= MOST_GROWTH * warm[0], f"grew from {warm[0]:,} to {end[0]:,} bytes"
+    # A model that stays takes more than twice its file; what the allocator keeps of some is less than half of that.
+    file_bytes = (tmp_path / "0" / WEIGHTS_FILE).stat().st_size
+    assert end[0] - warm[0] < (RELOADS - 2) * file_bytes, f"grew from {warm[0]:,} to {end[0]:,} bytes"
     assert end[1] == warm[1]
