@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 import re
 import select
@@ -29,7 +31,10 @@ PROCESS = "kuaixun.trainer.baselines.fasttext_process"
 SEARCHING = re.compile(rb"Progress: +([\d.]+)% Trials: +(\d+) Best score: +(\S+)")
 TRAINING = re.compile(rb"Progress: +([\d.]+)% words")
 SEARCH_ENDED = b"Training again"
-# fastText's timer thread may end before it begins; then the search would go on for ever.
+# The thread that times a search, and tells of it twice a second, may end before it begins: 0.9.3 tells it to go on only
+# after it was started. Then nothing is told, and the search would go on for ever.
+SILENT_SECONDS = 20.0
+MOST_STARTS = 4
 OVERTIME_SECONDS = 30.0
 KEPT_BYTES = 2000
 
@@ -116,13 +121,27 @@ def _write(folder: Path, role: str, data: LabelledTexts, tokens: str, advance: A
     return rows
 
 
+class _SilentSearchError(Exception):
+    """A search that has told nothing for so long that nobody times it."""
+
+
 def _outcome(folder: Path, job: Job, advance: Advance, say: Callable[[str], None]) -> Outcome:
     """Run the process to its end. Raises FitError with what can be done, KeyboardInterrupt where nothing was kept."""
+    for start in range(MOST_STARTS):
+        patience_seconds = SILENT_SECONDS if start < MOST_STARTS - 1 else math.inf
+        with contextlib.suppress(_SilentSearchError):
+            return _outcome_of_one_start(folder, job, patience_seconds, advance, say)
+    raise AssertionError("unreachable: the last start has all the patience that it needs")
+
+
+def _outcome_of_one_start(
+    folder: Path, job: Job, patience_seconds: float, advance: Advance, say: Callable[[str], None]
+) -> Outcome:
     command = [sys.executable, "-m", PROCESS, str(folder)]
     # A session of its own, so that Ctrl-C reaches it only through us.
     with subprocess.Popen(command, stderr=subprocess.PIPE, env=zeroed_memory(), start_new_session=True) as process:
         try:
-            last_words, interrupted = _watch(process, job.search_seconds, advance, say)
+            last_words, interrupted = _watch(process, job.search_seconds, patience_seconds, advance, say)
         except BaseException:
             process.kill()
             raise
@@ -143,11 +162,16 @@ def _outcome(folder: Path, job: Job, advance: Advance, say: Callable[[str], None
 
 
 def _watch(
-    process: subprocess.Popen[bytes], search_seconds: int, advance: Advance, say: Callable[[str], None]
+    process: subprocess.Popen[bytes],
+    search_seconds: int,
+    patience_seconds: float,
+    advance: Advance,
+    say: Callable[[str], None],
 ) -> tuple[str, bool]:
     """Turn what fastText writes into `advance` until it ends; its last words, and whether a search was interrupted.
 
-    With one thread, 0.9.3 is silent about a training until that is done.
+    Raises _SilentSearchError where a search has told nothing at all when `patience_seconds` are over. With one thread,
+    0.9.3 is silent about a training until that is done.
     """
     assert process.stderr is not None  # noqa: S101 - for the type checker: it is a pipe
     searching, interrupted = search_seconds > 0, False
@@ -167,6 +191,8 @@ def _watch(
                 _tell(told, advance)
             elif not searching:
                 advance(None, f"training for {time.monotonic() - started_seconds:.0f} s")
+            if searching and not told and not interrupted and time.monotonic() > started_seconds + patience_seconds:
+                raise _SilentSearchError
             if searching and not interrupted and time.monotonic() > stop_search_at_seconds:
                 interrupted = True
                 process.send_signal(signal.SIGINT)

@@ -147,6 +147,27 @@ def test_ctrl_c_in_a_training_ends_it_and_its_process(
     assert list(temporary_folder.iterdir()) == []
 
 
+def test_a_search_that_nobody_times_is_started_anew(
+    toy_split: DataSplit, temporary_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    popen = subprocess.Popen
+
+    def silent_at_first(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        silent = [sys.executable, "-c", "import time; time.sleep(1000)"]
+        started.append(popen(command if started else silent, **options))
+        return started[-1]
+
+    monkeypatch.setattr("kuaixun.trainer.baselines.fasttext.subprocess.Popen", silent_at_first)
+    monkeypatch.setattr("kuaixun.trainer.baselines.fasttext.SILENT_SECONDS", 0.1)
+    monkeypatch.setattr("kuaixun.trainer.baselines.fasttext.MOST_STARTS", 2)
+
+    baseline = run(toy_split, replace(SMALL, search_seconds=2))
+
+    assert baseline.dev.accuracy >= 0.9
+    assert [process.returncode for process in started] == [-signal.SIGKILL, 0]
+
+
 def test_a_search_without_time_for_one_training_says_what_to_do(toy_split: DataSplit) -> None:
     with pytest.raises(FitError, match="no training in 1 seconds; raise --autotune-seconds or --threads"):
         run(toy_split, replace(SMALL, search_seconds=1, epochs=10_000_000))
