@@ -7,8 +7,9 @@ No Kafka, no clock of its own, no state: what it returns depends on its argument
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -72,6 +73,25 @@ class Tombstone:
 
 Outcome: TypeAlias = Labelled | DeadLettered | Tombstone
 TOMBSTONE = Tombstone()
+
+
+@dataclass(slots=True, kw_only=True)
+class OutcomeCounts:
+    """What records have become. Outcomes count once they are confirmed, or committed."""
+
+    labelled: int = 0
+    tombstones: int = 0
+    dead_lettered: Counter[DeadLetterReason] = field(default_factory=Counter)
+
+    def add(self, outcomes: Sequence[Outcome]) -> None:
+        """Count a batch's outcomes."""
+        for outcome in outcomes:
+            if isinstance(outcome, Labelled):
+                self.labelled += 1
+            elif isinstance(outcome, DeadLettered):
+                self.dead_lettered[outcome.letter.reason] += 1
+            else:
+                self.tombstones += 1
 
 
 class Verdict(NamedTuple):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from kuaixun.export.bundle.signature import SIGNATURE_FILE, SIGNATURE_FILE_LIMIT_BYTES, check_signature, sign
+from kuaixun.export.durable_file import write_durably
 from kuaixun.export.errors import BundleError, BundleTamperedError, BundleVersionError
 from kuaixun.export.plain_json import read_plain_json
 from kuaixun.export.text.file_names import PIPELINE_FILES
@@ -143,7 +143,8 @@ def read_manifest(path: Path, public_key: Path | None = None) -> Manifest:
     if version != FORMAT_VERSION:
         raise BundleVersionError(
             f"{path / MANIFEST_FILE} is of bundle format {version}; this version of kuaixun reads format "
-            f"{FORMAT_VERSION}. Export the model again, or install the kuaixun that wrote it."
+            f"{FORMAT_VERSION}. Build it again from its checkpoint (kuaixun-export build), or install the kuaixun "
+            "that wrote it."
         )
     if not content.endswith(b"\n"):
         # Its id vouches for what it says, not for its last byte.
@@ -176,15 +177,7 @@ def sign_bundle(path: Path, private_key: Path) -> None:
     """
     path = path.resolve()
     open_bundle(path)
-    signature = sign(_read(path, MANIFEST_FILE, MANIFEST_LIMIT_BYTES), private_key)
-    with tempfile.NamedTemporaryFile(dir=path, prefix=f".{SIGNATURE_FILE}.", delete=False) as unfinished:
-        unfinished.write(signature)
-    try:
-        os.chmod(unfinished.name, 0o644)  # noqa: PTH101 - as every other file of the bundle
-        os.replace(unfinished.name, path / SIGNATURE_FILE)  # noqa: PTH105
-    except BaseException:
-        os.unlink(unfinished.name)  # noqa: PTH108
-        raise
+    write_durably(path / SIGNATURE_FILE, sign(_read(path, MANIFEST_FILE, MANIFEST_LIMIT_BYTES), private_key))
 
 
 def _read(path: Path, name: str, limit_bytes: int) -> bytes:

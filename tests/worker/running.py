@@ -6,6 +6,8 @@ holds a batch until a signal comes.
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import threading
 import time
@@ -22,6 +24,7 @@ from kuaixun.worker.replay import run as replay
 from kuaixun.worker.settings import WorkerSettings
 from kuaixun.worker.stop import Stop
 from tests.worker.fake_classifier import FakeClassifier
+from tests.worker.topics import PATIENCE_SECONDS, Topics
 
 JOIN_SECONDS = 60
 
@@ -85,6 +88,23 @@ def running_worker(
         worker.wait()
     if worker.error is not None:
         raise worker.error
+
+
+@contextmanager
+def worker_process(topics: Topics, *flags: str) -> Iterator[subprocess.Popen[bytes]]:
+    """`kuaixun-worker run` in a process of its own, once it holds partitions; ended by SIGTERM."""
+    command = [sys.executable, "-m", "kuaixun.worker.cli", "run", *topics.flags(), *flags]
+    with subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE) as process:
+        try:
+            assert process.stderr is not None
+            while f"assigned {topics.input}".encode() not in (line := process.stderr.readline()):
+                assert line, "the worker ended before it held a partition"
+            yield process
+            process.terminate()
+            process.communicate(timeout=PATIENCE_SECONDS)
+            assert process.returncode == 0
+        finally:
+            process.kill()
 
 
 class HeldClassifier(FakeClassifier):

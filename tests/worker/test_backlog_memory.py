@@ -9,12 +9,11 @@ import json
 import os
 import re
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
+from tests.worker.running import worker_process
 from tests.worker.test_contract import record
 from tests.worker.topics import PARTITIONS, PATIENCE_SECONDS, Topics
 
@@ -29,23 +28,6 @@ FLAGS = (
     *("--consumer", f"queued.max.messages.kbytes={BUFFER_KBYTES}", "--consumer", "fetch.message.max.bytes=1048576"),
     *("--producer", f"queue.buffering.max.kbytes={BUFFER_KBYTES}"),
 )
-
-
-@contextmanager
-def worker(topics: Topics) -> Iterator[subprocess.Popen[bytes]]:
-    """`kuaixun-worker run`, once it holds its partitions."""
-    command = [sys.executable, "-m", "kuaixun.worker.cli", "run", *topics.flags(), *FLAGS]
-    with subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE) as process:
-        try:
-            assert process.stderr is not None
-            while f"assigned {topics.input}".encode() not in (line := process.stderr.readline()):
-                assert line, "the worker ended before it held a partition"
-            yield process
-            process.terminate()
-            process.communicate(timeout=PATIENCE_SECONDS)
-            assert process.returncode == 0
-        finally:
-            process.kill()
 
 
 def kbytes(process: subprocess.Popen[bytes], what: str) -> int:
@@ -67,10 +49,10 @@ def write_backlog(topics: Topics) -> None:
 
 def test_memory_under_a_backlog_is_that_of_an_idle_worker_and_the_buffers(kafka_topics: Callable[..., Topics]) -> None:
     topics = kafka_topics()
-    with worker(topics) as idle:
+    with worker_process(topics, *FLAGS) as idle:
         idle_kbytes = kbytes(idle, "VmRSS")
     write_backlog(topics)
-    with worker(topics) as busy:
+    with worker_process(topics, *FLAGS) as busy:
         deadline = time.monotonic() + PATIENCE_SECONDS + BACKLOG / 1000
         while sum(topics.committed()) < BACKLOG and time.monotonic() < deadline:
             time.sleep(0.2)

@@ -10,13 +10,14 @@ import os
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 from kuaixun.worker.demo.headlines import own_headlines
 from kuaixun.worker.streams import Record
-from tests.worker.topics import PARTITIONS, PATIENCE_SECONDS, Topics
+from tests.worker.running import worker_process
+from tests.worker.topics import PARTITIONS, Topics
 
 WORKERS = 2
 
@@ -40,32 +41,15 @@ def classified(texts: list[str]) -> list[dict[str, object]]:
     return [json.loads(line) for line in answers.stdout.splitlines()]
 
 
-@contextmanager
-def worker(topics: Topics) -> Iterator[subprocess.Popen[bytes]]:
-    """`kuaixun-worker run` in a process of its own, ended by SIGTERM."""
-    command = [sys.executable, "-m", "kuaixun.worker.cli", "run", *topics.flags(), "--max-batch", "100"]
-    # Both workers hold partitions before the first headline comes, so that both take part.
-    with subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE) as process:
-        try:
-            assert process.stderr is not None
-            while f"assigned {topics.input}".encode() not in (line := process.stderr.readline()):
-                assert line, "the worker ended before it held a partition"
-            yield process
-            process.terminate()
-            process.communicate(timeout=PATIENCE_SECONDS)
-            assert process.returncode == 0
-        finally:
-            process.kill()
-
-
 def test_two_workers_label_as_the_command_line_does(kafka_topics: Callable[..., Topics]) -> None:
     topics = kafka_topics()
     texts = titles()
     expected = classified(texts)
     assert len(expected) == len(texts)
     with ExitStack() as workers:
+        # Both hold partitions before the first headline comes, so that both take part.
         for _ in range(WORKERS):
-            workers.enter_context(worker(topics))
+            workers.enter_context(worker_process(topics, "--max-batch", "100"))
         topics.write(
             [
                 Record(

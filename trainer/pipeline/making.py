@@ -20,8 +20,8 @@ from pathlib import Path
 
 import msgspec
 
+from kuaixun.export.durable_file import write_durably
 from kuaixun.trainer.data.analysis import Analysis
-from kuaixun.trainer.durable_file import write_durably
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.pipeline.figures import read_analysis
 from kuaixun.trainer.pipeline.keys import (

@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 
 from kuaixun.export import Classifier
+from kuaixun.export.durable_file import write_durably
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
-from kuaixun.trainer.durable_file import write_durably
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.evaluation.measurement import Answers, Measurement, measure
 from kuaixun.trainer.promotion.bundle_folder import BundleFolder

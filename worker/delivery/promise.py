@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, TypeAlias
 
-from kuaixun.schemas.dead_letter import DeadLetterReason
-from kuaixun.worker.labelling import DeadLettered, Labelled, Outcome
+from kuaixun.worker.labelling import Outcome, OutcomeCounts
 from kuaixun.worker.streams import GroupListener, Record
 
 REPORT_SECONDS = 0.05
@@ -40,27 +38,14 @@ class Pace:
     outage_seconds: float = 120.0
 
 
-@dataclass(slots=True)
-class Counts:
+@dataclass(slots=True, kw_only=True)
+class Counts(OutcomeCounts):
     """What has become of the records so far. Outcomes count once they are confirmed.
 
     `consumed` counts a record as often as it was read: again where its transaction was undone.
     """
 
     consumed: int = 0
-    labelled: int = 0
-    tombstones: int = 0
-    dead_lettered: Counter[DeadLetterReason] = field(default_factory=Counter)
-
-    def add(self, outcomes: Sequence[Outcome]) -> None:
-        """Count a confirmed batch's outcomes."""
-        for outcome in outcomes:
-            if isinstance(outcome, Labelled):
-                self.labelled += 1
-            elif isinstance(outcome, DeadLettered):
-                self.dead_lettered[outcome.letter.reason] += 1
-            else:
-                self.tombstones += 1
 
 
 class Delivery(GroupListener, Protocol):

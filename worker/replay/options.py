@@ -6,8 +6,7 @@ import argparse
 from datetime import datetime
 
 from kuaixun.schemas.dead_letter import DeadLetterReason
-from kuaixun.worker.replay.run import Request
-from kuaixun.worker.replay.selection import MAX_REPLAYS, Selection
+from kuaixun.worker.replay.selection import MAX_REPLAYS, Request, Selection
 
 
 def add_replay_flags(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from kuaixun import __version__
@@ -16,7 +15,7 @@ from kuaixun.worker.membership import GroupProtocol
 from kuaixun.worker.replay.progress import Progress
 from kuaixun.worker.replay.restored import Restored
 from kuaixun.worker.replay.rewriting import Rewriting
-from kuaixun.worker.replay.selection import Passed, Selection, Sorting
+from kuaixun.worker.replay.selection import Passed, Request, Sorting
 from kuaixun.worker.replay.tally import Tally
 from kuaixun.worker.replay.throttle import Throttle
 from kuaixun.worker.rights import check_rights
@@ -33,15 +32,6 @@ GATHER_SECONDS = 0.05
 GROUP_SUFFIX = ".replay"
 TRANSACTIONAL_ID_SUFFIX = "-replay"
 REFUSED = {Passed.CUT, Passed.UNREADABLE}
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What to replay and how: `letters_per_second` None is as fast as it goes, `dry_run` writes nothing."""
-
-    selection: Selection = field(default_factory=Selection)
-    letters_per_second: float | None = None
-    dry_run: bool = False
 
 
 def replay_settings(settings: WorkerSettings) -> WorkerSettings:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import msgspec
@@ -49,6 +49,15 @@ class Selection:
         if timestamp_ms is None or (self.since_ms is not None and timestamp_ms < self.since_ms):
             return False
         return self.until_ms is None or timestamp_ms < self.until_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to replay and how: `letters_per_second` None is as fast as it goes, `dry_run` writes nothing."""
+
+    selection: Selection = field(default_factory=Selection)
+    letters_per_second: float | None = None
+    dry_run: bool = False
 
 
 class Sorting:

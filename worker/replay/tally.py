@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from kuaixun.schemas.dead_letter import DeadLetterReason
-from kuaixun.worker.labelling import DeadLettered, Labelled, Outcome
+from kuaixun.worker.labelling import OutcomeCounts
 from kuaixun.worker.replay.selection import Passed
 
 _WORDS = {
@@ -22,27 +20,14 @@ _WORDS = {
 }
 
 
-@dataclass(slots=True)
-class Tally:
+@dataclass(slots=True, kw_only=True)
+class Tally(OutcomeCounts):
     """`complete`: the end that was seen at the start is reached. `dry_run`: nothing was written."""
 
     dry_run: bool
     read: int = 0
-    labelled: int = 0
-    tombstones: int = 0
-    dead_lettered: Counter[DeadLetterReason] = field(default_factory=Counter)
     passed: Counter[Passed] = field(default_factory=Counter)
     complete: bool = False
-
-    def add(self, outcomes: Sequence[Outcome]) -> None:
-        """Count outcomes that are committed."""
-        for outcome in outcomes:
-            if isinstance(outcome, Labelled):
-                self.labelled += 1
-            elif isinstance(outcome, DeadLettered):
-                self.dead_lettered[outcome.letter.reason] += 1
-            else:
-                self.tombstones += 1
 
     @property
     def replayed(self) -> int:

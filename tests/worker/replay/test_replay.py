@@ -22,8 +22,8 @@ from kuaixun.schemas.dead_letter import PREFIX, DeadLetter, DeadLetterReason, He
 from kuaixun.worker import cli
 from kuaixun.worker.errors import FencedError
 from kuaixun.worker.kafka import KafkaTransactionalSink
-from kuaixun.worker.replay.run import Request, run_replay
-from kuaixun.worker.replay.selection import Passed, Selection
+from kuaixun.worker.replay.run import run_replay
+from kuaixun.worker.replay.selection import Passed, Request, Selection
 from kuaixun.worker.replay.tally import Tally
 from kuaixun.worker.stop import Stop
 from kuaixun.worker.streams import AbortableError, EndUnknownError
