@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MODEL_ID_DIGITS = 16
 # Every engine may fold the convolutions into one float32 row for each character and place of a window.
 FOLDED_LIMIT_BYTES = 2 << 30

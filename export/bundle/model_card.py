@@ -12,8 +12,8 @@ A TextCNN over characters that sorts short texts into {classes} classes: {labels
 
 - Shape: {characters} characters × {size}, {filters} filters of each width {widths}{ngrams}. At most {tokens}
   characters of a text are read.
-- Size: {megabytes:.1f} MB, weights in half precision, once as TorchScript and once for other engines. Whoever loads
-  `student.pt` alone calls `.float()` on it first.
+- Size: {megabytes:.1f} MB, weights in int8 and half precision, once as TorchScript and once for other engines. Whoever
+  loads `student.pt` alone calls `.float()` on it first.
 - Confidences are calibrated with temperature {temperature:.4g}, fitted on the dev rows.
 - Made: {created_at}.
 {further}{origin}

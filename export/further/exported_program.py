@@ -1,8 +1,6 @@
 """The student as a `torch.export` program: the convolutional graph, from which ONNX is made too.
 
-Convolutions, since their weights are a quarter of the folded tables and other runtimes are quick at them. The n-grams'
-sum is written as a look-up and a sum: an embedding bag would become a loop over the batch in ONNX, and would export
-for no batch of one.
+Convolutions, since their weights are a tenth of the folded tables and other runtimes are quick at them.
 """
 
 from __future__ import annotations
@@ -10,42 +8,20 @@ from __future__ import annotations
 import io
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
 from kuaixun.export.engine.interface import Scorer
 from kuaixun.export.further.quiet_torch import quiet_torch
 from kuaixun.export.further.torch_scorer import TorchScorer
-from kuaixun.export.student.ngrams import ngram_hashes, owned_buckets
-from kuaixun.export.student.textcnn import NgramScores
 from kuaixun.export.student.tracing import EXAMPLE_SHAPE, convolutional_module
 from kuaixun.export.student.weights import StudentWeights
 from kuaixun.export.text.vocabulary import UNK
 from kuaixun.schemas.manifest import Architecture
 
 
-class LookedUpNgramScores(nn.Module):
-    """A deployed n-gram branch without its embedding bag: ids (batch, tokens) → (batch, classes)."""
-
-    def __init__(self, ngrams: NgramScores) -> None:
-        super().__init__()
-        self.branch = ngrams.branch
-        self.owners: Tensor
-        self.register_buffer("owners", ngrams.owners)  # (buckets,)
-        self.table = ngrams.table  # (buckets + 1, classes), its last row zero
-
-    def forward(self, ids: Tensor) -> Tensor:
-        """Class scores to add to those of the convolutions."""
-        buckets = owned_buckets(ngram_hashes(ids, self.branch), self.owners)  # (batch, n-grams)
-        return F.embedding(buckets, self.table).sum(dim=1)  # (batch, classes)
-
-
 def exported_program(architecture: Architecture, weights: StudentWeights) -> torch.export.ExportedProgram:
     """Export the student: ids (batch, tokens) int64 → logits (batch, classes) float32, both sizes from 1."""
-    module = convolutional_module(architecture, weights)
-    if module.ngrams is not None:
-        module.add_module("ngrams", LookedUpNgramScores(module.ngrams))
-    return export_module(module)
+    return export_module(convolutional_module(architecture, weights))
 
 
 def export_module(module: nn.Module) -> torch.export.ExportedProgram:

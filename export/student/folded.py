@@ -39,7 +39,7 @@ class FoldedTextCNN(nn.Module):
     ) -> None:
         super().__init__()
         self.architecture = architecture
-        embedding = torch.from_numpy(weights.embedding).double()  # (vocabulary, size)
+        embedding = torch.from_numpy(weights.embedding.numbers).double()  # (vocabulary, size)
         self.tables = nn.ParameterList()  # the slices of the first width, then those of the next
         for convolution, bias in zip(weights.convolutions, weights.convolution_biases, strict=True):
             places = torch.from_numpy(convolution).double().permute(2, 1, 0)  # (width, size, filters)
@@ -58,8 +58,13 @@ class FoldedTextCNN(nn.Module):
             self.owners: Tensor
             # As wide as the hashes that they are compared with, which saves a conversion.
             self.register_buffer("owners", torch.from_numpy(weights.ngrams.owners).long())  # (buckets,)
-            padded = F.pad(torch.from_numpy(weights.ngrams.scores), (0, 0, 0, 1))  # (buckets + 1, classes)
-            self.ngrams = nn.Parameter(padded, requires_grad=False)
+            # Whole numbers, though as the floats that an embedding bag takes: their sum is exact in any order.
+            steps = torch.from_numpy(weights.ngrams.scores.steps).float()
+            self.ngrams = nn.Parameter(F.pad(steps, (0, 0, 0, 1)), requires_grad=False)  # (buckets + 1, classes)
+            self.ngram_scales: Tensor
+            self.register_buffer(
+                "ngram_scales", torch.from_numpy(weights.ngrams.scores.scales).double()
+            )  # (1, classes)
 
     def forward(self, ids: Tensor) -> Tensor:
         """Class scores before softmax."""
@@ -68,7 +73,8 @@ class FoldedTextCNN(nn.Module):
         if self.ngrams is not None and self.architecture.ngrams is not None:
             buckets = owned_buckets(ngram_hashes(ids, self.architecture.ngrams), self.owners)  # (batch, n-grams)
             # The row of those that own none is zero; to name it as padding would cost torch's fast path.
-            logits = logits + F.embedding_bag(buckets.int(), self.ngrams, mode="sum")  # (batch, classes)
+            steps = F.embedding_bag(buckets.int(), self.ngrams, mode="sum")  # (batch, classes)
+            logits = torch.addcmul(logits, steps.double(), self.ngram_scales)  # (batch, classes)
         return logits
 
     def _maxima(self, ids: Tensor) -> Tensor:

@@ -41,8 +41,9 @@ def with_best_scales(weights: StudentWeights, ids: NDArray[np.int32]) -> Student
     At most 10,000 of them are looked at, evenly spaced.
     """
     ids = ids[np.linspace(0, len(ids), num=min(len(ids), SCALE_TEXTS), endpoint=False, dtype=np.int64)]
+    embedding = weights.embedding.numbers  # (vocabulary, size)
     scales = tuple(
-        best_scales(table_rows(weights.embedding, convolution), bias, ids)
+        best_scales(table_rows(embedding, convolution), bias, ids)
         for convolution, bias in zip(weights.convolutions, weights.convolution_biases, strict=True)
     )
     return dataclasses.replace(weights, convolution_scales=scales)
@@ -61,16 +62,16 @@ def logits_in(
         logits = features.astype(np.float64) @ weights.linear.T.astype(np.float64)
     logits += weights.linear_bias
     if weights.ngrams is not None and architecture.ngrams is not None:
-        logits += _ngram_scores(precision, weights.ngrams, architecture.ngrams, ids)
+        logits += _ngram_scores(weights.ngrams, architecture.ngrams, ids)
     return logits
 
 
 def _features(precision: PrecisionName, weights: StudentWeights, ids: NDArray[np.int32]) -> NDArray[Any]:
     """Features (n, widths * filters) after bias and ReLU; in int8, as integers."""
-    of_widths = []
+    of_widths, embedding = [], weights.embedding.numbers
     layers = zip(weights.convolutions, weights.convolution_biases, weights.convolution_scales, strict=True)
     for convolution, bias, scales in layers:
-        rows = table_rows(weights.embedding, convolution)  # (width, vocabulary, filters)
+        rows = table_rows(embedding, convolution)  # (width, vocabulary, filters)
         batches = (Windows.of(ids[start : start + BATCH_TEXTS], len(rows)) for start in range(0, len(ids), BATCH_TEXTS))
         if precision == "int8":
             rounded = rounded_rows(rows, scales)
@@ -116,16 +117,11 @@ def _padded(of_filters: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.pad(of_filters, [(0, 0)] * (of_filters.ndim - 1) + [(0, -of_filters.shape[-1] % FILTER_PADDING)])
 
 
-def _ngram_scores(
-    precision: PrecisionName, ngrams: NgramWeights, branch: NgramBranch, ids: NDArray[np.int32]
-) -> NDArray[np.float64]:
-    """Class scores (n, classes) of the n-grams; but in fp32 from rows in int16, with a scale for each class."""
-    scores = ngrams.scores.astype(np.float64)  # (buckets, classes)
-    if precision != "fp32":
-        scale = (np.abs(ngrams.scores).max(axis=0) / np.float32(INT16_LIMIT)).astype(np.float64)  # (classes,)
-        scores = np.rint(scores / np.where(scale == 0, 1, scale)) * scale
+def _ngram_scores(ngrams: NgramWeights, branch: NgramBranch, ids: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Class scores (n, classes) of the n-grams: the same integers in every precision."""
     hashes = ngram_hashes(torch.from_numpy(ids).long(), branch)
     buckets = owned_buckets(hashes, torch.from_numpy(ngrams.owners)).numpy()  # (n, n-grams)
-    padded = np.pad(scores, ((0, 1), (0, 0)))  # (buckets + 1, classes)
-    summed: NDArray[np.float64] = sum(padded[column] for column in buckets.T)  # (n, classes)
-    return summed
+    padded = np.pad(ngrams.scores.steps, ((0, 1), (0, 0)))  # (buckets + 1, classes)
+    summed = sum(padded[column].astype(np.int64) for column in buckets.T)  # (n, classes)
+    scores: NDArray[np.float64] = summed * ngrams.scores.scales.astype(np.float64)
+    return scores

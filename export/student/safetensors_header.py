@@ -20,7 +20,7 @@ _Size = Annotated[int, msgspec.Meta(ge=0)]
 class _Tensor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A tensor's entry."""
 
-    dtype: Literal["F16", "F32", "I16"]
+    dtype: Literal["F16", "F32", "I16", "I8"]
     shape: tuple[_Size, ...]
     data_offsets: tuple[_Size, _Size]
 

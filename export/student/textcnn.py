@@ -24,12 +24,11 @@ from kuaixun.schemas.manifest import Architecture, NgramBranch
 class TextCNN(nn.Module):
     """ids (batch, tokens) int64, PAD only at the end of a row → logits (batch, classes).
 
-    `dropout` acts on the pooled features, in training only. `folded_ngrams` is set when the module is deployed.
+    `dropout` acts on the pooled features, in training only. Deployed, it has other layers (`deployed_layers.py`) in
+    place of its embedding and its n-grams.
     """
 
-    def __init__(
-        self, architecture: Architecture, classes: int, dropout: float = 0.0, *, folded_ngrams: bool = False
-    ) -> None:
+    def __init__(self, architecture: Architecture, classes: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.architecture = architecture
         self.embedding = nn.Embedding(architecture.vocabulary_size, architecture.embedding_size, padding_idx=PAD)
@@ -38,7 +37,7 @@ class TextCNN(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(architecture.filters * len(architecture.widths), classes)
-        self.ngrams = NgramScores(architecture.ngrams, classes, folded=folded_ngrams) if architecture.ngrams else None
+        self.ngrams = NgramScores(architecture.ngrams, classes) if architecture.ngrams else None
 
     def forward(self, ids: Tensor) -> Tensor:
         """Class scores before softmax."""
@@ -64,23 +63,22 @@ class TextCNN(nn.Module):
 class NgramScores(nn.Module):
     """Hashed n-grams, summed over the text and brought to class scores: ids (batch, tokens) → (batch, classes).
 
-    Sum and linear map commute, so the branch folds exactly to a table of one row of class scores per bucket; `folded`
-    builds it in that form. Buckets belong to nobody until `owners` is filled from the training texts.
-    `sparse_gradients` may be set in training, where a batch touches few of the rows.
+    Sum and linear map commute, so the branch folds to a table of one row of class scores per bucket. Buckets belong to
+    nobody until `owners` is filled from the training texts. `sparse_gradients` may be set in training, where a batch
+    touches few of the rows.
     """
 
-    def __init__(self, branch: NgramBranch, classes: int, *, folded: bool = False) -> None:
+    def __init__(self, branch: NgramBranch, classes: int) -> None:
         super().__init__()
         self.branch = branch
         self.sparse_gradients = False
-        size = classes if folded else branch.size
         buckets = 1 << branch.bucket_bits
         self.owners: Tensor
         self.register_buffer("owners", torch.full((buckets,), NOBODY, dtype=torch.int16))  # (buckets,)
-        table = torch.zeros(buckets + 1, size)  # (buckets + 1, size), the last row is padding
+        table = torch.zeros(buckets + 1, branch.size)  # (buckets + 1, size), the last row is padding
         nn.init.normal_(table[:-1], std=0.003)  # near zero: what few texts train should add little noise
         self.table = nn.Parameter(table)
-        self.linear = nn.Identity() if folded else nn.Linear(size, classes, bias=False)
+        self.linear = nn.Linear(branch.size, classes, bias=False)
 
     def forward(self, ids: Tensor) -> Tensor:
         """Class scores to add to those of the convolutions."""

@@ -12,6 +12,7 @@ from typing import cast
 
 import torch
 
+from kuaixun.export.student.deployed_layers import FoldedNgramScores, ScaledEmbedding
 from kuaixun.export.student.textcnn import TextCNN
 from kuaixun.export.student.weights import StudentWeights
 from kuaixun.schemas.manifest import Architecture
@@ -21,20 +22,20 @@ EXAMPLE_SHAPE = (3, 24)
 
 
 def convolutional_module(architecture: Architecture, weights: StudentWeights) -> TextCNN:
-    """The deployed weights in the module that was trained: float32, evaluation mode."""
-    module = TextCNN(architecture, classes=len(weights.linear_bias), folded_ngrams=True)
+    """The deployed weights in the module that was trained, its tables in int8, all else float32; evaluation mode."""
+    with torch.device("meta"):  # nothing is drawn, and nothing allocated, that the weights would only replace
+        module = TextCNN(architecture, classes=len(weights.linear_bias))
+    module.add_module("embedding", ScaledEmbedding(weights.embedding))
+    if architecture.ngrams is not None and weights.ngrams is not None:
+        module.add_module("ngrams", FoldedNgramScores(architecture.ngrams, weights.ngrams))
     state = {
-        "embedding.weight": weights.embedding,
         "linear.weight": weights.linear,
         "linear.bias": weights.linear_bias,
     }
     for index, (weight, bias) in enumerate(zip(weights.convolutions, weights.convolution_biases, strict=True)):
         state |= {f"convolutions.{index}.weight": weight, f"convolutions.{index}.bias": bias}
-    tensors = {name: torch.from_numpy(array) for name, array in state.items()}
-    if weights.ngrams is not None:
-        tensors["ngrams.table"] = torch.nn.functional.pad(torch.from_numpy(weights.ngrams.scores), (0, 0, 0, 1))
-        tensors["ngrams.owners"] = torch.from_numpy(weights.ngrams.owners)
-    module.load_state_dict(tensors)
+    tensors = module.state_dict() | {name: torch.from_numpy(array) for name, array in state.items()}
+    module.load_state_dict(tensors, assign=True)
     return module.eval().requires_grad_(False)
 
 
@@ -49,9 +50,10 @@ def trace(module: torch.nn.Module) -> torch.jit.ScriptModule:
 
 
 def to_torchscript_file(architecture: Architecture, weights: StudentWeights) -> bytes:
-    """The file `student.pt`: the traced graph with its parameters in half precision, which they are exact in.
+    """The file `student.pt`: the traced graph, its tables in int8, all else in half precision, which it is exact in.
 
-    Whoever loads it brings them back to single precision with `.float()` (C++: `module.to(torch::kFloat)`).
+    Whoever loads it brings them back to single precision with `.float()`. C++ says `module.to(torch::kFloat)`, which
+    makes floats of the tables too: the same numbers, in more memory.
     """
     buffer = io.BytesIO()
     with warnings.catch_warnings():

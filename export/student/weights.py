@@ -1,8 +1,8 @@
 """The student's numbers as they are deployed: what every engine computes from, whatever form it brings them to.
 
-Deploying rounds the trained parameters once, to half precision, and folds the n-gram branch to class scores; from
-there on all engines hold the same numbers, and differ by the order of their additions and by the precision that they
-compute in.
+Deploying folds the n-gram branch to class scores and rounds once: these scores and the embedding to int8, with a scale
+for each class and for each character, all else to half precision. From there on all engines hold the same numbers, and
+differ by the order of their additions and by the precision that they compute in.
 """
 
 from __future__ import annotations
@@ -18,27 +18,29 @@ from numpy.typing import NDArray
 
 from kuaixun.export.student.int8_rows import BIAS_LIMIT_STEPS, widest_scales
 from kuaixun.export.student.safetensors_header import check_header
+from kuaixun.export.student.scaled_int8 import ScaledInt8
 from kuaixun.export.student.table_rows import table_rows
 from kuaixun.schemas.manifest import Architecture
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NgramWeights:
-    """The folded n-gram branch: `scores` (buckets, classes) float32, `owners` (buckets,) int16 (see `ngrams.py`)."""
+    """The folded n-gram branch: `scores` (buckets, classes), scaled by class, and `owners` (buckets,) int16."""
 
-    scores: NDArray[np.float32]
+    scores: ScaledInt8
     owners: NDArray[np.int16]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StudentWeights:
-    """float32 arrays whose values are all exact in float16, but for the scales.
+    """Two tables in int8, and float32 arrays whose values are all exact in float16, but for the convolutions' scales.
 
-    embedding (vocabulary, size), its row 0 (PAD) zero; per width, a convolution (filters, size, width), its bias
-    (filters,) and the scales of its int8 rows (filters,); linear (classes, widths * filters) and its bias (classes,).
+    embedding (vocabulary, size), scaled by character, its row 0 (PAD) zero; per width, a convolution (filters, size,
+    width), its bias (filters,) and the scales that its folded rows have in int8 (filters,); linear (classes, widths *
+    filters) and its bias (classes,).
     """
 
-    embedding: NDArray[np.float32]
+    embedding: ScaledInt8
     convolutions: tuple[NDArray[np.float32], ...]
     convolution_biases: tuple[NDArray[np.float32], ...]
     convolution_scales: tuple[NDArray[np.float32], ...]
@@ -52,43 +54,39 @@ class StudentWeights:
 
         A convolution without `convolutions.N.scales` gets the widest, at which int8 cuts nothing off.
         """
-        tensors = {
-            "embedding": state["embedding.weight"],
-            "linear": state["linear.weight"],
-            "linear_bias": state["linear.bias"],
-        }
+        tensors = {"linear": state["linear.weight"], "linear_bias": state["linear.bias"]}
         for index, width in enumerate(architecture.widths):
             tensors[f"convolution_{width}"] = state[f"convolutions.{index}.weight"]
             tensors[f"convolution_{width}_bias"] = state[f"convolutions.{index}.bias"]
-        if architecture.ngrams:
-            tensors["ngrams"] = state["ngrams.table"][:-1] @ state["ngrams.linear.weight"].T  # (buckets, classes)
         with np.errstate(over="ignore"):  # what overflows is found, and named, by the check for finite numbers
             deployed: dict[str, NDArray[Any]] = {name: tensor.astype(np.float16) for name, tensor in tensors.items()}
+        embedding = ScaledInt8.rounded(state["embedding.weight"], axis=1)
+        deployed |= _table("embedding", embedding)
         if architecture.ngrams:
+            scores = state["ngrams.table"][:-1] @ state["ngrams.linear.weight"].T  # (buckets, classes)
+            deployed |= _table("ngram", ScaledInt8.rounded(scores, axis=0))
             deployed["ngram_owners"] = state["ngrams.owners"]
         for index, width in enumerate(architecture.widths):
             name = f"convolution_{width}"
             scales = state.get(f"convolutions.{index}.scales")
             if scales is None:
-                rows = table_rows(deployed["embedding"], deployed[name])
+                rows = table_rows(embedding.numbers, deployed[name])
                 scales = widest_scales(rows, deployed[f"{name}_bias"].astype(np.float32))
             deployed[f"{name}_scales"] = scales
         return cls._from_tensors(deployed, architecture, classes=len(state["linear.bias"]))
 
     def to_safetensors(self, architecture: Architecture) -> bytes:
-        """The file `weights.safetensors`, by the names that `from_safetensors` reads: in half precision, but for the
-        scales, which are in single precision.
-        """
-        tensors = {"embedding": self.embedding, "linear": self.linear, "linear_bias": self.linear_bias}
+        """The file `weights.safetensors`, by the names and in the types that `from_safetensors` reads."""
+        tensors = {"linear": self.linear, "linear_bias": self.linear_bias}
         for width, weight, bias in zip(architecture.widths, self.convolutions, self.convolution_biases, strict=True):
             tensors[f"convolution_{width}"] = weight
             tensors[f"convolution_{width}_bias"] = bias
-        if self.ngrams is not None:
-            tensors["ngrams"] = self.ngrams.scores
         files: dict[str, NDArray[Any]] = {name: tensor.astype(np.float16) for name, tensor in tensors.items()}
         for width, scales in zip(architecture.widths, self.convolution_scales, strict=True):
             files[f"convolution_{width}_scales"] = scales
+        files |= _table("embedding", self.embedding)
         if self.ngrams is not None:
+            files |= _table("ngram", self.ngrams.scores)
             files["ngram_owners"] = self.ngrams.owners
         return safetensors.numpy.save({name: np.ascontiguousarray(tensor) for name, tensor in files.items()})
 
@@ -109,7 +107,8 @@ class StudentWeights:
         """Check every shape and number against the architecture."""
         size, filters, widths = architecture.embedding_size, architecture.filters, architecture.widths
         shapes: dict[str, tuple[int, ...]] = {
-            "embedding": (architecture.vocabulary_size, size),
+            "embedding_steps": (architecture.vocabulary_size, size),
+            "embedding_scales": (architecture.vocabulary_size, 1),
             "linear": (classes, len(widths) * filters),
             "linear_bias": (classes,),
         }
@@ -118,7 +117,7 @@ class StudentWeights:
             shapes[f"convolution_{width}_bias"] = shapes[f"convolution_{width}_scales"] = (filters,)
         if architecture.ngrams:
             buckets = 1 << architecture.ngrams.bucket_bits
-            shapes |= {"ngrams": (buckets, classes), "ngram_owners": (buckets,)}
+            shapes |= {"ngram_steps": (buckets, classes), "ngram_scales": (1, classes), "ngram_owners": (buckets,)}
         if tensors.keys() != shapes.keys():
             raise ValueError(f"the tensors are {sorted(tensors)}, the architecture wants {sorted(shapes)}")
         checked: dict[str, NDArray[Any]] = {}
@@ -129,27 +128,39 @@ class StudentWeights:
                 raise ValueError(f"{name} is {tensor.dtype} {tensor.shape}, the architecture wants {kind} {shape}")
             if not np.isfinite(tensor).all():
                 raise ValueError(f"{name} holds numbers that are not finite")
-            checked[name] = tensor if kind == np.int16 else tensor.astype(np.float32)
+            if name.endswith("_scales") and (tensor <= 0).any():
+                raise ValueError(f"{name} holds what is no positive number")
+            checked[name] = tensor.astype(np.float32) if kind.kind == "f" else tensor
         for width in widths:
             _check_scales(f"convolution_{width}", checked)
-        if checked["embedding"][0].any():
+        if checked["embedding_steps"][0].any():
             raise ValueError("the embedding of PAD is not zero")
         return cls(
-            embedding=checked["embedding"],
+            embedding=ScaledInt8(checked["embedding_steps"], checked["embedding_scales"]),
             convolutions=tuple(checked[f"convolution_{width}"] for width in widths),
             convolution_biases=tuple(checked[f"convolution_{width}_bias"] for width in widths),
             convolution_scales=tuple(checked[f"convolution_{width}_scales"] for width in widths),
             linear=checked["linear"],
             linear_bias=checked["linear_bias"],
-            ngrams=NgramWeights(checked["ngrams"], checked["ngram_owners"]) if architecture.ngrams else None,
+            ngrams=NgramWeights(ScaledInt8(checked["ngram_steps"], checked["ngram_scales"]), checked["ngram_owners"])
+            if architecture.ngrams
+            else None,
         )
+
+
+def _table(name: str, table: ScaledInt8) -> dict[str, NDArray[Any]]:
+    """The two tensors of a table in the file."""
+    return {f"{name}_steps": table.steps, f"{name}_scales": table.scales.astype(np.float16)}
 
 
 def _kind(name: str) -> np.dtype[Any]:
     """The type that a tensor has in the file."""
+    if name.endswith("_steps"):
+        return np.dtype(np.int8)
     if name == "ngram_owners":
         return np.dtype(np.int16)
-    return np.dtype(np.float32 if name.endswith("_scales") else np.float16)
+    # Scales of what is folded later are no product of half precision, and rounding them would undo their choice.
+    return np.dtype(np.float32 if name.startswith("convolution") and name.endswith("_scales") else np.float16)
 
 
 def _check_scales(name: str, tensors: Mapping[str, NDArray[Any]]) -> None:

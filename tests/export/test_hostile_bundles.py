@@ -253,7 +253,7 @@ SIGNED: tuple[tuple[str, Callable[[bytes], bytes]], ...] = (
     (WEIGHTS_FILE, _in_header(b"{", b'{"__metadata__":3,')),
     (WEIGHTS_FILE, _in_header(b"{", b'{"__metadata__":null,')),
     (WEIGHTS_FILE, _in_header(b"{", b'{"__metadata__":{"a":3},')),
-    (WEIGHTS_FILE, _in_header(b'"embedding"', b'"linear"')),
+    (WEIGHTS_FILE, _in_header(b'"embedding_steps"', b'"linear"')),
     (WEIGHTS_FILE, _in_header(b'"shape":[2', b'"shape":[9223372036854775808')),
     (WEIGHTS_FILE, _in_header(b'"data_offsets":[0', b'"data_offsets":[-0')),
     (WEIGHTS_FILE, lambda content: b"\xff" * 8 + content[8:]),

@@ -162,7 +162,7 @@ def test_chosen_scales_stand_in_the_bundle(checkpoint: Checkpoint, tmp_path: Pat
         (1e-6, "too fine for the filter's bias"),
     ],
 )
-def test_scales_that_rows_cannot_have_are_refused_by_both_runtimes(
+def test_scales_that_folded_rows_cannot_have_are_refused_by_both_runtimes(
     bundle_path: Path, tmp_path: Path, number: float, reason: str
 ) -> None:
     copy = Path(shutil.copytree(bundle_path, tmp_path / "copy"))
@@ -173,6 +173,21 @@ def test_scales_that_rows_cannot_have_are_refused_by_both_runtimes(
     with pytest.raises(BundleError, match=f"convolution_3_scales.*({reason})"):
         read_bundle(copy)
     with pytest.raises(NativeError, match=f"convolution_3_scales.*({reason})"):
+        NativeClassifier(bytes(copy), "fp32")
+
+
+@pytest.mark.parametrize("name", ["embedding_scales", "ngram_scales"])
+@pytest.mark.parametrize("number", [np.nan, np.inf, 0.0, -1.0])
+def test_scales_that_stored_tables_cannot_have_are_refused_by_both_runtimes(
+    bundle_path: Path, tmp_path: Path, name: str, number: float
+) -> None:
+    copy = Path(shutil.copytree(bundle_path, tmp_path / "copy"))
+    tensors: dict[str, NDArray[Any]] = safetensors.numpy.load((copy / WEIGHTS_FILE).read_bytes())
+    tensors[name].flat[2] = number
+    rewrite(copy, {WEIGHTS_FILE: safetensors.numpy.save(tensors)})
+    with pytest.raises(BundleError, match=f"{name} holds (numbers that are not finite|what is no positive number)"):
+        read_bundle(copy)
+    with pytest.raises(NativeError, match=f"{name} holds (numbers that are not finite|what is no positive number)"):
         NativeClassifier(bytes(copy), "fp32")
 
 

@@ -61,7 +61,7 @@ def test_content_id_does_not_depend_on_the_id_written_nor_on_the_order_of_names(
 @pytest.mark.parametrize("field", [field for field in Manifest.__struct_fields__ if field != "model_id"])
 def test_content_id_covers_every_field(field: str) -> None:
     changed: dict[str, Any] = {
-        "format_version": 3,
+        "format_version": 4,
         "created_at": "",
         "labels": ("体育", "财经"),
         "text": TextParameters(max_tokens=31),

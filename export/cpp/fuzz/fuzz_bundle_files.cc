@@ -40,7 +40,8 @@ const kuaixun::StudentWeights& sound_weights() {
     weights.scales = {{0.0625, 0.125}, {0.25, 0.5}};
     weights.linear = {1, 2, -1, 0.5, -2, 1, 1, 0.25};
     weights.linear_bias = {0.125, -0.125};
-    weights.ngrams = {1, 0, 0, 1, -1, 0, 0, -1};
+    weights.ngram_steps = {127, 0, 0, 127, -127, 0, 0, -128};
+    weights.ngram_scales = {0.0078125, 0.5};
     weights.ngram_owners = {1, 2, 3, -1};
     return weights;
   }();

@@ -260,7 +260,8 @@ void expect_version(const Json& json) {
     throw Error(ErrorCode::bundle_version, "is of bundle format " + std::to_string(version) +
                                                "; this version of kuaixun reads format " +
                                                std::to_string(bundle_format_version) +
-                                               ". Export the model again, or install the kuaixun that wrote it.");
+                                               ". Build it again from its checkpoint (kuaixun-export build), or "
+                                               "install the kuaixun that wrote it.");
   }
 }
 

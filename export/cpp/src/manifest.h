@@ -12,7 +12,7 @@
 
 namespace kuaixun {
 
-constexpr std::int64_t bundle_format_version = 2;
+constexpr std::int64_t bundle_format_version = 3;
 
 struct NgramBranch {
   std::vector<unsigned> orders;  // distinct, ascending

@@ -52,9 +52,10 @@ std::map<std::string, Tensor> read_safetensors(std::string_view content) {
     entry.expect_only({"dtype", "shape", "data_offsets"}, "a tensor's entry");
     Tensor tensor;
     tensor.dtype = entry.at("dtype").string("dtype");
-    const std::uint64_t element_bytes = tensor.dtype == "F16" || tensor.dtype == "I16" ? 2
-                                        : tensor.dtype == "F32"                        ? 4
-                                                                                       : 0;
+    const std::uint64_t element_bytes = tensor.dtype == "I8"                             ? 1
+                                        : tensor.dtype == "F16" || tensor.dtype == "I16" ? 2
+                                        : tensor.dtype == "F32"                          ? 4
+                                                                                         : 0;
     if (element_bytes == 0) throw FormatError(name + " is of the unknown type " + tensor.dtype.substr(0, 40));
     for (const Json& size : entry.at("shape").array("shape")) tensor.shape.push_back(unsigned_of(size, "shape"));
     const auto& offsets = entry.at("data_offsets").array("data_offsets");

@@ -16,7 +16,7 @@ struct Tensor {
 };
 
 // Checks that sizes match shapes and that the tensors cover the content exactly, without overlap. Half and single
-// precision and 16-bit integers alone are accepted. Raises FormatError. The views last as long as `content`.
+// precision, 8-bit and 16-bit integers alone are accepted. Raises FormatError. The views last as long as `content`.
 std::map<std::string, Tensor> read_safetensors(std::string_view content);
 
 }  // namespace kuaixun

@@ -49,14 +49,13 @@ void Student::hash_ngrams(const std::int32_t* ids, std::size_t count, std::vecto
 void Student::find_owned_buckets(std::vector<std::uint32_t>& hashes) const {
   const std::uint32_t mask = (std::uint32_t{1} << architecture_.ngrams->bucket_bits) - 1;
   const std::int16_t* const owners = tables_.ngram_owners.data();
-  const std::size_t row_bytes = tables_.ngram_stride * ngram_element_bytes(tables_.precision);
-  const char* const rows = tables_.ngrams.as<char>();
+  const auto* const rows = tables_.ngrams.as<std::int8_t>();
   // Whether a bucket is owned no branch predictor can tell, so there is none to mispredict.
   std::size_t owned = 0;
   for (const std::uint32_t hash : hashes) {
     const std::uint32_t bucket = hash & mask;
     const std::size_t is_owned = owners[bucket] == static_cast<std::int32_t>(hash >> owner_shift) ? 1 : 0;
-    __builtin_prefetch(rows + (bucket * row_bytes & (std::size_t{0} - is_owned)));
+    __builtin_prefetch(rows + (bucket * tables_.ngram_stride & (std::size_t{0} - is_owned)));
     hashes[owned] = bucket;
     owned += is_owned;
   }
@@ -65,17 +64,10 @@ void Student::find_owned_buckets(std::vector<std::uint32_t>& hashes) const {
 
 void Student::add_ngrams(Scratch& scratch, double* out) const {
   const std::size_t stride = tables_.ngram_stride;
-  if (tables_.precision == Precision::fp32) {
-    scratch.ngram_sums.assign(stride, 0.0F);
-    kernel_.sum_float(tables_.ngrams.as<float>(), stride, scratch.buckets.data(), scratch.buckets.size(),
-                      scratch.ngram_sums.data());
-    for (std::size_t c = 0; c < tables_.classes; ++c) out[c] += static_cast<double>(scratch.ngram_sums[c]);
-  } else {
-    scratch.ngram_steps.assign(stride, 0);
-    kernel_.sum_int16(tables_.ngrams.as<std::int16_t>(), stride, scratch.buckets.data(), scratch.buckets.size(),
-                      scratch.ngram_steps.data());
-    for (std::size_t c = 0; c < tables_.classes; ++c) out[c] += tables_.ngram_scale[c] * scratch.ngram_steps[c];
-  }
+  scratch.ngram_steps.assign(stride, 0);
+  kernel_.sum_int8(tables_.ngrams.as<std::int8_t>(), stride, scratch.buckets.data(), scratch.buckets.size(),
+                   scratch.ngram_steps.data());
+  for (std::size_t c = 0; c < tables_.classes; ++c) out[c] += tables_.ngram_scale[c] * scratch.ngram_steps[c];
 }
 
 template <typename Stored, typename KernelOf, typename Sum>

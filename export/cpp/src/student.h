@@ -26,7 +26,6 @@ class Student {
     std::vector<double> class_sums_double;
     std::vector<std::uint32_t> buckets;
     std::vector<std::int32_t> ngram_steps;
-    std::vector<float> ngram_sums;
   };
 
   // Raises Error (engine) where the kernel or this build does not compute as it must, or memory does not suffice.

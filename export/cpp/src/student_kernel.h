@@ -51,9 +51,8 @@ struct StudentKernel {
   void (*classify_float)(const float* features, const float* weights, size_t count, size_t classes, float* out);
   void (*classify_double)(const float* features, const double* weights, size_t count, size_t classes, double* out);
 
-  // out (stride) += the sum of the rows named; rows (buckets, stride)
-  void (*sum_int16)(const int16_t* table, size_t stride, const uint32_t* buckets, size_t count, int32_t* out);
-  void (*sum_float)(const float* table, size_t stride, const uint32_t* buckets, size_t count, float* out);
+  // out (stride) += the sum of the rows named, table (buckets, stride)
+  void (*sum_int8)(const int8_t* table, size_t stride, const uint32_t* buckets, size_t count, int32_t* out);
 
   // out (fold_rows, fold_columns) = left (fold_rows, depth) @ panel (depth, fold_columns), rounded to single precision
   void (*fold)(const double* left, const double* panel, size_t depth, float* out, size_t out_stride);

@@ -197,16 +197,6 @@ void pool(PoolShape shape, const typename Rows::Stored* const* rows, size_t toke
 using Floats = Vector<float, 16>;
 using Doubles = Vector<double, 16>;
 
-inline Vector<int32_t, 16> widen(const int16_t* from) {
-#if defined(__AVX512F__)
-  return (Vector<int32_t, 16>)_mm512_cvtepi16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
-#else
-  return __builtin_convertvector(load<Vector<int16_t, 16> >(from), Vector<int32_t, 16>);
-#endif
-}
-
-inline Floats widen(const float* from) { return load<Floats>(from); }
-
 constexpr size_t int16_lanes = vector_bytes / sizeof(int16_t);
 using Int16s = Vector<int16_t, int16_lanes>;
 using Int32s = Vector<int32_t, int16_lanes / 2>;
@@ -289,15 +279,26 @@ void classify(const float* features, const T* weights, size_t count, size_t clas
   }
 }
 
-template <typename T, typename Sum>
-void sum_rows(const T* table, size_t stride, const uint32_t* buckets, size_t count, Sum* out) {
-  using Sums = Vector<Sum, ngram_padding>;
+using NgramSums = Vector<int16_t, ngram_padding>;
+
+inline NgramSums widen(const int8_t* from) {
+#if defined(__AVX2__)
+  return (NgramSums)_mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+#else
+  return __builtin_convertvector(load<Vector<int8_t, ngram_padding> >(from), NgramSums);
+#endif
+}
+
+void sum_int8(const int8_t* table, size_t stride, const uint32_t* buckets, size_t count, int32_t* out) {
+  using Totals = Vector<int32_t, ngram_padding>;
+  constexpr size_t rows_in_16_bits = 256;  // of the least number, -128: -32768
   for (size_t first = 0; first < stride; first += ngram_padding) {
-    Sums sums = load<Sums>(out + first);
-    for (size_t i = 0; i < count; ++i) {
-      sums += widen(table + buckets[i] * stride + first);
+    for (size_t begin = 0; begin < count; begin += rows_in_16_bits) {
+      const size_t end = count - begin < rows_in_16_bits ? count : begin + rows_in_16_bits;
+      NgramSums sums = {};
+      for (size_t i = begin; i < end; ++i) sums += widen(table + buckets[i] * stride + first);
+      store(load<Totals>(out + first) + __builtin_convertvector(sums, Totals), out + first);
     }
-    store(sums, out + first);
   }
 }
 
@@ -366,8 +367,7 @@ const StudentKernel KUAIXUN_KERNEL = {
     classify_int16,
     classify<Floats, float>,
     classify<Doubles, double>,
-    sum_rows<int16_t, int32_t>,
-    sum_rows<float, float>,
+    sum_int8,
     fold,
     round_int8,
 };

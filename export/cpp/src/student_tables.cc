@@ -104,12 +104,6 @@ std::vector<std::size_t> feature_of_element(const StudentTables& tables) {
   return features;
 }
 
-// The nearest whole number, halves to even, of numbers under 2^51: what std::nearbyint says, without a call for each.
-double nearest(double number) {
-  constexpr double no_fraction_left = 6755399441055744.0;  // 1.5 * 2^52
-  return (number + no_fraction_left) - no_fraction_left;
-}
-
 // The scale of each feature; filters that are padding have rows of zeros, for which any scale will do.
 std::vector<float> lay_out_scales(const StudentTables& tables, const std::vector<std::vector<float>>& of_widths) {
   std::vector<float> scales(tables.features, 1.0F);
@@ -178,33 +172,16 @@ void lay_out_last_layer(StudentTables& tables, const StudentWeights& weights, st
   tables.linear_bias.assign(weights.linear_bias.begin(), weights.linear_bias.end());
 }
 
-// int16 with a scale for each class: 128 rows and more can be added before 32 bits overflow, and no text has as many
-// n-grams as would lose anything of what the int8 tables leave.
-void lay_out_ngrams(StudentTables& tables, const std::vector<float>& scores) {
+void lay_out_ngrams(StudentTables& tables, const StudentWeights& weights) {
   const std::size_t classes = tables.classes;
-  const std::size_t buckets = scores.size() / classes;
+  const std::size_t buckets = weights.ngram_steps.size() / classes;
   tables.ngram_stride = round_up(classes, ngram_padding);
-  if (tables.precision == Precision::fp32) {
-    tables.ngrams = HugeBuffer(buckets * tables.ngram_stride * ngram_element_bytes(tables.precision));
-    for (std::size_t bucket = 0; bucket < buckets; ++bucket) {
-      std::copy_n(scores.data() + bucket * classes, classes, tables.ngrams.as<float>() + bucket * tables.ngram_stride);
-    }
-    return;
-  }
-  std::vector<float> largest(classes);
-  for (std::size_t i = 0; i < scores.size(); ++i) {
-    largest[i % classes] = std::max(largest[i % classes], std::fabs(scores[i]));
-  }
-  for (const float value : largest) tables.ngram_scale.push_back(value / int16_limit);
-  tables.ngrams = HugeBuffer(buckets * tables.ngram_stride * ngram_element_bytes(tables.precision));
-  auto* out = tables.ngrams.as<std::int16_t>();
+  tables.ngram_scale.assign(weights.ngram_scales.begin(), weights.ngram_scales.end());
+  tables.ngram_owners = weights.ngram_owners;
+  tables.ngrams = HugeBuffer(buckets * tables.ngram_stride);
   for (std::size_t bucket = 0; bucket < buckets; ++bucket) {
-    for (std::size_t c = 0; c < classes; ++c) {
-      if (largest[c] == 0.0F) continue;
-      const double steps = nearest(scores[bucket * classes + c] / tables.ngram_scale[c]);
-      out[bucket * tables.ngram_stride + c] =
-          static_cast<std::int16_t>(std::min<double>(int16_limit, std::max<double>(-int16_limit, steps)));
-    }
+    std::copy_n(weights.ngram_steps.data() + bucket * classes, classes,
+                tables.ngrams.as<std::int8_t>() + bucket * tables.ngram_stride);
   }
 }
 
@@ -250,10 +227,7 @@ StudentTables fold_student(const StudentWeights& weights, const Architecture& ar
     StudentTables tables = lay_out(architecture, classes, precision);
     lay_out_last_layer(tables, weights, architecture.filters);
     lay_out_rows(tables, weights, architecture, kernel);
-    if (!weights.ngrams.empty()) {
-      lay_out_ngrams(tables, weights.ngrams);
-      tables.ngram_owners = weights.ngram_owners;
-    }
+    if (!weights.ngram_steps.empty()) lay_out_ngrams(tables, weights);
     return tables;
   } catch (const std::bad_alloc&) {
     throw Error(ErrorCode::engine, "there is not enough memory for the folded tables of this student");

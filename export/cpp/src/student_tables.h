@@ -9,6 +9,8 @@
 //        dev texts: export/student/int8_rows.py says how, and does the same arithmetic. Sums over up to four places
 //        stay in 8 bits, which takes half the instructions: they saturate, as rows do, at the rare ends that the
 //        choice of the scale gave up. Wider windows are summed in 16 bits.
+//
+// The n-grams' class scores are int8 in the bundle already, and summed as integers in any precision: exactly.
 #pragma once
 
 #include <cstdint>
@@ -21,11 +23,6 @@
 #include "student_weights.h"
 
 namespace kuaixun {
-
-// Of a bucket's row of class scores.
-inline std::size_t ngram_element_bytes(Precision precision) {
-  return precision == Precision::fp32 ? sizeof(float) : sizeof(std::int16_t);
-}
 
 // Whether int8 rows of this width are summed in 8 bits as well.
 constexpr bool sums_in_int8(std::size_t width) { return width <= 4; }
@@ -58,8 +55,8 @@ struct StudentTables {
   std::vector<double> linear_scale;          // (classes,)
 
   std::size_t ngram_stride = 0;            // elements of a bucket's row; 0 where there are no n-grams
-  HugeBuffer ngrams;                       // (buckets, ngram_stride) of float in fp32, else of int16
-  std::vector<double> ngram_scale;         // (classes,) of int16
+  HugeBuffer ngrams;                       // (buckets, ngram_stride) of int8, in any precision
+  std::vector<double> ngram_scale;         // (classes,)
   std::vector<std::int16_t> ngram_owners;  // (buckets,)
 };
 

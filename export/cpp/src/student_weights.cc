@@ -40,6 +40,19 @@ class CheckedTensors {
     return values;
   }
 
+  std::vector<float> take_scales(const std::string& name, const std::vector<std::uint64_t>& shape) {
+    std::vector<float> scales = take(name, shape);
+    if (!std::all_of(scales.begin(), scales.end(), [](float scale) { return scale > 0.0F; })) {
+      throw FormatError(name + " holds what is no positive number");
+    }
+    return scales;
+  }
+
+  std::vector<std::int8_t> take_steps(const std::string& name, const std::vector<std::uint64_t>& shape) {
+    const std::string_view bytes = take_bytes(name, "I8", shape);
+    return {bytes.begin(), bytes.end()};
+  }
+
   std::vector<std::int16_t> take_integers(const std::string& name, const std::vector<std::uint64_t>& shape) {
     const std::vector<std::uint16_t> words = take_words(name, "I16", shape);
     return {words.begin(), words.end()};
@@ -76,6 +89,14 @@ class CheckedTensors {
   std::map<std::string, Tensor> tensors_;
 };
 
+// Steps (rows, columns) and a scale for each row → numbers (rows, columns), exactly: eleven bits by eight.
+std::vector<float> scaled_rows(const std::vector<std::int8_t>& steps, const std::vector<float>& scales) {
+  const std::size_t columns = steps.size() / scales.size();
+  std::vector<float> numbers(steps.size());
+  for (std::size_t i = 0; i < steps.size(); ++i) numbers[i] = static_cast<float>(steps[i]) * scales[i / columns];
+  return numbers;
+}
+
 void check_scales(const std::string& name, const std::vector<float>& scales, const std::vector<float>& biases) {
   for (std::size_t filter = 0; filter < scales.size(); ++filter) {
     const float scale = scales[filter];
@@ -96,7 +117,8 @@ StudentWeights parse_student_weights(std::string_view content, const Architectur
   StudentWeights weights;
   const std::size_t size = architecture.embedding_size;
   const std::size_t filters = architecture.filters;
-  weights.embedding = tensors.take("embedding", {architecture.vocabulary_size, size});
+  weights.embedding = scaled_rows(tensors.take_steps("embedding_steps", {architecture.vocabulary_size, size}),
+                                  tensors.take_scales("embedding_scales", {architecture.vocabulary_size, 1}));
   for (const std::size_t width : architecture.widths) {
     const std::string name = "convolution_" + std::to_string(width);
     weights.convolutions.push_back(tensors.take(name, {filters, size, width}));
@@ -108,7 +130,8 @@ StudentWeights parse_student_weights(std::string_view content, const Architectur
   weights.linear_bias = tensors.take("linear_bias", {classes});
   if (architecture.ngrams) {
     const std::uint64_t buckets = std::uint64_t{1} << architecture.ngrams->bucket_bits;
-    weights.ngrams = tensors.take("ngrams", {buckets, classes});
+    weights.ngram_steps = tensors.take_steps("ngram_steps", {buckets, classes});
+    weights.ngram_scales = tensors.take_scales("ngram_scales", {1, classes});
     weights.ngram_owners = tensors.take_integers("ngram_owners", {buckets});
   }
   tensors.expect_none_left();

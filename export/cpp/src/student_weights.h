@@ -14,13 +14,14 @@ namespace kuaixun {
 constexpr double bias_limit_steps = 2047.0;
 
 struct StudentWeights {
-  std::vector<float> embedding;                  // (vocabulary, size), row 0 (PAD) zero
+  std::vector<float> embedding;                  // (vocabulary, size), row 0 (PAD) zero; exact products of int8 steps
   std::vector<std::vector<float>> convolutions;  // for each width (filters, size, width)
   std::vector<std::vector<float>> biases;        // for each width (filters,)
   std::vector<std::vector<float>> scales;        // for each width (filters,): what a step of its int8 rows is worth
   std::vector<float> linear;                     // (classes, widths * filters)
   std::vector<float> linear_bias;                // (classes,)
-  std::vector<float> ngrams;                     // (buckets, classes), or empty
+  std::vector<std::int8_t> ngram_steps;          // (buckets, classes), or empty
+  std::vector<float> ngram_scales;               // (classes,), or empty: what a step is worth
   std::vector<std::int16_t> ngram_owners;        // (buckets,), or empty
 };
 

@@ -11,7 +11,7 @@ namespace {
 
 // Written by msgspec from schemas/manifest.py, which also computed the model_id.
 const std::string written =
-    R"json({"format_version":2,"model_id":"48aaf929bfbd73dd","created_at":"2026-01-02T03:04:05+00:00","labels":)json"
+    R"json({"format_version":3,"model_id":"f669392486bdb601","created_at":"2026-01-02T03:04:05+00:00","labels":)json"
     R"json(["财经","a\"b","\u0001"],"text":{"max_raw_chars":2048,"max_tokens":24,"prepend_cls":false},"architectu)json"
     R"json(re":{"vocabulary_size":10,"embedding_size":200,"widths":[2,3],"filters":16,"ngrams":{"orders":[2,3],)json"
     R"json("bucket_bits":8,"size":32}},"temperature":1.5,"precision":{"default":"bf16","costs":{"bf16":{"accura)json"
@@ -25,7 +25,7 @@ const std::string written =
 
 // The same structure, hence the same id: defaults left out, an integer for a float, an unknown field where tolerated.
 const std::string spelt_otherwise =
-    R"json({"format_version":2,"model_id":"48aaf929bfbd73dd","created_at":"2026-01-02T03:04:05+00:00","labels":)json"
+    R"json({"format_version":3,"model_id":"f669392486bdb601","created_at":"2026-01-02T03:04:05+00:00","labels":)json"
     R"json(["财经","a\"b","\u0001"],"text":{"max_tokens":24,"prepend_cls":false},"architecture":{"vocabulary_size)json"
     R"json(":10,"widths":[2,3],"filters":16,"ngrams":{"bucket_bits":8,"size":32}},"temperature":1.5,"precision")json"
     R"json(:{"costs":{"int8":{"accuracy_difference":-3e-4,"label_agreement":0.9994,"largest_logit_difference":0)json"
@@ -120,7 +120,7 @@ TEST(Manifest, WhatCannotBeServedIsRefusedForThatWhateverItsHash) {
 
 TEST(Manifest, AnotherFormatIsAnErrorOfItsOwn) {
   try {
-    parse_manifest(R"({"format_version":3,"new":true})");
+    parse_manifest(R"({"format_version":4,"new":true})");
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::bundle_version);

@@ -17,13 +17,15 @@ std::string file_of(const std::string& header, const std::string& data) {
 TEST(Safetensors, ReadsTensorsInPlace) {
   const std::string content =
       file_of(R"({"__metadata__":{"x":"y"},"a":{"dtype":"F16","shape":[2,1],"data_offsets":[0,4]},)"
-              R"("b":{"dtype":"F32","shape":[],"data_offsets":[4,8]}} )",
-              "abcdefgh");
+              R"("b":{"dtype":"F32","shape":[],"data_offsets":[4,8]},"c":{"dtype":"I8","shape":[1],)"
+              R"("data_offsets":[8,9]}} )",
+              "abcdefghi");
   const auto tensors = read_safetensors(content);
-  EXPECT_EQ(tensors.size(), 2U);
+  EXPECT_EQ(tensors.size(), 3U);
   EXPECT_EQ(tensors.at("a").bytes, "abcd");
   EXPECT_EQ(tensors.at("a").shape, (std::vector<std::uint64_t>{2, 1}));
   EXPECT_EQ(tensors.at("b").bytes, "efgh");
+  EXPECT_EQ(tensors.at("c").bytes, "i");
 }
 
 TEST(Safetensors, RefusesWhatDoesNotFitTogether) {
@@ -41,7 +43,8 @@ TEST(Safetensors, RefusesWhatDoesNotFitTogether) {
            R"("b":{"dtype":"F16","shape":[1],"data_offsets":[2,4]}})",
            R"({"a":{"dtype":"F16","shape":[-2],"data_offsets":[0,4]}})",
            R"({"a":{"dtype":"F16","shape":[9223372036854775807,9223372036854775807],"data_offsets":[0,4]}})",
-           R"({"a":{"dtype":"I8","shape":[4],"data_offsets":[0,4]}})",
+           R"({"a":{"dtype":"I8","shape":[2],"data_offsets":[0,4]}})",
+           R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}})",
            R"({"a":{"dtype":"F16","shape":[2]}})",
            R"({"a":{"dtype":"F16","shape":[2],"data_offsets":[0,4],"more":1}})",
            R"([])",

@@ -106,7 +106,10 @@ StudentWeights random_weights(const Case& shape, std::mt19937& generator) {
   weights.linear_bias = random_numbers(shape.classes, 0.1F, generator);
   if (architecture.ngrams) {
     const std::size_t buckets = std::size_t{1} << architecture.ngrams->bucket_bits;
-    weights.ngrams = random_numbers(buckets * shape.classes, 0.1F, generator);
+    std::uniform_int_distribution<int> step(-128, 127);
+    weights.ngram_steps.resize(buckets * shape.classes);
+    for (std::int8_t& cell : weights.ngram_steps) cell = static_cast<std::int8_t>(step(generator));
+    for (std::size_t c = 0; c < shape.classes; ++c) weights.ngram_scales.push_back(0.001F * static_cast<float>(c + 1));
     weights.ngram_owners.assign(buckets, -1);
     // About half of all n-grams own their buckets.
     const std::vector<std::int32_t> ids = random_ids(shape, 4000, generator);
@@ -150,7 +153,9 @@ std::vector<double> logits_by_definition(const Case& shape, const StudentWeights
       const std::uint64_t hash = hash_by_definition(ids.data() + start, order);
       const std::uint64_t bucket = hash % (std::uint64_t{1} << ngrams->bucket_bits);
       if (weights.ngram_owners[bucket] != static_cast<std::int64_t>(hash >> 17)) continue;
-      for (std::size_t c = 0; c < shape.classes; ++c) logits[c] += weights.ngrams[bucket * shape.classes + c];
+      for (std::size_t c = 0; c < shape.classes; ++c) {
+        logits[c] += double{weights.ngram_scales[c]} * weights.ngram_steps[bucket * shape.classes + c];
+      }
     }
   }
   return logits;
@@ -195,6 +200,23 @@ TEST(Student, EveryPrecisionOnEveryInstructionSetComputesTheDefinition) {
         }
       }
     }
+  }
+}
+
+TEST(Student, NgramSumsBeyond16BitsAreExact) {
+  std::mt19937 generator(9);
+  const Case shape = cases()[0];
+  StudentWeights weights = random_weights(shape, generator);
+  std::fill(weights.ngram_steps.begin(), weights.ngram_steps.end(), std::int8_t{-128});
+  // One bigram over and over, which owns its bucket.
+  const std::vector<std::int32_t> ids(1000, 5);
+  const std::uint64_t hash = hash_by_definition(ids.data(), 2);
+  weights.ngram_owners[hash % weights.ngram_owners.size()] = static_cast<std::int16_t>(hash >> 17);
+  const auto expected = logits_by_definition(shape, weights, ids);
+  ASSERT_LT(expected[0], -0.001 * 65536);
+  for (const StudentKernel* kernel : kernels()) {
+    const auto logits = logits_of(Student(weights, shape.architecture, Precision::fp32, *kernel), ids);
+    for (std::size_t c = 0; c < shape.classes; ++c) ASSERT_NEAR(logits[c], expected[c], 1e-5);
   }
 }
 

@@ -55,7 +55,7 @@ class LibtorchStudent {
     } catch (const c10::Error& error) {
       throw Error(ErrorCode::bundle, path + " holds no student: " + error.what_without_backtrace());
     }
-    module_.to(torch::kFloat);  // the file holds half precision; engines compute in single
+    module_.to(torch::kFloat);  // the file holds half precision and int8; engines compute in single
     module_.eval();
   }
 
