@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
@@ -13,6 +13,10 @@ LINE_EVERY_SECONDS = 30.0
 
 # Called with the share that is done, 0 to 1 or None where nobody knows, and a few words on how it goes.
 Advance = Callable[[float | None, str], None]
+
+
+# Opens the Advance of the work of that title.
+Advancing = Callable[[str], AbstractContextManager[Advance]]
 
 
 def in_silence(share: float | None, remark: str) -> None:

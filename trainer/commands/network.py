@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,7 +114,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
         command=recorded_command(arguments, options, files=["--score"]),
         more_files=(_record_of(options.words, words),),
         watching=lambda: watching(console),
-        advancing=lambda: advancing(console, "words"),
+        advancing=partial(advancing, console),
         say=say,
     )
     if options.folds:
@@ -123,7 +124,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     if done.interrupted:
         say(f"interrupted after {done.steps_done} of {done.best.steps} steps: kept the best; no file is scored")
         return INTERRUPTED_EXIT_CODE
-    score_files([scorer_of_network(network)], files, device, say)
+    score_files([scorer_of_network(network)], files, device, job.advancing, say)
     return 0
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from rich.console import Console
 
 from kuaixun.export.command_line import INTERRUPTED_EXIT_CODE, path_of
+from kuaixun.trainer.advance import advancing
 from kuaixun.trainer.commands.fold_option import add_folds, conclude_folds
 from kuaixun.trainer.commands.options import (
     add_columns,
@@ -28,7 +30,7 @@ from kuaixun.trainer.teacher.score_files import read_requests
 from kuaixun.trainer.teacher.settings import HEADS, KINDS, TEACHER_DEFAULTS, TEACHER_NAMES, TeacherSettings
 
 if TYPE_CHECKING:
-    from kuaixun.trainer.teacher.score_files import Say, ScoredFile
+    from kuaixun.trainer.teacher.score_files import ScoredFile
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -73,7 +75,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
         torch.set_num_threads(options.threads)
     files = read_requests(tuple(options.score), columns_of(options))
     if options.scores_only:
-        return _score_only(options, files, device, say)
+        return _score_only(options, files, device, console)
     missing = [f"--{name}" for name in ("encoder", "train", "dev", "output") if getattr(options, name) is None]
     if missing:
         raise SettingError(f"{' and '.join(missing)}: needed to train a teacher; or pass --scores-only and --teacher")
@@ -98,6 +100,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
         device=device,
         command=recorded_command(arguments, options, files=["--score"], models=["--encoder"]),
         watching=lambda: watching(console),
+        advancing=partial(advancing, console),
         say=say,
     )
     if options.folds:
@@ -126,7 +129,9 @@ def _refuse_options_that_do_not_go_together(options: argparse.Namespace) -> None
         raise SettingError(f"--{idle[0]} changes nothing with --scores-only; leave it away")
 
 
-def _score_only(options: argparse.Namespace, files: tuple[ScoredFile, ...], device: torch.device, say: Say) -> int:
+def _score_only(
+    options: argparse.Namespace, files: tuple[ScoredFile, ...], device: torch.device, console: Console
+) -> int:
     from kuaixun.trainer.teacher.scorers import open_scorer, score_files
 
     teachers = [open_scorer(folder) for folder in options.teacher]
@@ -139,7 +144,7 @@ def _score_only(options: argparse.Namespace, files: tuple[ScoredFile, ...], devi
                     f"--score: {folder} learnt from a part of {file.name}; for out-of-fold scores repeat the command "
                     "that trained it, which finds its folds finished"
                 )
-    score_files(teachers, files, device, say)
+    score_files(teachers, files, device, partial(advancing, console), plain_lines(console))
     return 0
 
 

@@ -27,6 +27,7 @@ def in_folds(job: NetworkJob, folds: int) -> CrossFitting:
         seed=job.settings.seed,
         output=job.output,
         device=job.device,
+        advancing=job.advancing,
         say=job.say,
         is_finished=lambda fold: _is_finished(job, fold),
         teach=teach,

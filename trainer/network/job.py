@@ -18,7 +18,7 @@ from torch.optim import SparseAdam
 from torch.optim.adamw import AdamW
 
 from kuaixun.schemas.manifest import DataFile, Training
-from kuaixun.trainer.advance import Advance
+from kuaixun.trainer.advance import Advancing
 from kuaixun.trainer.data.labelled_texts import DataSplit
 from kuaixun.trainer.encoder.text_lines import TextLines
 from kuaixun.trainer.errors import SettingError
@@ -60,7 +60,7 @@ class NetworkJob:
     command: str
     more_files: tuple[DataFile, ...]
     watching: Callable[[], AbstractContextManager[Watcher]]
-    advancing: Callable[[], AbstractContextManager[Advance]]
+    advancing: Advancing
     say: Callable[[str], None]
 
     def __post_init__(self) -> None:
@@ -103,7 +103,7 @@ def read_rows(job: NetworkJob) -> Reading:
         max_tokens=job.shape.max_tokens,
     )
     encoded = {}
-    with job.advancing() as advance:
+    with job.advancing("words") as advance:
         for role, data in job.split.parts.items():
             encoded[role] = lexicon.encode(data, segmenter(), advance)
     for role, data in job.split.parts.items():

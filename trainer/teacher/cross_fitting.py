@@ -15,13 +15,13 @@ import torch
 from numpy.typing import NDArray
 
 from kuaixun.schemas.manifest import DataFile
+from kuaixun.trainer.advance import Advancing
 from kuaixun.trainer.data.cleaning import clean
 from kuaixun.trainer.data.labelled_texts import DataSplit, LabelledTexts
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.teacher.folds import fold_of_rows, out_of_fold
 from kuaixun.trainer.teacher.score_files import Say, ScoredFile, write_file_scores
-from kuaixun.trainer.teacher.scorers import Scorer, mean_logits, open_scorer
-from kuaixun.trainer.teacher.scores import SEEN
+from kuaixun.trainer.teacher.scorers import Scorer, mean_logits, open_scorer, score_files
 from kuaixun.trainer.teacher.scoring import measure
 
 
@@ -57,6 +57,7 @@ class CrossFitting:
     seed: int
     output: Path
     device: torch.device
+    advancing: Advancing
     say: Say
     is_finished: Callable[[Fold], bool]
     teach: Callable[[Fold, NDArray[np.int64]], FoldEnd]
@@ -113,7 +114,9 @@ def _score(
     train, command = job.split.train, teachers[0].training.command
 
     def by_the_unseen(number: int, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        return mean_logits([teachers[number]], [train.texts[row] for row in rows.tolist()], job.device)
+        texts = [train.texts[row] for row in rows.tolist()]
+        with job.advancing(f"scores of the rows that fold {number + 1} has not seen") as advance:
+            return mean_logits([teachers[number]], texts, job.device, advance)
 
     unseen = out_of_fold(fold_of_row, len(train.labels), by_the_unseen)
     accuracy = measure(unseen, _filled(train), train, _nothing_seen(train)).accuracy
@@ -126,7 +129,7 @@ def _score(
         if file.sha256 == train.sha256:
             write_file_scores(file, unseen, train.labels, command, job.folds, job.say)
         else:
-            write_file_scores(file, mean_logits(teachers, file.texts, job.device), train.labels, command, SEEN, job.say)
+            score_files(teachers, [file], job.device, job.advancing, job.say)
 
 
 def _filled(data: LabelledTexts) -> NDArray[np.bool_]:

@@ -35,6 +35,7 @@ def in_folds(job: TeacherJob, folds: int) -> CrossFitting:
         seed=job.settings.seed,
         output=job.output,
         device=job.device,
+        advancing=job.advancing,
         say=job.say,
         is_finished=lambda fold: _is_finished(job, fold),
         teach=teach,

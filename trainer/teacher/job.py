@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from kuaixun.schemas.manifest import Training
+from kuaixun.trainer.advance import Advancing
 from kuaixun.trainer.data.labelled_texts import DataSplit
 from kuaixun.trainer.encoder.pretrained_folders import open_tokenizer
 from kuaixun.trainer.errors import SettingError
@@ -53,6 +54,7 @@ class TeacherJob:
     device: torch.device
     command: str
     watching: Callable[[], AbstractContextManager[Watcher]]
+    advancing: Advancing
     say: Say
 
 
@@ -95,7 +97,7 @@ def teach(job: TeacherJob, files: Sequence[ScoredFile], *, int8: bool) -> FineTu
     write_teacher(job.output, teacher, done.history)
     job.say(f"teacher: {job.output}, from step {done.best.step}")
     if not done.interrupted:
-        score_files([scorer_of(teacher)], files, job.device, job.say)
+        score_files([scorer_of(teacher)], files, job.device, job.advancing, job.say)
     return done
 
 

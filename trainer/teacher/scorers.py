@@ -20,6 +20,7 @@ from kuaixun.export.checkpoint import Checkpoint, read_checkpoint
 from kuaixun.export.student.tracing import convolutional_module
 from kuaixun.export.student.weights import StudentWeights
 from kuaixun.schemas.manifest import Training
+from kuaixun.trainer.advance import Advance, Advancing, in_silence
 from kuaixun.trainer.encoder.text_lines import TextLines
 from kuaixun.trainer.network.folder import RECORD_FILE as NETWORK_RECORD_FILE
 from kuaixun.trainer.network.folder import Network, read_network
@@ -31,6 +32,8 @@ from kuaixun.trainer.teacher.score_files import Say, ScoredFile, write_file_scor
 from kuaixun.trainer.teacher.scores import SEEN
 from kuaixun.trainer.teacher.scoring import score
 from kuaixun.trainer.teacher.token_rows import token_rows
+
+TEXTS_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,16 +71,25 @@ def scorer_of_network(network: Network) -> Scorer:
     return Scorer(record.labels, record.training, partial(network_logits, network), record.folds)
 
 
-def mean_logits(scorers: Sequence[Scorer], texts: Sequence[str], device: torch.device) -> NDArray[np.float32]:
+def mean_logits(
+    scorers: Sequence[Scorer], texts: Sequence[str], device: torch.device, advance: Advance = in_silence
+) -> NDArray[np.float32]:
     """Logits (n, classes): the mean over the scorers, which all have the same classes."""
-    mean: NDArray[np.float32] = np.mean([one.logits_of(texts, device) for one in scorers], axis=0, dtype=np.float32)
-    return mean
+    parts = []
+    for start in range(0, len(texts), TEXTS_AT_ONCE):
+        part = texts[start : start + TEXTS_AT_ONCE]
+        parts.append(np.mean([one.logits_of(part, device) for one in scorers], axis=0, dtype=np.float32))
+        advance((start + len(part)) / len(texts), f"{start + len(part)} of {len(texts)} texts")
+    return np.concatenate(parts)
 
 
-def score_files(scorers: Sequence[Scorer], files: Sequence[ScoredFile], device: torch.device, say: Say) -> None:
+def score_files(
+    scorers: Sequence[Scorer], files: Sequence[ScoredFile], device: torch.device, advancing: Advancing, say: Say
+) -> None:
     """Write the mean logits of scorers that know none of the labels, or all, of these files. Raises OSError."""
     for file in files:
-        logits = mean_logits(scorers, file.texts, device)
+        with advancing(f"scores of {file.name}") as advance:
+            logits = mean_logits(scorers, file.texts, device, advance)
         write_file_scores(file, logits, scorers[0].labels, scorers[0].training.command, SEEN, say)
 
 

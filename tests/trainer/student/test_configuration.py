@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from kuaixun.export.bundle.reader import default_bundle_path, read_manifest
 from kuaixun.schemas.manifest import NgramBranch
 from kuaixun.trainer.data.labelled_texts import read_split
 from kuaixun.trainer.errors import SettingError
@@ -25,8 +26,8 @@ class Nobody:
     def evaluated(self, figures: DevFigures) -> None: ...
 
 
-def test_four_are_shipped() -> None:
-    assert shipped_configurations() == ("default", "published-1024", "published-256", "published-512")
+def test_five_are_shipped() -> None:
+    assert shipped_configurations() == ("default", "distilled", "published-1024", "published-256", "published-512")
 
 
 @pytest.mark.parametrize("name", shipped_configurations())
@@ -52,6 +53,18 @@ def test_the_default_one_says_what_the_types_say() -> None:
     assert found.shape == StudentShape(ngrams=NgramBranch())
     assert found.fit == FitSettings()
     assert found.origin is None
+
+
+def test_the_distilled_one_is_of_the_bundle_that_ships() -> None:
+    shape = read_configuration("distilled").shape
+    shipped = read_manifest(default_bundle_path()).architecture
+
+    assert (shape.widths, shape.filters, shape.embedding_size) == (
+        shipped.widths,
+        shipped.filters,
+        shipped.embedding_size,
+    )
+    assert shape.ngrams == shipped.ngrams
 
 
 @pytest.mark.parametrize(
@@ -106,5 +119,5 @@ def test_what_cannot_be_is_refused_by_name(tmp_path: Path, content: str, reason:
 
 
 def test_a_name_that_is_neither_shipped_nor_a_file_is_refused_with_the_names_there_are() -> None:
-    with pytest.raises(SettingError, match="name a TOML file or one of default, published-1024"):
+    with pytest.raises(SettingError, match="name a TOML file or one of default, distilled, published-1024"):
         read_configuration("publisht-256")

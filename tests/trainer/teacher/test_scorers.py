@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from kuaixun.export import cli as export_cli
 from kuaixun.export.checkpoint import read_checkpoint
 from kuaixun.export.classifier import open_classifier
+from kuaixun.schemas.manifest import Training
 from kuaixun.trainer.cli import main
 from kuaixun.trainer.encoder.text_lines import read_text_lines
+from kuaixun.trainer.teacher.scorers import Scorer, mean_logits
 from kuaixun.trainer.teacher.scores import SEEN, read_scores
 
 SHAPE = ("--filters", "8", "--embedding-size", "8", "--ngram-bits", "8", "--epochs", "2", "--threads", "1")
@@ -39,6 +42,21 @@ def test_a_student_scores_as_its_bundle_does(toy_file: Callable[[str, int, int],
     filled = [0, 2, 3]
     np.testing.assert_allclose(found[filled], said.scores[filled], atol=2e-3)
     assert not scores.logits[1].any()
+
+
+def test_long_scoring_tells_how_far_it_is_and_says_what_it_says_of_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lengths(texts: Sequence[str], device: torch.device) -> NDArray[np.float32]:
+        return np.array([[len(text), 1] for text in texts], dtype=np.float32)
+
+    told: list[tuple[float | None, str]] = []
+    training = Training(command="", seed=1, versions={}, data=())
+    scorers = [Scorer(("a", "b"), training, lengths), Scorer(("a", "b"), training, lambda *given: 3 * lengths(*given))]
+    monkeypatch.setattr("kuaixun.trainer.teacher.scorers.TEXTS_AT_ONCE", 3)
+
+    logits = mean_logits(scorers, TEXTS, torch.device("cpu"), lambda share, remark: told.append((share, remark)))
+
+    np.testing.assert_array_equal(logits, [[2 * len(text), 2] for text in TEXTS])
+    assert told == [(0.75, "3 of 4 texts"), (1.0, "4 of 4 texts")]
 
 
 def test_a_damaged_student_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

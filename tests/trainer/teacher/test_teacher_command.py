@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -151,10 +152,10 @@ def test_out_of_fold_scores_come_from_teachers_that_never_saw_the_row(
         learnt.append({the_job.split.train.texts[row] for row in rows.tolist()})
         return fine_tune_rows(the_job, *rest)  # type: ignore[arg-type]
 
-    def tell(teachers: list[Scorer], texts: list[str], device: torch.device) -> np.ndarray:
+    def tell(teachers: list[Scorer], texts: list[str], *rest: Any) -> np.ndarray:
         if len(teachers) == 1:
             scored.append((len(scored) + 1, list(texts)))
-        return mean_logits(teachers, texts, device)
+        return mean_logits(teachers, texts, *rest)
 
     monkeypatch.setattr(fold_training, "fine_tune_rows", learn)
     monkeypatch.setattr(cross_fitting, "mean_logits", tell)
