@@ -16,32 +16,36 @@ from kuaixun.worker.life import STUCK_BEYOND_OUTAGE_SECONDS
 from kuaixun.worker.reload import Reloads, reload_on_hangup
 from kuaixun.worker.settings import WorkerSettings
 from kuaixun.worker.stop import Stop
+from tests.deploy.unit import UNIT, worker_unit
 
 ROOT = Path(__file__).resolve().parents[2]
-UNIT = ROOT / "deploy" / "systemd" / "kuaixun-worker@.service"
 
-# A broker that is away comes back, a fenced client starts anew; so does whatever was no fault of the operator's.
+# A broker that is away comes back, one fenced for its silence starts anew; so does whatever was no fault of the
+# operator's.
 MENDED_BY_A_RESTART = {
     errors.BrokerUnreachableError,
     errors.FatalKafkaError,
     errors.DeliveryFailedError,
     errors.ShutdownBudgetError,
+    errors.FencedError,
     errors.WorkerError,
 }
 
 
 @pytest.fixture(scope="module")
 def service() -> configparser.SectionProxy:
-    unit = configparser.ConfigParser(interpolation=None)
-    unit.optionxform = str  # type: ignore[assignment,method-assign]  # keys of a unit are case-sensitive
-    unit.read_string(UNIT.read_text(encoding="utf-8"))
-    return unit["Service"]
+    return worker_unit()["Service"]
 
 
 def test_exit_codes_that_no_restart_mends_end_the_service(service: configparser.SectionProxy) -> None:
     kinds = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.WorkerError)}
     final = {kind.exit_code for kind in kinds - MENDED_BY_A_RESTART}
     assert {int(code) for code in service["RestartPreventExitStatus"].split()} == final
+    assert service["Restart"] == "on-failure"
+
+
+def test_systemd_never_gives_up_on_a_worker_that_a_restart_may_mend() -> None:
+    assert worker_unit()["Unit"]["StartLimitIntervalSec"] == "0"
 
 
 def test_the_service_waits_longer_than_a_worker_takes_to_leave(service: configparser.SectionProxy) -> None:

@@ -14,8 +14,6 @@ from kuaixun.schemas.dead_letter import DeadLetterReason
 from kuaixun.worker import cli
 from kuaixun.worker.delivery.promise import Guarantee
 from kuaixun.worker.errors import OffsetsMissingError, TopicMissingError
-from tests.conftest import do_without_kafka
-from tests.kafka_broker import BrokerUnavailableError, KafkaBroker, kafka_jars
 from tests.worker.foreign_producer import write_with_header
 from tests.worker.running import RunningWorker, running_worker
 from tests.worker.test_contract import assert_each_once, letters, many, news, record
@@ -127,35 +125,6 @@ def test_beginning_at_the_latest_after_an_offset_that_is_gone_skips_nothing_acro
     with running_worker(settings):
         labelled = topics.read(topics.output, 4)
     assert_each_once(labelled, 4)
-
-
-def test_an_idle_worker_outlives_a_restart_of_the_broker(caplog: pytest.LogCaptureFixture) -> None:
-    def said(words: str) -> int:
-        return sum(words in line for line in caplog.messages)
-
-    def wait(done: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not done() and time.monotonic() < deadline:
-            time.sleep(0.05)
-
-    try:
-        jars = kafka_jars()
-    except BrokerUnavailableError as error:
-        do_without_kafka(error)
-    with KafkaBroker(jars) as broker:
-        topics = Topics.create(broker.bootstrap, real=True)
-        with running_worker(topics.settings()):
-            topics.write(many(4))
-            wait_for_offsets(topics, [1, 1, 1, 1])
-            broker.stop()
-            wait(lambda: said("trouble with Kafka") == 2)
-            assert said("trouble with Kafka") == 2, "consumer and producer both notice"
-            broker.start()
-            wait(lambda: said("Kafka answers again") == 2)
-            assert said("Kafka answers again") == 2, "an outage that is over must not count on"
-            topics.write(many(4, 4))
-            labelled = topics.read(topics.output, 8)
-    assert_each_once(labelled, 8)
 
 
 @pytest.mark.parametrize("delivery", Guarantee)
