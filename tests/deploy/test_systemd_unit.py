@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import re
 import shutil
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 from kuaixun.worker import errors
 from kuaixun.worker.life import STUCK_BEYOND_OUTAGE_SECONDS
 from kuaixun.worker.reload import Reloads, reload_on_hangup
-from kuaixun.worker.settings import WorkerSettings
+from kuaixun.worker.settings import PREFIX, WorkerSettings
 from kuaixun.worker.stop import Stop
 from tests.deploy.unit import UNIT, worker_unit
 
@@ -60,6 +61,16 @@ def test_the_watchdog_waits_longer_than_the_worker_itself_before_it_calls_the_lo
     outage = WorkerSettings.model_fields["outage_seconds"].default
     assert int(service["WatchdogSec"]) > outage + STUCK_BEYOND_OUTAGE_SECONDS
     assert int(service["TimeoutStartSec"]) > outage
+
+
+def test_each_instance_has_a_transactional_id_of_its_own_that_a_right_to_the_group_s_prefix_covers(
+    service: configparser.SectionProxy,
+) -> None:
+    name, _, value = service["Environment"].partition("=")
+    assert name == f"{PREFIX}TRANSACTIONAL_ID"
+    assert {"%i", "%H"} <= set(re.findall("%.", value)), "another machine's instance has the same"
+    unit_prefix = UNIT.name.partition("@")[0]
+    assert value.replace("%p", unit_prefix).startswith(f"{WorkerSettings.model_fields['group_id'].default}-")
 
 
 def test_the_service_starts_a_command_that_the_package_installs(service: configparser.SectionProxy) -> None:

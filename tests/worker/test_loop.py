@@ -118,6 +118,7 @@ class Stage:
         self.sink = FakeSink(self.clock, at_once, limit)
         self.observed: list[list[Outcome]] = []
         self.turns: list[bool] = []
+        self.successors: list[FakeClassifier] = []
         pace = Pace(
             max_batch=10,
             max_delay_seconds=0,
@@ -142,6 +143,7 @@ class Stage:
             policy=Policy(confidence_threshold=0, top_scores=1, worker_version="1"),
             pace=pace,
             stop=self.stop,
+            successor=lambda: self.successors.pop() if self.successors else None,
             turned=self.turns.append,
         )
 
@@ -181,6 +183,20 @@ def test_every_turn_is_told_of_with_or_without_records() -> None:
 
     stage.play([headline(0)], [], join)
     assert stage.turns == [False, False, True, True]
+
+
+def test_a_model_takes_over_on_a_quiet_topic_too() -> None:
+    stage, newer = Stage(at_once=True), FakeClassifier(model_id="newer")
+    stage.successors.append(newer)
+
+    def nothing_comes() -> None:
+        assert stage.successors == [newer]
+
+    def look() -> None:
+        assert stage.successors == []
+
+    stage.play(nothing_comes, look, [headline(0)])
+    assert newer.calls == [1]
 
 
 def test_a_failed_delivery_stops_the_worker_before_its_batch_is_committed() -> None:
