@@ -7,12 +7,13 @@ import subprocess
 from tests.conftest import do_without_kafka
 from tests.kafka_broker import BrokerUnavailableError, kafka_jars
 
+CONSOLE_PRODUCER = "org.apache.kafka.tools.ConsoleProducer"
 CONSOLE_CONSUMER = "org.apache.kafka.tools.consumer.ConsoleConsumer"
 TRANSACTIONS = "org.apache.kafka.tools.TransactionsCommand"
 TOOL_SECONDS = 120
 
 
-def kafka_tool(tool: str, *arguments: str) -> str:
+def kafka_tool(tool: str, *arguments: str, standard_input: str = "") -> str:
     """What a tool prints. The test is skipped where this machine has no Java or cannot fetch Kafka."""
     try:
         jars = kafka_jars()
@@ -27,7 +28,9 @@ def kafka_tool(tool: str, *arguments: str) -> str:
         tool,
         *arguments,
     ]
-    done = subprocess.run(command, capture_output=True, timeout=TOOL_SECONDS, check=False)
+    done = subprocess.run(
+        command, input=standard_input.encode(), capture_output=True, timeout=TOOL_SECONDS, check=False
+    )
     said = done.stdout.decode("utf-8")
     assert done.returncode == 0, f"{tool} ended with {done.returncode}: {said}{done.stderr.decode('utf-8', 'replace')}"
     return said

@@ -50,6 +50,7 @@ class FakeSource:
         self.stays += 1
 
     def batch(self, max_records: int, max_delay_seconds: float, idle_seconds: float) -> Sequence[Record]:
+        assert not self.closed, "the client raises RuntimeError"
         turn = self.turns.pop(0) if self.turns else self.stop.request
         if isinstance(turn, list):
             return turn
@@ -57,6 +58,7 @@ class FakeSource:
         return []
 
     def commit(self, offsets: Mapping[Partition, int], *, last_chance: bool = False) -> None:
+        assert not self.closed, "the client raises RuntimeError"
         self.commits.append(dict(offsets))
 
     def rewind(self, offsets: Mapping[Partition, int]) -> None:
