@@ -113,7 +113,14 @@ class FakeSink:
 class Stage:
     """A loop with a script."""
 
-    def __init__(self, *, at_once: bool = False, limit: int = 1_000_000, max_in_flight: int = 8) -> None:
+    def __init__(
+        self,
+        *,
+        at_once: bool = False,
+        limit: int = 1_000_000,
+        max_in_flight: int = 8,
+        revoke_budget_seconds: float = 5,
+    ) -> None:
         self.clock = Clock()
         self.stop = Stop(10.0, self.clock)
         self.source = FakeSource([], self.stop)
@@ -126,7 +133,7 @@ class Stage:
             max_delay_seconds=0,
             max_in_flight=max_in_flight,
             commit_interval_seconds=0,
-            revoke_budget_seconds=5,
+            revoke_budget_seconds=revoke_budget_seconds,
         )
         self.delivery = AtLeastOnce(
             self.source,
@@ -240,6 +247,25 @@ def test_a_revocation_waits_for_what_is_in_flight() -> None:
         assert stage.committed == {ZERO: 1}
 
     stage.play([headline(0)], revoke)
+
+
+def test_a_stop_in_the_midst_of_a_revocation_ends_it_within_the_budget() -> None:
+    stage = Stage(revoke_budget_seconds=100)
+    poll = stage.sink.poll
+
+    def stopped_at_the_third(timeout_seconds: float) -> None:
+        poll(timeout_seconds)
+        if stage.clock.now == 3:
+            stage.stop.request()
+
+    def revoke() -> None:
+        stage.sink.poll = stopped_at_the_third  # type: ignore[method-assign]
+        stage.delivery.revoked(frozenset({ZERO}))
+
+    with pytest.raises(ShutdownBudgetError):
+        stage.play([headline(0)], revoke)
+    assert 3 < stage.clock.now <= 3 + stage.stop.budget_seconds
+    assert stage.committed == {}
 
 
 def test_nothing_of_lost_partitions_is_committed() -> None:

@@ -12,13 +12,15 @@ from contextlib import ExitStack
 import pytest
 
 from kuaixun.worker.delivery.promise import Guarantee
-from kuaixun.worker.errors import BrokerUnreachableError
+from kuaixun.worker.errors import BrokerUnreachableError, ShutdownBudgetError
+from kuaixun.worker.membership import GroupProtocol
 from tests.conftest import do_without_kafka
 from tests.deploy.unit import worker_unit
 from tests.kafka_broker import BrokerUnavailableError, KafkaBroker, kafka_jars
 from tests.worker.running import RunningWorker, running_worker
 from tests.worker.test_contract import assert_each_once, assert_in_order, first_appearances, many
 from tests.worker.test_real_kafka import wait_for_offsets
+from tests.worker.test_silence import await_words, worker_process
 from tests.worker.topics import PATIENCE_SECONDS, Topics
 
 OUTAGE_SECONDS = 3
@@ -131,19 +133,25 @@ class Supervised:
 def test_workers_end_when_the_brokers_are_away_for_long_and_come_back_with_them_whenever_they_are_started(
     broker: KafkaBroker, both: list[Topics]
 ) -> None:
-    ended = []
-    for topics in both:
-        settings = topics.settings(
-            outage_seconds=OUTAGE_SECONDS, transaction_timeout_seconds=OUTAGE_SECONDS, shutdown_budget_seconds=5
-        )
-        ended.append(RunningWorker(settings))
-        topics.write(many(40))
-        wait_for_offsets(topics, [10, 10, 10, 10])
-    broker.stop()
-    for worker in ended:
-        worker.wait()
-        assert isinstance(worker.error, BrokerUnreachableError), worker.error
-        assert f"Given up after {OUTAGE_SECONDS} s" in str(worker.error)
+    idle = Topics.create(broker.bootstrap, real=True)
+    with worker_process(idle, GroupProtocol.COOPERATIVE, "--shutdown-budget-seconds", "8") as leaving:
+        await_words(leaving, "assigned ")
+        ended = []
+        for topics in both:
+            settings = topics.settings(
+                outage_seconds=OUTAGE_SECONDS, transaction_timeout_seconds=OUTAGE_SECONDS, shutdown_budget_seconds=5
+            )
+            ended.append(RunningWorker(settings))
+            topics.write(many(40))
+            wait_for_offsets(topics, [10, 10, 10, 10])
+        broker.stop()
+        for worker in ended:
+            worker.wait()
+            assert isinstance(worker.error, BrokerUnreachableError), worker.error
+            assert f"Given up after {OUTAGE_SECONDS} s" in str(worker.error)
+        leaving.terminate()  # one that may wait for longer, and is told not to
+        _, said = leaving.communicate(timeout=PATIENCE_SECONDS)
+        assert leaving.returncode in (0, ShutdownBudgetError.exit_code), said
 
     supervised = [Supervised(topics) for topics in both]
     try:

@@ -39,12 +39,12 @@ def assert_outcomes(topics: Topics, count: int) -> None:
 
 
 @contextmanager
-def worker_process(topics: Topics, protocol: GroupProtocol) -> Iterator[subprocess.Popen[str]]:
+def worker_process(topics: Topics, protocol: GroupProtocol, *more_flags: str) -> Iterator[subprocess.Popen[str]]:
     """`kuaixun-worker run`, ended by force where the test did not end it."""
     flags = topics.flags()
     if protocol is GroupProtocol.CONSUMER:  # there the session is the broker's to set
         flags = flags[: flags.index("--consumer")]
-    command = [sys.executable, "-m", "kuaixun.worker.cli", "run", *flags, "--group-protocol", protocol, *UNCOMMITTED]
+    command = [sys.executable, "-m", "kuaixun.worker.cli", "run", *flags, "--group-protocol", protocol, *more_flags]
     with subprocess.Popen([*command, "--threads", "1"], stderr=subprocess.PIPE, text=True) as process:
         try:
             yield process
@@ -57,7 +57,7 @@ def test_workers_frozen_past_their_session_come_back_under_every_protocol_and_bo
 ) -> None:
     cases = [(protocol, kafka_topics(delivery)) for protocol, delivery in product(GroupProtocol, Guarantee)]
     with ExitStack() as stack:
-        frozen = [stack.enter_context(worker_process(topics, protocol)) for protocol, topics in cases]
+        frozen = [stack.enter_context(worker_process(topics, protocol, *UNCOMMITTED)) for protocol, topics in cases]
         for process, (_, topics) in zip(frozen, cases, strict=True):
             topics.write(many(COUNT))
             topics.read(topics.output, COUNT, "read_uncommitted")
