@@ -156,9 +156,16 @@ class KafkaBroker:
             "transaction.state.log.replication.factor=1",
             "transaction.state.log.min.isr=1",
             "group.initial.rebalance.delay.ms=0",
+            # Under KIP-848 a member's session is the broker's to set: as short as the tests' own under the other two.
+            "group.consumer.min.session.timeout.ms=6000",
+            "group.consumer.session.timeout.ms=6000",
+            "group.consumer.min.heartbeat.interval.ms=1000",
+            "group.consumer.heartbeat.interval.ms=1000",
             # The default of 50 makes the first consumer group and the first transaction wait for 50 logs each.
             "offsets.topic.num.partitions=4",
             "transaction.state.log.num.partitions=4",
+            # How soon the broker ends a transaction whose timeout is over; the default of 10 s is waited for in vain.
+            "transaction.abort.timed.out.transaction.cleanup.interval.ms=1000",
         ]
 
     def _of_the_format(self) -> list[str]:

@@ -84,7 +84,13 @@ BAD_SETTING = {
     KafkaError.INVALID_TRANSACTION_TIMEOUT,
 }
 # Another instance has this one's place, or the broker has ended the transaction of one that was silent for too long.
-FENCED = {KafkaError._FENCED, KafkaError.FENCED_INSTANCE_ID, KafkaError.INVALID_PRODUCER_EPOCH}
+FENCED = {
+    KafkaError._FENCED,
+    KafkaError.FENCED_INSTANCE_ID,
+    KafkaError.UNRELEASED_INSTANCE_ID,
+    KafkaError.INVALID_PRODUCER_EPOCH,
+}
+_FENCED_IN_WORDS = [KafkaError(code).str() for code in FENCED]
 FATAL = {KafkaError._FATAL} | FENCED
 TOO_LARGE = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE}
 # The topic's own rules, such as that a compacted one takes no record without a key.
@@ -95,9 +101,10 @@ def classify(error: KafkaError, doing: str, bootstrap: str, hide: Callable[[str]
     """The worker's error for one of the client's. `doing` says what was being done, `hide` takes secrets out."""
     code, said = error.code(), hide(error.str())
     where = f"{doing} at {bootstrap}: {said} ({error.name()})."
-    if code in FENCED:
+    # The client's Python side keeps the words of a consumer's fatal error alone.
+    if code in FENCED or (code == KafkaError._FATAL and any(words in said for words in _FENCED_IN_WORDS)):
         return FencedError(
-            f"Fenced while {where} Another worker has taken over under the same KUAIXUN_TRANSACTIONAL_ID or "
+            f"Fenced while {where} Another worker has this one's place under the same KUAIXUN_TRANSACTIONAL_ID or "
             "group.instance.id, or this one was silent for longer than KUAIXUN_TRANSACTION_TIMEOUT_SECONDS. What it "
             "had open is undone. Give each worker a name of its own, and restart this one where no other has its place."
         )
@@ -115,6 +122,8 @@ def classify(error: KafkaError, doing: str, bootstrap: str, hide: Callable[[str]
         named = "Correct it in KUAIXUN_KAFKA, _CONSUMER or _PRODUCER."
         if code == KafkaError.INVALID_TRANSACTION_TIMEOUT:
             named = "Lower KUAIXUN_TRANSACTION_TIMEOUT_SECONDS."
+        if code == KafkaError.INCONSISTENT_GROUP_PROTOCOL:
+            named = "Give all workers of the group the same KUAIXUN_GROUP_PROTOCOL."
         return SettingError(f"A setting was refused while {where} {named}")
     if code in AWAY:
         return BrokerUnreachableError(

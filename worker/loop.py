@@ -27,7 +27,7 @@ IDLE_SECONDS = 0.1  # how long a quiet topic may keep the loop from noticing a s
 class Loop:
     """The loop over one source, with a delivery that is the source's GroupListener.
 
-    `successor` is asked before each batch for a classifier that takes over from there on; `turned` is told of every
+    `successor` is asked in each turn for a classifier that takes over from there on; `turned` is told of every
     turn, and whether the group has given this worker its share by then.
     """
 
@@ -66,10 +66,11 @@ class Loop:
         else:
             records = self._source.batch(self._pace.max_batch, self._pace.max_delay_seconds, IDLE_SECONDS)
         received_at = self._clock()
+        # On a quiet topic too, for the model that served until now is in memory as long.
+        self._classifier = self._successor() or self._classifier
         if records:
             self._delivery.counts.consumed += len(records)
             # 2. decode, 3. classify
-            self._classifier = self._successor() or self._classifier
             outcomes = label_batch(records, self._classifier, self._policy, received_at=received_at, clock=self._clock)
             # 4. produce
             self._delivery.send(records, outcomes)

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import TypeAlias
 
 from kuaixun.worker.errors import BundleRefusedError, WorkerError
 from kuaixun.worker.labelling import Labels
@@ -25,6 +26,8 @@ LOG = logging.getLogger(__name__)
 LOOK_EVERY_SECONDS = 1.0
 END_SECONDS = 5.0
 STANDARD_INPUT = 0
+
+_Files: TypeAlias = dict[str, tuple[int, int, int]]
 
 
 @dataclass(slots=True)
@@ -47,9 +50,10 @@ class Reloads:
 class Succession:
     """Which model follows which. `path` may be a link, and `folder` is what it named when `serving` was opened.
 
-    A bundle follows when the path names another folder, as when a link is turned, or when asked for. Its labels may be
-    more than those before, but none may stand under another id, not even after a detour over fewer labels, unless
-    `changed_labels_allowed`.
+    A bundle follows when the path names another folder, as when a link is turned, or when asked for; one that was
+    refused also when its files have changed since, as when its copying was not done, and keep still again. Its labels
+    may be more than those before, but none may stand under another id, not even after a detour over fewer labels,
+    unless `changed_labels_allowed`.
     """
 
     def __init__(
@@ -67,6 +71,8 @@ class Succession:
         self._changed_labels_allowed = changed_labels_allowed
         self._known_labels = serving.labels
         self._next: Labels | None = None
+        self._refused_files: _Files | None = None
+        self._files_seen: _Files | None = None
         self._lock = threading.Lock()
 
     def successor(self) -> Labels | None:
@@ -86,16 +92,18 @@ class Succession:
     def look(self) -> None:
         """Open and verify what the path names, if it is news. Blocks; for the background. Raises nothing."""
         named = os.path.realpath(self._path)
-        if named == self._named and not self._reloads.requested:
+        if named == self._named and not self._reloads.requested and not self._mended():
             return
         self._reloads.requested, self._named = False, named
         LOG.info("opening the bundle %s", named)
+        files, self._refused_files = _files_of(Path(named)), None
         try:
             found = self._open_bundle()
             self._check_labels(found)
         except Exception as error:
             self._reloads.refused += 1
             self._reloads.refusal = str(error)
+            self._refused_files = self._files_seen = files
             LOG.error(  # noqa: TRY400 - a WorkerError says all there is to say
                 "bundle refused, model %s serves on: %s",
                 *(self._serving.model_id, error),
@@ -125,6 +133,13 @@ class Succession:
             # A thread that comes out of C++ while the interpreter goes down would take the exit code with it.
             watcher.join(END_SECONDS)
 
+    def _mended(self) -> bool:
+        """Whether the files of a bundle that was refused are others by now, and the same as at the last look."""
+        if self._refused_files is None:
+            return False
+        before, self._files_seen = self._files_seen, _files_of(Path(self._named))
+        return self._files_seen == before != self._refused_files
+
     def _check_labels(self, found: Labels) -> None:
         """Raise BundleRefusedError where a label's id means something else than it did."""
         if self._changed_labels_allowed:
@@ -137,6 +152,18 @@ class Succession:
                     "behind the others; whoever counts on the old ones would be misled. Where that is meant, set "
                     "KUAIXUN_CHANGED_LABELS_ALLOWED to true, or restart the worker."
                 )
+
+
+def _files_of(folder: Path) -> _Files:
+    """What tells a folder's files from others: names, sizes, and when each was written."""
+    try:
+        return {
+            entry.name: (status.st_size, status.st_mtime_ns, status.st_ino)
+            for entry in os.scandir(folder)
+            for status in [entry.stat()]
+        }
+    except OSError:
+        return {}
 
 
 @contextmanager

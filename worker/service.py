@@ -218,6 +218,8 @@ def _delivery(station: Station, pace: Pace, stop: Stop, observer: Observer) -> D
     except WorkerError:
         station.close(CLOSE_SECONDS)
         raise
+    # Whoever finds a transaction of a killed worker's open looks for its name here.
+    LOG.info("writing in transactions as %s", sink.transactional_id)
     return ExactlyOnce(
         source, sink, routes=station.routes, pace=pace, stop=stop, worker_version=__version__, observer=observer
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import re
 import shutil
 import signal
 import subprocess
@@ -14,34 +15,38 @@ import pytest
 from kuaixun.worker import errors
 from kuaixun.worker.life import STUCK_BEYOND_OUTAGE_SECONDS
 from kuaixun.worker.reload import Reloads, reload_on_hangup
-from kuaixun.worker.settings import WorkerSettings
+from kuaixun.worker.settings import PREFIX, WorkerSettings
 from kuaixun.worker.stop import Stop
+from tests.deploy.unit import UNIT, worker_unit
 
 ROOT = Path(__file__).resolve().parents[2]
-UNIT = ROOT / "deploy" / "systemd" / "kuaixun-worker@.service"
 
-# A broker that is away comes back, a fenced client starts anew; so does whatever was no fault of the operator's.
+# A broker that is away comes back, one fenced for its silence starts anew; so does whatever was no fault of the
+# operator's.
 MENDED_BY_A_RESTART = {
     errors.BrokerUnreachableError,
     errors.FatalKafkaError,
     errors.DeliveryFailedError,
     errors.ShutdownBudgetError,
+    errors.FencedError,
     errors.WorkerError,
 }
 
 
 @pytest.fixture(scope="module")
 def service() -> configparser.SectionProxy:
-    unit = configparser.ConfigParser(interpolation=None)
-    unit.optionxform = str  # type: ignore[assignment,method-assign]  # keys of a unit are case-sensitive
-    unit.read_string(UNIT.read_text(encoding="utf-8"))
-    return unit["Service"]
+    return worker_unit()["Service"]
 
 
 def test_exit_codes_that_no_restart_mends_end_the_service(service: configparser.SectionProxy) -> None:
     kinds = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.WorkerError)}
     final = {kind.exit_code for kind in kinds - MENDED_BY_A_RESTART}
     assert {int(code) for code in service["RestartPreventExitStatus"].split()} == final
+    assert service["Restart"] == "on-failure"
+
+
+def test_systemd_never_gives_up_on_a_worker_that_a_restart_may_mend() -> None:
+    assert worker_unit()["Unit"]["StartLimitIntervalSec"] == "0"
 
 
 def test_the_service_waits_longer_than_a_worker_takes_to_leave(service: configparser.SectionProxy) -> None:
@@ -56,6 +61,16 @@ def test_the_watchdog_waits_longer_than_the_worker_itself_before_it_calls_the_lo
     outage = WorkerSettings.model_fields["outage_seconds"].default
     assert int(service["WatchdogSec"]) > outage + STUCK_BEYOND_OUTAGE_SECONDS
     assert int(service["TimeoutStartSec"]) > outage
+
+
+def test_each_instance_has_a_transactional_id_of_its_own_that_a_right_to_the_group_s_prefix_covers(
+    service: configparser.SectionProxy,
+) -> None:
+    name, _, value = service["Environment"].partition("=")
+    assert name == f"{PREFIX}TRANSACTIONAL_ID"
+    assert {"%i", "%H"} <= set(re.findall("%.", value)), "another machine's instance has the same"
+    unit_prefix = UNIT.name.partition("@")[0]
+    assert value.replace("%p", unit_prefix).startswith(f"{WorkerSettings.model_fields['group_id'].default}-")
 
 
 def test_the_service_starts_a_command_that_the_package_installs(service: configparser.SectionProxy) -> None:

@@ -47,7 +47,8 @@ class RunningWorker:
         self.counts = Counts()
         self._settings, self._observer, self._reloads = settings, observer, reloads
         self._classifier = classifier or (None if settings.bundle else FakeClassifier())
-        self._thread = threading.Thread(target=self._run, name="worker")
+        # One that hangs fails its own test, and not all that follow by staying on.
+        self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
         self._thread.start()
 
     @property

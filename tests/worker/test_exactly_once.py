@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from kuaixun.worker.delivery.promise import Guarantee
 from kuaixun.worker.errors import FencedError, SettingError
 from kuaixun.worker.kafka import KafkaTransactionalSink
 from kuaixun.worker.streams import AbortableError, EndUnknownError, Partition, Record
+from tests.kafka_tools import TRANSACTIONS, kafka_tool
 from tests.worker.running import RunningWorker, running_worker
 from tests.worker.test_contract import assert_each_once, assert_in_order, many, process, record
 from tests.worker.test_real_kafka import wait_for_offsets
@@ -55,7 +58,7 @@ def letters(topics: Topics) -> list[Message]:
 def test_after_kill_9_in_a_transaction_every_input_has_one_outcome(kafka_topics: Create, named: bool) -> None:
     topics = exactly_once(kafka_topics)
     topics.write(with_poison())
-    # A nameless worker's transaction is left to its timeout, which the broker looks at every 10 s.
+    # A nameless worker's transaction is left to its timeout.
     name: dict[str, Any] = {"transactional_id": topics.group} if named else {"transaction_timeout_seconds": 2}
     flags = ("--transactional-id", topics.group) if named else ("--transaction-timeout-seconds", "9.5")
     with process(topics, "--max-batch", "60", *FOREVER, *flags) as worker:
@@ -70,6 +73,27 @@ def test_after_kill_9_in_a_transaction_every_input_has_one_outcome(kafka_topics:
         topics.wait_for(topics.output, COUNT)
         letters(topics)
     assert_all_once(topics)
+
+
+def test_readers_wait_for_a_killed_worker_s_transaction_which_can_be_ended_by_the_name_in_its_log(
+    kafka_topics: Create,
+) -> None:
+    topics = exactly_once(kafka_topics)
+    topics.write(many(COUNT))
+    with process(topics, "--max-batch", "60", *FOREVER, "--transaction-timeout-seconds", "100") as worker:
+        held_back = {m.partition() or 0 for m in topics.read(topics.output, 60, "read_uncommitted")}
+        worker.send_signal(signal.SIGKILL)
+        _, said = worker.communicate(timeout=PATIENCE_SECONDS)
+    name = re.search(rf"writing in transactions as ({topics.group}-[0-9a-f-]{{36}})$", said, re.MULTILINE)
+    assert name is not None, said
+    replace(topics, input=topics.output).write([record(number, b"of another writer") for number in held_back])
+    assert topics.read(topics.output) == []
+    kafka_tool(
+        TRANSACTIONS, "--bootstrap-server", topics.bootstrap, "forceTerminateTransaction", "--transactionalId", name[1]
+    )
+    assert {(m.partition(), m.value()) for m in topics.read(topics.output, len(held_back))} == {
+        (number, b"of another writer") for number in held_back
+    }
 
 
 def test_a_frozen_worker_that_comes_back_to_partitions_of_another_writes_nothing_twice(kafka_topics: Create) -> None:

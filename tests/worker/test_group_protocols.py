@@ -12,12 +12,13 @@ from confluent_kafka import ConsumerGroupState
 from confluent_kafka.admin import AdminClient
 
 from kuaixun.worker.delivery.promise import Guarantee, Observer
+from kuaixun.worker.errors import FencedError, SettingError
 from kuaixun.worker.kafka import KafkaSource
 from kuaixun.worker.labelling import Outcome
 from kuaixun.worker.membership import GroupProtocol
 from kuaixun.worker.streams import Partition, Record
 from tests.kafka_broker import create_topic
-from tests.worker.running import running_worker
+from tests.worker.running import RunningWorker, running_worker
 from tests.worker.test_contract import assert_each_once, assert_in_order, first_appearances, many
 from tests.worker.test_real_kafka import commit, truncate
 from tests.worker.topics import PATIENCE_SECONDS, Topics
@@ -124,3 +125,47 @@ def test_a_worker_that_holds_no_partition_leaves_the_group_at_once(
     finally:
         for source in sources:
             source.close(PATIENCE_SECONDS)
+
+
+def test_a_worker_whose_assignor_is_another_is_refused_and_the_group_works_on(kafka_topics: Create) -> None:
+    topics = kafka_topics()
+    with running_worker(topics.settings(group_protocol=GroupProtocol.COOPERATIVE)):
+        topics.write(many(4))
+        topics.read(topics.output, 4)
+        other = RunningWorker(topics.settings(group_protocol=GroupProtocol.EAGER))
+        other.wait()
+        topics.write(many(4, 4))
+        labelled = topics.read(topics.output, 8)
+    assert isinstance(other.error, SettingError)
+    assert "KUAIXUN_GROUP_PROTOCOL" in str(other.error)
+    assert_each_once(labelled, 8)
+
+
+@pytest.mark.parametrize("protocol", [GroupProtocol.COOPERATIVE, GroupProtocol.CONSUMER])
+def test_of_two_workers_of_one_instance_id_one_is_fenced_and_ends_and_the_other_serves(
+    kafka_topics: Create, protocol: GroupProtocol
+) -> None:
+    topics = kafka_topics()
+    assert "group.instance.id" not in topics.settings().consumer_properties(), "off where nobody asks for it"
+    of_the_session = {} if protocol is GroupProtocol.CONSUMER else topics.session()
+    settings = topics.settings(group_protocol=protocol, consumer={**of_the_session, "group.instance.id": "one"})
+    workers = [RunningWorker(settings)]
+    try:
+        topics.write(many(4))
+        topics.read(topics.output, 4)
+        workers.append(RunningWorker(settings))
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while all(worker.running for worker in workers) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        # The classic protocol fences the old member, that of KIP-848 the new one.
+        fenced, serving = workers if protocol is GroupProtocol.COOPERATIVE else reversed(workers)
+        assert isinstance(fenced.error, FencedError), fenced.error
+        assert "group.instance.id" in str(fenced.error)
+        topics.write(many(4, 4))
+        labelled = first_appearances(topics.read(topics.output, 8))
+    finally:
+        for worker in workers:
+            worker.stop.request()
+            worker.wait()
+    assert serving.error is None
+    assert_each_once(labelled, 8)

@@ -50,6 +50,7 @@ class FakeSource:
         self.stays += 1
 
     def batch(self, max_records: int, max_delay_seconds: float, idle_seconds: float) -> Sequence[Record]:
+        assert not self.closed, "the client raises RuntimeError"
         turn = self.turns.pop(0) if self.turns else self.stop.request
         if isinstance(turn, list):
             return turn
@@ -57,6 +58,7 @@ class FakeSource:
         return []
 
     def commit(self, offsets: Mapping[Partition, int], *, last_chance: bool = False) -> None:
+        assert not self.closed, "the client raises RuntimeError"
         self.commits.append(dict(offsets))
 
     def rewind(self, offsets: Mapping[Partition, int]) -> None:
@@ -111,19 +113,27 @@ class FakeSink:
 class Stage:
     """A loop with a script."""
 
-    def __init__(self, *, at_once: bool = False, limit: int = 1_000_000, max_in_flight: int = 8) -> None:
+    def __init__(
+        self,
+        *,
+        at_once: bool = False,
+        limit: int = 1_000_000,
+        max_in_flight: int = 8,
+        revoke_budget_seconds: float = 5,
+    ) -> None:
         self.clock = Clock()
         self.stop = Stop(10.0, self.clock)
         self.source = FakeSource([], self.stop)
         self.sink = FakeSink(self.clock, at_once, limit)
         self.observed: list[list[Outcome]] = []
         self.turns: list[bool] = []
+        self.successors: list[FakeClassifier] = []
         pace = Pace(
             max_batch=10,
             max_delay_seconds=0,
             max_in_flight=max_in_flight,
             commit_interval_seconds=0,
-            revoke_budget_seconds=5,
+            revoke_budget_seconds=revoke_budget_seconds,
         )
         self.delivery = AtLeastOnce(
             self.source,
@@ -142,6 +152,7 @@ class Stage:
             policy=Policy(confidence_threshold=0, top_scores=1, worker_version="1"),
             pace=pace,
             stop=self.stop,
+            successor=lambda: self.successors.pop() if self.successors else None,
             turned=self.turns.append,
         )
 
@@ -183,6 +194,20 @@ def test_every_turn_is_told_of_with_or_without_records() -> None:
     assert stage.turns == [False, False, True, True]
 
 
+def test_a_model_takes_over_on_a_quiet_topic_too() -> None:
+    stage, newer = Stage(at_once=True), FakeClassifier(model_id="newer")
+    stage.successors.append(newer)
+
+    def nothing_comes() -> None:
+        assert stage.successors == [newer]
+
+    def look() -> None:
+        assert stage.successors == []
+
+    stage.play(nothing_comes, look, [headline(0)])
+    assert newer.calls == [1]
+
+
 def test_a_failed_delivery_stops_the_worker_before_its_batch_is_committed() -> None:
     stage = Stage()
 
@@ -222,6 +247,25 @@ def test_a_revocation_waits_for_what_is_in_flight() -> None:
         assert stage.committed == {ZERO: 1}
 
     stage.play([headline(0)], revoke)
+
+
+def test_a_stop_in_the_midst_of_a_revocation_ends_it_within_the_budget() -> None:
+    stage = Stage(revoke_budget_seconds=100)
+    poll = stage.sink.poll
+
+    def stopped_at_the_third(timeout_seconds: float) -> None:
+        poll(timeout_seconds)
+        if stage.clock.now == 3:
+            stage.stop.request()
+
+    def revoke() -> None:
+        stage.sink.poll = stopped_at_the_third  # type: ignore[method-assign]
+        stage.delivery.revoked(frozenset({ZERO}))
+
+    with pytest.raises(ShutdownBudgetError):
+        stage.play([headline(0)], revoke)
+    assert 3 < stage.clock.now <= 3 + stage.stop.budget_seconds
+    assert stage.committed == {}
 
 
 def test_nothing_of_lost_partitions_is_committed() -> None:

@@ -7,18 +7,16 @@ import time
 from collections.abc import Callable
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from kuaixun.schemas.dead_letter import DeadLetterReason
 from kuaixun.worker import cli
 from kuaixun.worker.delivery.promise import Guarantee
 from kuaixun.worker.errors import OffsetsMissingError, TopicMissingError
-from tests.conftest import do_without_kafka
-from tests.kafka_broker import BrokerUnavailableError, KafkaBroker, kafka_jars
 from tests.worker.foreign_producer import write_with_header
 from tests.worker.running import RunningWorker, running_worker
-from tests.worker.test_contract import assert_each_once, letters, many, news, record
+from tests.worker.test_contract import assert_each_once, event_of, letters, many, news, record
 from tests.worker.topics import PATIENCE_SECONDS, Topics
 
 Create = Callable[..., Topics]
@@ -129,35 +127,6 @@ def test_beginning_at_the_latest_after_an_offset_that_is_gone_skips_nothing_acro
     assert_each_once(labelled, 4)
 
 
-def test_an_idle_worker_outlives_a_restart_of_the_broker(caplog: pytest.LogCaptureFixture) -> None:
-    def said(words: str) -> int:
-        return sum(words in line for line in caplog.messages)
-
-    def wait(done: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not done() and time.monotonic() < deadline:
-            time.sleep(0.05)
-
-    try:
-        jars = kafka_jars()
-    except BrokerUnavailableError as error:
-        do_without_kafka(error)
-    with KafkaBroker(jars) as broker:
-        topics = Topics.create(broker.bootstrap, real=True)
-        with running_worker(topics.settings()):
-            topics.write(many(4))
-            wait_for_offsets(topics, [1, 1, 1, 1])
-            broker.stop()
-            wait(lambda: said("trouble with Kafka") == 2)
-            assert said("trouble with Kafka") == 2, "consumer and producer both notice"
-            broker.start()
-            wait(lambda: said("Kafka answers again") == 2)
-            assert said("Kafka answers again") == 2, "an outage that is over must not count on"
-            topics.write(many(4, 4))
-            labelled = topics.read(topics.output, 8)
-    assert_each_once(labelled, 8)
-
-
 @pytest.mark.parametrize("delivery", Guarantee)
 def test_a_record_that_the_output_topic_refuses_is_a_dead_letter_and_its_neighbours_are_labelled(
     kafka_topics: Create, delivery: Guarantee
@@ -208,3 +177,26 @@ def test_a_record_with_a_header_whose_name_is_not_utf8_is_a_dead_letter(kafka_to
     assert (letter.reason, letter.value, letter.headers) == (DeadLetterReason.INVALID_HEADERS, foreign, ())
     assert topics.read(topics.dead_letter, 1)[0].key() == b"\x00k"
     assert sum(topics.committed()) == 9
+
+
+def test_of_producers_in_transactions_what_they_committed_is_labelled_and_a_marker_s_lag_is_left(
+    kafka_topics: Create,
+) -> None:
+    topics = kafka_topics()
+    writer = Producer({"bootstrap.servers": topics.bootstrap, "transactional.id": f"{topics.group}.writer"})
+    writer.init_transactions(PATIENCE_SECONDS)
+    for start, commits in ((0, True), (4, False), (8, True)):
+        writer.begin_transaction()
+        for one in many(4, start):
+            writer.produce(topics.input, one.value, one.key, one.partition)
+        writer.flush(PATIENCE_SECONDS)
+        if commits:
+            writer.commit_transaction(PATIENCE_SECONDS)
+        else:
+            writer.abort_transaction(PATIENCE_SECONDS)
+    with running_worker(topics.settings()) as worker:
+        labelled = topics.read(topics.output, 8)
+        # Three records and three markers a partition: the last marker's place is nobody's to commit.
+        wait_for_offsets(topics, [5, 5, 5, 5])
+    assert {event_of(message)["id"] for message in labelled} == {f"n{i}" for i in (0, 1, 2, 3, 8, 9, 10, 11)}
+    assert worker.counts.consumed == 8

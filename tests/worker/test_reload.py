@@ -119,6 +119,23 @@ def test_a_bundle_that_may_not_serve_leaves_the_old_one_and_says_so_until_a_good
     assert (bundles.reloads.refused, bundles.reloads.refusal, bundles.reloads.taken_up) == (1, None, 0)
 
 
+def test_a_refused_bundle_is_tried_again_by_itself_once_its_files_have_changed_and_keep_still(bundles: Bundles) -> None:
+    succession = bundles.succession()
+    assert follow(succession, bundles, "late") is None, "the link was turned before anything was copied"
+    bundles.add("late", LABELS)
+    for size in (1, 2):  # still being copied
+        (bundles.link / "weights").write_bytes(bytes(size))
+        succession.look()
+    assert bundles.opened == ["late"]
+    succession.look()
+    assert bundles.opened == ["late", "late"]
+    assert succession.successor() is bundles.models["late"]
+    (bundles.link / "weights").write_bytes(bytes(3))
+    for _ in range(3):
+        succession.look()
+    assert bundles.opened == ["late", "late"], "one that serves is left alone"
+
+
 def test_a_fault_in_opening_is_a_refusal_with_its_traceback(
     bundles: Bundles, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

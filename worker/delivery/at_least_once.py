@@ -158,9 +158,11 @@ class AtLeastOnce:
 
     def revoked(self, partitions: frozenset[Partition]) -> None:
         """Confirm within the revoke budget, commit what is confirmed, let go. See GroupListener."""
-        deadline = self._monotonic() + min(self._pace.revoke_budget_seconds, self._stop.seconds_left(DRAIN_SHARE))
+        deadline = self._monotonic() + self._pace.revoke_budget_seconds
         try:
             while self._flights.carries(partitions) and self._monotonic() < deadline:
+                if not self._stop.seconds_left(DRAIN_SHARE):
+                    break
                 self._sink.poll(REPORT_SECONDS)
                 self._board()
                 self._confirm(deadline)

@@ -1,0 +1,117 @@
+"""What the worker counts on of the client library as it is pinned: how it waits, closes, fails and partitions."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from contextlib import closing
+
+import pytest
+from confluent_kafka import KafkaError, cimpl
+
+from kuaixun.worker.errors import FatalKafkaError
+from kuaixun.worker.kafka import KafkaSink, KafkaSource
+from kuaixun.worker.routing import Partitioning
+from tests.kafka_broker import create_topic
+from tests.kafka_tools import CONSOLE_PRODUCER, kafka_tool
+from tests.worker.running import RunningWorker, running_worker
+from tests.worker.test_contract import assert_each_once, first_appearances, many, news, record
+from tests.worker.test_group_protocols import Indifferent
+from tests.worker.topics import PARTITIONS, PATIENCE_SECONDS, Topics
+
+Create = Callable[..., Topics]
+FAR_OFF_SECONDS = 3600.0  # a wait for so long would run into the test's own limit
+PRODUCER = 0  # of rdkafka.h
+PRODUCE = 0  # its API key
+
+
+def test_a_batch_is_waited_for_until_it_is_full_or_its_delay_over_and_is_never_empty_while_records_are_there(
+    kafka_topics: Create,
+) -> None:
+    topics = kafka_topics()
+    source = KafkaSource(topics.settings())
+    source.subscribe(Indifferent())
+    topics.write(many(8))
+    assert len(source.batch(8, FAR_OFF_SECONDS, FAR_OFF_SECONDS)) == 8
+    topics.write(many(3))
+    read = 0
+    while read < 3:
+        found = source.batch(100, 0.1, FAR_OFF_SECONDS)
+        assert found
+        read += len(found)
+    topics.write(many(3))
+    while read < 6:
+        found = source.batch(100, 0.0, FAR_OFF_SECONDS)
+        assert found
+        read += len(found)
+    assert source.close(PATIENCE_SECONDS)
+
+
+def test_closing_twice_is_no_fault_and_reading_after_it_is_one(kafka_topics: Create) -> None:
+    topics = kafka_topics()
+    source, sink = KafkaSource(topics.settings()), KafkaSink(topics.settings())
+    for _ in range(2):
+        sink.close(PATIENCE_SECONDS)
+        assert source.close(PATIENCE_SECONDS)
+    with pytest.raises(RuntimeError):
+        source.batch(1, 0.0, 0.1)
+
+
+class FailingBroker:
+    """librdkafka's own broker, which answers requests with an error where it is told to."""
+
+    def __init__(self) -> None:
+        self._librdkafka = librdkafka = ctypes.CDLL(cimpl.__file__)  # what it is linked with is found through it
+        for name in ("rd_kafka_conf_new", "rd_kafka_new", "rd_kafka_handle_mock_cluster"):
+            getattr(librdkafka, name).restype = ctypes.c_void_p
+        librdkafka.rd_kafka_mock_cluster_bootstraps.restype = ctypes.c_char_p
+        why = ctypes.create_string_buffer(512)
+        config = ctypes.c_void_p(librdkafka.rd_kafka_conf_new())
+        librdkafka.rd_kafka_conf_set(config, b"test.mock.num.brokers", b"1", why, ctypes.c_size_t(512))
+        self._host = ctypes.c_void_p(librdkafka.rd_kafka_new(ctypes.c_int(PRODUCER), config, why, ctypes.c_size_t(512)))
+        assert self._host.value, why.value
+        self._cluster = ctypes.c_void_p(librdkafka.rd_kafka_handle_mock_cluster(self._host))
+        self.bootstrap: str = librdkafka.rd_kafka_mock_cluster_bootstraps(self._cluster).decode()
+
+    def fail_next(self, request: int, code: int) -> None:
+        """Answer the next request of this API key with this error."""
+        self._librdkafka.rd_kafka_mock_push_request_errors(
+            self._cluster, ctypes.c_int16(request), ctypes.c_size_t(1), ctypes.c_int(code)
+        )
+
+    def close(self) -> None:
+        self._librdkafka.rd_kafka_destroy(self._host)
+
+
+def test_a_write_out_of_sequence_ends_the_worker_and_the_next_one_labels_what_it_could_not() -> None:
+    with closing(FailingBroker()) as broker:
+        topics = Topics.create(broker.bootstrap, real=False)
+        topics.write(many(40))
+        broker.fail_next(PRODUCE, KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER)
+        worker = RunningWorker(topics.settings())
+        worker.wait()
+        assert isinstance(worker.error, FatalKafkaError), worker.error
+        assert sum(topics.committed()) < 40
+        with running_worker(topics.settings()):
+            labelled = topics.read(topics.output, 40)
+    assert_each_once(first_appearances(labelled), 40)
+
+
+def test_java_and_the_worker_put_a_key_into_the_same_partition(kafka_topics: Create) -> None:
+    topics = kafka_topics()
+    java = f"{topics.input}.java"
+    create_topic(topics.bootstrap, java, PARTITIONS)
+    keys = [f"键{number}" * (number % 5 + 1) for number in range(200)]
+    kafka_tool(
+        CONSOLE_PRODUCER,
+        *("--bootstrap-server", topics.bootstrap, "--topic", java),
+        *("--reader-property", "parse.key=true", "--reader-property", "key.separator=|"),
+        standard_input="".join(f"{key}|\n" for key in keys),
+    )
+    topics.write([record(i % PARTITIONS, news("n", "标题"), key.encode()) for i, key in enumerate(keys)])
+    with running_worker(topics.settings(partitioning=Partitioning.KEY)):
+        of_the_worker = {message.key(): message.partition() for message in topics.read(topics.output, len(keys))}
+    of_java = {message.key(): message.partition() for message in topics.read(java, len(keys))}
+    assert of_the_worker == of_java
+    assert set(of_java) == {key.encode() for key in keys}
+    assert set(of_java.values()) == set(range(PARTITIONS))
