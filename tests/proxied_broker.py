@@ -38,4 +38,5 @@ class ProxiedBroker(KafkaBroker):
         for line in super()._server_properties():
             more = next((more for start, more in added.items() if line.startswith(start)), [])
             lines.append(",".join([line, *more]))
-        return lines
+        # A worker that is killed leaves its transaction to its timeout, which is looked at every 10 s otherwise.
+        return [*lines, "transaction.abort.timed.out.transaction.cleanup.interval.ms=1000"]
