@@ -392,6 +392,8 @@ class KafkaSource:
         self._owned -= partitions
         for partition in partitions:
             self._rewinds.pop(partition, None)
+        # With nothing to commit no answer comes either, for however long that is.
+        self._commit_outage.forget()
         # What comes of them from here on was read anew, even if they are ours again within the same call.
         self._gathered = [r for r in self._gathered if Partition(r.topic, r.partition) not in partitions]
         try:
@@ -411,6 +413,7 @@ class KafkaSource:
             self._commit_outage.over()
             return
         if failed.code() in REBALANCING:
+            self._commit_outage.over()
             # What is still ours is committed next time, and what is not is labelled again by whoever holds it now.
             LOG.info("offsets not committed during a rebalance (%s)", failed.name())
             return
