@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from kuaixun import __version__
 from kuaixun.export.command_line import USAGE_EXIT_CODE, OneLineParser, finish, path_of
+from kuaixun.export.printable import printable
 
 if TYPE_CHECKING:
     from kuaixun.export.bundle.reader import Bundle
@@ -186,7 +187,7 @@ def _build(options: argparse.Namespace) -> int:
         raise OSError(
             f"the bundle {options.bundle} cannot be written: {error.strerror or error}; name another folder"
         ) from error
-    print(f"{options.bundle}: model {manifest.model_id}")
+    print(f"{printable(str(options.bundle))}: model {manifest.model_id}")
     return _verify(options)
 
 
@@ -195,10 +196,11 @@ def _inspect(options: argparse.Namespace) -> int:
 
     from kuaixun.export.bundle.reader import MANIFEST_FILE, read_manifest
     from kuaixun.export.describe import manifest_tables
+    from kuaixun.export.printable import printable_json
 
     manifest = read_manifest(options.bundle)
     if options.json:
-        print((options.bundle / MANIFEST_FILE).read_text(encoding="utf-8"), end="")
+        print(printable_json((options.bundle / MANIFEST_FILE).read_text(encoding="utf-8")), end="")
         return 0
     console = Console()
     for table in manifest_tables(manifest):
@@ -235,7 +237,7 @@ def _sign(options: argparse.Namespace) -> int:
     from kuaixun.export.bundle.signature import SIGNATURE_FILE
 
     sign_bundle(options.bundle, options.key)
-    print(f"{options.bundle / SIGNATURE_FILE}: signed")
+    print(f"{printable(str(options.bundle / SIGNATURE_FILE))}: signed")
     return 0
 
 
@@ -268,7 +270,7 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 def _refuse(reason: str) -> int:
-    print(f"{PROGRAM}: {reason}", file=sys.stderr)
+    print(f"{PROGRAM}: {printable(reason)}", file=sys.stderr)
     return USAGE_EXIT_CODE
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from kuaixun.export.errors import ExportError
+from kuaixun.export.printable import printable
 
 USAGE_EXIT_CODE = 2
 INTERRUPTED_EXIT_CODE = 130
@@ -21,7 +22,7 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and leave with code 2."""
-        self.exit(USAGE_EXIT_CODE, f"{self.prog}: {message}. See {self.prog} --help.\n")
+        self.exit(USAGE_EXIT_CODE, f"{self.prog}: {printable(message)}. See {self.prog} --help.\n")
 
 
 def path_of(text: str) -> Path:
@@ -51,7 +52,7 @@ def finish(program: str, command: Callable[[], int]) -> int:
         # What rich makes of a reader that went away, with code 1.
         if isinstance(leaving.__context__, BrokenPipeError):
             return 0
-        raise
+        return _left(program, leaving)
     except KeyboardInterrupt:
         return INTERRUPTED_EXIT_CODE
     except OSError as error:
@@ -61,6 +62,19 @@ def finish(program: str, command: Callable[[], int]) -> int:
     return code
 
 
+def _left(program: str, leaving: SystemExit) -> int:
+    """The exit code of `--help` and `--version`, which are no success where nobody can have read them."""
+    try:
+        _flush_output()
+    except BrokenPipeError:
+        _drop_unwritten_output()
+    except OSError as error:
+        _drop_unwritten_output()
+        print(f"{program}: {reason_of(error)}", file=sys.stderr)
+        return USAGE_EXIT_CODE
+    raise leaving
+
+
 def reason_of(error: OSError) -> str:
     """The system's words for it and the file's name, without its number.
 
@@ -68,7 +82,7 @@ def reason_of(error: OSError) -> str:
     'a.txt: No such file or directory'
     """
     reason = error.strerror or str(error)
-    return f"{error.filename}: {reason}" if error.filename else reason
+    return printable(f"{error.filename}: {reason}" if error.filename else reason)
 
 
 def _prepare_output() -> None:

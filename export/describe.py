@@ -1,6 +1,6 @@
 """`kuaixun-export inspect` and `verify`: a bundle and its engines as tables for a terminal.
 
-What a manifest's maker wrote is shown as it stands: rich would read `[bold]` in a plain string as markup.
+What a manifest's maker wrote is shown as it stands, rich's markup and all, but for what would steer the terminal.
 """
 
 from __future__ import annotations
@@ -11,9 +11,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from kuaixun.export.printable import printable
 from kuaixun.schemas.manifest import Manifest
 
 WIDEST_TABLE = 1000  # columns
+
+
+def _quoted(text: str) -> Text:
+    """Someone else's words: rich would read `[bold]` in a plain string as markup, and let an ESC pass."""
+    return Text(printable(text))
 
 
 def print_whole(table: Table) -> None:
@@ -27,9 +33,9 @@ def manifest_tables(manifest: Manifest) -> list[Table]:
     """What a bundle says of itself."""
     architecture = manifest.architecture
     about = Table.grid(padding=(0, 2))
-    about.add_row("model id", manifest.model_id)
-    about.add_row("created", Text(manifest.created_at))
-    about.add_row("labels", Text(", ".join(manifest.labels)))
+    about.add_row("model id", _quoted(manifest.model_id))
+    about.add_row("created", _quoted(manifest.created_at))
+    about.add_row("labels", _quoted(", ".join(manifest.labels)))
     about.add_row(
         "student",
         f"{architecture.vocabulary_size} characters × {architecture.embedding_size}, "
@@ -41,14 +47,14 @@ def manifest_tables(manifest: Manifest) -> list[Table]:
     about.add_row("reads", f"{manifest.text.max_tokens} characters after cleaning")
     about.add_row("temperature", f"{manifest.temperature:.4g}")
     about.add_row("precision", f"{manifest.precision.default} by default, natively")
-    about.add_row("made by", Text(manifest.training.command))
+    about.add_row("made by", _quoted(manifest.training.command))
     figures = Table(title="figures", title_justify="left")
     figures.add_column("rows")
     figures.add_column("figure")
     figures.add_column("value", justify="right")
     for role, values in manifest.metrics.items():
         for name, value in values.items():
-            figures.add_row(Text(role), Text(name), f"{value:.4f}")
+            figures.add_row(_quoted(role), _quoted(name), f"{value:.4f}")
     costs = Table(title="precision, against fp32 on the dev rows", title_justify="left")
     costs.add_column("tables")
     for column in ("accuracy", "same label", "largest logit difference"):
@@ -65,7 +71,7 @@ def manifest_tables(manifest: Manifest) -> list[Table]:
     files.add_column("bytes", justify="right")
     files.add_column("SHA-256")
     for name, entry in manifest.files.items():
-        files.add_row(Text(name), f"{entry.size_bytes:,}", f"{entry.sha256[:16]}…")
+        files.add_row(_quoted(name), f"{entry.size_bytes:,}", f"{entry.sha256[:16]}…")
     total = sum(entry.size_bytes for entry in manifest.files.values())
     files.add_row("all", f"{total:,}", "")
     return [about, figures, costs, files]
@@ -79,5 +85,5 @@ def verification_table(differences: Mapping[str, float], remarks: Mapping[str, s
     for engine, difference in differences.items():
         table.add_row(engine, f"{difference:.2g}")
     for name, remark in remarks.items():
-        table.add_row(name, Text(remark))
+        table.add_row(_quoted(name), _quoted(remark))
     return table

@@ -15,11 +15,17 @@ The codes are the same in every command that opens a bundle.
 
 from typing import ClassVar
 
+from kuaixun.export.printable import printable
+
 
 class ExportError(Exception):
     """Root of this package's errors."""
 
     exit_code: ClassVar[int] = 70
+
+    def __str__(self) -> str:
+        """The message, fit to be shown: it may quote a bundle, a file's name or a text."""
+        return printable(super().__str__())
 
 
 class BundleError(ExportError):

@@ -10,7 +10,7 @@ import msgspec
 FORMAT_VERSION = 3
 MODEL_ID_DIGITS = 16
 # Every engine may fold the convolutions into one float32 row for each character and place of a window.
-FOLDED_LIMIT_BYTES = 2 << 30
+FOLDED_LIMIT_BYTES = 512 << 20
 
 Sha256: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$", max_length=64)]
 Positive: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]

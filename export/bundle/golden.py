@@ -12,6 +12,7 @@ import numpy as np
 from kuaixun.export.engine.interface import Engine, Scorer
 from kuaixun.export.errors import GoldenCaseError
 from kuaixun.export.plain_json import read_plain_json
+from kuaixun.export.printable import shortened
 from kuaixun.export.text.pipeline import TextPipeline
 
 # Written for this purpose: every class of the default bundle, every pattern, every kind of code point, and nothing.
@@ -43,6 +44,8 @@ GOLDEN_TEXTS = (
     "<未闭合的标签 5<6>3 &unknown; &#0; &#1114111; &#9999999;",
     "很长的标题" * 20,
 )
+
+QUOTED_CHARACTERS = 200
 
 
 class GoldenCase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -97,9 +100,9 @@ def check_golden(cases: Sequence[GoldenCase], pipeline: TextPipeline, engine: Sc
         encoded = pipeline.encode([case.text])
         place = f"golden case {number} of {where} on the engine {engine.name}"
         if cleaned != case.cleaned:
-            raise GoldenCaseError(f"{place}: the text cleans to {cleaned!r}, not to {case.cleaned!r}")
+            raise GoldenCaseError(f"{place}: the text cleans to {_quoted(cleaned)}, not to {_quoted(case.cleaned)}")
         if tuple(np.trim_zeros(encoded.ids[0], "b").tolist()) != case.ids:
-            raise GoldenCaseError(f"{place}: the token ids of {cleaned!r} differ")
+            raise GoldenCaseError(f"{place}: the token ids of {_quoted(cleaned)} differ")
         for logits in (in_batch, engine.logits(encoded)[0]):
             difference = float(np.abs(logits - np.array(case.logits)).max())
             if not difference <= engine.logit_tolerance:  # a NaN is refused too
@@ -108,3 +111,7 @@ def check_golden(cases: Sequence[GoldenCase], pipeline: TextPipeline, engine: Sc
                 )
             largest = max(largest, difference)
     return largest
+
+
+def _quoted(text: str) -> str:
+    return repr(shortened(text, QUOTED_CHARACTERS))

@@ -1,14 +1,12 @@
 """Opening a bundle: every byte is checked before it is parsed, and parsed from the bytes that were checked.
 
-(signature, where a public key is set →) version → manifest's own id → size and SHA-256 of every file
-→ contents against each other (→ golden cases, on the engine that will serve: see `golden.py`)
+(signature, where a public key is set →) version → manifest's own id → what a bundle may weigh → size and SHA-256 of
+every file → contents against each other (→ golden cases, on the engine that will serve: see `golden.py`)
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-import stat
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,10 +14,21 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from kuaixun.export.bundle.checked_file import RESTORE, check_file, read_checked, read_limited
+from kuaixun.export.bundle.file_names import (
+    GOLDEN_FILE,
+    MANIFEST_FILE,
+    MODEL_CARD_FILE,
+    REQUIRED_FILES,
+    TORCHSCRIPT_FILE,
+    WEIGHTS_FILE,
+)
+from kuaixun.export.bundle.limits import MANIFEST_LIMIT_BYTES, check_sizes
 from kuaixun.export.bundle.signature import SIGNATURE_FILE, SIGNATURE_FILE_LIMIT_BYTES, check_signature, sign
 from kuaixun.export.durable_file import write_durably
 from kuaixun.export.errors import BundleError, BundleTamperedError, BundleVersionError
 from kuaixun.export.plain_json import read_plain_json
+from kuaixun.export.printable import shortened
 from kuaixun.export.text.file_names import PIPELINE_FILES
 from kuaixun.schemas.manifest import FORMAT_VERSION, Manifest
 
@@ -28,15 +37,20 @@ if TYPE_CHECKING:
     from kuaixun.export.student.weights import StudentWeights
     from kuaixun.export.text.pipeline import TextPipeline
 
-MANIFEST_FILE = "manifest.json"
-TORCHSCRIPT_FILE = "student.pt"
-WEIGHTS_FILE = "weights.safetensors"
-GOLDEN_FILE = "golden.jsonl"
-MODEL_CARD_FILE = "MODEL_CARD.md"
-REQUIRED_FILES = frozenset({TORCHSCRIPT_FILE, WEIGHTS_FILE, GOLDEN_FILE, MODEL_CARD_FILE, *PIPELINE_FILES})
-
-MANIFEST_LIMIT_BYTES = 1 << 20
-FILE_LIMIT_BYTES = 1 << 30
+__all__ = [
+    "GOLDEN_FILE",
+    "MANIFEST_FILE",
+    "MODEL_CARD_FILE",
+    "REQUIRED_FILES",
+    "TORCHSCRIPT_FILE",
+    "WEIGHTS_FILE",
+    "Bundle",
+    "default_bundle_path",
+    "open_bundle",
+    "read_bundle",
+    "read_manifest",
+    "sign_bundle",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +66,7 @@ class Bundle:
 
     def read_file(self, name: str) -> bytes:
         """A file's bytes, checked against the manifest anew. Raises BundleError."""
-        return _read_checked(self.path, name, self.manifest)
+        return read_checked(self.path, name, self.manifest.files[name])
 
     @cached_property
     def pipeline(self) -> TextPipeline:
@@ -123,23 +137,23 @@ def open_bundle(path: Path, public_key: Path | None = None) -> Bundle:
     """Check size and SHA-256 of every file, and leave what they say to its first use. Raises as `read_bundle` does."""
     path = path.resolve()  # a link that is turned to another bundle later changes nothing for who has opened this one
     manifest = read_manifest(path, public_key)
-    for name in manifest.files:
-        _read_checked(path, name, manifest)
+    for name, entry in manifest.files.items():
+        check_file(path, name, entry)
     return Bundle(path, manifest)
 
 
 def read_manifest(path: Path, public_key: Path | None = None) -> Manifest:
     """Read and check the manifest alone. Raises BundleError, or a kind of it, and KeyFileError."""
-    content = _read(path, MANIFEST_FILE, MANIFEST_LIMIT_BYTES)
+    content = read_limited(path, MANIFEST_FILE, MANIFEST_LIMIT_BYTES)
     if public_key is not None:
         is_signed = os.path.lexists(path / SIGNATURE_FILE)
-        signature = _read(path, SIGNATURE_FILE, SIGNATURE_FILE_LIMIT_BYTES) if is_signed else None
+        signature = read_limited(path, SIGNATURE_FILE, SIGNATURE_FILE_LIMIT_BYTES) if is_signed else None
         check_signature(content, signature, public_key, path)
     try:
         read_plain_json(content)
         version = msgspec.json.decode(content, type=_VersionOnly).format_version
     except (ValueError, msgspec.DecodeError) as error:
-        raise BundleTamperedError(f"{path / MANIFEST_FILE} is not a manifest: {error}. {_RESTORE}") from error
+        raise BundleTamperedError(f"{path / MANIFEST_FILE} is not a manifest: {error}. {RESTORE}") from error
     if version != FORMAT_VERSION:
         raise BundleVersionError(
             f"{path / MANIFEST_FILE} is of bundle format {version}; this version of kuaixun reads format "
@@ -148,26 +162,26 @@ def read_manifest(path: Path, public_key: Path | None = None) -> Manifest:
         )
     if not content.endswith(b"\n"):
         # Its id vouches for what it says, not for its last byte.
-        raise BundleTamperedError(f"{path / MANIFEST_FILE} is cut short: it ends without a newline. {_RESTORE}")
+        raise BundleTamperedError(f"{path / MANIFEST_FILE} is cut short: it ends without a newline. {RESTORE}")
     try:
         manifest = msgspec.json.decode(content, type=Manifest)
     except msgspec.DecodeError as error:
-        raise BundleTamperedError(f"{path / MANIFEST_FILE} is not a manifest: {error}. {_RESTORE}") from error
+        raise BundleTamperedError(f"{path / MANIFEST_FILE} is not a manifest: {error}. {RESTORE}") from error
     if manifest.content_id() != manifest.model_id:
         raise BundleTamperedError(
-            f"{path / MANIFEST_FILE} was altered: its content does not hash to its model_id. {_RESTORE}"
+            f"{path / MANIFEST_FILE} was altered: its content does not hash to its model_id. {RESTORE}"
         )
     if missing := REQUIRED_FILES - manifest.files.keys():
-        raise BundleError(f"{path / MANIFEST_FILE} lists no {', '.join(sorted(missing))}. {_RESTORE}")
+        raise BundleError(f"{path / MANIFEST_FILE} lists no {', '.join(sorted(missing))}. {RESTORE}")
     for name in manifest.files:
         if "/" in name or "\\" in name or "\0" in name or name in {"", ".", "..", MANIFEST_FILE}:
-            raise BundleError(f"{path / MANIFEST_FILE} lists {name!r}, which is no name for a file of a bundle")
+            raise BundleError(
+                f"{path / MANIFEST_FILE} lists {shortened(name)!r}, which is no name for a file of a bundle"
+            )
     if len(set(manifest.labels)) != len(manifest.labels):
         raise BundleError(f"{path / MANIFEST_FILE} names a label twice")
+    check_sizes(manifest, path / MANIFEST_FILE)
     return manifest
-
-
-_RESTORE = "Copy the bundle again from where it was made."
 
 
 def sign_bundle(path: Path, private_key: Path) -> None:
@@ -177,39 +191,4 @@ def sign_bundle(path: Path, private_key: Path) -> None:
     """
     path = path.resolve()
     open_bundle(path)
-    write_durably(path / SIGNATURE_FILE, sign(_read(path, MANIFEST_FILE, MANIFEST_LIMIT_BYTES), private_key))
-
-
-def _read(path: Path, name: str, limit_bytes: int) -> bytes:
-    """A file's bytes, at most `limit_bytes` of them."""
-    try:
-        with open(path / name, "rb", opener=_open_at_once) as file:
-            is_regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-            content = file.read(limit_bytes + 1) if is_regular else b""
-    except OSError as error:
-        if isinstance(error, FileNotFoundError | NotADirectoryError) and not path.is_dir():
-            raise BundleError(f"there is no bundle at {path}: no such folder. Name the folder of a bundle.") from error
-        raise BundleTamperedError(f"{path / name} cannot be read: {error.strerror}. {_RESTORE}") from error
-    if not is_regular:
-        raise BundleTamperedError(f"{path / name} is no regular file. {_RESTORE}")
-    if len(content) > limit_bytes:
-        raise BundleTamperedError(f"{path / name} is larger than the {limit_bytes} bytes expected. {_RESTORE}")
-    return content
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    """Open a file without waiting: a pipe that nobody writes to would wait for ever."""
-    return os.open(path, flags | os.O_NONBLOCK)
-
-
-def _read_checked(path: Path, name: str, manifest: Manifest) -> bytes:
-    """A file's bytes, if they are those that the manifest promises."""
-    entry = manifest.files[name]
-    if entry.size_bytes > FILE_LIMIT_BYTES:
-        raise BundleError(f"{path / MANIFEST_FILE} promises {name} at {entry.size_bytes} bytes, more than any bundle's")
-    content = _read(path, name, entry.size_bytes)
-    if len(content) < entry.size_bytes:
-        raise BundleTamperedError(f"{path / name} is cut short: {len(content)} bytes of {entry.size_bytes}. {_RESTORE}")
-    if hashlib.sha256(content).hexdigest() != entry.sha256:
-        raise BundleTamperedError(f"{path / name} was altered: its SHA-256 is not the manifest's. {_RESTORE}")
-    return content
+    write_durably(path / SIGNATURE_FILE, sign(read_limited(path, MANIFEST_FILE, MANIFEST_LIMIT_BYTES), private_key))

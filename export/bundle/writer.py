@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import msgspec
 import torch
 
 from kuaixun.export.bundle.golden import GOLDEN_TEXTS, golden_to_file, record_golden
+from kuaixun.export.bundle.limits import MANIFEST_LIMIT_BYTES, check_sizes
 from kuaixun.export.bundle.model_card import model_card
 from kuaixun.export.bundle.reader import (
     GOLDEN_FILE,
@@ -21,7 +22,7 @@ from kuaixun.export.bundle.reader import (
 )
 from kuaixun.export.checkpoint import Checkpoint
 from kuaixun.export.engine.torchscript import TorchScriptEngine
-from kuaixun.export.errors import CheckpointError
+from kuaixun.export.errors import BundleError, CheckpointError
 from kuaixun.export.further.check import check_output
 from kuaixun.export.further.outputs import FurtherOutput, make, require
 from kuaixun.export.new_folder import expect_writable, write_folder
@@ -82,8 +83,22 @@ def write_bundle(
     manifest = msgspec.structs.replace(manifest, files=dict(sorted(entries.items())))
     manifest = msgspec.structs.replace(manifest, model_id=manifest.content_id())
     files[MANIFEST_FILE] = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+    _expect_readable(folder, manifest, files)
     write_folder(folder, files)
     return manifest
+
+
+def _expect_readable(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -> None:
+    """Raise CheckpointError where the bundle would be one that readers refuse for its weight."""
+    try:
+        check_sizes(manifest, folder / MANIFEST_FILE)
+    except BundleError as error:
+        raise CheckpointError(f"the checkpoint makes a bundle that nobody reads: {error}") from error
+    if len(files[MANIFEST_FILE]) > MANIFEST_LIMIT_BYTES:
+        raise CheckpointError(
+            f"the checkpoint makes a manifest of {len(files[MANIFEST_FILE])} bytes, and no more than "
+            f"{MANIFEST_LIMIT_BYTES} are read"
+        )
 
 
 def _entry(content: bytes) -> FileEntry:

@@ -12,7 +12,7 @@ import msgspec
 
 from kuaixun.export.plain_json import read_plain_json
 
-HEADER_LIMIT_BYTES = 1 << 20
+HEADER_LIMIT_BYTES = 1 << 16
 _LENGTH_BYTES = 8
 _Size = Annotated[int, msgspec.Meta(ge=0)]
 

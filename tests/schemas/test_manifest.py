@@ -111,6 +111,6 @@ def test_manifest_out_of_range_is_refused_by_field(path: tuple[str, ...], value:
 
 
 def test_a_student_that_folds_to_more_than_can_be_served_is_refused() -> None:
-    assert Architecture(vocabulary_size=1 << 19, widths=(1, 3), filters=256).filters == 256
-    with pytest.raises(ValueError, match="fold to 2155872256 bytes; at most 2147483648"):
-        Architecture(vocabulary_size=1 << 19, widths=(1, 3), filters=257)
+    assert Architecture(vocabulary_size=1 << 17, widths=(1, 3), filters=256).filters == 256
+    with pytest.raises(ValueError, match="fold to 538968064 bytes; at most 536870912"):
+        Architecture(vocabulary_size=1 << 17, widths=(1, 3), filters=257)

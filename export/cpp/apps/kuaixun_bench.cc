@@ -15,6 +15,7 @@
 
 #include "classifier.h"
 #include "error.h"
+#include "printable.h"
 
 namespace {
 
@@ -46,7 +47,8 @@ void report(const std::string& what, std::size_t batch, unsigned threads, double
 #if defined(__x86_64__) && defined(__GLIBC__)
 __attribute__((target_clones("avx512f", "avx2", "default")))
 #endif
-std::uint64_t xor_of(const std::uint64_t* __restrict words, std::size_t count) {
+std::uint64_t
+xor_of(const std::uint64_t* __restrict words, std::size_t count) {
   // As many sums at once as hide the latency of a load from the second level.
   constexpr std::size_t kLanes = 64;
   std::uint64_t lanes[kLanes] = {};
@@ -118,7 +120,7 @@ int main(int count, char** arguments) {
     report_read_bandwidth(seconds);
     bench(arguments[1], seconds, count > 3 ? static_cast<unsigned>(std::atoi(arguments[3])) : 1, texts);
   } catch (const kuaixun::Error& error) {
-    std::fprintf(stderr, "kuaixun-bench: %s\n", error.what());
+    std::fprintf(stderr, "kuaixun-bench: %s\n", kuaixun::printable(error.what()).c_str());
     return static_cast<int>(error.code());
   }
   return 0;

@@ -24,6 +24,7 @@
 #include "classifier.h"
 #include "error.h"
 #include "json_text.h"
+#include "printable.h"
 
 namespace {
 
@@ -35,7 +36,7 @@ constexpr std::size_t batch_lines = 1024;
 constexpr std::size_t utf8_bytes_per_character = 4;
 constexpr const char* usage =
     "usage: kuaixun-classify --bundle DIR [--precision auto|int8|bf16|fp32] [--threads N] [--dump | --golden]\n"
-    "       kuaixun-classify --help | --version\n"
+    "       kuaixun-classify -h | --help | --version\n"
     "Labels standard input, one text per line, as JSON lines. --dump prints cleaned texts and token ids instead;\n"
     "--golden reads nothing and prints how far the bundle's golden cases are met.\n";
 constexpr unsigned long threads_limit = 1024;
@@ -72,6 +73,8 @@ void set_option(Options& options, const std::string& name, const char* value) {
   }
 }
 
+bool takes_value(const std::string& name) { return name == "--bundle" || name == "--precision" || name == "--threads"; }
+
 Options parse_options(int count, char** arguments) {
   Options options;
   for (int i = 1; i < count; ++i) {
@@ -80,9 +83,10 @@ Options parse_options(int count, char** arguments) {
       options.dump = true;
     } else if (name == "--golden") {
       options.golden_alone = true;
-    } else if (name == "--bundle" || name == "--precision" || name == "--threads") {
-      if (++i == count) refuse(name + ": expected one argument");
-      set_option(options, name, arguments[i]);
+    } else if (const std::size_t equals = name.find('='); takes_value(name.substr(0, equals))) {
+      if (equals == std::string::npos && ++i == count) refuse(name + ": expected one argument");
+      set_option(options, name.substr(0, equals),
+                 equals == std::string::npos ? arguments[i] : name.c_str() + equals + 1);
     } else {
       refuse("unrecognized argument: " + name);
     }
@@ -95,10 +99,19 @@ Options parse_options(int count, char** arguments) {
 // What `--help` and `--version` print, wherever they stand; nothing where neither does.
 const char* asked_for(int count, char** arguments) {
   for (int i = 1; i < count; ++i) {
-    if (arguments[i] == std::string_view("--help")) return usage;
-    if (arguments[i] == std::string_view("--version")) return "kuaixun-classify " KUAIXUN_VERSION "\n";
+    const std::string_view argument = arguments[i];
+    if (argument == "--help" || argument == "-h") return usage;
+    if (argument == "--version") return "kuaixun-classify " KUAIXUN_VERSION "\n";
   }
   return nullptr;
+}
+
+// Whether a read or write that failed can be tried again: now, or on a stream that does not block when it is ready.
+bool may_go_on(int descriptor, short event) {
+  if (errno == EINTR) return true;
+  if (errno != EAGAIN && errno != EWOULDBLOCK) return false;
+  pollfd stream{descriptor, event, 0};
+  return ::poll(&stream, 1, -1) > 0 || errno == EINTR;
 }
 
 // Lines as they arrive. A line ends at a newline byte and nowhere else; a last one without it counts. What the pipeline
@@ -115,7 +128,7 @@ class ArrivingLines {
     ends_.clear();
     while (!ended_ && (ends_.empty() || (ends_.size() < wanted_ && more_is_there()))) {
       const ssize_t got = ::read(STDIN_FILENO, block_.data(), block_.size());
-      if (got < 0 && errno == EINTR) continue;
+      if (got < 0 && may_go_on(STDIN_FILENO, POLLIN)) continue;
       if (got < 0) throw kuaixun::Error(kuaixun::ErrorCode::usage, std::string("cannot read: ") + std::strerror(errno));
       if (got == 0) {
         ended_ = true;
@@ -232,10 +245,11 @@ void append_dump(const Classifier& classifier, std::string_view text, std::strin
 bool write_out(std::string_view text) {
   while (!text.empty()) {
     const ssize_t written = ::write(STDOUT_FILENO, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
     if (written < 0 && errno == EPIPE) return false;
-    if (written < 0)
+    if (written < 0 && may_go_on(STDOUT_FILENO, POLLOUT)) continue;
+    if (written < 0) {
       throw kuaixun::Error(kuaixun::ErrorCode::usage, std::string("cannot write: ") + std::strerror(errno));
+    }
     text.remove_prefix(static_cast<std::size_t>(written));
   }
   return true;
@@ -275,6 +289,12 @@ void run(const Options& options) {
   }
 }
 
+// One line, whatever a bundle, a file's name or an argument holds.
+int fail(const char* reason, int code) {
+  std::fprintf(stderr, "kuaixun-classify: %s\n", kuaixun::printable(reason).c_str());
+  return code;
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -286,14 +306,12 @@ int main(int count, char** arguments) {
       run(parse_options(count, arguments));
     }
   } catch (const kuaixun::Error& error) {
-    std::fprintf(stderr, "kuaixun-classify: %s\n", error.what());
-    return static_cast<int>(error.code());
+    return fail(error.what(), static_cast<int>(error.code()));
   } catch (const std::bad_alloc&) {
     std::fputs("kuaixun-classify: there is not enough memory\n", stderr);
     return static_cast<int>(kuaixun::ErrorCode::engine);
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "kuaixun-classify: %s\n", error.what());
-    return 70;
+    return fail(error.what(), 70);
   }
   return 0;
 }

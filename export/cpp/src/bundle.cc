@@ -1,73 +1,24 @@
 #include "bundle.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
+#include <algorithm>
+#include <iterator>
 #include <map>
-#include <memory>
+#include <string>
+#include <utility>
 
+#include "bundle_limits.h"
+#include "checked_file.h"
 #include "code_point_table.h"
 #include "error.h"
-#include "sha256.h"
+#include "printable.h"
 #include "vocabulary.h"
 
 namespace kuaixun {
 namespace {
 
 constexpr const char* manifest_file = "manifest.json";
-constexpr const char* weights_file = "weights.safetensors";
-constexpr const char* golden_file = "golden.jsonl";
-constexpr const char* code_points_file = "codepoints.tsv";
-constexpr const char* patterns_file = "patterns.json";
-constexpr const char* vocabulary_file = "vocabulary.tsv";
-constexpr const char* required_files[] = {"MODEL_CARD.md", code_points_file, golden_file, patterns_file,
-                                          "student.pt",    vocabulary_file,  weights_file};
-constexpr std::uint64_t manifest_limit_bytes = 1 << 20;
-constexpr std::uint64_t file_limit_bytes = std::uint64_t{1} << 30;
-constexpr const char* restore = ". Copy the bundle again from where it was made.";
-
-std::string path_of(const std::string& folder, const std::string& name) { return folder + "/" + name; }
-
-using OpenFile = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
-
-OpenFile open_file(const std::string& path) {
-  // Not blocking, because a pipe that nobody writes to would wait for ever.
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-  OpenFile file(descriptor < 0 ? nullptr : fdopen(descriptor, "rb"), std::fclose);
-  if (!file) {
-    const std::string reason = std::strerror(errno);
-    if (descriptor >= 0) ::close(descriptor);
-    throw TamperedError(path + " cannot be read: " + reason + restore);
-  }
-  struct stat status;
-  if (fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
-    throw TamperedError(path + " is no regular file" + restore);
-  }
-  return file;
-}
-
-// A file's bytes. Reads a block beyond the limit at most.
-std::string read_file(const std::string& path, std::uint64_t limit_bytes) {
-  const OpenFile file = open_file(path);
-  std::string content;
-  while (content.size() <= limit_bytes) {
-    constexpr std::size_t block_bytes = 1 << 18;
-    const std::size_t before = content.size();
-    content.resize(before + block_bytes);
-    const std::size_t got = std::fread(content.data() + before, 1, block_bytes, file.get());
-    content.resize(before + got);
-    if (got == 0) break;
-  }
-  if (std::ferror(file.get()) != 0) throw TamperedError(path + " cannot be read" + restore);
-  if (content.size() > limit_bytes) {
-    throw TamperedError(path + " is larger than the " + std::to_string(limit_bytes) + " bytes expected" + restore);
-  }
-  return content;
-}
+constexpr const char* parsed_files[] = {code_points_file, golden_file, patterns_file, vocabulary_file, weights_file};
+constexpr const char* other_required_files[] = {"MODEL_CARD.md", "student.pt"};
 
 bool is_file_name(const std::string& name) {
   return !name.empty() && name != "." && name != ".." && name != manifest_file &&
@@ -76,41 +27,35 @@ bool is_file_name(const std::string& name) {
 
 Manifest read_manifest(const std::string& folder) {
   const std::string path = path_of(folder, manifest_file);
-  const std::string content = read_file(path, manifest_limit_bytes);
+  const std::string content = read_limited(folder, manifest_file, manifest_limit_bytes);
   Manifest manifest;
   try {
     manifest = parse_manifest(content);
   } catch (const FormatError& error) {
-    throw TamperedError(path + " is no sound manifest: " + error.what() + restore);
+    throw TamperedError(path + " is no sound manifest: " + error.what() + restore_advice);
   } catch (const Error& error) {
     throw Error(error.code(), path + " " + error.what());
   }
   // Its id vouches for what it says, not for its last byte.
   if (content.back() != '\n') {
-    throw TamperedError(path + " is cut short: it ends without a newline" + restore);
+    throw TamperedError(path + " is cut short: it ends without a newline" + restore_advice);
   }
-  for (const char* name : required_files) {
-    if (manifest.files.count(name) == 0) throw Error(ErrorCode::bundle, path + " lists no " + name + restore);
-  }
-  for (const auto& [name, entry] : manifest.files) {
+  const auto expect = [&](const char* name) {
+    if (manifest.files.count(name) == 0) throw Error(ErrorCode::bundle, path + " lists no " + name + restore_advice);
+  };
+  std::for_each(std::begin(parsed_files), std::end(parsed_files), expect);
+  std::for_each(std::begin(other_required_files), std::end(other_required_files), expect);
+  for (const auto& [name, _] : manifest.files) {
     if (!is_file_name(name)) {
-      throw Error(ErrorCode::bundle, path + " lists " + name + ", which is no name for a file of a bundle");
-    }
-    if (entry.size_bytes > file_limit_bytes) {
-      throw Error(ErrorCode::bundle, path + " promises " + name + " at more bytes than any bundle's");
+      throw Error(ErrorCode::bundle, path + " lists " + shortened(name) + ", which is no name for a file of a bundle");
     }
   }
+  check_sizes(manifest, path);
   return manifest;
 }
 
-std::string read_checked(const std::string& folder, const std::string& name, const FileEntry& entry) {
-  const std::string path = path_of(folder, name);
-  std::string content = read_file(path, entry.size_bytes);
-  if (content.size() < entry.size_bytes) throw TamperedError(path + " is cut short" + restore);
-  if (sha256(content) != entry.sha256) {
-    throw TamperedError(path + " was altered: its SHA-256 is not the manifest's" + restore);
-  }
-  return content;
+bool is_parsed(const std::string& name) {
+  return std::find(std::begin(parsed_files), std::end(parsed_files), name) != std::end(parsed_files);
 }
 
 }  // namespace
@@ -118,11 +63,18 @@ std::string read_checked(const std::string& folder, const std::string& name, con
 Bundle read_bundle(const std::string& folder) {
   Manifest manifest = read_manifest(folder);
   std::map<std::string, std::string> files;
-  for (const auto& [name, entry] : manifest.files) files[name] = read_checked(folder, name, entry);
+  for (const auto& [name, entry] : manifest.files) {
+    if (is_parsed(name)) {
+      files[name] = read_checked(folder, name, entry);
+    } else {
+      check_file(folder, name, entry);
+    }
+  }
 
   const auto parse = [&](const char* name, auto parse_content) {
     try {
-      return parse_content(files[name]);
+      const std::string content = std::move(files[name]);  // which nobody needs when it has been parsed
+      return parse_content(content);
     } catch (const FormatError& error) {
       throw Error(ErrorCode::bundle, path_of(folder, name) + " is unusable: " + error.what());
     }

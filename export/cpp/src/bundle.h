@@ -1,6 +1,6 @@
 // Opening a bundle: every byte is checked before it is parsed, and parsed from the bytes that were checked.
 //
-// version → manifest's own id → size and SHA-256 of every file → contents against each other
+// version → manifest's own id → what a bundle may weigh → size and SHA-256 of every file → contents against each other
 // (→ golden cases, on the student that will serve: see golden.h)
 #pragma once
 

@@ -1,7 +1,6 @@
 // The C interface of kuaixun.h over the classes here: no exception leaves, every error becomes a code and a message.
 
 #include <algorithm>
-#include <cstdio>
 #include <exception>
 #include <new>
 #include <optional>
@@ -12,6 +11,7 @@
 #include "classifier.h"
 #include "error.h"
 #include "kuaixun/kuaixun.h"
+#include "printable.h"
 
 struct kuaixun_classifier {
   kuaixun::Classifier classifier;
@@ -20,6 +20,18 @@ struct kuaixun_classifier {
 static_assert(sizeof(kuaixun_text) == 2 * sizeof(void*), "a text is a pointer and a size");
 
 namespace {
+
+// As much of a message as there is room for, fit to be shown.
+void tell(char* message, std::size_t message_size, std::string_view text) {
+  if (message == nullptr || message_size == 0) return;
+  *message = '\0';
+  try {
+    const std::string shown = kuaixun::printable(text);
+    const std::string_view told = kuaixun::whole_characters(shown, message_size - 1);
+    message[told.copy(message, told.size())] = '\0';
+  } catch (const std::bad_alloc&) {  // the code must do
+  }
+}
 
 // Runs `work`; the code says what it raised, if anything, and `message` why.
 template <typename Work>
@@ -30,12 +42,12 @@ int guarded(char* message, std::size_t message_size, const Work& work) {
     return KUAIXUN_OK;
   } catch (const kuaixun::Error& error) {
     code = static_cast<int>(error.code());
-    if (message != nullptr) std::snprintf(message, message_size, "%s", error.what());
+    tell(message, message_size, error.what());
   } catch (const std::bad_alloc&) {
     code = KUAIXUN_ENGINE;
-    if (message != nullptr) std::snprintf(message, message_size, "there is not enough memory");
+    tell(message, message_size, "there is not enough memory");
   } catch (const std::exception& error) {
-    if (message != nullptr) std::snprintf(message, message_size, "%s", error.what());
+    tell(message, message_size, error.what());
   }
   return code;
 }
@@ -56,16 +68,16 @@ std::string_view view_of(kuaixun_text text) { return {text.bytes, text.size}; }
 
 int kuaixun_open(const char* folder, int precision, kuaixun_classifier** opened, char* message, size_t message_size) {
   if (opened == nullptr) {
-    if (message != nullptr) std::snprintf(message, message_size, "there is no place for the classifier");
+    tell(message, message_size, "there is no place for the classifier");
     return KUAIXUN_USAGE;
   }
   *opened = nullptr;
   if (folder == nullptr || *folder == '\0') {
-    if (message != nullptr) std::snprintf(message, message_size, "the bundle has no name");
+    tell(message, message_size, "the bundle has no name");
     return KUAIXUN_USAGE;
   }
   if (precision < KUAIXUN_DEFAULT_PRECISION || precision > KUAIXUN_INT8) {
-    if (message != nullptr) std::snprintf(message, message_size, "the precision %d is unknown", precision);
+    tell(message, message_size, "the precision " + std::to_string(precision) + " is unknown");
     return KUAIXUN_USAGE;
   }
   return guarded(message, message_size, [&] {

@@ -7,6 +7,7 @@
 #include "error.h"
 #include "json.h"
 #include "lines.h"
+#include "printable.h"
 
 namespace kuaixun {
 namespace {
@@ -17,6 +18,8 @@ constexpr double fp32_tolerance = 1e-3;
 constexpr double bf16_tolerance = 0.1;
 constexpr double int8_tolerance = 0.5;
 constexpr double close_margin = 0.25;
+
+constexpr std::size_t quoted_of_a_text = 200;
 
 GoldenCase parse_case(std::string_view line, std::size_t classes) {
   const Json json = Json::parse(line);
@@ -124,13 +127,14 @@ double check_golden(const std::vector<GoldenCase>& cases, const TextPipeline& pi
     std::string cleaned_text;
     for (const char32_t point : cleaned) append_utf8(point, cleaned_text);
     if (cleaned_text != golden.cleaned) {
-      place.refuse("the text cleans to " + cleaned_text + ", not to " + golden.cleaned);
+      place.refuse("the text cleans to " + shortened(cleaned_text, quoted_of_a_text) + ", not to " +
+                   shortened(golden.cleaned, quoted_of_a_text));
     }
     bool is_empty = false;
     const std::size_t count = pipeline.encode(golden.text, Surrogates::replace, encoding, ids.data(), is_empty);
     if (!std::equal(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(count), golden.ids.begin(),
                     golden.ids.end())) {
-      place.refuse("the token ids of " + cleaned_text + " differ");
+      place.refuse("the token ids of " + shortened(cleaned_text, quoted_of_a_text) + " differ");
     }
     student.logits(ids.data(), count, scratch, logits.data());
     largest = std::max(largest, checked_difference(golden, logits.data(), place));

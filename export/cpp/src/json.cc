@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "error.h"
+#include "printable.h"
 #include "utf8.h"
 
 namespace kuaixun {
@@ -49,17 +50,15 @@ class JsonParser {
         parse_array(value, depth);
         break;
       case '"':
-        value.kind_ = Json::Kind::string;
-        value.string_ = parse_string();
+        value.value_ = parse_string();
         break;
       case 't':
         expect("true");
-        value.kind_ = Json::Kind::boolean;
-        value.boolean_ = true;
+        value.value_ = true;
         break;
       case 'f':
         expect("false");
-        value.kind_ = Json::Kind::boolean;
+        value.value_ = false;
         break;
       case 'n':
         expect("null");
@@ -71,7 +70,7 @@ class JsonParser {
   }
 
   void parse_object(Json& value, int depth) {
-    value.kind_ = Json::Kind::object;
+    auto& members = value.value_.emplace<std::vector<Json::Member>>();
     std::unordered_set<std::string> names;
     ++at_;
     skip_space();
@@ -86,7 +85,7 @@ class JsonParser {
       if (!names.insert(name).second) fail("a name twice in one object");
       skip_space();
       expect(":");
-      value.object_.emplace_back(std::move(name), parse_value(depth + 1));
+      members.emplace_back(std::move(name), parse_value(depth + 1));
       skip_space();
       if (peek() == '}') break;
       expect(",");
@@ -95,7 +94,7 @@ class JsonParser {
   }
 
   void parse_array(Json& value, int depth) {
-    value.kind_ = Json::Kind::array;
+    auto& items = value.value_.emplace<std::vector<Json>>();
     ++at_;
     skip_space();
     if (peek() == ']') {
@@ -103,7 +102,7 @@ class JsonParser {
       return;
     }
     while (true) {
-      value.array_.push_back(parse_value(depth + 1));
+      items.push_back(parse_value(depth + 1));
       skip_space();
       if (peek() == ']') break;
       expect(",");
@@ -187,9 +186,13 @@ class JsonParser {
     const char* last = text_.data() + at_;
     // Readers differ on whether it is an integer.
     if (integral && text_.substr(start, at_ - start) == "-0") fail("a negative zero without a fraction");
-    value.kind_ = integral ? Json::Kind::integer : Json::Kind::real;
-    if (integral && std::from_chars(first, last, value.integer_).ec != std::errc()) fail("number out of range");
-    if (std::from_chars(first, last, value.real_).ec != std::errc()) fail("number out of range");
+    std::errc error;
+    if (integral) {
+      error = std::from_chars(first, last, value.value_.emplace<std::int64_t>()).ec;
+    } else {
+      error = std::from_chars(first, last, value.value_.emplace<double>()).ec;
+    }
+    if (error != std::errc()) fail("number out of range");
   }
 
   std::string_view text_;
@@ -198,47 +201,35 @@ class JsonParser {
 
 Json Json::parse(std::string_view text) { return JsonParser(text).document(); }
 
-namespace {
-
-[[noreturn]] void wrong_kind(const char* what, const char* wanted) {
-  throw FormatError(std::string(what) + " is not " + wanted);
+template <typename T>
+const T& Json::as(const char* what, const char* wanted) const {
+  const T* value = std::get_if<T>(&value_);
+  if (value == nullptr) throw FormatError(std::string(what) + " is not " + wanted);
+  return *value;
 }
 
-}  // namespace
-
-std::int64_t Json::integer(const char* what) const {
-  if (kind_ != Kind::integer) wrong_kind(what, "an integer");
-  return integer_;
-}
+std::int64_t Json::integer(const char* what) const { return as<std::int64_t>(what, "an integer"); }
 
 double Json::real(const char* what) const {
-  if (kind_ != Kind::integer && kind_ != Kind::real) wrong_kind(what, "a number");
-  return kind_ == Kind::integer ? static_cast<double>(integer_) : real_;
+  if (const std::int64_t* whole = std::get_if<std::int64_t>(&value_)) return static_cast<double>(*whole);
+  return as<double>(what, "a number");
 }
 
-bool Json::boolean(const char* what) const {
-  if (kind_ != Kind::boolean) wrong_kind(what, "true or false");
-  return boolean_;
-}
+bool Json::boolean(const char* what) const { return as<bool>(what, "true or false"); }
 
-const std::string& Json::string(const char* what) const {
-  if (kind_ != Kind::string) wrong_kind(what, "a string");
-  return string_;
-}
+const std::string& Json::string(const char* what) const { return as<std::string>(what, "a string"); }
 
-const std::vector<Json>& Json::array(const char* what) const {
-  if (kind_ != Kind::array) wrong_kind(what, "an array");
-  return array_;
-}
+const std::vector<Json>& Json::array(const char* what) const { return as<std::vector<Json>>(what, "an array"); }
 
 const std::vector<Json::Member>& Json::object(const char* what) const {
-  if (kind_ != Kind::object) wrong_kind(what, "an object");
-  return object_;
+  return as<std::vector<Member>>(what, "an object");
 }
 
 const Json* Json::find(std::string_view name) const {
-  for (const Member& member : object_) {
-    if (member.first == name) return &member.second;
+  if (const auto* members = std::get_if<std::vector<Member>>(&value_)) {
+    for (const Member& member : *members) {
+      if (member.first == name) return &member.second;
+    }
   }
   return nullptr;
 }
@@ -252,7 +243,7 @@ const Json& Json::at(const char* name) const {
 void Json::expect_only(std::initializer_list<std::string_view> names, const char* what) const {
   for (const Member& member : object(what)) {
     if (std::find(names.begin(), names.end(), member.first) == names.end()) {
-      throw FormatError(std::string(what) + " has an unknown field " + member.first.substr(0, 40));
+      throw FormatError(std::string(what) + " has an unknown field " + shortened(member.first));
     }
   }
 }

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace kuaixun {
@@ -15,13 +16,12 @@ constexpr int json_depth_limit = 32;  // brackets in brackets
 
 class Json {
  public:
-  enum class Kind { null, boolean, integer, real, string, array, object };
   using Member = std::pair<std::string, Json>;
 
   // Raises FormatError with the byte at fault.
   static Json parse(std::string_view text);
 
-  bool is_null() const { return kind_ == Kind::null; }
+  bool is_null() const { return std::holds_alternative<std::monostate>(value_); }
 
   // Each raises FormatError, naming `what`, where the value is of another kind.
   std::int64_t integer(const char* what) const;
@@ -40,13 +40,10 @@ class Json {
 
  private:
   friend class JsonParser;
-  Kind kind_ = Kind::null;
-  bool boolean_ = false;
-  std::int64_t integer_ = 0;
-  double real_ = 0.0;
-  std::string string_;
-  std::vector<Json> array_;
-  std::vector<Member> object_;
+  template <typename T>
+  const T& as(const char* what, const char* wanted) const;
+  // One at a time: a value is two bytes of a hostile file, and should not become a hundred.
+  std::variant<std::monostate, bool, std::int64_t, double, std::string, std::vector<Json>, std::vector<Member>> value_;
 };
 
 }  // namespace kuaixun

@@ -16,7 +16,7 @@ namespace {
 constexpr std::size_t model_id_digits = 16;
 constexpr double lowest_temperature = 0.01;
 constexpr double highest_temperature = 100.0;
-constexpr std::uint64_t folded_limit_bytes = std::uint64_t{2} << 30;
+constexpr std::uint64_t folded_limit_bytes = 512 << 20;
 constexpr std::int64_t unbounded = std::numeric_limits<std::int64_t>::max();
 
 // Reads a field and writes its canonical form in the same step, so that neither can forget one: a JSON object with its

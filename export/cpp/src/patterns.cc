@@ -6,6 +6,7 @@
 #include "error.h"
 #include "json.h"
 #include "pattern_scanners.h"
+#include "printable.h"
 #include "utf8.h"
 
 namespace kuaixun {
@@ -49,7 +50,7 @@ PatternKind parse_kind(const Json& json) {
   const auto found = std::find_if(std::begin(known_patterns), std::end(known_patterns),
                                   [&json](const KnownPattern& known) { return is_same(known, json); });
   if (found == std::end(known_patterns)) {
-    throw FormatError("the pattern " + json.at("name").string("name").substr(0, 40) + " is not one of this format's");
+    throw FormatError("the pattern " + shortened(json.at("name").string("name")) + " is not one of this format's");
   }
   return found->kind;
 }

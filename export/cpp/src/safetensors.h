@@ -9,6 +9,9 @@
 
 namespace kuaixun {
 
+constexpr std::uint64_t safetensors_length_bytes = 8;
+constexpr std::uint64_t safetensors_header_limit_bytes = 1 << 16;
+
 struct Tensor {
   std::string dtype;
   std::vector<std::uint64_t> shape;

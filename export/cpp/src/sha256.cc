@@ -1,15 +1,12 @@
 #include "sha256.h"
 
-#include <array>
-#include <cstdint>
+#include <algorithm>
 #include <cstring>
 
 #include "sha256_constants.h"
 
 namespace kuaixun {
 namespace {
-
-constexpr std::size_t block_bytes = 64;
 
 std::uint32_t rotate(std::uint32_t word, int count) { return word >> count | word << (32 - count); }
 
@@ -47,35 +44,55 @@ void mix(std::uint32_t* state, const unsigned char* block) {
 }  // namespace
 
 void sha256_mix_portable(std::uint32_t* state, const unsigned char* blocks, std::size_t count) {
-  for (std::size_t block = 0; block < count; ++block) mix(state, blocks + block * block_bytes);
+  for (; count > 0; --count, blocks += 64) mix(state, blocks);
 }
 
-std::string sha256(std::string_view content) {
+Sha256::Sha256() {
   static const Sha256Mixer own = sha256_mixer_of_processor();
-  return sha256(content, own != nullptr ? own : sha256_mix_portable);
+  mix_ = own != nullptr ? own : sha256_mix_portable;
 }
 
-std::string sha256(std::string_view content, Sha256Mixer mix) {
-  std::array<std::uint32_t, 8> state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-                                        0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-  const auto bytes = reinterpret_cast<const unsigned char*>(content.data());
-  const std::size_t left = content.size() % block_bytes;
-  mix(state.data(), bytes, content.size() / block_bytes);
+void Sha256::add(std::string_view piece) {
+  if (piece.empty()) return;
+  auto bytes = reinterpret_cast<const unsigned char*>(piece.data());
+  std::size_t left = piece.size();
+  total_bytes_ += left;
+  if (pending_bytes_ > 0) {
+    const std::size_t taken = std::min(left, block_bytes - pending_bytes_);
+    std::memcpy(pending_.data() + pending_bytes_, bytes, taken);
+    pending_bytes_ += taken;
+    bytes += taken;
+    left -= taken;
+    if (pending_bytes_ < block_bytes) return;
+    mix_(state_.data(), pending_.data(), 1);
+  }
+  mix_(state_.data(), bytes, left / block_bytes);
+  pending_bytes_ = left % block_bytes;
+  std::memcpy(pending_.data(), bytes + left - pending_bytes_, pending_bytes_);
+}
+
+std::string Sha256::hexadecimal() {
   // The rest, a one bit, zeros, and the length in bits: one block or two.
   unsigned char tail[2 * block_bytes] = {};
-  if (left > 0) std::memcpy(tail, bytes + content.size() - left, left);
-  tail[left] = 0x80;
-  const std::size_t tail_bytes = left + 9 <= block_bytes ? block_bytes : 2 * block_bytes;
-  const std::uint64_t bits = std::uint64_t{content.size()} * 8;
+  std::memcpy(tail, pending_.data(), pending_bytes_);
+  tail[pending_bytes_] = 0x80;
+  const std::size_t tail_bytes = pending_bytes_ + 9 <= block_bytes ? block_bytes : 2 * block_bytes;
+  const std::uint64_t bits = total_bytes_ * 8;
   for (std::size_t i = 0; i < 8; ++i) tail[tail_bytes - 1 - i] = static_cast<unsigned char>(bits >> (8 * i));
-  mix(state.data(), tail, tail_bytes / block_bytes);
+  mix_(state_.data(), tail, tail_bytes / block_bytes);
 
   static constexpr char digits[] = "0123456789abcdef";
   std::string hexadecimal;
-  for (const std::uint32_t word : state) {
+  for (const std::uint32_t word : state_) {
     for (int shift = 28; shift >= 0; shift -= 4) hexadecimal.push_back(digits[word >> shift & 15]);
   }
   return hexadecimal;
+}
+
+std::string sha256(std::string_view content) {
+  Sha256 digest;
+  digest.add(content);
+  return digest.hexadecimal();
 }
 
 }  // namespace kuaixun

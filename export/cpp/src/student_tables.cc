@@ -12,7 +12,7 @@
 namespace kuaixun {
 namespace {
 
-constexpr std::size_t table_limit_bytes = std::size_t{4} << 30;
+constexpr std::size_t table_limit_bytes = std::size_t{1} << 30;
 constexpr float int8_limit = 127.0F;
 constexpr float int16_limit = 32767.0F;
 

@@ -8,6 +8,7 @@
 
 #include "error.h"
 #include "half.h"
+#include "printable.h"
 #include "safetensors.h"
 
 namespace kuaixun {
@@ -59,7 +60,7 @@ class CheckedTensors {
   }
 
   void expect_none_left() const {
-    if (!tensors_.empty()) throw FormatError("the architecture has no tensor " + tensors_.begin()->first.substr(0, 40));
+    if (!tensors_.empty()) throw FormatError("the architecture has no tensor " + shortened(tensors_.begin()->first));
   }
 
  private:

@@ -22,6 +22,7 @@
 #include "bundle.h"
 #include "error.h"
 #include "json_text.h"
+#include "printable.h"
 #include "sha256.h"
 
 namespace {
@@ -81,6 +82,15 @@ class LibtorchStudent {
     return ids;
   }
 
+  std::string cleaned(std::string_view text) const {
+    kuaixun::EncodingScratch scratch;
+    kuaixun::Points points;
+    bundle_.pipeline.clean(text, kuaixun::Surrogates::replace, scratch, points);
+    std::string utf8;
+    for (const char32_t point : points) kuaixun::append_utf8(point, utf8);
+    return utf8;
+  }
+
   // Token ids (texts, tokens) → logits (texts, classes) float64 on the CPU.
   torch::Tensor logits(const torch::Tensor& ids) {
     const c10::InferenceMode no_gradients;
@@ -105,6 +115,7 @@ class LibtorchStudent {
       const std::string place =
           "golden case " + std::to_string(number + 1) + " of " + bundle_.folder + " on libtorch: ";
       const auto row = static_cast<std::int64_t>(number);
+      if (cleaned(golden.text) != golden.cleaned) throw Error(ErrorCode::bundle, place + "the text cleans otherwise");
       const torch::Tensor alone = encode({texts[number]}, is_empty);
       const auto tokens = static_cast<std::int64_t>(std::max<std::size_t>(1, golden.ids.size()));
       torch::Tensor expected_ids = torch::zeros({1, tokens}, torch::kLong);
@@ -220,10 +231,10 @@ int main(int count, char** arguments) {
   try {
     run(*options);
   } catch (const Error& error) {
-    std::fprintf(stderr, "kuaixun-libtorch: %s\n", error.what());
+    std::fprintf(stderr, "kuaixun-libtorch: %s\n", kuaixun::printable(error.what()).c_str());
     return static_cast<int>(error.code());
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "kuaixun-libtorch: %s\n", error.what());
+    std::fprintf(stderr, "kuaixun-libtorch: %s\n", kuaixun::printable(error.what()).c_str());
     return 70;
   }
   return 0;
