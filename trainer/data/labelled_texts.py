@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaixun.schemas.manifest import DataFile
+from kuaixun.trainer.data.not_utf8 import mending
 from kuaixun.trainer.errors import DataError
 
 SHOWN_CHARS = 40
@@ -123,7 +124,9 @@ def read_labelled_texts(
     labels_of: Path | None = None,
     columns: CsvColumns | None = None,
 ) -> LabelledTexts:
-    """Read one file. A label is a name among `labels` or an index into them; where `labels` is None, the names found.
+    """Read one file. A label is a name among `labels` or, where none of these is a number, an index into them.
+
+    Where `labels` is None, they are the names found.
 
     `labels_of` is the file that the labels come from, for the refusal of one that is not among them.
     Raises DataError for a file that is missing, empty or not UTF-8, and for the first line that is not a text and a
@@ -136,7 +139,9 @@ def read_labelled_texts(
         raise DataError(f"{path}: holds no texts")
     if labels is None:
         labels = _in_order({label for _, _, label in rows})
-    ids = {str(index): index for index in range(len(labels))} | {name: index for index, name in enumerate(labels)}
+    ids = {name: index for index, name in enumerate(labels)}
+    if not _hold_numbers(labels):
+        ids |= {str(index): index for index in range(len(labels))}
     label_ids = np.empty(len(rows), dtype=np.int64)
     for row, (line, text, label) in enumerate(rows):
         if not text.strip():
@@ -164,6 +169,9 @@ def _tab_rows(path: Path, content: str) -> Iterator[tuple[int, str, str]]:
 def _csv_rows(path: Path, content: str, columns: CsvColumns) -> Iterator[tuple[int, str, str]]:
     """(line, text, label) of every record after the header; a quoted text may span lines, its last one is given."""
     reader = csv.reader(io.StringIO(content, newline=""), strict=True)
+    # A text may be as long in a table as elsewhere; the limit of the csv module would name a number and no reason.
+    csv.field_size_limit(max(csv.field_size_limit(), len(content)))
+    begin = 1
     try:
         header = next(reader, None)
         if header is None:
@@ -177,14 +185,16 @@ def _csv_rows(path: Path, content: str, columns: CsvColumns) -> Iterator[tuple[i
                 f"{_shown(', '.join(header), 200)}; choose with --text-column and --label-column",
             )
         text, label = header.index(columns.text), header.index(columns.label)
+        begin = reader.line_num + 1
         for cells in reader:
             if len(cells) != len(header):
                 raise _at(path, reader.line_num, f"{len(cells)} columns where the header has {len(header)}")
             if not cells[label].strip():
                 raise _at(path, reader.line_num, "the label is empty")
             yield reader.line_num, cells[text], cells[label].strip()
+            begin = reader.line_num + 1
     except csv.Error as error:
-        raise _at(path, reader.line_num, f"not CSV: {error}") from None
+        raise _at(path, begin, f"not CSV: {error}, in line {reader.line_num}; look at the quotation marks") from None
 
 
 def _read_utf8(path: Path) -> tuple[str, str]:
@@ -199,7 +209,7 @@ def _read_utf8(path: Path) -> tuple[str, str]:
         text = content.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        reason = f"byte {error.start} of the file is not UTF-8: {error.reason}; save the file as UTF-8"
+        reason = f"byte {error.start} of the file is not UTF-8: {error.reason}; {mending(content, error)}"
         raise _at(path, line, reason) from None
     return text, hashlib.sha256(content).hexdigest()
 
@@ -219,7 +229,13 @@ def _known(labels: tuple[str, ...], source: Path | None) -> str:
     """The labels that a file may use, as many as fit a message."""
     names = [_shown(label) for label in labels[:SHOWN_LABELS]] + ["…"] * (len(labels) > SHOWN_LABELS)
     origin = f" from {source}" if source else ""
-    return f"{len(labels)} are known{origin}: {', '.join(names)}; their indices from 0 are as good"
+    indices = "" if _hold_numbers(labels) else "; their indices from 0 are as good"
+    return f"{len(labels)} are known{origin}: {', '.join(names)}{indices}"
+
+
+def _hold_numbers(labels: tuple[str, ...]) -> bool:
+    """Whether a class is called by a number: of stars from 1 to 5, a 0 is a slip and not the index of one star."""
+    return any(name.isdecimal() for name in labels)
 
 
 def _shown(text: str, limit_chars: int = SHOWN_CHARS) -> str:

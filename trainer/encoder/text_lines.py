@@ -13,6 +13,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from kuaixun.trainer.data.not_utf8 import mending
 from kuaixun.trainer.errors import DataError
 
 
@@ -47,7 +48,7 @@ def read_text_lines(path: Path) -> TextLines:
         text = unpacked.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = unpacked.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{path}, line {line}: not UTF-8: {error.reason}; save the file as UTF-8") from None
+        raise DataError(f"{path}, line {line}: not UTF-8: {error.reason}; {mending(unpacked, error)}") from None
     if not text.strip():
         raise DataError(f"{path}: holds no texts")
     return TextLines(_texts(text), path, hashlib.sha256(content).hexdigest())

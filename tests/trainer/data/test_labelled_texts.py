@@ -42,6 +42,15 @@ def test_a_class_named_like_a_number_is_meant_by_its_name(tmp_path: Path) -> Non
     assert read_labelled_texts(path, labels=("1", "0")).label_ids.tolist() == [1, 0]
 
 
+def test_where_classes_are_numbers_a_label_that_is_none_of_them_is_no_index(tmp_path: Path) -> None:
+    path = write(tmp_path / "dev.txt", "差\t1\n好\t0\n")
+
+    message = refusal(path, ("1", "2", "3"))
+
+    assert "line 2: unknown label '0'; 3 are known: 1, 2, 3" in message
+    assert "indices" not in message
+
+
 def test_quotes_and_unicode_line_separators_in_tab_files_are_text(tmp_path: Path) -> None:
     path = write(tmp_path / "train.txt", '"半句引语\t0\n中\u2028间"\u0085的""引号\t1\n')
 
@@ -67,6 +76,13 @@ def test_csv_columns_are_chosen_by_name_and_quoted_texts_stay_whole(tmp_path: Pa
     assert read.label_ids.tolist() == [1, 0]
 
 
+def test_a_text_in_a_table_may_be_as_long_as_any_other(tmp_path: Path) -> None:
+    long = "股" * 200_000
+    path = write(tmp_path / "train.csv", f"text,label\n{long},finance\n")
+
+    assert read_labelled_texts(path).texts == (long,)
+
+
 def test_numeric_names_found_in_the_data_are_ordered_by_value(tmp_path: Path) -> None:
     path = write(tmp_path / "train.txt", "甲\t10\n乙\t2\n")
 
@@ -84,12 +100,14 @@ def test_numeric_names_found_in_the_data_are_ordered_by_value(tmp_path: Path) ->
         ("f.txt", "股市\t\n", ("line 1", "label is empty")),
         ("g.txt", "股市\t0\n\n球队\t1\n", ("line 2", "no tab")),
         ("h.txt", "股市\t0\n".encode() + b"\xff\t1\n", ("line 2", "byte 9 ", "not UTF-8", "save the file as UTF-8")),
+        ("p.txt", "股市上涨\t0\n".encode("gb18030"), ("line 1", "byte 0 ", "may be GBK", "iconv -f GB18030 -t UTF-8")),
+        ("q.txt", "股市上涨\t0\n".encode("utf-16"), ("line 1", "byte 0 ", "is UTF-16", "iconv -f UTF-16 -t UTF-8")),
         ("i.txt", "", ("file is empty",)),
         ("j.txt", "\n\n", ("holds no texts",)),
         ("k.csv", "text,label\n", ("holds no texts",)),
         ("l.csv", "title,label\n股市,0\n", ("line 1", "'text'", "title, label", "--text-column")),
         ("m.csv", "text,label\n股市,0\n股市,上涨,0\n", ("line 3", "3 columns", "header has 2")),
-        ("n.csv", 'text,label\n"股市,0\n', ("line 2", "not CSV")),
+        ("n.csv", 'text,label\n"股市,0\n球队,1\n', ("line 2: not CSV: unexpected end", "in line 3", "quotation marks")),
         ("o.csv", 'text,label\n"股\n市",0\n,1\n', ("line 4", "text is empty")),
     ],
 )
