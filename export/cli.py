@@ -242,16 +242,16 @@ def _sign(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    import msgspec
     from rich.console import Console
 
     from kuaixun.export.benchmark import drawn_texts, measure, speed_table
     from kuaixun.export.bundle.reader import read_bundle
     from kuaixun.export.describe import print_whole
+    from kuaixun.export.figures_file import expect_writable_figures, write_figures
 
     bundle = read_bundle(options.bundle)
     if options.json:
-        options.json.open("ab").close()  # what cannot be written is told before the measuring
+        expect_writable_figures(options.json)
     if options.lengths:
         return _bench_lengths(options, bundle)
     texts, batches = drawn_texts(bundle.pipeline.vocabulary), options.batches or BATCHES
@@ -265,7 +265,7 @@ def _bench(options: argparse.Namespace) -> int:
         speeds = measure(bundle, texts, batches=batches, seconds=options.seconds, say=status.update)
     print_whole(speed_table(speeds, batches))
     if options.json:
-        options.json.write_bytes(msgspec.json.format(msgspec.json.encode(speeds), indent=1) + b"\n")
+        write_figures(options.json, speeds)
     return 0
 
 
@@ -277,10 +277,9 @@ def _refuse(reason: str) -> int:
 def _bench_lengths(options: argparse.Namespace, bundle: Bundle) -> int:
     import dataclasses
 
-    import msgspec
-
     from kuaixun.export.describe import print_whole
     from kuaixun.export.engine.select import open_engine, present_engines
+    from kuaixun.export.figures_file import write_figures
     from kuaixun.export.scaling import measure_lengths, scaling_table
 
     limit = bundle.manifest.text.max_tokens
@@ -294,7 +293,7 @@ def _bench_lengths(options: argparse.Namespace, bundle: Bundle) -> int:
     scalings = measure_lengths(engines, bundle.pipeline.vocabulary, options.lengths)
     print_whole(scaling_table(scalings))
     if options.json:
-        options.json.write_bytes(msgspec.json.format(msgspec.json.encode(scalings), indent=1) + b"\n")
+        write_figures(options.json, scalings)
     return 0
 
 

@@ -2,6 +2,8 @@
 // size; and before them how fast one core reads memory that lies in its caches, which is what bounds the sums of rows.
 //
 //   kuaixun-bench BUNDLE [SECONDS [THREADS]] < texts
+//
+// Without a text it measures memory alone.
 
 #include <algorithm>
 #include <chrono>
@@ -118,7 +120,8 @@ int main(int count, char** arguments) {
   const double seconds = count > 2 ? std::atof(arguments[2]) : 2.0;
   try {
     report_read_bandwidth(seconds);
-    bench(arguments[1], seconds, count > 3 ? static_cast<unsigned>(std::atoi(arguments[3])) : 1, texts);
+    if (!texts.empty())
+      bench(arguments[1], seconds, count > 3 ? static_cast<unsigned>(std::atoi(arguments[3])) : 1, texts);
   } catch (const kuaixun::Error& error) {
     std::fprintf(stderr, "kuaixun-bench: %s\n", kuaixun::printable(error.what()).c_str());
     return static_cast<int>(error.code());

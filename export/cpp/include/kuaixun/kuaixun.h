@@ -50,7 +50,8 @@ typedef struct {
 } kuaixun_text;
 
 /* Opens and verifies a bundle, for which every core is busy for a moment. On failure *opened is NULL and `message` (of
- * `message_size` bytes, may be NULL) names the file and the reason. */
+ * `message_size` bytes, may be NULL) names the file and the reason: one line of UTF-8, cut between characters, in which
+ * control and format characters of a name or a text are escapes such as \x1b. */
 KUAIXUN_API int kuaixun_open(const char* folder, int precision, kuaixun_classifier** opened, char* message,
                              size_t message_size);
 KUAIXUN_API void kuaixun_close(kuaixun_classifier* classifier);
