@@ -63,7 +63,7 @@ def frozen_states(
         def done(rows: int, role: str = role, before: int = before) -> None:
             advance((before + rows) / total, f"states of {role}")
 
-        states[role] = _states(tokenizer, encoder, cleaned, settings, device, done)
+        states[role] = states_of(tokenizer, encoder, cleaned, settings, device, done)
         before += len(cleaned)
     empty = {role: np.array([not text for text in cleaned]) for role, cleaned in texts.items()}
     return [
@@ -72,7 +72,7 @@ def frozen_states(
     ]
 
 
-def _states(
+def states_of(
     tokenizer: Any,
     encoder: Any,
     texts: list[str],

@@ -87,7 +87,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     training_texts = None
     if options.train:
         training_texts = read_labelled_texts(options.train, labels=data.labels, columns=columns).texts
-    answers = (*answers_of_bundles(classifiers, data), *(answers_of_scores(path, data) for path in options.scores))
+    answers = (*answers_of_bundles(classifiers, data), *answers_of_scores(options.scores, data))
     measurement = measure(
         answers,
         data,

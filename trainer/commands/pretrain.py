@@ -14,6 +14,7 @@ from kuaixun.trainer.commands.shown_paths import recorded_command
 from kuaixun.trainer.commands.values import whole_number
 from kuaixun.trainer.encoder.masked_language import EncoderShape
 from kuaixun.trainer.encoder.pretraining_settings import PretrainSettings
+from kuaixun.trainer.encoder.pretraining_state import state_file
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.output_folder import refuse_unwritable
 from kuaixun.trainer.progress import plain_lines, watching
@@ -81,7 +82,11 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     progress = done.progress
     say(f"{progress.step} steps, {progress.tokens} tokens in {progress.elapsed_seconds:.0f} s of training")
     if done.interrupted:
-        say("interrupted: the state is kept; the same command with --resume goes on from it")
+        say(
+            "interrupted: the state is kept; the same command with --resume goes on from it"
+            if state_file(options.output).exists()
+            else "interrupted before any state was kept"
+        )
         return INTERRUPTED_EXIT_CODE
     if done.held_out_loss is not None:
         say(f"held-out: masked loss {done.held_out_loss:.4f}, {done.held_out_accuracy:.4f} guessed right")

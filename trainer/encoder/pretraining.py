@@ -66,8 +66,8 @@ class Pretraining:
         self._device = next(model.parameters()).device
         self._held_out = self._held_out_batches(held_out)
 
-    def run(self, folder: Path, fingerprint: str, watcher: Watcher) -> Pretrained:
-        """Train to the end, keeping the state in `folder` every so often and where Ctrl-C ends it.
+    def run(self, state: Path, fingerprint: str, watcher: Watcher) -> Pretrained:
+        """Train to the end, keeping it in the file `state` every so often and where Ctrl-C ends it.
 
         Ctrl-C waits for the step under way. Raises FitError where the loss is no longer a number.
         """
@@ -76,18 +76,20 @@ class Pretraining:
             with interrupts_between_steps() as asked_to_stop:
                 for _ in self._steps(watcher):
                     if asked_to_stop():
-                        raise KeyboardInterrupt
+                        interrupted = True
+                        break
                     if self.progress.step % self._settings.save_every_steps == 0:
-                        self.save(folder, fingerprint)
-        except KeyboardInterrupt:
+                        self.save(state, fingerprint)
+            if interrupted:
+                self.save(state, fingerprint)
+        except KeyboardInterrupt:  # the second, in the midst of a step: the state saved last stays
             interrupted = True
-            self.save(folder, fingerprint)
         loss, accuracy = (None, None) if interrupted or not self._held_out else self.held_out_figures()
         return Pretrained(self.progress, loss, accuracy, interrupted)
 
-    def save(self, folder: Path, fingerprint: str) -> None:
+    def save(self, state: Path, fingerprint: str) -> None:
         """Put the state on disk. Raises OSError."""
-        save_state(folder, self.progress, fingerprint, self.model.state_dict(), self.optimizer.state_dict())
+        save_state(state, self.progress, fingerprint, self.model.state_dict(), self.optimizer.state_dict())
 
     def _steps(self, watcher: Watcher) -> Iterator[None]:
         """Take steps until the end; between two of them, `progress`, model and optimiser belong together."""

@@ -23,7 +23,7 @@ from kuaixun.trainer.encoder.new_vocabulary import give_vocabulary
 from kuaixun.trainer.encoder.pretrained_folders import open_tokenizer, quieten
 from kuaixun.trainer.encoder.pretraining import Pretrained, Pretraining
 from kuaixun.trainer.encoder.pretraining_settings import PretrainSettings
-from kuaixun.trainer.encoder.pretraining_state import load_state, remove_state, unfinished_folder
+from kuaixun.trainer.encoder.pretraining_state import load_state, state_file
 from kuaixun.trainer.encoder.text_lines import TextFile, TextLines, read_text_lines
 from kuaixun.trainer.encoder.token_array import cached_tokens
 from kuaixun.trainer.encoder.tokenizer import cached_counted_tokens, character_tokenizer, tokens_of_file
@@ -133,7 +133,7 @@ def train(
 
     Raises TrainerError.
     """
-    unfinished = unfinished_folder(job.output)
+    unfinished = state_file(job.output)
     if unfinished.exists() and not resume:
         raise SettingError(f"{unfinished} holds an interrupted training; pass --resume to go on, or remove it")
     special = special_ids(prepared.tokenizer)
@@ -156,7 +156,7 @@ def train(
     if not done.interrupted:
         training.save(unfinished, fingerprint)  # should the disk be full now, --resume ends what is trained
         _write(job, prepared, settings, model, done)
-        remove_state(unfinished)
+        unfinished.unlink(missing_ok=True)
     return done
 
 

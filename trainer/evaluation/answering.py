@@ -36,11 +36,28 @@ def answers_of_bundles(classifiers: Sequence[tuple[str, Classifier]], data: Labe
     )
 
 
-def answers_of_scores(path: Path, data: LabelledTexts) -> Answers:
-    """A teacher's answers: the softmax of its logits as they are, uncalibrated. Raises ScoresError."""
+def names_of_scores(paths: Sequence[Path]) -> tuple[str, ...]:
+    """What to call each teacher: its file, with its folder where another file is called the same.
+
+    >>> names_of_scores([Path("lstm/test"), Path("cnn/test.safetensors"), Path("blend")])
+    ('lstm/test', 'cnn/test', 'blend')
+    """
+    stems = [path.stem for path in paths]
+    return tuple(
+        f"{path.resolve().parent.name}/{stem}" if stems.count(stem) > 1 else stem
+        for path, stem in zip(paths, stems, strict=True)
+    )
+
+
+def answers_of_scores(paths: Sequence[Path], data: LabelledTexts) -> tuple[Answers, ...]:
+    """Teachers' answers: the softmax of their logits as they are, uncalibrated. Raises ScoresError."""
+    return tuple(_answers_of(path, name, data) for path, name in zip(paths, names_of_scores(paths), strict=True))
+
+
+def _answers_of(path: Path, name: str, data: LabelledTexts) -> Answers:
     scores = read_scores(path, data_sha256=data.sha256, rows=len(data), labels=data.labels)
     everything = np.ones(len(data), dtype=np.int64)  # a teacher answers every text
-    return Answers(path.stem, predictions_from(scores.logits.astype(np.float64), everything, temperature=1.0))
+    return Answers(name, predictions_from(scores.logits.astype(np.float64), everything, temperature=1.0))
 
 
 def _classify(classifier: Classifier, texts: Sequence[str]) -> Predictions:

@@ -21,7 +21,7 @@ from kuaixun.schemas.manifest import DataFile, Training
 from kuaixun.trainer.advance import Advancing
 from kuaixun.trainer.data.labelled_texts import DataSplit
 from kuaixun.trainer.encoder.text_lines import TextLines
-from kuaixun.trainer.errors import SettingError
+from kuaixun.trainer.errors import DataError, SettingError
 from kuaixun.trainer.network.folder import Network, NetworkRecord, new_network, size_bytes, write_network
 from kuaixun.trainer.network.lexicon import UNKNOWN, Lexicon, new_lexicon
 from kuaixun.trainer.network.word_network import NetworkShape, WordNetwork
@@ -70,7 +70,7 @@ class NetworkJob:
     @property
     def files(self) -> tuple[DataFile, ...]:
         """All that took part."""
-        return (*self.split.files, *self.more_files)
+        return (*self.split.files, *(self.embeddings.files if self.embeddings else ()), *self.more_files)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,7 +148,10 @@ def train_network(
 
 def network_logits(network: Network, texts: Sequence[str], device: torch.device) -> NDArray[np.float32]:
     """Logits (n, classes) of raw texts. A text of which cleaning leaves nothing gets zeros: no class before another."""
-    encoded = network.lexicon.encode(TextLines(tuple(texts), Path("the file to score"), sha256=""), segmenter())
+    try:
+        encoded = network.lexicon.encode(TextLines(tuple(texts), Path("the file to score"), sha256=""), segmenter())
+    except DataError:  # of no text is anything left
+        return np.zeros((len(texts), len(network.record.labels)), dtype=np.float32)
     return _logits(network.module.to(device), encoded, network.record.settings.mixed_precision, len(texts))
 
 

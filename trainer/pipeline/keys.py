@@ -79,17 +79,5 @@ def outputs_of(folder: Path) -> dict[str, int]:
     }
 
 
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, or of the names and contents of a folder's files."""
-    if not path.is_dir():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    together = hashlib.sha256()
-    for one in sorted(path.rglob("*")):
-        if one.is_file():
-            together.update(f"{one.relative_to(path)}\0{sha256_of(one)}\n".encode())
-    return together.hexdigest()
-
-
 def _different(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     return [name for name in sorted({**before, **now}) if before.get(name) != now.get(name)]

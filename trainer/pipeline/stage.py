@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import kuaixun
+from kuaixun.trainer.data.content_hash import sha256_of
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.pipeline.command_options import paths_in
-from kuaixun.trainer.pipeline.keys import Finished, Ingredients, sha256_of
+from kuaixun.trainer.pipeline.keys import Finished, Ingredients
 
 TRAINER, EXPORT = "kuaixun-trainer", "kuaixun-export"
 # What holds the folder of a model, or its name on the hub, as a text; `origin` is what pretrain calls its --from.

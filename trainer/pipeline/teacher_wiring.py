@@ -80,7 +80,7 @@ class TeacherWiring:
 
     def scores(self, name: str, role: str) -> Path:
         """Where it writes them."""
-        return self._maker.folder(self.scorer(name, role)) / f"{role}.safetensors"
+        return self._maker.folder(self.scorer(name, role)) / f"{name}-{role}.safetensors"
 
     def heard(self, option: str, role: str) -> Heard:
         """Whom the student hears about train or the transfer set: as [distil] says, else the one that there is.

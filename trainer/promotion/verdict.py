@@ -29,7 +29,9 @@ class ClassChange:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`reasons` say why not; none where the challenger is promoted. `classes` are those that both know."""
+    """`reasons` say why not; none where the challenger is promoted. `classes` are those that the champion
+    knows and some row is of.
+    """
 
     promoted: bool
     reasons: tuple[str, ...]
@@ -80,6 +82,9 @@ def judge(
     )
     champion_right, challenger_right = (int((one == truth).sum()) for one in (champion, challenger))
     reasons = [_fall(one, margin) for one in compared if one.change < -margin]
+    unmeasured = [labels[index] for index in range(known) if not texts[index]]
+    if unmeasured:
+        reasons.append(f"no test row is of {', '.join(unmeasured)}, so that nobody knows whether it falls")
     if challenger_right < champion_right:
         reasons.insert(0, f"{champion_right - challenger_right} fewer of {len(truth)} rows are right")
     return Verdict(

@@ -71,7 +71,7 @@ def gather(request: ReportRequest, name: str, classifier: Classifier, device: to
     runs = tuple(read_run(folder, test, manifest.training) for folder in request.runs)
     answers = (
         *answers_of_bundles([(name, classifier)], test),
-        *(answers_of_scores(path, test) for path in request.scores),
+        *answers_of_scores(request.scores, test),
     )
     training_texts = parts["train"].texts if "train" in parts else None
     measurement = measure(answers, test, training_texts=training_texts, seed=request.seed)

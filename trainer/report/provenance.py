@@ -10,6 +10,7 @@ from pathlib import Path
 import kuaixun
 from kuaixun.schemas.manifest import Training
 from kuaixun.trainer.baselines.measured import Baselines
+from kuaixun.trainer.evaluation.answering import names_of_scores
 from kuaixun.trainer.report.contents import MadeBy
 from kuaixun.trainer.report.inputs import Run, TeacherFolder
 from kuaixun.trainer.teacher.scores import read_scores_header
@@ -28,7 +29,8 @@ def made_by(
     """The commands of everything on the page, each once, this page's own last."""
     made = [MadeBy("baselines", one.command, "") for one in baselines]
     made += [_trained(f"teacher {one.name}", one.about.training) for one in teachers]
-    made += [MadeBy(f"scores {path.stem}", read_scores_header(path).teacher, "") for path in scores]
+    for name, path in zip(names_of_scores(scores), scores, strict=True):
+        made.append(MadeBy(f"scores {name}", read_scores_header(path).teacher, ""))
     made += [_trained(f"student {one.name}", one.record.training) for one in runs if not one.ships]
     made.append(_trained("this student", training))
     versions = {"kuaixun": kuaixun.__version__, "python": platform.python_version(), **_installed()}

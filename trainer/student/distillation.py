@@ -106,7 +106,7 @@ def distil(
             command=command,
             seed=settings.seed,
             versions=library_versions("torch", "numpy"),
-            data=(*split.files, *teaching.files, *more_files),
+            data=(*split.files, *(embeddings.files if embeddings else ()), *teaching.files, *more_files),
         ),
     )
     state = {name: tensor.numpy() for name, tensor in result.state.items()}

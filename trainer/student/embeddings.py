@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kuaixun.schemas.manifest import DataFile
+from kuaixun.trainer.data.content_hash import sha256_of
 from kuaixun.trainer.errors import EmbeddingError
 
 ARRAY_NAME = "embeddings"
@@ -24,10 +26,11 @@ ARRAY_NAME = "embeddings"
 
 @dataclass(frozen=True, slots=True)
 class CharacterEmbeddings:
-    """`vectors` (n, size) float32, and for each trained character its row."""
+    """`vectors` (n, size) float32, and for each trained character its row; `files` they were read from, for records."""
 
     vectors: NDArray[np.float32]
     rows: dict[str, int]
+    files: tuple[DataFile, ...] = ()
 
     @property
     def size(self) -> int:
@@ -52,7 +55,12 @@ def read_embeddings(npz: Path, vocabulary: Path) -> CharacterEmbeddings:
         spread = float(vectors[list(trained.values())].std())
     if not 0 < spread < math.inf:  # what begins from them is brought to another spread
         raise EmbeddingError(f"{npz}: its numbers spread by {spread:g}; trained embeddings spread by about 1")
-    return CharacterEmbeddings(vectors, trained)
+    files = (_recorded("embeddings", npz, len(vectors)), _recorded("embedding vocabulary", vocabulary, len(rows)))
+    return CharacterEmbeddings(vectors, trained, files)
+
+
+def _recorded(role: str, path: Path, rows: int) -> DataFile:
+    return DataFile(role=role, name=path.name, rows=rows, sha256=sha256_of(path))
 
 
 def _read_vectors(path: Path) -> NDArray[np.float32]:

@@ -121,6 +121,8 @@ def new_student(
         raise SettingError(f"{error}; choose a smaller --filters, --widths or --vocabulary-size") from error
     torch.manual_seed(seed)
     module = TextCNN(architecture, len(training_texts.labels), dropout)
+    # Before the filters that detect words by these very vectors.
+    found = initial_embedding(module.embedding.weight, pipeline, embeddings) if embeddings is not None else 0
     if shape.keyword_filters:
         cleaned = [text for some in in_batches(training_texts.texts, CHUNK_TEXTS) for text in pipeline.clean(some)]
         detect_keywords(module, pipeline.vocabulary.characters, cleaned, training_texts)
@@ -131,5 +133,4 @@ def new_student(
         if without_labels is not None and shape.count_transfer_ngrams:
             counted.append(without_labels.ids)
         module.ngrams.owners.copy_(ngram_owners(counted, module.ngrams.branch, shape.ngram_minimum_frequency))
-    found = initial_embedding(module.embedding.weight, pipeline, embeddings) if embeddings is not None else 0
     return Student(pipeline, architecture, module, texts, without_labels, found)

@@ -5,13 +5,13 @@ Scores are files by row of one data file, and name that file by its hash: see ku
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from kuaixun.schemas.manifest import DataFile
+from kuaixun.trainer.data.content_hash import sha256_of
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
 from kuaixun.trainer.encoder.text_lines import TextLines, read_text_lines
 from kuaixun.trainer.errors import SettingError
@@ -83,7 +83,7 @@ def _read_all(
     for file in scores:
         found = read_scores(file.path, data_sha256=data.sha256, rows=len(data), labels=labels)
         logits.append(torch.from_numpy(found.logits))
-        files.append(_record(role, file.path, len(data), _sha256_of(file.path)))
+        files.append(_record(role, file.path, len(data), sha256_of(file.path)))
         seen = found.folds == SEEN and isinstance(data, LabelledTexts)
         origin = "which it was fitted on" if seen else f"{found.folds} folds" if found.folds else "without labels"
         share = f", weight {file.weight / total:.3f}" if len(scores) > 1 else ""
@@ -93,8 +93,3 @@ def _read_all(
 
 def _record(role: str, path: Path, rows: int, sha256: str) -> DataFile:
     return DataFile(role=role, name=path.name, rows=rows, sha256=sha256)
-
-
-def _sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -61,5 +61,5 @@ def _is_finished(job: TeacherJob, fold: Fold) -> bool:
     files = hashes_of(record.training.data)
     found = (record.settings, record.labels, record.encoder, record.fold, record.folds, files)
     wanted = (job.settings, job.split.train.labels, Path(job.encoder).name, fold.number, fold.folds)
-    expect_same(fold.folder, found, (*wanted, hashes_of(job.split.files)))
+    expect_same(fold.folder, found, (*wanted, hashes_of(job.files)))
     return True

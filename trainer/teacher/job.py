@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kuaixun.schemas.manifest import Training
+from kuaixun.schemas.manifest import DataFile, Training
 from kuaixun.trainer.advance import Advancing
+from kuaixun.trainer.data.content_hash import sha256_of
 from kuaixun.trainer.data.labelled_texts import DataSplit
 from kuaixun.trainer.encoder.pretrained_folders import open_tokenizer
 from kuaixun.trainer.errors import SettingError
@@ -56,6 +57,14 @@ class TeacherJob:
     watching: Callable[[], AbstractContextManager[Watcher]]
     advancing: Advancing
     say: Say
+
+    @property
+    def files(self) -> tuple[DataFile, ...]:
+        """All that takes part: the split, and the encoder where it is a folder."""
+        folder = Path(self.encoder)
+        if not folder.is_dir():
+            return self.split.files
+        return (*self.split.files, DataFile(role="encoder", name=folder.name, rows=0, sha256=sha256_of(folder)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,7 +171,7 @@ def record_of(
             command=job.command,
             seed=job.settings.seed,
             versions=library_versions("torch", "transformers", "tokenizers", "numpy"),
-            data=job.split.files,
+            data=job.files,
         ),
         fold=fold,
         folds=folds,

@@ -22,6 +22,7 @@ from kuaixun.export.student.weights import StudentWeights
 from kuaixun.schemas.manifest import Training
 from kuaixun.trainer.advance import Advance, Advancing, in_silence
 from kuaixun.trainer.encoder.text_lines import TextLines
+from kuaixun.trainer.errors import DataError
 from kuaixun.trainer.network.folder import RECORD_FILE as NETWORK_RECORD_FILE
 from kuaixun.trainer.network.folder import Network, read_network
 from kuaixun.trainer.network.job import network_logits
@@ -108,7 +109,10 @@ def _student(checkpoint: Checkpoint) -> Scorer:
 
     def of_texts(texts: Sequence[str], device: torch.device) -> NDArray[np.float32]:
         """A text of which cleaning leaves nothing gets zeros: no class before another."""
-        encoded = encode(checkpoint.pipeline, TextLines(tuple(texts), Path("the file to score"), sha256=""))
+        try:
+            encoded = encode(checkpoint.pipeline, TextLines(tuple(texts), Path("the file to score"), sha256=""))
+        except DataError:  # of no text is anything left
+            return np.zeros((len(texts), len(record.labels)), dtype=np.float32)
         return encoded.in_whole_file(logits_of(module.to(device), encoded), len(texts))
 
     return Scorer(record.labels, record.training, of_texts)

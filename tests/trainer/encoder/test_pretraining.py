@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
+from torch.optim.optimizer import register_optimizer_step_post_hook
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from kuaixun.trainer.cli import main
 from kuaixun.trainer.encoder.interrupts import interrupts_between_steps
 from kuaixun.trainer.encoder.masked_language import FEWEST_POSITIONS
 from kuaixun.trainer.encoder.pretraining import Pretraining
-from kuaixun.trainer.encoder.pretraining_state import STATE_FILE, Progress, load_state, save_state
+from kuaixun.trainer.encoder.pretraining_state import Progress, load_state, save_state
 from kuaixun.trainer.errors import SettingError
 from tests.trainer.encoder.conftest import CHARACTERS
 
@@ -37,7 +38,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 def interrupt_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     def stepped(_: object, done: int, steps: int, loss: float) -> None:
         if done == step:
-            raise KeyboardInterrupt
+            os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr("kuaixun.trainer.progress.Lines.stepped", stepped)
 
@@ -92,7 +93,7 @@ def test_the_state_of_every_so_many_steps_outlives_a_crash(
         patch.setattr("kuaixun.trainer.progress.Lines.stepped", crash)
         with pytest.raises(RuntimeError):
             pretrain(echo_file, tmp_path / "parts", "--steps", "40", "--save-every-steps", "10")
-    state = torch.load(tmp_path / "parts.unfinished" / STATE_FILE, weights_only=True)
+    state = torch.load(tmp_path / "parts.unfinished", weights_only=True)
     assert state["progress"]["step"] == 20
 
     assert pretrain(echo_file, tmp_path / "parts", "--steps", "40", "--save-every-steps", "10", "--resume") == 0
@@ -151,26 +152,67 @@ def test_ctrl_c_waits_for_the_step_under_way_and_a_second_one_does_not() -> None
 
 
 def test_a_full_disk_leaves_the_state_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    save_state(tmp_path, Progress(step=1), "same", {"a": torch.ones(3)}, {})
+    path = tmp_path / "encoder.unfinished"
+    save_state(path, Progress(step=1), "same", {"a": torch.ones(3)}, {})
 
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        save_state(tmp_path, Progress(step=2), "same", {"a": torch.zeros(3)}, {})
+        save_state(path, Progress(step=2), "same", {"a": torch.zeros(3)}, {})
 
-    progress, model, _ = load_state(tmp_path, "same")
+    progress, model, _ = load_state(path, "same")
     assert progress.step == 1
     assert model["a"].tolist() == [1, 1, 1]
-    assert [path.name for path in tmp_path.iterdir()] == [STATE_FILE]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_first_save_that_fails_leaves_nothing_that_stands_in_the_way(
+    echo_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("kuaixun.trainer.encoder.pretraining_state.os.fsync", full)
+        assert pretrain(echo_file, tmp_path / "encoder", "--steps", "5", "--save-every-steps", "2") == 2
+    assert list(tmp_path.iterdir()) == [echo_file]
+
+    assert pretrain(echo_file, tmp_path / "encoder", "--steps", "5") == 0
+
+
+def test_a_second_ctrl_c_in_the_midst_of_a_step_leaves_the_state_saved_last(
+    echo_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = 0
+
+    def interrupted_twice(optimizer: torch.optim.Optimizer, *_: object) -> None:
+        nonlocal steps
+        steps += 1
+        if steps == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    assert pretrain(echo_file, tmp_path / "whole", "--steps", "20") == 0
+    hook = register_optimizer_step_post_hook(interrupted_twice)
+    try:
+        assert pretrain(echo_file, tmp_path / "parts", "--steps", "20", "--save-every-steps", "2") == 130
+    finally:
+        hook.remove()
+    state = torch.load(tmp_path / "parts.unfinished", weights_only=True)
+    assert state["progress"]["step"] == 4
+
+    assert pretrain(echo_file, tmp_path / "parts", "--steps", "20", "--save-every-steps", "2", "--resume") == 0
+    whole, parts = weights(tmp_path / "whole"), weights(tmp_path / "parts")
+    assert all(torch.equal(tensor, parts[name]) for name, tensor in whole.items())
 
 
 def test_a_state_that_is_no_state_is_refused_without_running_what_it_holds(tmp_path: Path) -> None:
     for content in (b"", b"cos\nsystem\n(S'true'\ntR."):
-        (tmp_path / STATE_FILE).write_bytes(content)
+        (tmp_path / "state").write_bytes(content)
         with pytest.raises(SettingError, match="cannot be read"):
-            load_state(tmp_path, "any")
+            load_state(tmp_path / "state", "any")
 
 
 def test_a_full_disk_at_the_end_leaves_no_folder_and_a_state_to_go_on_from(

@@ -86,7 +86,7 @@ def test_each_stage_hears_those_that_the_file_names(toy_run: ToyRun) -> None:
     assert "--seed=1,2" in vary
     network, student = commands["08-network-cnn"], commands["09-student-wide"]
     assert f"--words={work / '05-words' / 'words'}" in network
-    assert f"--score={train}={work / '08-network-cnn' / 'train.safetensors'}" in network
+    assert f"--score={train}={work / '08-network-cnn' / 'network-cnn-train.safetensors'}" in network
     assert student[0] == "distil"
     assert not [word for word in student if "score" in word or "transfer" in word]
     variants = work / "06-vary" / "variants.txt"
@@ -94,15 +94,15 @@ def test_each_stage_hears_those_that_the_file_names(toy_run: ToyRun) -> None:
     folds = [f"--teacher={work / '08-network-cnn' / 'network-cnn' / f'fold-{number}'}" for number in (1, 2)]
     assert [word for word in score if word.startswith("--teacher=")] == folds
     assert [word for word in score if word.startswith("--score=")] == [
-        f"--score={variants}={work / '10-score-network-cnn' / 'transfer.safetensors'}"
+        f"--score={variants}={work / '10-score-network-cnn' / 'network-cnn-transfer.safetensors'}"
     ]
     assert sum(word.startswith("--score=") for word in commands["10-score-student-wide"]) == 4
     assert commands["11-blend-two"].count("--member") == 2
     assert commands["11-blend-three"].count("--member") == 3
     assert f"--transfer={variants}" in distil
-    assert "--teacher-scores=work/11-blend-two/train.safetensors" in distil
-    assert "--transfer-scores=work/11-blend-three/transfer.safetensors" in distil
-    assert "--transfer-scores=work/10-score-network-lstm/transfer.safetensors:0.5" in distil
+    assert "--teacher-scores=work/11-blend-two/blend-two-train.safetensors" in distil
+    assert "--transfer-scores=work/11-blend-three/blend-three-transfer.safetensors" in distil
+    assert "--transfer-scores=work/10-score-network-lstm/network-lstm-transfer.safetensors:0.5" in distil
 
 
 def test_other_variants_leave_the_networks_as_they_are(toy_run: ToyRun) -> None:

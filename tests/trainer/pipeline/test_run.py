@@ -168,8 +168,9 @@ def test_teachers_hand_their_scores_through_a_blend_to_the_student(toy_run: ToyR
     commands = {command[0] + output_of(command).parent.name: command for command in toy_run.commands[2:]}
     distil, teacher = commands["distil12-distil"], commands["teacher07-teacher-a"]
     work = toy_run.folder / "work"
-    assert f"--teacher-scores={work / '11-blend' / 'train.safetensors'}" in distil
-    assert f"--score={work / '01-split/parts/train.txt'}={work / '07-teacher-a' / 'train.safetensors'}" in teacher
+    assert f"--teacher-scores={work / '11-blend' / 'blend-train.safetensors'}" in distil
+    scores = work / "07-teacher-a" / "teacher-a-train.safetensors"
+    assert f"--score={work / '01-split/parts/train.txt'}={scores}" in teacher
     assert "--folds=3" in teacher
 
 

@@ -66,6 +66,14 @@ def test_a_class_that_the_champion_does_not_know_is_not_held_against_the_challen
     assert [one.label for one in found.classes] == ["a", "b"]
 
 
+def test_a_class_of_which_there_is_no_row_keeps_the_champion() -> None:
+    rows = TRUTH != 2
+    found = judge(TRUTH[rows], TRUTH[rows], TRUTH[rows], LABELS, 3, margin=0.005)
+
+    assert found.reasons == ("no test row is of c, so that nobody knows whether it falls",)
+    assert not found.promoted
+
+
 def test_a_row_without_a_label_is_a_wrong_one() -> None:
     assert not verdict(TRUTH, np.where(TRUTH == 1, -1, TRUTH)).promoted
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
+from kuaixun.trainer.student.embeddings import CharacterEmbeddings
 from kuaixun.trainer.student.keyword_filters import GAIN, telling_patterns
 from kuaixun.trainer.student.new_student import Student, StudentShape, new_student
 
@@ -28,11 +29,11 @@ def labelled() -> LabelledTexts:
     return LabelledTexts(texts, label_ids, ("sports", "finance"), Path("made.txt"), "0" * 64)
 
 
-def student_of(labelled: LabelledTexts) -> Student:
+def student_of(labelled: LabelledTexts, embeddings: CharacterEmbeddings | None = None) -> Student:
     shape = StudentShape(
         widths=(2, 8), filters=12, embedding_size=64, minimum_frequency=1, keyword_filters=True, max_tokens=80
     )
-    return new_student(labelled, shape, seed=1, dropout=0.0)
+    return new_student(labelled, shape, seed=1, dropout=0.0, embeddings=embeddings)
 
 
 def fired(student: Student, text: str) -> torch.Tensor:
@@ -55,6 +56,17 @@ def test_a_word_fires_its_filter_and_no_other(labelled: LabelledTexts) -> None:
         assert told[found.index(pattern)].item() == pytest.approx(1.0, abs=0.01)
     quiet = fired(student, "on zzz day")
     assert quiet[:6].max() == 0.0
+
+
+def test_filters_know_words_by_the_pretrained_embeddings_where_there_are_any(labelled: LabelledTexts) -> None:
+    characters = " abcdefghijklmnopqrstuvwxyz"
+    vectors = np.random.default_rng(1).normal(size=(len(characters), 64)).astype(np.float32)
+    embeddings = CharacterEmbeddings(vectors, {character: row for row, character in enumerate(characters)})
+    found = telling_patterns(labelled.texts, labelled, 8)
+
+    told = fired(student_of(labelled, embeddings), "on banking day")
+
+    assert told[found.index(" banking")].item() == pytest.approx(1.0, abs=0.01)
 
 
 def test_a_word_at_the_end_is_half_as_loud(labelled: LabelledTexts) -> None:

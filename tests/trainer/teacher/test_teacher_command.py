@@ -64,7 +64,7 @@ def test_a_teacher_learns_and_its_scores_belong_to_the_rows_of_its_files(
     record = json.loads((tmp_path / "teacher" / "teacher.json").read_text())
     assert record["metrics"]["test"]["accuracy"] >= 0.9
     assert record["labels"] == ["finance", "sports"]
-    assert [file["role"] for file in record["training"]["data"]] == ["train", "dev", "test"]
+    assert [file["role"] for file in record["training"]["data"]] == ["train", "dev", "test", "encoder"]
     command = record["training"]["command"]
     assert command.startswith("kuaixun-trainer teacher --encoder encoder --output teacher --train train.txt ")
     assert "--score=test.txt=test" in command
