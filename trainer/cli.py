@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"{PROGRAM}: {error}", file=sys.stderr)
             return USAGE_EXIT_CODE
         except KeyboardInterrupt:
-            print(f"{PROGRAM}: interrupted before there was anything to keep", file=sys.stderr)
+            print(f"{PROGRAM}: interrupted; nothing is kept but what is told above", file=sys.stderr)
             return INTERRUPTED_EXIT_CODE
 
     return finish(PROGRAM, command)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from kuaixun.export.command_line import INTERRUPTED_EXIT_CODE
@@ -10,7 +10,10 @@ from kuaixun.trainer.commands.options import Options
 from kuaixun.trainer.commands.values import whole_number
 
 if TYPE_CHECKING:
-    from kuaixun.trainer.teacher.cross_fitting import FoldEnd
+    from kuaixun.trainer.teacher.cross_fitting import CrossFitting
+    from kuaixun.trainer.teacher.score_files import ScoredFile
+
+GOING_ON = "repeat the command to go on after the folds that are finished"
 
 
 def add_folds(options: Options) -> None:
@@ -23,12 +26,16 @@ def add_folds(options: Options) -> None:
     )
 
 
-def conclude_folds(done: FoldEnd | None, say: Callable[[str], None]) -> int:
-    """Tell of an interruption; the exit code."""
+def fit_folds(job: CrossFitting, files: Sequence[ScoredFile], say: Callable[[str], None]) -> int:
+    """Train what is missing and score the files; tell of an interruption, whenever it comes. Returns the exit code."""
+    from kuaixun.trainer.teacher.cross_fitting import cross_fit
+
+    try:
+        done = cross_fit(job, files)
+    except KeyboardInterrupt:
+        say(f"interrupted: {GOING_ON}")
+        return INTERRUPTED_EXIT_CODE
     if done is None or not done.interrupted:
         return 0
-    say(
-        f"interrupted after {done.steps_done} of {done.steps} steps: repeat the command to go on after the folds that "
-        "are finished; no file is scored"
-    )
+    say(f"interrupted after {done.steps_done} of {done.steps} steps: {GOING_ON}; no file is scored")
     return INTERRUPTED_EXIT_CODE

@@ -14,7 +14,7 @@ from rich.console import Console
 from kuaixun.export.command_line import INTERRUPTED_EXIT_CODE, path_of
 from kuaixun.schemas.manifest import DataFile
 from kuaixun.trainer.advance import advancing
-from kuaixun.trainer.commands.fold_option import add_folds, conclude_folds
+from kuaixun.trainer.commands.fold_option import add_folds, fit_folds
 from kuaixun.trainer.commands.options import (
     add_columns,
     add_device,
@@ -99,7 +99,6 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     # Imported here because transformers takes seconds, which refusals need not wait for.
     from kuaixun.trainer.network.fold_training import in_folds
     from kuaixun.trainer.network.job import NetworkJob, teach_network
-    from kuaixun.trainer.teacher.cross_fitting import cross_fit
     from kuaixun.trainer.teacher.scorers import score_files, scorer_of_network
 
     job = NetworkJob(
@@ -118,7 +117,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
         say=say,
     )
     if options.folds:
-        return conclude_folds(cross_fit(in_folds(job, options.folds), files), say)
+        return fit_folds(in_folds(job, options.folds), files, say)
     network, done = teach_network(job)
     say(f"network: {options.output}, from step {done.best.step}")
     if done.interrupted:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from kuaixun.export.command_line import INTERRUPTED_EXIT_CODE, path_of
 from kuaixun.trainer.advance import advancing
-from kuaixun.trainer.commands.fold_option import add_folds, conclude_folds
+from kuaixun.trainer.commands.fold_option import add_folds, fit_folds
 from kuaixun.trainer.commands.options import (
     add_columns,
     add_device,
@@ -87,7 +87,6 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
 
     # Imported here because transformers takes seconds, which other commands and refusals need not wait for.
     from kuaixun.trainer.encoder.pretrained_folders import quieten
-    from kuaixun.trainer.teacher.cross_fitting import cross_fit
     from kuaixun.trainer.teacher.fold_training import in_folds
     from kuaixun.trainer.teacher.job import TeacherJob, teach
 
@@ -104,7 +103,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
         say=say,
     )
     if options.folds:
-        return conclude_folds(cross_fit(in_folds(job, options.folds), files), say)
+        return fit_folds(in_folds(job, options.folds), files, say)
     done = teach(job, files, int8=options.int8)
     if done.interrupted:
         say(f"interrupted after {done.steps_done} of {done.best.steps} steps: kept the best; no file is scored")

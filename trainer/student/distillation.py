@@ -7,7 +7,7 @@ choose int8 scales → write, whole or not
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from kuaixun.export.student.tracing import convolutional_module
 from kuaixun.export.student.weights import StudentWeights
 from kuaixun.schemas.manifest import Architecture, DataFile, Training
 from kuaixun.trainer.data.labelled_texts import DataSplit, LabelledTexts
+from kuaixun.trainer.encoder.interrupts import interrupts_between_steps
 from kuaixun.trainer.errors import FitError
 from kuaixun.trainer.evaluation.calibration import fit_temperature
 from kuaixun.trainer.evaluation.figures import Evaluation, evaluate
@@ -87,33 +88,37 @@ def distil(
     recorder = Recorder(watcher)
     result = fit(student.module.to(device), train, dev, settings, recorder)
 
-    weights = _deployed(student.architecture, result)
-    deployed = convolutional_module(student.architecture, weights)
-    temperature = fit_temperature(logits_of(deployed, dev), dev.label_ids)
-    figures = {
-        role: _measure(deployed, encoded, data, split.train, temperature) for role, (data, encoded) in measured.items()
-    }
-    say("choosing the int8 scales, and measuring what each precision costs, on the dev texts")
-    weights = with_best_scales(weights, dev.ids.numpy())
-    record = CheckpointRecord(
-        labels=split.train.labels,
-        text=student.pipeline.parameters,
-        architecture=student.architecture,
-        temperature=temperature,
-        precision=measure_precision(weights, student.architecture, dev.ids.numpy(), dev.label_ids.numpy()),
-        metrics={role: evaluation.metrics() for role, evaluation in figures.items()},
-        training=Training(
-            command=command,
-            seed=settings.seed,
-            versions=library_versions("torch", "numpy"),
-            data=(*split.files, *(embeddings.files if embeddings else ()), *teaching.files, *more_files),
-        ),
-    )
-    state = {name: tensor.numpy() for name, tensor in result.state.items()}
-    for index, scales in enumerate(weights.convolution_scales):
-        state[f"convolutions.{index}.scales"] = scales
-    checkpoint = Checkpoint(record, student.pipeline, state)
-    write_checkpoint(output, checkpoint, {HISTORY_FILE: history_to_file(recorder.history)})
+    # What took hours is written even where Ctrl-C comes now; a second one gives it up.
+    with interrupts_between_steps() as asked_to_stop:
+        weights = _deployed(student.architecture, result)
+        deployed = convolutional_module(student.architecture, weights)
+        temperature = fit_temperature(logits_of(deployed, dev), dev.label_ids)
+        figures = {
+            role: _measure(deployed, encoded, data, split.train, temperature)
+            for role, (data, encoded) in measured.items()
+        }
+        say("choosing the int8 scales, and measuring what each precision costs, on the dev texts")
+        weights = with_best_scales(weights, dev.ids.numpy())
+        record = CheckpointRecord(
+            labels=split.train.labels,
+            text=student.pipeline.parameters,
+            architecture=student.architecture,
+            temperature=temperature,
+            precision=measure_precision(weights, student.architecture, dev.ids.numpy(), dev.label_ids.numpy()),
+            metrics={role: evaluation.metrics() for role, evaluation in figures.items()},
+            training=Training(
+                command=command,
+                seed=settings.seed,
+                versions=library_versions("torch", "numpy"),
+                data=(*split.files, *(embeddings.files if embeddings else ()), *teaching.files, *more_files),
+            ),
+        )
+        state = {name: tensor.numpy() for name, tensor in result.state.items()}
+        for index, scales in enumerate(weights.convolution_scales):
+            state[f"convolutions.{index}.scales"] = scales
+        checkpoint = Checkpoint(record, student.pipeline, state)
+        write_checkpoint(output, checkpoint, {HISTORY_FILE: history_to_file(recorder.history)})
+    result = replace(result, interrupted=result.interrupted or asked_to_stop())
     return Distilled(checkpoint, result, figures)
 
 

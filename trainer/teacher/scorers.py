@@ -87,10 +87,17 @@ def mean_logits(
 def score_files(
     scorers: Sequence[Scorer], files: Sequence[ScoredFile], device: torch.device, advancing: Advancing, say: Say
 ) -> None:
-    """Write the mean logits of scorers that know none of the labels, or all, of these files. Raises OSError."""
+    """Write the mean logits of scorers that know none of the labels, or all, of these files. Raises OSError.
+
+    A KeyboardInterrupt goes through, once it is told how to go on.
+    """
     for file in files:
-        with advancing(f"scores of {file.name}") as advance:
-            logits = mean_logits(scorers, file.texts, device, advance)
+        try:
+            with advancing(f"scores of {file.name}") as advance:
+                logits = mean_logits(scorers, file.texts, device, advance)
+        except KeyboardInterrupt:
+            say(f"no scores of {file.name}: kuaixun-trainer teacher --scores-only --teacher DIR makes them later")
+            raise
         write_file_scores(file, logits, scorers[0].labels, scorers[0].training.command, SEEN, say)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ import pytest
 from kuaixun.export import cli as export_cli
 from kuaixun.export.bundle.reader import read_bundle
 from kuaixun.export.checkpoint import read_checkpoint
+from kuaixun.export.student.quantisation import with_best_scales
 from kuaixun.export.student.weights import StudentWeights
 from kuaixun.export.text.vocabulary import CLS
 from kuaixun.trainer.cli import main
@@ -149,6 +151,21 @@ def test_a_misspelt_option_is_refused_in_one_line(capsys: pytest.CaptureFixture[
     assert told.endswith("See kuaixun-trainer distil --help.\n")
 
 
+def test_ctrl_c_after_the_last_step_loses_no_training(
+    toy_file: ToyFile, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(weights: StudentWeights, ids: np.ndarray) -> StudentWeights:
+        signal.raise_signal(signal.SIGINT)
+        return with_best_scales(weights, ids)
+
+    monkeypatch.setattr("kuaixun.trainer.student.distillation.with_best_scales", interrupted)
+
+    assert distil(toy_file, tmp_path / "run") == 130
+
+    assert read_checkpoint(tmp_path / "run").record.metrics["dev"]["accuracy"] >= 0.95
+    assert "interrupted after 60 of 60 steps: kept the best weights so far" in capsys.readouterr().err
+
+
 def test_ctrl_c_while_torch_is_imported_leaves_without_a_trace() -> None:
     program = """
 import sys
@@ -163,7 +180,7 @@ sys.exit(main(["distil"]))
     outcome = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
 
     assert outcome.returncode == 130
-    assert outcome.stderr == "kuaixun-trainer: interrupted before there was anything to keep\n"
+    assert outcome.stderr == "kuaixun-trainer: interrupted; nothing is kept but what is told above\n"
 
 
 def test_an_output_that_holds_something_is_refused_before_training(

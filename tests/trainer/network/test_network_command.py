@@ -62,6 +62,25 @@ def test_a_network_learns_scores_and_scores_the_same_again(files: list[str], tmp
     assert read_history(out)[-1].step == 90
 
 
+def test_an_interruption_while_files_are_scored_tells_how_to_score_them_later(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kuaixun.trainer.teacher.scorers.network_logits", interrupt)
+    out, scores = tmp_path / "network", tmp_path / "scores"
+    command = [*files, "--output", str(out), "--score", f"{tmp_path / 'dev.txt'}={scores}"]
+
+    assert main(command) == 130
+
+    assert read_network(out).record.labels
+    assert not scores.exists()
+    told = capsys.readouterr().err
+    assert "no scores of dev.txt: kuaixun-trainer teacher --scores-only" in told
+    assert told.endswith("nothing is kept but what is told above\n")
+
+
 def test_out_of_fold_scores_come_from_networks_that_never_saw_the_row(
     files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,6 +101,7 @@ def test_out_of_fold_scores_come_from_networks_that_never_saw_the_row(
     command += ["--score", f"{dev}={tmp_path / 'mean'}"]
     assert main(command) == 130
     assert {path.name for path in out.iterdir()} == {"fold-1", "fold-2"}
+    assert capsys.readouterr().err.endswith("repeat the command to go on after the folds that are finished\n")
     interrupt_after.clear()
 
     assert main(command) == 0
