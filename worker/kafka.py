@@ -27,6 +27,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 
+from kuaixun.worker.call_in_time import OverdueError, call_in_time
 from kuaixun.worker.connection import SLICE_SECONDS, Connection, error_of, seen
 from kuaixun.worker.errors import BrokerUnreachableError, OffsetsMissingError, WorkerError
 from kuaixun.worker.kafka_errors import (
@@ -391,6 +392,8 @@ class KafkaSource:
         self._owned -= partitions
         for partition in partitions:
             self._rewinds.pop(partition, None)
+        # With nothing to commit no answer comes either, for however long that is.
+        self._commit_outage.forget()
         # What comes of them from here on was read anew, even if they are ours again within the same call.
         self._gathered = [r for r in self._gathered if Partition(r.topic, r.partition) not in partitions]
         try:
@@ -410,6 +413,7 @@ class KafkaSource:
             self._commit_outage.over()
             return
         if failed.code() in REBALANCING:
+            self._commit_outage.over()
             # What is still ours is committed next time, and what is not is labelled again by whoever holds it now.
             LOG.info("offsets not committed during a rebalance (%s)", failed.name())
             return
@@ -563,6 +567,8 @@ class KafkaTransactionalSink(KafkaSink):
     two owners of a partition apart is the group: offsets of a member that was replaced are refused.
     """
 
+    _in_a_call = False
+
     def _of_the_guarantee(self, settings: WorkerSettings) -> dict[str, Any]:
         self.transactional_id = settings.transactional_id or f"{settings.group_id}-{uuid4()}"
         timeout_ms = round(settings.transaction_timeout_seconds * 1000)
@@ -599,13 +605,25 @@ class KafkaTransactionalSink(KafkaSink):
         positions = [TopicPartition(p.topic, p.number, offset, notes.get(p, "")) for p, offset in offsets.items()]
         deadline = time.monotonic() + timeout_seconds
         doing = "adding offsets to a transaction"
+        add_offsets = partial(self._producer.send_offsets_to_transaction, positions, member)
         try:
-            self._until_done(
-                lambda seconds: self._producer.send_offsets_to_transaction(positions, member, seconds), deadline, doing
-            )
+            self._until_done(lambda seconds: self._in_time(partial(add_offsets, seconds), deadline), deadline, doing)
         except EndUnknownError as late:
             raise AbortableError(str(late)) from None
+        except OverdueError as overdue:
+            raise EndUnknownError(f"{doing}: the client did not come back in time") from overdue
         self._until_done(self._producer.commit_transaction, deadline, "committing a transaction")
+
+    def _in_time(self, call: Callable[[], None], deadline: float) -> None:
+        """A call that may not come back: the client (2.16) asks for the group's coordinator without end.
+
+        Raises OverdueError, and from then on the producer is of no use.
+        """
+        try:
+            call_in_time(call, max(LEAST_SECONDS, deadline - time.monotonic()))
+        except OverdueError:
+            self._in_a_call = True
+            raise
 
     def abort(self, timeout_seconds: float) -> None:
         """See streams.TransactionalSink. Raises AccessRefusedError where a missing right has spoilt it."""
@@ -624,9 +642,11 @@ class KafkaTransactionalSink(KafkaSink):
 
     def renew(self, timeout_seconds: float) -> None:
         """See streams.TransactionalSink. Raises BrokerUnreachableError where no coordinator answers in time."""
-        self._producer.purge()
-        self._producer.close()
-        self._producer = self._new_producer()
+        if not self._in_a_call:
+            self._producer.purge()
+            self._producer.close()
+        # Else it goes when the call comes back, if ever: to destroy it under the call is more than the client bears.
+        self._producer, self._in_a_call = self._new_producer(), False
         deadline = time.monotonic() + timeout_seconds
         doing = f"asking for the transactional id {self.transactional_id}"
         try:

@@ -184,6 +184,10 @@ class Outage:
             LOG.warning("Kafka answers again after %.1f s", self._monotonic() - self._since)
             self._since = self._error = None
 
+    def forget(self) -> None:
+        """Nobody waits for its answer any more."""
+        self._since = self._error = None
+
     def check(self) -> None:
         """Raise the last trouble's error once the outage has lasted longer than the limit."""
         if self._since is None or self._error is None:

@@ -6,6 +6,7 @@ position had already moved past it. A thread of its own sets it too, for a handl
 
 from __future__ import annotations
 
+import faulthandler
 import math
 import os
 import signal
@@ -92,6 +93,8 @@ def hard_stop(stop: Stop, leave: Callable[[int], None] = os._exit) -> Iterator[N
         while not done.wait(LOOK_EVERY_SECONDS):
             if stop.seconds_left() == 0.0:
                 print(f"kuaixun-worker: {budget_error(stop)}", file=sys.stderr, flush=True)
+                if sys.__stderr__ is not None:
+                    faulthandler.dump_traceback(sys.__stderr__)  # where it hangs, for whoever is to mend that
                 leave(ShutdownBudgetError.exit_code)
                 return
 

@@ -1,157 +1,121 @@
-"""Kill, stop, freeze and cut off workers while headlines flow through a real Kafka, then account for every one.
+"""Kill, stop, freeze, cut off and replace workers while headlines flow through a real Kafka, then account for each one.
 
-Writes build/chaos.json, ends with its totals as one line of JSON, and with exit code 1 where the workers broke their
-promise: an input lost, out of order within its partition, or with an outcome of the wrong kind, or a worker that was
-asked to end and did not end in order. Duplicates are the price of at-least-once and are counted.
+Under both guarantees, one after the other. Writes build/chaos.json, ends with the sums as one line of JSON, and with
+exit code 1 where a promise was broken: an input lost, out of order within its key, with an outcome of the wrong kind or
+another label than `kuaixun-export classify` gives it; a duplicate under exactly-once, or outside of a fault's window
+under at-least-once; a worker that crashed, or that was asked to end and did not end in order.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 import time
-from collections.abc import Iterator
-from itertools import cycle, islice
+from collections import Counter
+from typing import Any
 
 import msgspec
 from rich.console import Console
 
-from kuaixun.worker.demo.headlines import own_headlines, read_headlines
-from tests.chaos.account import Account, Outcome, Sent, verdict
-from tests.chaos.schedule import Fault, Kind, schedule
-from tests.chaos.topics import DEAD_LETTERS, LABELLED, RAW, Inlet, Outlet
-from tests.chaos.workers import Worker
-from tests.kafka_broker import ROOT, BrokerFailedError, BrokerUnavailableError, KafkaBroker, create_topic, kafka_jars
+from kuaixun.worker.delivery.promise import Guarantee
+from kuaixun.worker.membership import GroupProtocol
+from tests.chaos.inputs import Inputs
+from tests.chaos.models import Models
+from tests.chaos.run import Found, Plan, run
+from tests.chaos.schedule import Fault, schedule
+from tests.chaos.screen import Screen, table
+from tests.chaos.topics import InputRefusedError
+from tests.chaos.verdict import Totals, summed, totals_of, verdict
+from tests.kafka_broker import ROOT, BrokerFailedError, BrokerUnavailableError, kafka_jars
 
 REPORT = ROOT / "build" / "chaos.json"
 LOGS = ROOT / "build" / "chaos"
-PARTITIONS = 4
-# Longer than a worker's session lasts: the group goes on without the frozen one.
-FREEZE_SECONDS = 9.0
-OUTAGE_SECONDS = 2.0
-STALL_SECONDS = 90.0
-
-console = Console(stderr=True, highlight=False)
 
 
 def main() -> int:
-    """Run the schedule of a seed and report."""
-    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("--seed", type=int, default=1, help="decides which fault strikes when (default: 1)")
-    parser.add_argument("--inputs", type=int, default=20_000, help="headlines to send (default: 20000)")
-    parser.add_argument("--rate", type=float, default=500.0, help="headlines a second (default: 500)")
-    parser.add_argument("--faults", type=int, default=8, help="faults among them (default: 8)")
-    parser.add_argument("--workers", type=int, default=2, help="worker processes (default: 2)")
-    options = parser.parse_args()
-    started = time.monotonic()
+    """Run the schedule of a seed under each guarantee and report."""
+    options = _options()
+    console = Console(stderr=True, highlight=False)
+    guarantees = [options.delivery] if options.delivery else list(Guarantee)
     faults = schedule(options.seed, options.faults, options.inputs, options.workers)
+    shutil.rmtree(LOGS, ignore_errors=True)
+    LOGS.mkdir(parents=True)
+    totals, reports = dict[str, Totals](), dict[str, Any]()
     try:
-        with KafkaBroker(kafka_jars()) as broker:
-            crew = [Worker(index, broker.bootstrap, LOGS) for index in range(options.workers)]
-            account = run(broker, crew, faults, options.inputs, options.rate)
-    except (BrokerUnavailableError, BrokerFailedError) as error:
-        console.print(str(error), markup=False)
+        jars = kafka_jars()
+        inputs, models = Inputs(), Models(LOGS)
+        console.print(f"asking kuaixun-export classify for the labels of {options.inputs:,} headlines")
+        models.classify(inputs.titles(options.inputs))
+        for guarantee in guarantees:
+            started = time.monotonic()
+            plan = Plan(guarantee, options.group_protocol, options.inputs, options.rate, options.workers, faults)
+            logs = LOGS / guarantee
+            logs.mkdir()
+            with Screen(console, guarantee, options.inputs) as screen:
+                found = run(plan, jars, inputs, models, logs, screen)
+            totals[guarantee] = totals_of(found, len(faults))
+            reports[guarantee] = totals[guarantee] | _details(found, time.monotonic() - started)
+            _write_report(options, faults, reports)
+    except (BrokerUnavailableError, BrokerFailedError, InputRefusedError) as error:
+        console.print(str(error), markup=False, soft_wrap=True)
         return 2
-    ended_alone = [code for worker in crew for code in worker.ended_alone]
-    ended_in_order = [code for worker in crew for code in worker.ended_in_order]
-    totals = account.totals() | {"faults": len(faults), "crashes": len(ended_alone)}
-    totals["ended_in_disorder"] = sum(code != 0 for code in ended_in_order)
-    report = {
-        **totals,
-        "options": vars(options),
-        "schedule": msgspec.to_builtins(faults),
-        "ended_alone": ended_alone,
-        "ended_in_order": ended_in_order,
-        "seconds": round(time.monotonic() - started, 1),
-    }
-    REPORT.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(totals))
+    console.print(table(totals))
+    for guarantee in guarantees:
+        for example in reports[guarantee]["examples"]:
+            console.print(f"{guarantee}: {example}", markup=False, soft_wrap=True)
+    sums = summed(totals)
+    console.print(
+        f"{'A PROMISE IS BROKEN' if verdict(totals) else 'every promise kept'}: {sums['sent']:,} inputs, "
+        f"{sums['faults']} faults, seed {options.seed}; the report is {REPORT.relative_to(ROOT)}",
+        soft_wrap=True,
+    )
+    print(json.dumps({**sums, **totals}))
     return verdict(totals)
 
 
-def run(broker: KafkaBroker, crew: list[Worker], faults: list[Fault], inputs: int, rate: float) -> Account:
-    """Send everything while the faults strike, and read until nothing more comes."""
-    for topic in (RAW, LABELLED, DEAD_LETTERS):
-        create_topic(broker.bootstrap, topic, PARTITIONS)
-    account = Account()
-    inlet, outlet = Inlet(broker.bootstrap), Outlet(broker.bootstrap, account)
-    try:
-        for worker in crew:
-            worker.start()
-        next_at = time.monotonic()
-        for number, (value, outcome) in enumerate(islice(payloads(), inputs)):
-            while faults and faults[0].after_inputs <= number:
-                fault, *faults = faults
-                wait_for_flow(account, outlet)
-                console.print(f"after {number:,} inputs: {fault.kind} (worker {fault.worker})")
-                strike(fault, broker, crew)
-            for worker in crew:
-                worker.tend()
-            key, partition = f"chaos-{number}", number % PARTITIONS
-            account.send(key, Sent(number, partition, outcome))
-            inlet.send(key, value, partition)
-            outlet.read()
-            next_at = max(next_at + 1 / rate, time.monotonic() - 1)
-            time.sleep(max(0.0, next_at - time.monotonic()))
-        inlet.finish()
-        console.print(f"all {inputs:,} inputs sent; {len(account.missing):,} have no outcome yet")
-        wait_for_outcomes(account, outlet, crew)
-    finally:
-        for worker in crew:
-            worker.terminate()
-    outlet.read_to_the_end()
-    outlet.close()
-    return account
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1, help="decides which fault strikes when (default: 1)")
+    parser.add_argument("--inputs", type=int, default=20_000, help="headlines under each guarantee (default: 20000)")
+    parser.add_argument("--rate", type=float, default=500.0, help="headlines a second (default: 500)")
+    parser.add_argument("--faults", type=int, default=12, help="faults among them (default: 12, one of each kind)")
+    parser.add_argument("--workers", type=int, default=2, help="worker processes at first (default: 2)")
+    parser.add_argument("--delivery", type=Guarantee, choices=list(Guarantee), help="one guarantee alone")
+    parser.add_argument(
+        "--group-protocol",
+        type=GroupProtocol,
+        choices=list(GroupProtocol),
+        default=GroupProtocol.COOPERATIVE,
+        help="how the workers share partitions (default: cooperative)",
+    )
+    return parser.parse_args()
 
 
-def payloads() -> Iterator[tuple[bytes | None, Outcome]]:
-    """The demo's headlines with some that cannot be labelled among them, over and over."""
-    events = [line.event for line in read_headlines(own_headlines()) if line.event is not None]
-    good: list[tuple[bytes | None, Outcome]] = [(msgspec.json.encode(event), Outcome.LABELLED) for event in events]
-    poison: list[tuple[bytes | None, Outcome]] = [
-        (b'{"id":"1","title":', Outcome.DEAD_LETTERED),
-        (b'{"id":"1","title":"\xb9\xc9"}', Outcome.DEAD_LETTERED),
-        (b'{"id":"1","title":"  "}', Outcome.DEAD_LETTERED),
-        (None, Outcome.TOMBSTONE),
-    ]
-    return cycle([*good, *poison])
+def _details(found: Found, seconds: float) -> dict[str, Any]:
+    """What the figures of a run do not say."""
+    return {
+        "labelled_by_model": found.account.models,
+        "seconds": round(seconds, 1),
+        "seconds_in_windows": round(sum(window.end_seconds - window.start_seconds for window in found.windows), 1),
+        "windows": len(found.windows),
+        "exit_codes_alone": _counted(found.ended_alone),
+        "exit_codes_asked": _counted(found.ended_in_order),
+        "exit_codes_asked_while_cut_off": _counted(found.ended_cut_off),
+        "first_lost": found.account.lost(5),
+        "examples": found.account.examples,
+    }
 
 
-def strike(fault: Fault, broker: KafkaBroker, crew: list[Worker]) -> None:
-    """Let the fault happen. What it stops comes back, at once or when it is due."""
-    worker = crew[fault.worker]
-    match fault.kind:
-        case Kind.KILL:
-            worker.kill()
-            worker.start()
-        case Kind.TERMINATE:
-            worker.terminate()
-            worker.start()
-        case Kind.FREEZE:
-            worker.freeze(FREEZE_SECONDS)
-        case Kind.OUTAGE:
-            broker.stop()
-            time.sleep(OUTAGE_SECONDS)
-            broker.start()
+def _counted(codes: list[int]) -> dict[str, int]:
+    return {str(code): count for code, count in sorted(Counter(codes).items())}
 
 
-def wait_for_flow(account: Account, outlet: Outlet) -> None:
-    """Wait until the group works again after the last fault: the next one is to interrupt work."""
-    until = time.monotonic() + STALL_SECONDS
-    while account.missing and not outlet.read(1.0) and time.monotonic() < until:
-        pass
-
-
-def wait_for_outcomes(account: Account, outlet: Outlet, crew: list[Worker]) -> None:
-    """Read on until every input has an outcome, or none has come for a long while."""
-    missing, since = len(account.missing), time.monotonic()
-    while missing and time.monotonic() - since < STALL_SECONDS:
-        outlet.read()
-        for worker in crew:
-            worker.tend()
-        if len(account.missing) < missing:
-            missing, since = len(account.missing), time.monotonic()
+def _write_report(options: argparse.Namespace, faults: list[Fault], reports: dict[str, Any]) -> None:
+    """After each guarantee, so that what is found is kept."""
+    report = {"options": vars(options), **reports, "schedule": [msgspec.to_builtins(fault) for fault in faults]}
+    REPORT.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

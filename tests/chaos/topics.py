@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import cast
+
+import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Producer, TopicPartition
 
-from tests.chaos.account import Account, Outcome
+from kuaixun.schemas.dead_letter import DeadLetter, Header
+from tests.chaos.account import LABELLED, Account, Output
+from tests.chaos.inputs import TOMBSTONE, Inputs, key, partition
 
-RAW, LABELLED, DEAD_LETTERS = "news.raw", "news.labelled", "news.dead_letter"
+RAW, EVENTS, DEAD_LETTERS = "news.raw", "news.labelled", "news.dead_letter"
+NUMBER = "number"  # the header that says which input a record is, or came of
+STRANGER = -1
+BATCH = 1000
+QUIET_SECONDS = 2.0
 # Outages are the subject: librdkafka need not print each refused connection.
 _SILENT = {"log_level": 0}
 
@@ -15,19 +25,38 @@ class InputRefusedError(Exception):
     """The broker did not take an input, so that no account can be given of it."""
 
 
-class Inlet:
-    """Sends inputs, each confirmed exactly once whatever happens to the broker."""
+class _Event(msgspec.Struct):
+    id: str
+    label: str
+    model: str
 
-    def __init__(self, bootstrap: str) -> None:
+
+class Inlet:
+    """Sends inputs in the order of their numbers, each confirmed exactly once whatever happens to the broker."""
+
+    def __init__(self, bootstrap: str, inputs: Inputs) -> None:
+        self._inputs = inputs
         self._producer = Producer(
             {"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 5, **_SILENT},
         )
         self._refused: list[str] = []
 
-    def send(self, key: str, value: bytes | None, partition: int) -> None:
-        """Queue one input; the queue takes far more than a run has."""
-        self._producer.produce(RAW, value, key, partition, on_delivery=self._delivered)
-        self._producer.poll(0)
+    def send(self, number: int) -> bool:
+        """Queue one input; False where the broker has been away for so long that the queue is full."""
+        try:
+            self._producer.produce(
+                RAW,
+                self._inputs[number].value,
+                key(number),
+                partition(number),
+                on_delivery=self._delivered,
+                headers=[(NUMBER, b"%d" % number)],
+            )
+        except BufferError:
+            return False
+        finally:
+            self._producer.poll(0)
+        return True
 
     def finish(self) -> None:
         """Block until all are confirmed. Raises InputRefusedError."""
@@ -40,49 +69,69 @@ class Inlet:
 
 
 class Outlet:
-    """Reads the labelled events and the dead letters into the account."""
+    """Reads committed events and dead letters into the account. `now` is the run's clock in seconds."""
 
-    def __init__(self, bootstrap: str, account: Account) -> None:
-        self._account = account
+    def __init__(self, bootstrap: str, account: Account, now: Callable[[], float]) -> None:
+        self._account, self._now = account, now
+        self._at_end: set[tuple[str, int]] = set()
         self._consumer = Consumer(
-            {"bootstrap.servers": bootstrap, "group.id": "account", "enable.auto.commit": False, **_SILENT}
+            {
+                "bootstrap.servers": bootstrap,
+                "group.id": "account",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "isolation.level": "read_committed",
+                **_SILENT,
+            }
         )
         known = self._consumer.list_topics(timeout=10).topics
         self._consumer.assign(
             [
-                TopicPartition(topic, partition, OFFSET_BEGINNING)
-                for topic in (LABELLED, DEAD_LETTERS)
-                for partition in known[topic].partitions
+                TopicPartition(topic, number, OFFSET_BEGINNING)
+                for topic in (EVENTS, DEAD_LETTERS)
+                for number in known[topic].partitions
             ]
         )
 
-    def read(self, timeout_seconds: float = 0.0) -> int:
-        """Read what there is, waiting so long for the first; the number of outputs read."""
+    def read(self, timeout_seconds: float = 0.001) -> int:
+        """Read what there is, waiting so long for it; the number of outputs read."""
         count = 0
-        while (message := self._consumer.poll(timeout_seconds)) is not None:
-            if message.error() is None:
-                self._enter(message)
+        for message in self._consumer.consume(BATCH, timeout_seconds):
+            error, place = message.error(), (str(message.topic()), message.partition() or 0)
+            if error is not None and error.code() == KafkaError._PARTITION_EOF:
+                self._at_end.add(place)
+            elif error is None:
+                self._at_end.discard(place)
+                self._account.receive(_output(message), self._now())
                 count += 1
-            timeout_seconds = 0.0
         return count
 
     def read_to_the_end(self) -> None:
-        """Read up to where the partitions end now."""
-        for place in self._consumer.assignment():
-            _, end = self._consumer.get_watermark_offsets(place, timeout=10)
-            while self._consumer.position([place])[0].offset < end:
-                self.read(1.0)
+        """Read until all partitions are at their end and nothing has come for a while."""
+        quiet_since = self._now()
+        while len(self._at_end) < len(self._consumer.assignment()) or self._now() - quiet_since < QUIET_SECONDS:
+            if self.read(0.2):
+                quiet_since = self._now()
 
     def close(self) -> None:
         """Leave."""
         self._consumer.close()
 
-    def _enter(self, message: Message) -> None:
-        topic, partition, key = message.topic(), message.partition(), message.key() or b""
-        assert topic is not None
-        assert partition is not None
-        if topic == DEAD_LETTERS:
-            outcome = Outcome.DEAD_LETTERED
-        else:
-            outcome = Outcome.TOMBSTONE if message.value() is None else Outcome.LABELLED
-        self._account.receive(bytes(key).decode("utf-8", "replace"), outcome, topic, partition)
+
+def _output(message: Message) -> Output:
+    topic, headers, value = str(message.topic()), _headers(message), message.value()
+    number = int(dict(headers).get(NUMBER) or STRANGER)
+    where = (topic, message.partition() or 0)
+    if message.key() != key(number):
+        return Output(STRANGER, f"key {message.key()!r}, number {number}", *where)
+    if topic == DEAD_LETTERS:
+        return Output(number, DeadLetter.from_record(message.key(), value, headers).reason, *where)
+    if value is None:
+        return Output(number, TOMBSTONE, *where)
+    event = msgspec.json.decode(value, type=_Event)
+    return Output(number, LABELLED if event.id == f"n{number}" else event.id, *where, event.model, event.label)
+
+
+def _headers(message: Message) -> list[Header]:
+    """The client types headers as what may be produced; what is consumed is always a list of names and bytes."""
+    return cast("list[Header]", message.headers() or [])

@@ -1,4 +1,4 @@
-"""Worker processes as an operator starts them, and what can befall them."""
+"""Worker processes as an operator starts them, and what can befall them and their network."""
 
 from __future__ import annotations
 
@@ -7,44 +7,66 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
-from tests.chaos.topics import DEAD_LETTERS, LABELLED, RAW
+from tests.chaos.topics import DEAD_LETTERS, EVENTS, RAW
+from tests.tcp_proxy import Network, TcpProxy
 
-END_SECONDS = 60
-SESSION_MILLISECONDS = 6000
+END_SECONDS = 60.0
 BEGUN = f"reading {RAW} ".encode()  # what a worker logs once it is open
 
 
 class Worker:
-    """One place in the group, held by one process after another. What they print goes to `worker-N.log`.
+    """One place in the group, held by one process after another, behind a network of its own.
 
-    `ended_alone` holds the exit codes of those that ended unasked, `ended_in_order` of those that were asked to
-    (0 where it was in order).
+    Nothing here blocks: `tend` sees to what is due, and is to be called often. What the processes print goes to
+    `worker-N.log`. `ended_alone` holds the exit codes of those that ended unasked, `ended_in_order` and
+    `ended_cut_off` of those that were asked to, the latter with their network gone in between.
     """
 
-    def __init__(self, index: int, bootstrap: str, logs: Path) -> None:
-        self._environment = os.environ | {
-            "KUAIXUN_BOOTSTRAP_SERVERS": bootstrap,
-            "KUAIXUN_INPUT_TOPIC": RAW,
-            "KUAIXUN_OUTPUT_TOPIC": LABELLED,
-            "KUAIXUN_DEAD_LETTER_TOPIC": DEAD_LETTERS,
-            "KUAIXUN_CONSUMER__SESSION_TIMEOUT_MS": str(SESSION_MILLISECONDS),
-            "KUAIXUN_THREADS": "1",
-        }
-        logs.mkdir(parents=True, exist_ok=True)
+    def __init__(self, index: int, door: TcpProxy, settings: Mapping[str, str], logs: Path) -> None:
+        self._door = door
+        self._environment = (
+            os.environ
+            | settings
+            | {
+                "KUAIXUN_BOOTSTRAP_SERVERS": f"127.0.0.1:{door.port}",
+                "KUAIXUN_INPUT_TOPIC": RAW,
+                "KUAIXUN_OUTPUT_TOPIC": EVENTS,
+                "KUAIXUN_DEAD_LETTER_TOPIC": DEAD_LETTERS,
+                "KUAIXUN_THREADS": "1",
+                "PYTHONFAULTHANDLER": "1",  # where one that does not end hangs
+            }
+        )
         self._log = logs / f"worker-{index}.log"
-        self._log.unlink(missing_ok=True)
         self._process: subprocess.Popen[bytes] | None = None
-        self._thaw_at: float | None = None
         self._log_starts_at = 0
+        self._wanted = self._leaving = self._cut_off = self._open = False
+        self._told_at = self._thaw_at = self._heal_at = 0.0
         self.ended_alone: list[int] = []
         self.ended_in_order: list[int] = []
+        self.ended_cut_off: list[int] = []
+
+    @property
+    def at_work(self) -> bool:
+        """Whether this place is to be held."""
+        return self._wanted
+
+    @property
+    def troubled(self) -> bool:
+        """Whether something is still wrong with it, or a process is still coming or going."""
+        if self._process is None:
+            return self._wanted
+        return bool(self._leaving or self._thaw_at or self._heal_at) or not self._begun()
 
     def start(self) -> None:
-        """Start a process; it joins the group when it is up."""
+        """Hold the place: a process joins the group when it is up."""
+        self._wanted = True
+        if self._process is not None:
+            return
         with self._log.open("ab") as log:
-            self._log_starts_at = log.tell()
+            self._log_starts_at, self._open = log.tell(), False
             self._process = subprocess.Popen(
                 [Path(sys.executable).with_name("kuaixun-worker"), "run"],
                 env=self._environment,
@@ -55,54 +77,77 @@ class Worker:
             )
 
     def kill(self) -> None:
-        """SIGKILL: no chance to commit or to say goodbye."""
+        """SIGKILL, without a chance to commit or to say goodbye; then a new process."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-        self._process, self._thaw_at = None, None
+        self._process, self._leaving, self._thaw_at = None, False, 0.0
+        if self._wanted:
+            self.start()
 
-    def terminate(self) -> None:
-        """SIGTERM, and wait. A process that lingers is killed, which shows in its exit code.
+    def terminate(self, *, for_good: bool = False) -> None:
+        """SIGTERM, once it listens to signals; then a new process, unless this is for good.
 
-        One that is still starting is let go on first: before it listens to signals it has no order to end in.
+        A process that lingers for END_SECONDS is ended with SIGABRT, which shows where it hangs.
         """
-        if self._process is None:
+        self._wanted = not for_good
+        if self._process is None or self._leaving:
             return
         self._thaw()
-        self._await_beginning(self._process)
-        if self._process.poll() is not None:
-            self.ended_alone.append(self._process.returncode)
-        else:
-            self._process.send_signal(signal.SIGTERM)
-            try:
-                self._process.wait(END_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-            self.ended_in_order.append(self._process.wait())
-        self._process = None
+        self._leaving, self._told_at = True, 0.0
+        self._cut_off = self._door.network is not Network.WHOLE
 
     def freeze(self, seconds: float) -> None:
         """SIGSTOP until `seconds` from now."""
-        if self._process is not None:
+        if self._process is not None and not self._leaving:
             self._process.send_signal(signal.SIGSTOP)
             self._thaw_at = time.monotonic() + seconds
 
+    def spoil(self, network: Network, seconds: float) -> None:
+        """Its network is so until `seconds` from now."""
+        self._door.set_network(network)
+        self._heal_at = time.monotonic() + seconds
+        self._cut_off = self._cut_off or self._leaving
+
     def tend(self) -> None:
-        """What a supervisor does: let a frozen process go on once its time is over, replace one that has ended."""
-        if self._thaw_at is not None and time.monotonic() >= self._thaw_at:
+        """What is due by now, and what a supervisor does: replace a process that has ended."""
+        now = time.monotonic()
+        if self._thaw_at and now >= self._thaw_at:
             self._thaw()
-        if self._process is not None and self._process.poll() is not None:
-            self.ended_alone.append(self._process.returncode)
+        if self._heal_at and now >= self._heal_at:
+            self._door.set_network(Network.WHOLE)
+            self._heal_at = 0.0
+        if self._process is None:
+            return
+        code = self._process.poll()
+        if code is None:
+            if self._leaving:
+                self._see_out(self._process, now)
+            return
+        asked = self._leaving and self._told_at
+        (self.ended_alone if not asked else self.ended_cut_off if self._cut_off else self.ended_in_order).append(code)
+        self._process, self._leaving, self._thaw_at = None, False, 0.0
+        if self._wanted:
             self.start()
 
-    def _await_beginning(self, process: subprocess.Popen[bytes]) -> None:
-        until = time.monotonic() + END_SECONDS
-        while process.poll() is None and time.monotonic() < until:
-            if BEGUN in self._log.read_bytes()[self._log_starts_at :]:
-                return
-            time.sleep(0.05)
+    def _see_out(self, process: subprocess.Popen[bytes], now: float) -> None:
+        if not self._told_at:
+            # Before it listens to signals it has no order to end in.
+            if self._begun():
+                process.send_signal(signal.SIGTERM)
+                self._told_at = now
+        elif now >= self._told_at + END_SECONDS:
+            process.send_signal(signal.SIGABRT)
+            self._told_at = now
+
+    def _begun(self) -> bool:
+        if not self._open:
+            with self._log.open("rb") as log:
+                log.seek(self._log_starts_at)
+                self._open = BEGUN in log.read()
+        return self._open
 
     def _thaw(self) -> None:
-        if self._process is not None and self._thaw_at is not None:
+        if self._process is not None and self._thaw_at:
             self._process.send_signal(signal.SIGCONT)
-        self._thaw_at = None
+        self._thaw_at = 0.0

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from kuaixun.worker import kafka
+from kuaixun.worker.errors import BrokerUnreachableError
 from kuaixun.worker.kafka import KafkaSource
 from kuaixun.worker.settings import read_settings
 from kuaixun.worker.streams import Partition
@@ -90,3 +91,61 @@ def test_an_assignment_outlives_a_coordinator_that_moves(monkeypatch: pytest.Mon
     source.subscribe(Listener())
     assert source.batch(10, 0.0, 0.0) == []
     assert not answers
+
+
+class CommittingConsumer(RebalancingConsumer):
+    """Answers each commit in the next call to consume, with errors in turn."""
+
+    errors: ClassVar[list[int]] = []
+
+    def __init__(self, config: dict[str, Any], **_: object) -> None:
+        super().__init__()
+        self._on_commit, self._waiting = config["on_commit"], list[TopicPartition]()
+
+    def commit(self, offsets: list[TopicPartition], asynchronous: bool) -> None:
+        self._waiting = offsets
+
+    def consume(self, limit: int, timeout_seconds: float) -> list[Message]:
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
+            self._on_commit(KafkaError(self.errors.pop(0)), waiting)
+            return []
+        return super().consume(limit, timeout_seconds)
+
+
+@pytest.mark.parametrize("over", ["its partitions leave", "the group answers"])
+def test_commits_that_failed_once_long_ago_do_not_end_the_worker(monkeypatch: pytest.MonkeyPatch, over: str) -> None:
+    monkeypatch.setattr(kafka, "Consumer", CommittingConsumer)
+    errors = [KafkaError._WAIT_COORD, KafkaError.ILLEGAL_GENERATION]
+    monkeypatch.setattr(CommittingConsumer, "errors", errors)
+    now = [0.0]
+    source = KafkaSource(read_settings({"input_topic": "raw"}), monotonic=lambda: now[0])
+    source.subscribe(Listener())
+    source.batch(1, 0.0, 0.0)
+    source.commit({Partition("raw", 0): 7})
+    source.stay()
+    if over == "its partitions leave":
+        now[0] = 2.0
+        source.stay()
+    else:
+        source.commit({Partition("raw", 0): 7})
+        now[0] = 2.0
+        source.stay()
+    now[0] = 1000.0
+    source.commit({Partition("raw", 0): 7})
+
+
+def test_commits_that_fail_for_longer_than_an_outage_may_last_end_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kafka, "Consumer", CommittingConsumer)
+    monkeypatch.setattr(CommittingConsumer, "errors", [KafkaError._WAIT_COORD] * 2)
+    now = [0.0]
+    source = KafkaSource(read_settings({"input_topic": "raw"}), monotonic=lambda: now[0])
+    source.subscribe(Listener())
+    source.batch(1, 0.0, 0.0)
+    for moment in (10.0, 20.0):
+        source.commit({Partition("raw", 0): 7})
+        now[0] = moment
+        source.stay()
+    now[0] = 1000.0
+    with pytest.raises(BrokerUnreachableError, match="Given up after 120 s"):
+        source.commit({Partition("raw", 0): 7})

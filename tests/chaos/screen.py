@@ -1,0 +1,59 @@
+"""What is seen of the chaos while it lasts and once it is over."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from tests.chaos.verdict import PROMISES, Totals
+
+LINE_EVERY_SECONDS = 30.0
+
+
+class Screen:
+    """A bar on a terminal, a line once in a while where there is none, and a line for each fault on both."""
+
+    def __init__(self, console: Console, title: str, inputs: int) -> None:
+        self._console, self._title, self._inputs = console, title, inputs
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self._bar = Progress(*columns, console=console, disable=not console.is_terminal)
+        self._task = self._bar.add_task(title, total=inputs)
+        self._line_at = 0.0
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def struck(self, after_inputs: int, what: str) -> None:
+        """See run.Progress."""
+        self._console.print(f"{self._title}: after {after_inputs:,} inputs: {what}")
+
+    def advanced(self, sent: int, answered: int) -> None:
+        """See run.Progress."""
+        self._bar.update(self._task, completed=answered)
+        if self._bar.disable and time.monotonic() >= self._line_at:
+            self._line_at = time.monotonic() + LINE_EVERY_SECONDS
+            self._console.print(f"{self._title}: {sent:,} of {self._inputs:,} sent, {answered:,} have their outcome")
+
+
+def table(found: Mapping[str, Totals]) -> Table:
+    """The figures of each guarantee side by side, with those that break a promise marked."""
+    shown = Table("", *found)
+    for figure in next(iter(found.values())):
+        cells = []
+        for guarantee, totals in found.items():
+            broken = figure in PROMISES[guarantee] and totals[figure]
+            cells.append(f"[bold red]{totals[figure]:,}[/]" if broken else f"{totals[figure]:,}")
+        shown.add_row(figure.replace("_", " "), *cells)
+    return shown
