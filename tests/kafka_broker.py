@@ -15,10 +15,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import IO, Self
 
 from confluent_kafka import KafkaException
@@ -47,11 +47,15 @@ class KafkaBroker:
     """One node, broker and controller, listening on loopback with topics in a temporary folder.
 
     Entering starts it and blocks until a client is answered; leaving ends it and removes its folder. In between
-    `stop`, `kill` and `start` play an outage: address and data survive.
+    `stop`, `kill` and `start` play an outage: address and data survive. `properties` are the server's
+    and win over those here.
     """
 
-    def __init__(self, jars: Path, port: int | None = None) -> None:
+    def __init__(
+        self, jars: Path, port: int | None = None, properties: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         free_port, controller_port = free_ports(2)
+        self._more_properties = properties
         self.port = port or free_port
         self._controller_port = controller_port
         self._classpath = f"{jars}/*"
@@ -125,7 +129,8 @@ class KafkaBroker:
 
     def _format(self) -> None:
         """Give the node its identity; an unformatted one refuses to start."""
-        self._properties.write_text("\n".join(self._server_properties()), encoding="utf-8")
+        more = [f"{name}={value}" for name, value in self._more_properties.items()]
+        self._properties.write_text("\n".join([*self._server_properties(), *more]), encoding="utf-8")
         # Any 16 bytes in URL-safe base64 name a cluster; this name is the same for every broker of the tests.
         cluster_id = "a3VhaXh1bi10ZXN0cyE"
         with self._log() as log:

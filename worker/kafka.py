@@ -76,8 +76,12 @@ _BY_KEY = -1  # no partition: the partitioner's choice
 _Tell: TypeAlias = Callable[[GroupListener, frozenset[Partition]], None]
 
 CONSUMER_DEFAULTS: dict[str, str] = {
-    "fetch.message.max.bytes": "8388608",
     "queued.max.messages.kbytes": "65536",  # what a backlog may take in memory
+    # Of small messages what the client keeps beside each, half a kilobyte, would be several times that: fewer of them.
+    "queued.min.messages": "20000",
+    # Of what comes compressed the limit is known when it is there: no more at once than is well within it unpacked.
+    "fetch.message.max.bytes": "1048576",
+    "fetch.max.bytes": "8388608",
     "fetch.queue.backoff.ms": "50",
 }
 PRODUCER_DEFAULTS: dict[str, str] = {

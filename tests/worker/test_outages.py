@@ -25,7 +25,6 @@ from tests.worker.topics import PATIENCE_SECONDS, Topics
 
 OUTAGE_SECONDS = 3
 STARTS_IN_THE_OUTAGE = 2
-GUARANTEES = [Guarantee.AT_LEAST_ONCE]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +40,7 @@ def broker() -> Iterator[KafkaBroker]:
 @pytest.fixture
 def both(broker: KafkaBroker) -> list[Topics]:
     """Topics of a worker of each guarantee, which meet the same outage."""
-    return [Topics.create(broker.bootstrap, real=True, delivery=delivery) for delivery in GUARANTEES]
+    return [Topics.create(broker.bootstrap, real=True, delivery=delivery) for delivery in Guarantee]
 
 
 def assert_outcomes(topics: Topics, count: int) -> None:
@@ -67,7 +66,7 @@ def test_idle_workers_outlive_a_restart_of_the_broker(
 
     with ExitStack() as workers:
         for topics in both:
-            workers.enter_context(running_worker(topics.settings()))
+            workers.enter_context(running_worker(topics.settings(transaction_timeout_seconds=OUTAGE_SECONDS)))
             topics.write(many(4))
             wait_for_offsets(topics, [1, 1, 1, 1])
         broker.stop()

@@ -1,0 +1,72 @@
+"""What the worker's promises cost: `python -m tests.benchmarks.worker memory | rebalance | guarantees [--json FILE]`.
+
+On a real Kafka: the one that KUAIXUN_TEST_BOOTSTRAP names, else one started for this run. Prints a table, and one
+line of JSON at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.benchmarks.worker import guarantees, memory, rebalance
+from tests.kafka_broker import KafkaBroker, kafka_jars
+
+SESSION_MS = 6000  # what the tests' broker gives members under KIP-848, and the tests' topics the others
+
+
+@contextmanager
+def _kafka(heartbeat_ms: int) -> Iterator[str]:
+    if named := os.environ.get("KUAIXUN_TEST_BOOTSTRAP"):
+        yield named
+        return
+    with KafkaBroker(kafka_jars(), properties={"group.consumer.heartbeat.interval.ms": str(heartbeat_ms)}) as broker:
+        yield broker.bootstrap
+
+
+def main() -> None:
+    """Measure one thing."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.worker", description=__doc__)
+    parser.add_argument("what", choices=["memory", "rebalance", "guarantees"])
+    parser.add_argument("--messages", type=int, help="that wait: of memory (5000000), of guarantees (500000)")
+    parser.add_argument("--rounds", type=int, default=guarantees.ROUNDS, help="of guarantees")
+    parser.add_argument("--heartbeat-ms", type=int, default=1000, help="of members under KIP-848; Kafka's own: 5000")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    options = parser.parse_args()
+    with _kafka(options.heartbeat_ms) as bootstrap:
+        figures: dict[str, Any] = {"what": options.what}
+        if options.what == "memory":
+            rows: Sequence[Any] = memory.measure(bootstrap, options.messages or 5_000_000)
+        elif options.what == "rebalance":
+            rows = rebalance.measure(bootstrap, SESSION_MS)
+            figures |= {"session_ms": SESSION_MS, "heartbeat_ms": options.heartbeat_ms}
+        else:
+            rows = guarantees.measure(bootstrap, options.messages or 500_000, options.rounds)
+            figures |= {"median_share": guarantees.median_share(rows)}
+    figures["rows"] = [asdict(row) for row in rows]
+    _print(figures["rows"])
+    line = json.dumps(figures)
+    if options.json is not None:
+        options.json.write_text(line + "\n", encoding="utf-8")
+    print(line)
+
+
+def _print(rows: Sequence[dict[str, Any]]) -> None:
+    table = Table(*rows[0])
+    for row in rows:
+        table.add_row(*(f"{value:,}" if isinstance(value, int | float) else str(value) for value in row.values()))
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+if __name__ == "__main__":
+    main()

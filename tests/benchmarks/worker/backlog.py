@@ -1,0 +1,41 @@
+"""A topic full of headlines, written as fast as the client can."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+from confluent_kafka import Producer
+
+from kuaixun.worker.demo.headlines import own_headlines, read_headlines
+from tests.worker.topics import PARTITIONS, Topics
+
+FLUSH_SECONDS = 600
+
+
+def write_backlog(topics: Topics, count: int) -> None:
+    """Spread `count` of the demo's headlines over the input's partitions. Blocks until all are confirmed."""
+    titles = [headline.event["title"] for headline in read_headlines(own_headlines()) if headline.event is not None]
+    values = [
+        json.dumps({"id": f"n{i}", "title": title}, ensure_ascii=False).encode() for i, title in enumerate(titles)
+    ]
+    producer = Producer(
+        {
+            "bootstrap.servers": topics.bootstrap,
+            "compression.type": "lz4",
+            "linger.ms": 20,
+            "batch.size": 1_000_000,
+            "queue.buffering.max.messages": 1_000_000,
+        }
+    )
+    for number, value in zip(range(count), itertools.cycle(values), strict=False):
+        while True:
+            try:
+                producer.produce(topics.input, value, b"%d" % number, number % PARTITIONS)
+                break
+            except BufferError:
+                producer.poll(0.1)
+        if number % 10_000 == 0:
+            producer.poll(0)
+    if producer.flush(FLUSH_SECONDS):
+        raise RuntimeError("the broker does not take the backlog")
