@@ -84,7 +84,8 @@ class KafkaBroker:
         with self._log() as log:
             self._process = subprocess.Popen(
                 [
-                    *("java", "-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", self._classpath),
+                    *("java", "-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", *self._of_the_start()),
+                    *("-cp", self._classpath),
                     *("kafka.Kafka", str(self._properties)),
                 ],
                 stdin=subprocess.DEVNULL,
@@ -160,6 +161,10 @@ class KafkaBroker:
             "offsets.topic.num.partitions=4",
             "transaction.state.log.num.partitions=4",
         ]
+
+    def _of_the_start(self) -> list[str]:
+        """What a kind of broker adds to the command that starts it."""
+        return []
 
     def _of_the_format(self) -> list[str]:
         """What a kind of broker adds to the command that formats its storage."""
