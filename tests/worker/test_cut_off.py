@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
 
@@ -9,6 +11,7 @@ import pytest
 
 from kuaixun.export import Predictions
 from kuaixun.worker.delivery.promise import Guarantee
+from kuaixun.worker.errors import ShutdownBudgetError
 from kuaixun.worker.kafka import KafkaSource, KafkaTransactionalSink
 from kuaixun.worker.streams import AbortableError, GroupListener
 from tests.conftest import do_without_kafka
@@ -17,7 +20,7 @@ from tests.proxied_broker import ProxiedBroker
 from tests.tcp_proxy import Network
 from tests.worker.fake_classifier import FakeClassifier
 from tests.worker.running import running_worker
-from tests.worker.test_contract import assert_each_once, assert_in_order, many
+from tests.worker.test_contract import assert_each_once, assert_in_order, many, process
 from tests.worker.test_real_kafka import wait_for_offsets
 from tests.worker.topics import PARTITIONS, PATIENCE_SECONDS, Topics
 
@@ -72,6 +75,29 @@ def test_a_call_for_a_coordinator_that_stays_away_is_given_up_and_a_new_producer
     assert_each_once(labelled, COUNT)
     assert_in_order(labelled)
     assert sum(topics.committed()) == COUNT
+
+
+def test_sigterm_is_heard_while_the_client_asks_for_a_coordinator_that_stays_away(broker: ProxiedBroker) -> None:
+    topics = Topics.create(broker.bootstrap, real=True, delivery=Guarantee.EXACTLY_ONCE)
+    topics.write(many(COUNT))
+    cut = threading.Event()
+
+    def cut_at_the_first(api_key: int) -> None:
+        if api_key == TXN_OFFSET_COMMIT:
+            door.cut_from_within()
+            cut.set()
+
+    with broker.door(0, cut_at_the_first) as door:
+        flags = ("--bootstrap-servers", f"127.0.0.1:{door.port}", "--max-batch", "20")
+        patience = ("--transaction-interval-ms", "1", "--shutdown-budget-seconds", "3")
+        with process(topics, *flags, *patience) as worker:
+            assert cut.wait(PATIENCE_SECONDS)
+            worker.send_signal(signal.SIGTERM)
+            _, said = worker.communicate(timeout=PATIENCE_SECONDS)
+    assert worker.returncode == ShutdownBudgetError.exit_code
+    assert "KUAIXUN_SHUTDOWN_BUDGET_SECONDS" in said
+    assert "call_in_time" in said, "the stacks say where it hung"
+    assert topics.read(topics.output) == []
 
 
 def wait_until_dropped(source: KafkaSource) -> None:
