@@ -40,8 +40,8 @@ class ProxiedBroker(KafkaBroker):
         for line in super()._server_properties():
             more = next((more for start, more in added.items() if line.startswith(start)), [])
             lines.append(",".join([line, *more]))
-        # Not while it starts, which takes 2 s, or 15 s on a busy machine: see `markers_skipped`.
-        return [*lines, "transaction.abort.timed.out.transaction.cleanup.interval.ms=20000"]
+        # Not while it starts, which takes 2 s, or 30 s on a busy machine: see `markers_skipped`.
+        return [*lines, "transaction.abort.timed.out.transaction.cleanup.interval.ms=60000"]
 
     def _of_the_start(self) -> list[str]:
         return ["-Dorg.slf4j.simpleLogger.log.kafka.coordinator.transaction.TransactionMarkerChannelManager=info"]
