@@ -88,7 +88,8 @@ class KafkaBroker:
         with self._log() as log:
             self._process = subprocess.Popen(
                 [
-                    *("java", "-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", self._classpath),
+                    *("java", "-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", *self._of_the_start()),
+                    *("-cp", self._classpath),
                     *("kafka.Kafka", str(self._properties)),
                 ],
                 stdin=subprocess.DEVNULL,
@@ -172,6 +173,10 @@ class KafkaBroker:
             # How soon the broker ends a transaction whose timeout is over; the default of 10 s is waited for in vain.
             "transaction.abort.timed.out.transaction.cleanup.interval.ms=1000",
         ]
+
+    def _of_the_start(self) -> list[str]:
+        """What a kind of broker adds to the command that starts it."""
+        return []
 
     def _of_the_format(self) -> list[str]:
         """What a kind of broker adds to the command that formats its storage."""

@@ -83,10 +83,8 @@ class TcpProxy:
     async def _end(self) -> None:
         self._turn_now(Network.CUT)
         self._server.close()
-        ours = asyncio.current_task()
-        others = [task for task in asyncio.all_tasks() if task is not ours]
-        for task in others:
-            task.cancel()
+        # Whoever passes bytes finds that the connection is gone.
+        others = asyncio.all_tasks() - {asyncio.current_task()}
         await asyncio.gather(*others, return_exceptions=True)
 
     async def _connect(self, from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:

@@ -168,7 +168,7 @@ class KafkaSource:
     def subscribe(self, listener: GroupListener) -> None:
         """Join the group. Partitions come with a later `batch`."""
         self._listener = listener
-        self._stranger = self.member()
+        self._stranger = self._name()
         self._consumer.subscribe(
             self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
@@ -177,7 +177,7 @@ class KafkaSource:
     def joined(self) -> bool:
         """See streams.Source. Under KIP-848 a member with no share is not called back, but the group has named it."""
         if not self._joined and self._membership.is_called_back_only_with_a_share:
-            self._joined = self.member() != self._stranger
+            self._joined = self._name() != self._stranger
         return self._joined
 
     def batch(self, max_records: int, max_delay_seconds: float, idle_seconds: float) -> Sequence[Record]:
@@ -229,7 +229,13 @@ class KafkaSource:
         return {Partition(p.topic, p.partition): p.offset for p in found if p.offset >= 0}
 
     def member(self) -> bytes:
-        """See streams.Source. A member that was dropped has no name any more, and the broker refuses that."""
+        """See streams.Source."""
+        name = self._name()
+        if self._listener is not None and len(name) <= len(self._stranger):
+            raise AbortableError("the group has dropped this worker")
+        return name
+
+    def _name(self) -> bytes:
         return cast("bytes", self._consumer.consumer_group_metadata())
 
     def close(self, timeout_seconds: float) -> bool:
@@ -249,7 +255,7 @@ class KafkaSource:
         if self._listener is not None and not self._owned and not self._static:
             with suppress(KafkaException, SystemError):
                 self._consumer.unsubscribe()
-                while len(self.member()) > len(self._stranger) and self._monotonic() < deadline:
+                while len(self._name()) > len(self._stranger) and self._monotonic() < deadline:
                     self._consumer.consume(1, LEAST_SECONDS / 2)
         self._consumer.close()
 
@@ -646,11 +652,15 @@ class KafkaTransactionalSink(KafkaSink):
 
     def renew(self, timeout_seconds: float) -> None:
         """See streams.TransactionalSink. Raises BrokerUnreachableError where no coordinator answers in time."""
+        old, self._producer = self._producer, self._new_producer()
+        # One in a call goes when that comes back, if ever: to be destroyed under the call is more than it bears.
         if not self._in_a_call:
-            self._producer.purge()
-            self._producer.close()
-        # Else it goes when the call comes back, if ever: to destroy it under the call is more than the client bears.
-        self._producer, self._in_a_call = self._new_producer(), False
+            old.purge()
+            try:
+                old.close()
+            except (KafkaException, SystemError) as exception:  # fenced by now, which is to be honoured
+                raise self._connection.raised(exception, "giving up a producer") from None
+        self._in_a_call = False
         deadline = time.monotonic() + timeout_seconds
         doing = f"asking for the transactional id {self.transactional_id}"
         try:

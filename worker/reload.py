@@ -24,7 +24,7 @@ from kuaixun.worker.stop import Stop
 LOG = logging.getLogger(__name__)
 
 LOOK_EVERY_SECONDS = 1.0
-END_SECONDS = 5.0
+END_SECONDS = 60.0  # longer than to open a bundle takes on a busy machine; a shutdown has its budget all the same
 STANDARD_INPUT = 0
 
 _Files: TypeAlias = dict[str, tuple[int, int, int]]
@@ -130,7 +130,7 @@ class Succession:
             yield
         finally:
             done.set()
-            # A thread that comes out of C++ while the interpreter goes down would take the exit code with it.
+            # A thread that comes out of C++ while the interpreter goes down aborts the process, whatever its exit code.
             watcher.join(END_SECONDS)
 
     def _mended(self) -> bool:

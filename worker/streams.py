@@ -138,7 +138,11 @@ class Source(Protocol):
         """What the broker holds for the group once no transaction is open over it. Blocks; leaves out what has none."""
 
     def member(self) -> bytes:
-        """Who this is to the group, for a transaction that commits offsets: a member that was replaced is refused."""
+        """Who this is to the group, for a transaction that commits offsets: a member that was replaced is refused.
+
+        Raises AbortableError where the group has dropped this one, which has no name then: from one without a name the
+        brokers take offsets in a transaction unseen, as from clients older than groups in transactions (KIP-447).
+        """
 
     def close(self, timeout_seconds: float) -> bool:
         """Finish commits under way and leave the group; False where that took longer than allowed."""

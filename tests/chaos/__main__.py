@@ -65,6 +65,12 @@ def main() -> int:
     for guarantee in guarantees:
         for example in reports[guarantee]["examples"]:
             console.print(f"{guarantee}: {example}", markup=False, soft_wrap=True)
+        if skipped := reports[guarantee]["markers_skipped_by_the_broker"]:
+            console.print(
+                f"{guarantee}: Kafka itself left {skipped} transactions half undone while it started, which shows as "
+                "duplicates that no client can prevent; run it again on a machine that is less busy",
+                soft_wrap=True,
+            )
     sums = summed(totals)
     console.print(
         f"{'A PROMISE IS BROKEN' if verdict(totals) else 'every promise kept'}: {sums['sent']:,} inputs, "
@@ -103,6 +109,8 @@ def _details(found: Found, seconds: float) -> dict[str, Any]:
         "exit_codes_alone": _counted(found.ended_alone),
         "exit_codes_asked": _counted(found.ended_in_order),
         "exit_codes_asked_while_cut_off": _counted(found.ended_cut_off),
+        "markers_skipped_by_the_broker": found.markers_skipped_by_the_broker,
+        "first_repeated": found.account.repeated(5),
         "first_lost": found.account.lost(5),
         "examples": found.account.examples,
     }

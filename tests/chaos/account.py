@@ -112,6 +112,13 @@ class Account:
         """How many events each model labelled."""
         return dict(self._models)
 
+    def repeated(self, count: int) -> list[tuple[int, float, float]]:
+        """The first of the inputs whose outcome came again: number, and when it came first and again, in seconds."""
+        return [
+            (number, round(self._first_seconds[number], 1), round(again_seconds, 1))
+            for number, again_seconds in self._repeats[:count]
+        ]
+
     def lost(self, count: int) -> list[int]:
         """The first of the inputs without an outcome."""
         return [number for number in range(self.sent) if not self._outputs[number]][:count]

@@ -58,6 +58,7 @@ class Found:
 
     account: Account
     windows: list[Window] = field(default_factory=list)
+    markers_skipped_by_the_broker: int = 0
     ended_alone: list[int] = field(default_factory=list)
     ended_in_order: list[int] = field(default_factory=list)
     ended_cut_off: list[int] = field(default_factory=list)
@@ -82,6 +83,7 @@ def run(plan: Plan, jars: Path, inputs: Inputs, models: Models, logs: Path, prog
             stage.clear()
         stage.outlet.read_to_the_end()
         stage.outlet.close()
+        found.markers_skipped_by_the_broker = broker.markers_skipped
         for worker in crew:
             found.ended_alone += worker.ended_alone
             found.ended_in_order += worker.ended_in_order

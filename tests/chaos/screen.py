@@ -24,7 +24,7 @@ class Screen:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         self._bar = Progress(*columns, console=console, disable=not console.is_terminal)
         self._task = self._bar.add_task(title, total=inputs)
-        self._line_at = 0.0
+        self._line_at, self._started = 0.0, time.monotonic()
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -37,14 +37,19 @@ class Screen:
 
     def struck(self, after_inputs: int, what: str) -> None:
         """See run.Progress."""
-        self._console.print(f"{self._title}: after {after_inputs:,} inputs: {what}")
+        self._console.print(f"{self._title}: {self._seconds()} s, after {after_inputs:,} inputs: {what}")
 
     def advanced(self, sent: int, answered: int) -> None:
         """See run.Progress."""
         self._bar.update(self._task, completed=answered)
         if self._bar.disable and time.monotonic() >= self._line_at:
             self._line_at = time.monotonic() + LINE_EVERY_SECONDS
-            self._console.print(f"{self._title}: {sent:,} of {self._inputs:,} sent, {answered:,} have their outcome")
+            self._console.print(
+                f"{self._title}: {self._seconds()} s, {sent:,} of {self._inputs:,} sent, {answered:,} have an outcome"
+            )
+
+    def _seconds(self) -> str:
+        return f"{time.monotonic() - self._started:.0f}"
 
 
 def table(found: Mapping[str, Totals]) -> Table:

@@ -74,6 +74,7 @@ class Outlet:
     def __init__(self, bootstrap: str, account: Account, now: Callable[[], float]) -> None:
         self._account, self._now = account, now
         self._at_end: set[tuple[str, int]] = set()
+        self._next_offsets: dict[tuple[str, int], int] = {}
         self._consumer = Consumer(
             {
                 "bootstrap.servers": bootstrap,
@@ -102,6 +103,10 @@ class Outlet:
                 self._at_end.add(place)
             elif error is None:
                 self._at_end.discard(place)
+                # What the reader itself is given again, as after a restart of the broker, stands there once.
+                if (offset := message.offset() or 0) < self._next_offsets.get(place, 0):
+                    continue
+                self._next_offsets[place] = offset + 1
                 self._account.receive(_output(message), self._now())
                 count += 1
         return count

@@ -18,7 +18,7 @@ from kuaixun.worker.labelling import Policy
 from kuaixun.worker.loop import Loop
 from kuaixun.worker.routing import Routes, Target
 from kuaixun.worker.stop import Stop
-from kuaixun.worker.streams import NO_NOTES, Outgoing, Partition, QueueFullError, Record, Report
+from kuaixun.worker.streams import NO_NOTES, AbortableError, Outgoing, Partition, QueueFullError, Record, Report
 from tests.worker.fake_classifier import FakeClassifier
 from tests.worker.running import running_worker
 from tests.worker.test_contract import assert_each_once, assert_in_order, many
@@ -220,6 +220,18 @@ def test_a_transaction_that_finds_no_room_is_undone_before_the_brokers_end_it() 
 
     stage.play([headline(offset) for offset in range(10)], stop_once_undone)
     assert (stage.sink.commits, stage.sink.aborts) == ([], 1)
+
+
+def test_records_of_a_transaction_that_cannot_begin_are_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(Guarantee.EXACTLY_ONCE)
+
+    def refuse() -> None:
+        raise AbortableError("not now")
+
+    monkeypatch.setattr(stage.sink, "begin", refuse)
+    stage.play([headline(0)], lambda: None)
+    assert stage.source.rewinds == [{ZERO: 0}]
+    assert stage.committed == {}
 
 
 def test_the_loop_turns_between_outcomes_that_are_written_again_one_by_one() -> None:

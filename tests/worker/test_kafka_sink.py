@@ -1,13 +1,15 @@
-"""The producer's side at the client's seam: which timestamp it is given."""
+"""The producer's side at the client's seam: which timestamp it is given, and what becomes of one that is fenced."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
 from kuaixun.worker import kafka
-from kuaixun.worker.kafka import KafkaSink
+from kuaixun.worker.errors import FencedError
+from kuaixun.worker.kafka import KafkaSink, KafkaTransactionalSink
 from kuaixun.worker.settings import read_settings
 from kuaixun.worker.streams import Outgoing
 
@@ -31,3 +33,30 @@ def test_a_timestamp_of_zero_is_not_sent_as_now(
     sink = KafkaSink(read_settings({}))
     sink.send(Outgoing("t", 0, None, None, (), of_the_record), lambda _: None)
     assert given == [sent]
+
+
+def test_a_producer_found_fenced_as_it_is_given_up_ends_the_worker_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    class FencedProducer:
+        """Says so when it is closed, and from then on nothing else."""
+
+        closed = False
+
+        def __init__(self, *_: object, **__: object) -> None:
+            pass
+
+        def purge(self) -> None:
+            assert not self.closed
+
+        def flush(self, _timeout_seconds: float) -> int:
+            assert not self.closed
+            return 0
+
+        def close(self) -> None:
+            self.closed = True
+            raise KafkaException(KafkaError(KafkaError._FENCED, "fenced by a newer instance", True))
+
+    monkeypatch.setattr(kafka, "Producer", FencedProducer)
+    sink = KafkaTransactionalSink(read_settings({}))
+    with pytest.raises(FencedError):
+        sink.renew(1.0)
+    sink.close(1.0)

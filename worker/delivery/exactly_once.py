@@ -123,8 +123,14 @@ class ExactlyOnce:
         return Transaction(self._monotonic())
 
     def _write(self, flight: Flight) -> None:
-        transaction = self._transaction = self._transaction or self._begin()
-        transaction.add(flight)
+        transaction = self._transaction
+        if transaction is None:
+            # Noted first: whatever goes wrong from here on, these records are read again.
+            transaction = self._transaction = Transaction(self._monotonic())
+            transaction.add(flight)
+            self._sink.begin()
+        else:
+            transaction.add(flight)
         self._board(transaction)
 
     def _board(self, transaction: Transaction) -> None:
