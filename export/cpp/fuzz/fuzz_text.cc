@@ -1,4 +1,5 @@
-// Any bytes as a text: both ways through the pipeline give the same ids, and what is cleaned is well-formed.
+// Any bytes as a text: both ways through the pipeline give the same ids, and what is cleaned, or shown to a person, is
+// well-formed.
 
 #include <algorithm>
 #include <cstdint>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "code_point_table.h"
+#include "printable.h"
 #include "text_pipeline.h"
 #include "vocabulary.h"
 
@@ -49,11 +51,20 @@ void check(std::string_view text, kuaixun::Surrogates surrogates) {
   if (!kuaixun::is_utf8(utf8)) std::abort();
 }
 
+// What a person is shown of it is UTF-8 without control characters, and shown again the same.
+void check_shown(std::string_view text) {
+  const std::string shown = kuaixun::printable(kuaixun::shortened(text));
+  const auto steers = [](char byte) { return static_cast<unsigned char>(byte) < 0x20 || byte == 0x7F; };
+  if (!kuaixun::is_utf8(shown) || std::any_of(shown.begin(), shown.end(), steers)) std::abort();
+  if (kuaixun::printable(shown) != shown || !kuaixun::is_utf8(kuaixun::whole_characters(shown, 20))) std::abort();
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   check(text, kuaixun::Surrogates::replace);
   check(text, kuaixun::Surrogates::pass);
+  check_shown(text);
   return 0;
 }

@@ -179,7 +179,9 @@ TEST(Student, EveryPrecisionOnEveryInstructionSetComputesTheDefinition) {
   for (const Case& shape : cases()) {
     const StudentWeights weights = random_weights(shape, generator);
     std::vector<std::vector<std::int32_t>> texts;
-    for (const std::size_t count : {0, 1, 2, 3, 5, 16, 32, 100}) texts.push_back(random_ids(shape, count, generator));
+    for (const std::size_t count : {0U, 1U, 2U, 3U, 5U, 16U, 32U, 100U}) {
+      texts.push_back(random_ids(shape, count, generator));
+    }
     for (const std::int32_t id : {63, 64, 511, 512, 549, 550, 1098, 1099}) {  // about the ends of blocks and of parts
       if (id < static_cast<std::int32_t>(shape.architecture.vocabulary_size)) texts.push_back({id, id});
     }
