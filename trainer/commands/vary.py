@@ -59,14 +59,19 @@ def add_to(commands: Commands) -> None:
         help="of every random choice; of several, all texts are varied once for each (default: 1)",
     )
     add_columns(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, expect=settings_of)
+
+
+def settings_of(options: argparse.Namespace) -> VariantSettings:
+    """What is done to a text. Raises SettingError."""
+    return VariantSettings(options.replaced, options.dropped, options.cut_short, options.neighbours, options.seed)
 
 
 def run(options: argparse.Namespace, arguments: list[str], console: Console) -> int:
     """Read, vary, write. Raises TrainerError."""
     del arguments
     say = plain_lines(console)
-    settings = VariantSettings(options.replaced, options.dropped, options.cut_short, options.neighbours, options.seed)
+    settings = settings_of(options)
     try:
         expect_writable(options.output)
     except OSError as error:
