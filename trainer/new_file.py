@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from kuaixun.export.durable_file import failing_as
+
 
 def refuse_existing(path: Path) -> None:
     """Raise FileExistsError where something lies at `path`: results are never written over."""
@@ -22,7 +24,7 @@ def expect_writable(path: Path) -> None:
 
 def write_new_file(path: Path, content: bytes) -> None:
     """Write a new file, whole or not at all, and the folders above it. Raises OSError, FileExistsError."""
-    with _neighbour(path) as whole:
+    with _neighbour(path) as whole, failing_as(path):
         whole.write_bytes(content)
         whole.rename(path)
 

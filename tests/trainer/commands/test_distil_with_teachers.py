@@ -133,7 +133,7 @@ def test_scores_of_another_file_are_refused_before_training(
     assert main([*files, "--teacher-scores", str(wrong)]) == 2
 
     told = capsys.readouterr().err
-    assert "wrong.safetensors: holds scores of 60 rows of another dev.txt" in told
+    assert "wrong.safetensors: holds scores of 60 rows of dev.txt" in told
     assert not (tmp_path / "run").exists()
 
 
