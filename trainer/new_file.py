@@ -17,9 +17,16 @@ def refuse_existing(path: Path) -> None:
 
 
 def expect_writable(path: Path) -> None:
-    """Find out, before long work, whether a new file can be written there. Raises OSError, FileExistsError."""
-    with _neighbour(path):
-        pass
+    """Find out, before long work, whether a new file can be written there; leaves nothing behind.
+
+    Raises OSError, FileExistsError.
+    """
+    refuse_existing(path)
+    above = path.absolute().parent
+    while not above.exists():
+        above = above.parent
+    with tempfile.TemporaryDirectory(dir=above, prefix=f".{path.name}.") as probe:
+        (Path(probe) / "probe").write_bytes(b"probe")
 
 
 def write_new_file(path: Path, content: bytes) -> None:

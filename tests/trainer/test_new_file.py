@@ -10,7 +10,9 @@ import pytest
 
 from kuaixun.export.command_line import reason_of
 from kuaixun.export.durable_file import write_durably
+from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.new_file import write_new_file
+from kuaixun.trainer.output_folder import refuse_unwritable_file
 
 FULL = Path("/dev/full")
 
@@ -33,3 +35,15 @@ def test_a_full_disk_is_told_with_the_name_of_the_result_and_leaves_nothing(
     assert caught.value.errno == errno.ENOSPC
     assert reason_of(caught.value) == f"{tmp_path / 'result'}: No space left on device"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_could_not_be_written_is_refused_before_the_work_and_nothing_stays(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept")
+
+    refuse_unwritable_file("--score", tmp_path / "new" / "folders" / "scores")
+    with pytest.raises(SettingError, match=r"--score: .*file exists already"):
+        refuse_unwritable_file("--score", tmp_path / "file")
+    with pytest.raises(SettingError, match=r"--score .*scores cannot be written: Not a directory; name another file"):
+        refuse_unwritable_file("--score", tmp_path / "file" / "scores")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
