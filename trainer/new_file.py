@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from kuaixun.export.durable_file import failing_as
+
 
 def refuse_existing(path: Path) -> None:
     """Raise FileExistsError where something lies at `path`: results are never written over."""
@@ -15,14 +17,21 @@ def refuse_existing(path: Path) -> None:
 
 
 def expect_writable(path: Path) -> None:
-    """Find out, before long work, whether a new file can be written there. Raises OSError, FileExistsError."""
-    with _neighbour(path):
-        pass
+    """Find out, before long work, whether a new file can be written there; leaves nothing behind.
+
+    Raises OSError, FileExistsError.
+    """
+    refuse_existing(path)
+    above = path.absolute().parent
+    while not above.exists():
+        above = above.parent
+    with tempfile.TemporaryDirectory(dir=above, prefix=f".{path.name}.") as probe:
+        (Path(probe) / "probe").write_bytes(b"probe")
 
 
 def write_new_file(path: Path, content: bytes) -> None:
     """Write a new file, whole or not at all, and the folders above it. Raises OSError, FileExistsError."""
-    with _neighbour(path) as whole:
+    with _neighbour(path) as whole, failing_as(path):
         whole.write_bytes(content)
         whole.rename(path)
 

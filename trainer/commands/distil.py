@@ -25,6 +25,7 @@ from kuaixun.trainer.data.labelled_texts import read_split
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.output_folder import refuse_unwritable
 from kuaixun.trainer.progress import plain_lines, watching
+from kuaixun.trainer.student.configuration import Configuration
 from kuaixun.trainer.student.distillation import distil
 from kuaixun.trainer.student.settings import FitSettings
 from kuaixun.trainer.student.teaching import Teaching, read_teaching
@@ -46,7 +47,17 @@ def add_to(commands: Commands) -> None:
     _add_teachers(parser.add_argument_group("the teachers"))
     add_student(parser)
     add_columns(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, expect=settings_of)
+
+
+def settings_of(options: argparse.Namespace) -> Configuration:
+    """The student and its training, before any file is read. Raises SettingError."""
+    student = student_of(options)
+    if not (options.teacher_scores or options.transfer_scores):
+        refuse_idle(options, TEACHER_FLAGS, "without --teacher-scores or --transfer-scores")
+    if not options.transfer:
+        refuse_idle(options, TRANSFER_FLAGS, "without --transfer")
+    return student
 
 
 def run(options: argparse.Namespace, arguments: list[str], console: Console) -> int:
@@ -54,11 +65,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
 
     say = plain_lines(console)
     started_seconds = time.monotonic()
-    student = student_of(options)
-    if not (options.teacher_scores or options.transfer_scores):
-        refuse_idle(options, TEACHER_FLAGS, "without --teacher-scores or --transfer-scores")
-    if not options.transfer:
-        refuse_idle(options, TRANSFER_FLAGS, "without --transfer")
+    student = settings_of(options)
     refuse_unwritable(options.output)
     device = choose_device(options.device)
     if options.threads:

@@ -36,7 +36,7 @@ def add_to(commands: Commands) -> None:
         "evaluate",
         help="measure bundles and teachers on labelled texts",
         description="Serve bundles as the worker does, or read what teachers said, and compare with the labels of a "
-        "file. Several models are also compared with the first one named.",
+        "file. Several models are also compared with the first: --default, the first --bundle or the first --scores.",
     )
     models = parser.add_argument_group("the models, one or several")
     models.add_argument("--bundle", type=path_of, action="append", default=[], metavar="DIR", help="a bundle")

@@ -71,12 +71,27 @@ def add_to(commands: Commands) -> None:
     _add_shape(parser.add_argument_group("the network"))
     _add_fit(parser.add_argument_group("the training"))
     add_columns(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, expect=settings_of)
+
+
+def settings_of(options: argparse.Namespace) -> tuple[NetworkShape, FitSettings]:
+    """The network, its embeddings' length aside, and its training, before any file is read. Raises SettingError."""
+    shape = NetworkShape(
+        kind=options.kind,
+        features=options.features,
+        embedding_size=SHAPE.embedding_size,
+        max_tokens=options.max_tokens,
+        minimum_frequency=options.minimum_frequency,
+    )
+    names = [flag.removeprefix("--").replace("-", "_") for flag, *_ in FIT_FLAGS]
+    given = {name: getattr(options, name) for name in names}
+    return shape, replace(FIT, **given, mixed_precision=options.mixed_precision)
 
 
 def run(options: argparse.Namespace, arguments: list[str], console: Console) -> int:
     """Train, write, score, tell the figures. Raises TrainerError."""
     say = plain_lines(console)
+    shape, settings = settings_of(options)
     device = choose_device(options.device)
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -85,15 +100,8 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     files = read_requests(tuple(options.score), columns_of(options))
     words = read_word_vectors(options.words)
     embeddings = embeddings_of(options)
-    shape = NetworkShape(
-        kind=options.kind,
-        features=options.features,
-        embedding_size=embeddings.size if embeddings else SHAPE.embedding_size,
-        max_tokens=options.max_tokens,
-        minimum_frequency=options.minimum_frequency,
-    )
-    names = [flag.removeprefix("--").replace("-", "_") for flag, *_ in FIT_FLAGS]
-    settings = replace(FIT, **{name: getattr(options, name) for name in names}, mixed_precision=options.mixed_precision)
+    if embeddings:
+        shape = replace(shape, embedding_size=embeddings.size)
     split = read_split(options.train, options.dev, options.test, classes=options.classes, columns=columns_of(options))
 
     # Imported here because transformers takes seconds, which refusals need not wait for.

@@ -12,7 +12,8 @@ from kuaixun.export.command_line import path_of
 from kuaixun.trainer.commands.options import add_columns, add_device, choose_device, columns_of
 from kuaixun.trainer.commands.shown_paths import recorded_command
 from kuaixun.trainer.commands.values import whole_number
-from kuaixun.trainer.new_file import refuse_existing, write_new_file
+from kuaixun.trainer.new_file import write_new_file
+from kuaixun.trainer.output_folder import refuse_unwritable_file
 from kuaixun.trainer.progress import plain_lines
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     from kuaixun.trainer.report.page import render
 
     say = plain_lines(console)
-    refuse_existing(options.output)
+    refuse_unwritable_file("--output", options.output)
     classifier = open_classifier(options.bundle, engine=options.engine, device=options.device)
     request = ReportRequest(
         test=options.test,

@@ -60,7 +60,13 @@ def add_to(commands: Commands) -> None:
     )
     _add_training(parser.add_argument_group("the fine-tuning"))
     add_columns(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, expect=settings_of)
+
+
+def settings_of(options: argparse.Namespace) -> TeacherSettings:
+    """The fine-tuning, before any file is read. Raises SettingError."""
+    _refuse_options_that_do_not_go_together(options)
+    return TeacherSettings(**{name: getattr(options, name) for name in TEACHER_NAMES})
 
 
 def run(options: argparse.Namespace, arguments: list[str], console: Console) -> int:
@@ -69,7 +75,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     say = plain_lines(console)
     if int(os.environ.get("RANK", "0")):
         console.quiet = True  # of several processes one speaks
-    _refuse_options_that_do_not_go_together(options)
+    settings = settings_of(options)
     device = choose_device(options.device)
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -81,7 +87,6 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
         raise SettingError(f"{' and '.join(missing)}: needed to train a teacher; or pass --scores-only and --teacher")
     if options.teacher:
         raise SettingError("--teacher names a finished teacher; pass --scores-only too, or --encoder to train from one")
-    settings = TeacherSettings(**{name: getattr(options, name) for name in TEACHER_NAMES})
     columns = columns_of(options)
     split = read_split(options.train, options.dev, options.test, classes=options.classes, columns=columns)
 

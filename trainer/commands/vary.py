@@ -12,8 +12,9 @@ from kuaixun.trainer.advance import advancing
 from kuaixun.trainer.commands.options import add_columns, columns_of
 from kuaixun.trainer.commands.values import number_list, whole_number
 from kuaixun.trainer.data.labelled_texts import read_labelled_texts
-from kuaixun.trainer.errors import DataError, SettingError
-from kuaixun.trainer.new_file import expect_writable, write_new_file
+from kuaixun.trainer.errors import DataError
+from kuaixun.trainer.new_file import write_new_file
+from kuaixun.trainer.output_folder import refuse_unwritable_file
 from kuaixun.trainer.progress import plain_lines
 from kuaixun.trainer.words.segmentation import segmenter
 from kuaixun.trainer.words.variants import VariantSettings, variants
@@ -59,18 +60,20 @@ def add_to(commands: Commands) -> None:
         help="of every random choice; of several, all texts are varied once for each (default: 1)",
     )
     add_columns(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, expect=settings_of)
+
+
+def settings_of(options: argparse.Namespace) -> VariantSettings:
+    """What is done to a text. Raises SettingError."""
+    return VariantSettings(options.replaced, options.dropped, options.cut_short, options.neighbours, options.seed)
 
 
 def run(options: argparse.Namespace, arguments: list[str], console: Console) -> int:
     """Read, vary, write. Raises TrainerError."""
     del arguments
     say = plain_lines(console)
-    settings = VariantSettings(options.replaced, options.dropped, options.cut_short, options.neighbours, options.seed)
-    try:
-        expect_writable(options.output)
-    except OSError as error:
-        raise SettingError(f"--output: {error}") from None
+    settings = settings_of(options)
+    refuse_unwritable_file("--output", options.output)
     data = read_labelled_texts(options.train, columns=columns_of(options))
     vectors = read_word_vectors(options.words)
     with advancing(console, "variants") as advance:

@@ -7,6 +7,7 @@ widths = [2, 3, 4]    --widths 2,3,4                score = ["a=b", "c=d"]     -
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -92,12 +93,19 @@ def _text(value: object) -> str:
     return str(value)
 
 
-def parsed(section: str, parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
-    """What the command will read. Raises SettingError naming the section."""
+def parsed(section: str, parser: argparse.ArgumentParser, arguments: Sequence[str], folder: Path) -> argparse.Namespace:
+    """What the command will read when it begins in `folder`. Raises SettingError naming the section.
+
+    A command whose settings must fit together says so under `expect`, and is asked.
+    """
     try:
-        return parser.parse_args(arguments)
+        options = parser.parse_args(arguments)
+        if "expect" in options:
+            with contextlib.chdir(folder):
+                options.expect(options)
     except SettingError as error:
         raise SettingError(f"[{section}] {error}") from None
+    return options
 
 
 def paths_in(value: object) -> Iterator[Path]:

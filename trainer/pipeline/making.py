@@ -69,7 +69,7 @@ class Made:
 
 
 class Run:
-    """One run of a plan. `say` takes a line, `head` the beginning of a stage."""
+    """One run of a plan. `say` takes a line. Raises SettingError for what no stage would take, before any is made."""
 
     def __init__(self, wiring: Wiring, choice: Choice, say: Callable[[str], None]) -> None:
         self._wiring, self._choice, self._say = wiring, choice, say
@@ -78,6 +78,12 @@ class Run:
             if name is not None and name not in self._names:
                 raise SettingError(f"{option} {name}: there is no such stage{near(name, self._names)}")
         self._finished: dict[str, Finished] = {}
+        self._expect_all(None)  # an analysis of an earlier file says nothing of this one
+
+    def _expect_all(self, analysis: Analysis | None) -> None:
+        """Raise SettingError for a stage that cannot be, be it the last one: hours before it would be made."""
+        for planned in self._wiring.stages:
+            planned.build(analysis)
 
     def decide(self) -> Iterator[Decision]:
         """What would be made, and why, as far as that can be known before anything is."""
@@ -99,12 +105,16 @@ class Run:
 
     def make(self, launch: Launch, folder: Path) -> Iterator[Made]:
         """Make what is to be made, one stage after another; commands run in `folder`. Ends at the first that fails."""
+        expected = False  # that all stages take the settings which the analysis brings along
         with _alone(self._wiring.work):
             for number, planned in enumerate(self._wiring.stages, start=1):
                 stage = planned.build(self._analysis())
                 if self._is_left_out(planned):
                     self._expect_finished(stage)
                     continue
+                if "analyse" in self._finished and not expected:
+                    self._expect_all(self._analysis())
+                    expected = True
                 reason = self._reason(stage)
                 place = f"{number} of {len(self._names)}, {stage.name}"
                 if not reason:

@@ -91,5 +91,5 @@ class StageMaker:
             reads=(*(parts.reads if parts else ()), *reads),
             notes=tuple(one.note for one in suited),
         )
-        options = parsed(section, self._parsers[program], stage.arguments)
+        options = parsed(section, self._parsers[program], stage.arguments, self.plan.folder)
         return replace(stage, files=input_files(section, options, self.plan.folder, self.work))

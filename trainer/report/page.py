@@ -7,6 +7,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from kuaixun.trainer.report.contents import Contents, commonest_confusions
+from kuaixun.trainer.report.data_plots import SHOWN_CLASSES
 
 SHOWN_CHARS = 160
 NOTHING = "–"
@@ -31,7 +32,10 @@ def render(contents: Contents) -> str:
         "cut": cut,
     }
     return environment.get_template("report.html").render(
-        report=contents, figures=contents.figures, confusions=commonest_confusions(contents.figures)
+        report=contents,
+        figures=contents.figures,
+        confusions=commonest_confusions(contents.figures),
+        drawn_classes=SHOWN_CLASSES,
     )
 
 

@@ -22,7 +22,14 @@ def learning_curves(name: str, history: Sequence[DevFigures]) -> Markup:
     def draw(figure: Figure) -> None:
         above, below = figure.subplots(2, sharex=True)
         training = [one.training_loss for one in history]
-        above.plot(steps, training, color=SERIES[1], linestyle=(0, (5, 2)), label="training")
+        above.plot(
+            steps,
+            training,
+            color=SERIES[1],
+            linestyle=(0, (5, 2)),
+            marker="." if len(steps) == 1 else "",
+            label="training",
+        )
         above.plot(steps, [one.dev_loss for one in history], color=SERIES[0], marker="o", markersize=3, label="dev")
         above.set_title("loss")
         below.plot(steps, [one.dev_accuracy for one in history], color=SERIES[0], marker="o", markersize=3)

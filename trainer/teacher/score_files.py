@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from kuaixun.trainer.data.labelled_texts import CsvColumns, read_labelled_texts
 from kuaixun.trainer.encoder.text_lines import read_text_lines
 from kuaixun.trainer.errors import SettingError
-from kuaixun.trainer.new_file import refuse_existing
+from kuaixun.trainer.output_folder import refuse_unwritable_file
 from kuaixun.trainer.teacher.scores import TeacherScores, as_half, write_scores
 
 Say = Callable[[str], None]
@@ -42,10 +42,7 @@ def read_requests(requests: tuple[ScoreRequest, ...], columns: CsvColumns) -> tu
     for request, output in zip(requests, outputs, strict=True):
         if outputs.count(output) > 1:
             raise SettingError(f"--score: {request.out} is named twice; give each file an output of its own")
-        try:
-            refuse_existing(request.out)
-        except FileExistsError as error:
-            raise SettingError(f"--score: {error}") from None
+        refuse_unwritable_file("--score", request.out)
     return tuple(_read(request, columns) for request in requests)
 
 

@@ -114,8 +114,8 @@ def read_scores(path: Path, *, data_sha256: str, rows: int, labels: tuple[str, .
         )
     if header.data_sha256 != data_sha256:
         raise ScoresError(
-            f"{path}: holds scores of {header.rows} rows of another {name} (SHA-256 {header.data_sha256[:12]}…, "
-            f"the data at hand has {data_sha256[:12]}…); score the data at hand anew"
+            f"{path}: holds scores of {header.rows} rows of {name} with SHA-256 {header.data_sha256[:12]}…, "
+            f"and the data at hand is another file, {data_sha256[:12]}…; score the data at hand"
         )
     if logits.shape != (rows, len(labels)):
         raise ScoresError(
@@ -146,12 +146,15 @@ def _header(path: Path, metadata: Mapping[str, str]) -> ScoresHeader:
 
 def _read(path: Path) -> tuple[Mapping[str, str], NDArray[np.float16]]:
     """The strings and the tensor of a file. Raises ScoresError."""
+    if path.is_dir():
+        raise ScoresError(f"{path}: is a folder; name a file of scores, which --score FILE=OUT writes as OUT")
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             metadata: dict[str, str] = file.metadata() or {}
             logits = file.get_tensor(TENSOR)
     except OSError as error:
-        raise ScoresError(f"{path}: cannot be read: {error.strerror or error}") from None
+        reason = str(error.strerror or error).removesuffix(f": {path}")
+        raise ScoresError(f"{path}: cannot be read: {reason}") from None
     except (safetensors.SafetensorError, ValueError) as error:
         raise ScoresError(f"{path}: no file of teacher scores: {error}; write one with --score") from None
     if logits.dtype != np.float16 or logits.ndim != 2:

@@ -111,7 +111,7 @@ def test_a_transfer_set_may_be_all_that_is_taught(
         (["--transfer-rows", "5"], "--transfer-rows changes nothing without --transfer"),
         (["--no-count-transfer-ngrams"], "--count-transfer-ngrams changes nothing without --transfer"),
         (["--teacher-scores", "nowhere.safetensors"], "nowhere.safetensors: "),
-        (["--configuration", "publisht"], "name a TOML file or one of default, published-1024"),
+        (["--configuration", "publisht"], "name a TOML file or one of default, distilled, published-1024"),
         (["--ngram-bits", "none", "--ngram-size", "3"], "--ngram-size: this student has no n-grams"),
     ],
 )
@@ -133,7 +133,7 @@ def test_scores_of_another_file_are_refused_before_training(
     assert main([*files, "--teacher-scores", str(wrong)]) == 2
 
     told = capsys.readouterr().err
-    assert "wrong.safetensors: holds scores of 60 rows of another dev.txt" in told
+    assert "wrong.safetensors: holds scores of 60 rows of dev.txt" in told
     assert not (tmp_path / "run").exists()
 
 

@@ -16,7 +16,8 @@ TWO = "[[student]]\n[[student]]\n"
 
 def refusal(run: ToyRun) -> str:
     with pytest.raises(SettingError) as caught:
-        wire(run)
+        run.make()
+    assert run.commands == []
     return str(caught.value)
 
 
@@ -32,6 +33,11 @@ def wire(run: ToyRun) -> None:
         ("[distil]", "[distill]", "there is no section [distill]; did you mean distil?"),
         ('kinds = ["majority"]', 'kinds = ["mayority"]', "[baseline] argument --kinds: 'mayority' is no kind"),
         ("epochs = 1", 'epochs = "x"', "[distil] argument --epochs: invalid int value: 'x'"),
+        ("epochs = 1", "alpha = 7", "[distil] --alpha is 7.0; it must be at least 0 and at most 1"),
+        ("epochs = 1", "configuration = 'gone'", "[distil] --configuration gone: No such file or directory"),
+        ("[distil]", "[[student]]\nfilters = 0\n[distil]", "[student] --filters is 0; it must be at least 1"),
+        ("[distil]", "[[network]]\nwords = '.'\nepochs = 0\n[distil]", "[network] --epochs is 0; it must be"),
+        ("[distil]", "[[teacher]]\nencoder = 'x'\nhead = 'mlp'\nkind = 'generative'\n[distil]", "has no head"),
         ("epochs = 1", "output = 'x'", "[distil] output: the run sets this itself"),
         ("epochs = 1", "mixed-precision = 1", "[distil] mixed-precision is 1; it must be true or false"),
         ("epochs = 1", "transfer = 'gone.txt'", "gone.txt does not exist"),
@@ -117,3 +123,14 @@ def test_the_example_without_a_gpu_is_one(tmp_path: Path) -> None:
     teachers = ["network-recurrent", "network-convolutional", "student-wide"]
     scored = [f"score-{name}" for name in teachers]
     assert names[2:-3] == ["vary", *teachers, *scored, "blend-two", "blend-three", "distil"]
+
+
+def test_what_does_not_go_with_the_settings_that_suit_the_data_is_refused_once_they_are_known(toy_run: ToyRun) -> None:
+    english = "".join(f"a market rose word{row % 7} again\t{'up' if row % 2 else 'down'}\n" for row in range(300))
+    (toy_run.folder / "my.txt").write_text(english.replace("again\tup", "so\tup"), encoding="utf-8")
+    toy_run.plan = '[data]\nfile = "my.txt"\n[[student]]\n[distil]\nngram-size = 8\n'
+
+    with pytest.raises(SettingError, match=r"\[distil\] --ngram-size: this student has no n-grams"):
+        toy_run.make()
+
+    assert [command[0] for command in toy_run.commands] == ["split", "analyse"]

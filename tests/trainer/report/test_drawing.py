@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from kuaixun.trainer.report.data_plots import SHOWN_CLASSES, class_balance, text
 from kuaixun.trainer.report.drawing import INK, SERIES, VARIABLES, columns_of, drawn, label_shown
 from kuaixun.trainer.report.quality_plots import MATRIX_CLASSES, confusion_matrix, coverage_curve, reliability_diagram
 from kuaixun.trainer.report.state_map import look_of
+from kuaixun.trainer.report.training_plots import learning_curves
+from kuaixun.trainer.student.training import DevFigures
 
 
 def draw(figure: Figure) -> None:
@@ -96,6 +99,16 @@ def test_of_very_many_classes_the_commonest_are_shown() -> None:
         assert drawing.count(">class ") == SHOWN_CLASSES
         assert f">class {len(counts) - 1}</text>" in drawing
         assert ">class 3</text>" not in drawing
+
+
+def test_a_training_that_was_looked_at_once_shows_both_its_losses() -> None:
+    once = DevFigures(step=5, steps=5, training_loss=0.7, dev_loss=0.5, dev_accuracy=0.9, lowest=True)
+
+    one, two = (learning_curves("curves", history) for history in ([once], [once, replace(once, step=10)]))
+
+    mark = 'style="fill: var(--series-2)'
+    assert mark in one
+    assert mark not in two
 
 
 def test_figures_that_are_all_of_one_kind_can_be_drawn() -> None:

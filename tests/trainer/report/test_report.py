@@ -128,6 +128,18 @@ def test_the_same_seed_gives_the_same_page(trained: Trained, least_page: str, tm
     assert other.read_text(encoding="utf-8") != least_page
 
 
+def test_plots_that_leave_classes_out_say_so(
+    trained: Trained, least_page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "Of 2 classes the 1 commonest."
+    monkeypatch.setattr("kuaixun.trainer.report.page.SHOWN_CLASSES", 1)
+
+    assert main([*trained.least, "--output", str(tmp_path / "report.html")]) == 0
+
+    assert (tmp_path / "report.html").read_text(encoding="utf-8").count(said) == 2
+    assert "commonest." not in least_page
+
+
 def test_baselines_without_test_figures_leave_them_open(trained: Trained, tmp_path: Path) -> None:
     files = ["--train", trained["train.txt"], "--dev", trained["dev.txt"]]
     assert main(["baseline", *files, "--kinds", "majority", "--output", str(tmp_path / "base")]) == 0

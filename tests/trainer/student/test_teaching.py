@@ -153,7 +153,7 @@ def test_weights_share_out_the_word_of_several_teachers(toy_file: ToyFile) -> No
 def test_scores_of_other_rows_are_refused(toy_file: ToyFile) -> None:
     _, scores = scored_file(toy_file("other.txt", 240, 2))
 
-    with pytest.raises(ScoresError, match=r"other\.txt\.safetensors: holds scores of 240 rows of another other\.txt"):
+    with pytest.raises(ScoresError, match=r"other\.txt\.safetensors: holds scores of 240 rows of other\.txt"):
         read_teaching(read_labelled_texts(toy_file("train.txt", 240, 1)), (scores,))
 
 

@@ -63,7 +63,12 @@ def test_the_file_is_what_the_format_says(tmp_path: Path) -> None:
     [
         (("b", "金融"), "a" * 64, 3, "class 0 is '金融' for the teacher, 'b' in the data"),
         ((*LABELS, "c"), "a" * 64, 3, "the teacher has 2 classes, the data 3"),
-        (LABELS, "b" * 64, 3, r"scores of 3 rows of another train\.txt .*; score the data at hand anew"),
+        (
+            LABELS,
+            "b" * 64,
+            3,
+            r"3 rows of train\.txt with SHA-256 a{12}…, .* another file, b{12}…",
+        ),
         (LABELS, "a" * 64, 4, r"logits are \(3, 2\), the data needs \(4, 2\)"),
     ],
 )
@@ -78,8 +83,10 @@ def test_scores_of_other_rows_or_classes_are_refused(
 
 def test_a_file_that_holds_no_scores_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "scores"
-    with pytest.raises(ScoresError, match="cannot be read"):
+    with pytest.raises(ScoresError, match=r"scores: cannot be read: No such file or directory$"):
         read(path)
+    with pytest.raises(ScoresError, match="is a folder; name a file of scores"):
+        read(tmp_path)
     path.write_bytes(b"not safetensors at all")
     with pytest.raises(ScoresError, match="no file of teacher scores"):
         read(path)
