@@ -34,7 +34,7 @@ bench: .venv/dev-installed ## throughput, side by side with plain convolutions; 
 	@mkdir -p build
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-enable --benchmark-only --benchmark-json=build/bench.json $(ARGS)
 
-chaos: .venv/dev-installed ## kill and restart workers against real Kafka, count every headline; writes build/chaos.json
+chaos: .venv/dev-installed ## kill, freeze and cut off workers against real Kafka, account for every headline; writes build/chaos.json
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
 fuzz: ## fuzz the C++ readers under sanitizers, each for SECONDS=600; findings and what was learnt go to build/fuzz

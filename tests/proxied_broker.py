@@ -15,10 +15,14 @@ MARKERS_SKIPPED = "Couldn't find leader endpoint for partitions"
 
 
 class ProxiedBroker(KafkaBroker):
-    """A node that is found behind each of `doors` as well."""
+    """A node that is found behind each of `doors` as well.
 
-    def __init__(self, jars: Path, doors: int) -> None:
+    `clean_up_seconds` is how often it looks for transactions whose time is over.
+    """
+
+    def __init__(self, jars: Path, doors: int, clean_up_seconds: int = 10) -> None:
         super().__init__(jars)
+        self._clean_up_seconds = clean_up_seconds
         ports = free_ports(2 * doors)
         self._inner, self._outer = ports[:doors], ports[doors:]
 
@@ -40,8 +44,8 @@ class ProxiedBroker(KafkaBroker):
         for line in super()._server_properties():
             more = next((more for start, more in added.items() if line.startswith(start)), [])
             lines.append(",".join([line, *more]))
-        # Not while it starts, which takes 2 s, or 30 s on a busy machine: see `markers_skipped`.
-        return [*lines, "transaction.abort.timed.out.transaction.cleanup.interval.ms=60000"]
+        interval = "transaction.abort.timed.out.transaction.cleanup.interval.ms"
+        return [*lines, f"{interval}={self._clean_up_seconds * 1000}"]
 
     def _of_the_start(self) -> list[str]:
         return ["-Dorg.slf4j.simpleLogger.log.kafka.coordinator.transaction.TransactionMarkerChannelManager=info"]

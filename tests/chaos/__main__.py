@@ -50,7 +50,15 @@ def main() -> int:
         models.classify(inputs.titles(options.inputs))
         for guarantee in guarantees:
             started = time.monotonic()
-            plan = Plan(guarantee, options.group_protocol, options.inputs, options.rate, options.workers, faults)
+            plan = Plan(
+                guarantee=guarantee,
+                protocol=options.group_protocol,
+                inputs=options.inputs,
+                rate=options.rate,
+                workers=options.workers,
+                nameless=options.nameless,
+                faults=faults,
+            )
             logs = LOGS / guarantee
             logs.mkdir()
             with Screen(console, guarantee, options.inputs) as screen:
@@ -89,6 +97,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--faults", type=int, default=12, help="faults among them (default: 12, one of each kind)")
     parser.add_argument("--workers", type=int, default=2, help="worker processes at first (default: 2)")
     parser.add_argument("--delivery", type=Guarantee, choices=list(Guarantee), help="one guarantee alone")
+    parser.add_argument("--nameless", action="store_true", help="workers without a transactional id of their own")
     parser.add_argument(
         "--group-protocol",
         type=GroupProtocol,

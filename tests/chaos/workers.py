@@ -22,7 +22,7 @@ class Worker:
 
     Nothing here blocks: `tend` sees to what is due, and is to be called often. What the processes print goes to
     `worker-N.log`. `ended_alone` holds the exit codes of those that ended unasked, `ended_in_order` and
-    `ended_cut_off` of those that were asked to, the latter with their network gone in between.
+    `ended_cut_off` of those that were asked to, the latter with their network or the broker gone in between.
     """
 
     def __init__(self, index: int, door: TcpProxy, settings: Mapping[str, str], logs: Path) -> None:
@@ -107,6 +107,10 @@ class Worker:
         """Its network is so until `seconds` from now."""
         self._door.set_network(network)
         self._heal_at = time.monotonic() + seconds
+        self._cut_off = self._cut_off or self._leaving
+
+    def lose_the_broker(self) -> None:
+        """The broker goes, which is as good as the network to one that is just leaving."""
         self._cut_off = self._cut_off or self._leaving
 
     def tend(self) -> None:
