@@ -231,7 +231,9 @@ class KafkaSource:
     def member(self) -> bytes:
         """See streams.Source."""
         name = self._name()
-        if self._listener is not None and len(name) <= len(self._stranger):
+        # Under KIP-848 a client names itself, and the brokers refuse the name of one that they have dropped.
+        nameless = self._membership.group_names_its_members and len(name) <= len(self._stranger)
+        if self._listener is not None and (nameless or name == self._stranger):
             raise AbortableError("the group has dropped this worker")
         return name
 

@@ -57,6 +57,7 @@ class Membership:
     def __init__(self, protocol: GroupProtocol) -> None:
         self._eager = protocol is GroupProtocol.EAGER
         self.is_called_back_only_with_a_share = protocol is GroupProtocol.CONSUMER
+        self.group_names_its_members = protocol is not GroupProtocol.CONSUMER
 
     def take_over(self, consumer: Assigning, positions: list[TopicPartition]) -> None:
         """Read newly assigned partitions from these positions."""
