@@ -224,10 +224,13 @@ def test_nothing_is_committed_past_an_outcome_that_was_not_confirmed(
 
 
 @contextmanager
-def process(topics: Topics, *flags: str) -> Iterator[subprocess.Popen[str]]:
-    """A worker as a process of its own, ended by force where the test did not end it."""
+def process(topics: Topics, *flags: str, module: str = "tests.worker.running") -> Iterator[subprocess.Popen[str]]:
+    """A worker as a process of its own, ended by force where the test did not end it.
+
+    It holds its third batch until it is signalled; `kuaixun.worker.cli` holds none.
+    """
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.worker.running", "run", *topics.flags(), *flags],
+        [sys.executable, "-m", module, "run", *topics.flags(), *flags],
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -90,7 +90,7 @@ def test_sigterm_is_heard_while_the_client_asks_for_a_coordinator_that_stays_awa
     with broker.door(0, cut_at_the_first) as door:
         flags = ("--bootstrap-servers", f"127.0.0.1:{door.port}", "--max-batch", "20")
         patience = ("--transaction-interval-ms", "1", "--shutdown-budget-seconds", "3")
-        with process(topics, *flags, *patience) as worker:
+        with process(topics, *flags, *patience, module="kuaixun.worker.cli") as worker:
             assert cut.wait(PATIENCE_SECONDS)
             worker.send_signal(signal.SIGTERM)
             _, said = worker.communicate(timeout=PATIENCE_SECONDS)
