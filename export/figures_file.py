@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from kuaixun.export.durable_file import write_durably
+from kuaixun.export.durable_file import failing_as, write_durably
 
 
 def expect_writable_figures(path: Path) -> None:
@@ -25,10 +25,8 @@ def expect_writable_figures(path: Path) -> None:
         return
     probe = path.with_name(f".{path.name}.probe")
     try:
-        probe.write_bytes(b"probe")
-    except OSError as error:
-        # The name that was given, for the other one nobody knows.
-        raise OSError(error.errno, error.strerror, str(path)) from error
+        with failing_as(path):
+            probe.write_bytes(b"probe")
     finally:
         probe.unlink(missing_ok=True)
 

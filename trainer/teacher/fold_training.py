@@ -37,7 +37,7 @@ def in_folds(job: TeacherJob, folds: int) -> CrossFitting:
         device=job.device,
         advancing=job.advancing,
         say=job.say,
-        is_finished=lambda fold: _is_finished(job, fold),
+        is_finished=lambda fold: _is_finished(job, reading, fold),
         teach=teach,
     )
 
@@ -49,17 +49,17 @@ def _teach(job: TeacherJob, reading: Reading, fold: Fold, rows: NDArray[np.int64
     if done.writes and not done.interrupted:
         classes = len(job.split.train.labels)
         logits = {"dev": score(model, reading.rows["dev"], classes, reading.pad_id, job.device)}
-        record = record_of(job, done, figures_of(job, reading, logits), fold=fold.number, folds=fold.folds)
+        record = record_of(job, reading, done, figures_of(job, reading, logits), fold=fold.number, folds=fold.folds)
         write_teacher(fold.folder, Teacher(model, reading.tokenizer, record), done.history)
     return FoldEnd(done.steps_done, done.best.steps, done.interrupted, done.writes)
 
 
-def _is_finished(job: TeacherJob, fold: Fold) -> bool:
+def _is_finished(job: TeacherJob, reading: Reading, fold: Fold) -> bool:
     if not fold.folder.exists():
         return False
     record = read_record(fold.folder)
     files = hashes_of(record.training.data)
     found = (record.settings, record.labels, record.encoder, record.fold, record.folds, files)
     wanted = (job.settings, job.split.train.labels, Path(job.encoder).name, fold.number, fold.folds)
-    expect_same(fold.folder, found, (*wanted, hashes_of(job.files)))
+    expect_same(fold.folder, found, (*wanted, hashes_of(reading.files)))
     return True

@@ -58,21 +58,14 @@ class TeacherJob:
     advancing: Advancing
     say: Say
 
-    @property
-    def files(self) -> tuple[DataFile, ...]:
-        """All that takes part: the split, and the encoder where it is a folder."""
-        folder = Path(self.encoder)
-        if not folder.is_dir():
-            return self.split.files
-        return (*self.split.files, DataFile(role="encoder", name=folder.name, rows=0, sha256=sha256_of(folder)))
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reading:
-    """The split as the encoder reads it: the rows of train, dev and test by role."""
+    """The split as the encoder reads it: the rows of train, dev and test by role; `files` are all that take part."""
 
     tokenizer: PreTrainedTokenizerFast
     rows: dict[str, TokenRows]
+    files: tuple[DataFile, ...]
 
     @property
     def pad_id(self) -> int:
@@ -99,7 +92,7 @@ def teach(job: TeacherJob, files: Sequence[ScoredFile], *, int8: bool) -> FineTu
         if role != "train"
     }
     figures = figures_of(job, reading, logits)
-    record = record_of(job, done, figures)
+    record = record_of(job, reading, done, figures)
     if int8:
         record = with_int8(job, reading, model, record)
     teacher = Teacher(model, reading.tokenizer, record)
@@ -116,7 +109,15 @@ def read_rows(job: TeacherJob) -> Reading:
     rows = {role: token_rows(data.texts, tokenizer, job.settings) for role, data in job.split.parts.items()}
     for role, data in job.split.parts.items():
         job.say(f"{data.source}: {len(data)} texts, {int((~rows[role].filled).sum())} of them empty after cleaning")
-    return Reading(tokenizer, rows)
+    return Reading(tokenizer, rows, _files(job))
+
+
+def _files(job: TeacherJob) -> tuple[DataFile, ...]:
+    """The split, and the encoder where it is a folder."""
+    folder = Path(job.encoder)
+    if not folder.is_dir():
+        return job.split.files
+    return (*job.split.files, DataFile(role="encoder", name=folder.name, rows=0, sha256=sha256_of(folder)))
 
 
 def new_classifier(job: TeacherJob, reading: Reading) -> TeacherModel:
@@ -158,7 +159,7 @@ def figures_of(job: TeacherJob, reading: Reading, logits: dict[str, NDArray[np.f
 
 
 def record_of(
-    job: TeacherJob, done: FineTuned, figures: dict[str, Evaluation], *, fold: int = 0, folds: int = 0
+    job: TeacherJob, reading: Reading, done: FineTuned, figures: dict[str, Evaluation], *, fold: int = 0, folds: int = 0
 ) -> TeacherRecord:
     """What the folder says about the teacher."""
     return TeacherRecord(
@@ -171,7 +172,7 @@ def record_of(
             command=job.command,
             seed=job.settings.seed,
             versions=library_versions("torch", "transformers", "tokenizers", "numpy"),
-            data=job.files,
+            data=reading.files,
         ),
         fold=fold,
         folds=folds,

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -115,45 +115,46 @@ def _bare(topics: Topics, protocol: GroupProtocol, session_ms: int, arrivals: Ar
 
 @contextmanager
 def _steady_load(topics: Topics) -> Iterator[None]:
-    done = threading.Event()
     producer = Producer({"bootstrap.servers": topics.bootstrap, "linger.ms": 1})
 
-    def load() -> None:
+    def load(done: threading.Event) -> None:
         number = 0
         while not done.wait(LOAD_EVERY_SECONDS):
             for partition in range(PARTITIONS):
                 producer.produce(topics.input, news(f"n{number}", "沪指午后拉升收涨1.2%"), partition=partition)
                 number += 1
             producer.poll(0)
-
-    thread = threading.Thread(target=load)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
         producer.flush()
+
+    with _meanwhile(load):
+        yield
 
 
 @contextmanager
 def _noted(topics: Topics, arrivals: Arrivals) -> Iterator[None]:
     """Reads the output as its readers do, committed records alone."""
-    done = threading.Event()
     reader = Consumer({"bootstrap.servers": topics.bootstrap, "group.id": "reader", "fetch.wait.max.ms": 20})
     reader.assign([TopicPartition(topics.output, number, 0) for number in range(PARTITIONS)])
 
-    def read() -> None:
+    def read(done: threading.Event) -> None:
         while not done.is_set():
             for message in reader.consume(1000, 0.02):
                 if message.error() is None:
                     arrivals.add(time.monotonic(), message.partition() or 0)
+        reader.close()
 
-    thread = threading.Thread(target=read)
+    with _meanwhile(read):
+        yield
+
+
+@contextmanager
+def _meanwhile(work: Callable[[threading.Event], None]) -> Iterator[None]:
+    """Work in a thread, which is told when the context is done and then waited for."""
+    done = threading.Event()
+    thread = threading.Thread(target=work, args=(done,))
     thread.start()
     try:
         yield
     finally:
         done.set()
         thread.join()
-        reader.close()
