@@ -13,7 +13,7 @@ from kuaixun.worker.dead_letter_limit import DeadLetterLimit, Limits
 from kuaixun.worker.delivery.at_least_once import AtLeastOnce
 from kuaixun.worker.delivery.exactly_once import ExactlyOnce
 from kuaixun.worker.delivery.promise import Counts, Delivery, Guarantee, Observer, Pace
-from kuaixun.worker.errors import TopicMissingError, WorkerError, from_export
+from kuaixun.worker.errors import BrokerUnreachableError, TopicMissingError, WorkerError, from_export
 from kuaixun.worker.kafka import KafkaSink, KafkaSource, KafkaTransactionalSink
 from kuaixun.worker.labelling import Labels, Outcome, Policy
 from kuaixun.worker.loop import Loop
@@ -133,7 +133,13 @@ def run_worker(
         if observer is not None:
             observer(records, outcomes)
 
-    loop, delivery, succession = _put_together(settings, stop, classifier, observe, reloads, turned)
+    try:
+        loop, delivery, succession = _put_together(settings, stop, classifier, observe, reloads, turned)
+    except BrokerUnreachableError as error:
+        if not stop.requested:
+            raise
+        LOG.info("told to leave before a broker answered: %s", error)
+        return Counts()
     try:
         with succession.watching() if succession is not None else nullcontext():
             loop.run()

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from kuaixun.export.bundle.reader import default_bundle_path
 from kuaixun.worker import cli, errors
+from kuaixun.worker.delivery.promise import Counts
 from kuaixun.worker.errors import (
     BrokerUnreachableError,
     BundleFormatError,
@@ -29,7 +30,10 @@ from kuaixun.worker.errors import (
     ShutdownBudgetError,
     WorkerError,
 )
+from kuaixun.worker.service import run_worker
+from kuaixun.worker.settings import read_settings
 from kuaixun.worker.stop import Stop, hard_stop, stop_on_signals
+from tests.worker.fake_classifier import FakeClassifier
 
 NOWHERE = ["--bootstrap-servers", "127.0.0.1:1", "--connect-seconds", "0.5"]
 
@@ -55,6 +59,15 @@ def test_no_broker_is_told_from_other_troubles(command: str, capsys: pytest.Capt
     said = paragraph(capsys)
     assert "Connection refused" in said
     assert "127.0.0.1:1" in said
+
+
+def test_told_to_leave_while_no_broker_answers_it_leaves_without_a_fault() -> None:
+    settings = read_settings({"bootstrap_servers": "127.0.0.1:1", "connect_seconds": 0.5})
+    stop = Stop(settings.shutdown_budget_seconds)
+    with pytest.raises(BrokerUnreachableError):
+        run_worker(settings, stop, classifier=FakeClassifier())
+    stop.request()
+    assert run_worker(settings, stop, classifier=FakeClassifier()) == Counts()
 
 
 @pytest.fixture
