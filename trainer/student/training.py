@@ -19,6 +19,7 @@ from kuaixun.trainer.student.curriculum import TrainingTexts, epochs, steps_of
 from kuaixun.trainer.student.encoding import EncodedTexts
 from kuaixun.trainer.student.objective import Batch, Objective
 from kuaixun.trainer.student.optimizers import build_optimizers, course, set_learning_rates
+from kuaixun.trainer.student.pooled_states import pooled_states
 from kuaixun.trainer.student.settings import FitSettings
 
 EVALUATION_BATCH = 500
@@ -179,7 +180,7 @@ def student_loss(module: TextCNN, batch: Batch, objective: Objective, branch_los
     nothing to learn; judged alone as well, both branches learn, and their sum gains what an ensemble gains. A teacher
     judges all three alike.
     """
-    convolutions = module.linear(module.dropout(module.pooled(batch.ids)))  # (batch, classes)
+    convolutions = module.linear(module.dropout(pooled_states(module, batch.ids)))  # (batch, classes)
     if module.ngrams is None:
         return objective.loss(convolutions, batch)
     ngrams = module.ngrams(batch.ids)  # (batch, classes)
