@@ -11,15 +11,22 @@ from typing import TYPE_CHECKING
 import msgspec
 from rich.console import Console
 
-from kuaixun.export import Classifier, open_classifier
+from kuaixun.export import open_classifier
 from kuaixun.export.command_line import path_of
 from kuaixun.export.new_folder import write_folder
 from kuaixun.trainer.commands.evaluation_tables import show
-from kuaixun.trainer.commands.options import add_columns, add_device, columns_of
+from kuaixun.trainer.commands.options import add_columns, add_device, choose_device, columns_of
 from kuaixun.trainer.commands.values import real_number, whole_number
 from kuaixun.trainer.data.labelled_texts import LabelledTexts, read_classes, read_labelled_texts
 from kuaixun.trainer.errors import SettingError
-from kuaixun.trainer.evaluation.answering import answers_of_bundles, answers_of_scores
+from kuaixun.trainer.evaluation.answering import (
+    Model,
+    answers_of,
+    answers_of_scores,
+    model_of_bundle,
+    model_of_teacher,
+    told_apart,
+)
 from kuaixun.trainer.evaluation.measurement import Answers, Measurement, measure, rows_of
 from kuaixun.trainer.evaluation.row_figures import to_csv
 from kuaixun.trainer.output_folder import refuse_unwritable
@@ -36,11 +43,20 @@ def add_to(commands: Commands) -> None:
         "evaluate",
         help="measure bundles and teachers on labelled texts",
         description="Serve bundles as the worker does, or read what teachers said, and compare with the labels of a "
-        "file. Several models are also compared with the first: --default, the first --bundle or the first --scores.",
+        "file. Several models are also compared with the first: --default, else the first --bundle, --teacher or file "
+        "of --scores.",
     )
     models = parser.add_argument_group("the models, one or several")
     models.add_argument("--bundle", type=path_of, action="append", default=[], metavar="DIR", help="a bundle")
     models.add_argument("--default", action="store_true", help="the bundle that ships with the package")
+    models.add_argument(
+        "--teacher",
+        type=path_of,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="folder of a teacher, a network, or a student that taught; it is asked for every text",
+    )
     models.add_argument(
         "--scores", type=path_of, action="append", default=[], metavar="FILE", help="a teacher's scores of the data"
     )
@@ -76,18 +92,18 @@ def add_to(commands: Commands) -> None:
 
 def run(options: argparse.Namespace, arguments: list[str], console: Console) -> int:
     """Measure and print on standard output. Raises TrainerError and ExportError."""
-    if not (options.bundle or options.default or options.scores):
-        raise SettingError("nothing to measure: name a --bundle, --default or a file of --scores")
+    if not (options.bundle or options.default or options.teacher or options.scores):
+        raise SettingError("nothing to measure: name a --bundle, --default, a --teacher or a file of --scores")
     if options.output:
         refuse_unwritable(options.output)
-    classifiers = _open_all(options)
-    labels = classifiers[0][1].labels if classifiers else read_classes(options.classes) if options.classes else None
+    models = [*_bundles(options), *_teachers(options)]
+    labels = models[0].labels if models else read_classes(options.classes) if options.classes else None
     columns = columns_of(options)
     data = read_labelled_texts(options.data, labels=labels, labels_of=options.classes, columns=columns)
     training_texts = None
     if options.train:
         training_texts = read_labelled_texts(options.train, labels=data.labels, columns=columns).texts
-    answers = (*answers_of_bundles(classifiers, data), *answers_of_scores(options.scores, data))
+    answers = (*answers_of(models, data), *answers_of_scores(options.scores, data))
     measurement = measure(
         answers,
         data,
@@ -104,16 +120,26 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     return 0
 
 
-def _open_all(options: argparse.Namespace) -> list[tuple[str, Classifier]]:
+def _bundles(options: argparse.Namespace) -> list[Model]:
     """Every bundle by its name, in the order given, the shipped one first."""
     paths: Sequence[Path | None] = [*([None] if options.default else []), *options.bundle]
     opened = [open_classifier(path, engine=options.engine, device=options.device) for path in paths]
     names = [path.resolve().name if path else SHIPPED_NAME for path in paths]
     # Bundles are often called `bundle`; then the model's id tells them apart.
     return [
-        (f"{name} {one.model_id}" if names.count(name) > 1 else name, one)
+        model_of_bundle(f"{name} {one.model_id}" if names.count(name) > 1 else name, one)
         for name, one in zip(names, opened, strict=True)
     ]
+
+
+def _teachers(options: argparse.Namespace) -> list[Model]:
+    """Every teacher by its folder's name, in the order given."""
+    folders: list[Path] = options.teacher
+    if not folders:
+        return []
+    names = told_apart(folders, [folder.resolve().name for folder in folders])
+    device = choose_device(options.device)
+    return [model_of_teacher(folder, name, device) for folder, name in zip(folders, names, strict=True)]
 
 
 def _write(output: Path, measurement: Measurement, answers: Sequence[Answers], data: LabelledTexts) -> None:

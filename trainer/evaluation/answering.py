@@ -1,12 +1,14 @@
-"""Where answers come from: a bundle that is served as the worker serves it, or a teacher's file of scores."""
+"""Where answers come from: a bundle, served as the worker serves it, a teacher in its folder, a file of scores."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from kuaixun.export import Classifier
 from kuaixun.export.predictions import Predictions, predictions_from
@@ -14,39 +16,86 @@ from kuaixun.export.text.pipeline import in_batches
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
 from kuaixun.trainer.errors import DataError
 from kuaixun.trainer.evaluation.measurement import Answers
+from kuaixun.trainer.evaluation.speeds import Timed, texts_per_second
 from kuaixun.trainer.teacher.scores import read_scores
 
 BATCH_TEXTS = 1000
-TIMED_TEXTS = 10_000
-TIMED_ROUNDS = 3
+BUNDLE_ROUND_TEXTS = 10_000
+TEACHER_ROUND_TEXTS = 128
 
 
-def answers_of_bundles(classifiers: Sequence[tuple[str, Classifier]], data: LabelledTexts) -> tuple[Answers, ...]:
-    """Serve each (name, classifier) and, where there are several, time them side by side.
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """What answers texts, under labels of its own order. `timed` is how it is asked when its speed is taken."""
 
-    Raises DataError for a bundle with other classes than the data.
+    name: str
+    labels: tuple[str, ...]
+    answer: Callable[[Sequence[str]], Predictions]
+    timed: Timed
+    size_bytes: int
+    model_id: str | None = None
+
+
+def model_of_bundle(name: str, classifier: Classifier) -> Model:
+    """A bundle, served as the worker serves it."""
+
+    def answer(texts: Sequence[str]) -> Predictions:
+        batches = [classifier.classify(batch) for batch in in_batches(texts, BATCH_TEXTS)]
+        return Predictions(
+            label_ids=np.concatenate([batch.label_ids for batch in batches]),
+            confidences=np.concatenate([batch.confidences for batch in batches]),
+            scores=np.concatenate([batch.scores for batch in batches]),
+        )
+
+    size_bytes = folder_bytes(classifier.bundle.path)
+    return Model(name, classifier.labels, answer, Timed(answer, BUNDLE_ROUND_TEXTS), size_bytes, classifier.model_id)
+
+
+def model_of_teacher(folder: Path, name: str, device: torch.device) -> Model:
+    """A teacher, a network, or a student that taught, uncalibrated. Raises SettingError, CheckpointError."""
+    # Imported here because transformers takes seconds, which a comparison without teachers need not wait for.
+    from kuaixun.trainer.encoder.pretrained_folders import quieten
+    from kuaixun.trainer.teacher.scorers import mean_logits, open_scorer
+
+    quieten()
+    teacher = open_scorer(folder)
+
+    def answer(texts: Sequence[str]) -> Predictions:
+        return _of_logits(mean_logits([teacher], texts, device))
+
+    return Model(name, teacher.labels, answer, Timed(answer, TEACHER_ROUND_TEXTS), folder_bytes(folder))
+
+
+def answers_of(models: Sequence[Model], data: LabelledTexts) -> tuple[Answers, ...]:
+    """Ask each model for every text and, where there are several, time them side by side.
+
+    Raises DataError for a model with other classes than the data.
     """
-    predictions = [_in_order_of(data.labels, name, one, _classify(one, data.texts)) for name, one in classifiers]
-    speeds: list[float | None] = [None] * len(classifiers)
-    if len(classifiers) > 1:
-        speeds = _texts_per_second([one for _, one in classifiers], data.texts[:TIMED_TEXTS])
+    predictions = [_in_order_of(data.labels, one, one.answer(data.texts)) for one in models]
+    speeds: Sequence[float | None] = [None] * len(models)
+    if len(models) > 1:
+        speeds = texts_per_second([one.timed for one in models], data.texts)
     return tuple(
-        Answers(name, said, one.model_id, _size_bytes(one.bundle.path), speed)
-        for (name, one), said, speed in zip(classifiers, predictions, speeds, strict=True)
+        Answers(one.name, said, one.model_id, one.size_bytes, speed)
+        for one, said, speed in zip(models, predictions, speeds, strict=True)
+    )
+
+
+def told_apart(paths: Sequence[Path], names: Sequence[str]) -> tuple[str, ...]:
+    """The names of what lies at these paths, each with its folder where another has the same.
+
+    >>> told_apart([Path("lstm/test"), Path("cnn/test.safetensors"), Path("blend")], ["test", "test", "blend"])
+    ('lstm/test', 'cnn/test', 'blend')
+    """
+    return tuple(
+        f"{path.resolve().parent.name}/{name}" if list(names).count(name) > 1 else name
+        for path, name in zip(paths, names, strict=True)
     )
 
 
 def names_of_scores(paths: Sequence[Path]) -> tuple[str, ...]:
-    """What to call each teacher: its file, with its folder where another file is called the same.
-
-    >>> names_of_scores([Path("lstm/test"), Path("cnn/test.safetensors"), Path("blend")])
-    ('lstm/test', 'cnn/test', 'blend')
-    """
-    stems = [path.stem for path in paths]
-    return tuple(
-        f"{path.resolve().parent.name}/{stem}" if stems.count(stem) > 1 else stem
-        for path, stem in zip(paths, stems, strict=True)
-    )
+    """What to call each teacher whose scores these are: its file, told apart."""
+    return told_apart(paths, [path.stem for path in paths])
 
 
 def answers_of_scores(paths: Sequence[Path], data: LabelledTexts) -> tuple[Answers, ...]:
@@ -54,46 +103,32 @@ def answers_of_scores(paths: Sequence[Path], data: LabelledTexts) -> tuple[Answe
     return tuple(_answers_of(path, name, data) for path, name in zip(paths, names_of_scores(paths), strict=True))
 
 
+def folder_bytes(folder: Path) -> int:
+    """What the files of a bundle or a teacher take on disk."""
+    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+
+
 def _answers_of(path: Path, name: str, data: LabelledTexts) -> Answers:
     scores = read_scores(path, data_sha256=data.sha256, rows=len(data), labels=data.labels)
-    everything = np.ones(len(data), dtype=np.int64)  # a teacher answers every text
-    return Answers(name, predictions_from(scores.logits.astype(np.float64), everything, temperature=1.0))
+    return Answers(name, _of_logits(scores.logits))
 
 
-def _classify(classifier: Classifier, texts: Sequence[str]) -> Predictions:
-    batches = [classifier.classify(batch) for batch in in_batches(texts, BATCH_TEXTS)]
-    return Predictions(
-        label_ids=np.concatenate([batch.label_ids for batch in batches]),
-        confidences=np.concatenate([batch.confidences for batch in batches]),
-        scores=np.concatenate([batch.scores for batch in batches]),
-    )
+def _of_logits(logits: NDArray[np.floating]) -> Predictions:
+    """What logits (n, classes) say; a teacher answers every text."""
+    everything = np.ones(len(logits), dtype=np.int64)
+    return predictions_from(logits.astype(np.float64), everything, temperature=1.0)
 
 
-def _in_order_of(labels: tuple[str, ...], name: str, classifier: Classifier, said: Predictions) -> Predictions:
-    """The predictions with columns and ids by `labels`: bundles may hold the same classes in another order."""
-    if classifier.labels == labels:
+def _in_order_of(labels: tuple[str, ...], model: Model, said: Predictions) -> Predictions:
+    """The predictions with columns and ids by `labels`: models may have the same classes in another order."""
+    if model.labels == labels:
         return said
-    if set(classifier.labels) != set(labels):
+    if set(model.labels) != set(labels):
         raise DataError(
-            f"{name} tells {len(classifier.labels)} classes apart ({', '.join(classifier.labels)[:80]}), the data "
+            f"{model.name} tells {len(model.labels)} classes apart ({', '.join(model.labels)[:80]}), the data "
             f"{len(labels)} ({', '.join(labels)[:80]}); compare models of the same classes"
         )
-    columns = [classifier.labels.index(label) for label in labels]
-    ids = np.argsort(columns)  # (classes,) from the bundle's ids to those of `labels`
+    columns = [model.labels.index(label) for label in labels]
+    ids = np.argsort(columns)  # (classes,) from the model's ids to those of `labels`
     label_ids = np.where(said.label_ids < 0, said.label_ids, ids[said.label_ids])
     return Predictions(label_ids, said.confidences, said.scores[:, columns])
-
-
-def _texts_per_second(classifiers: Sequence[Classifier], texts: Sequence[str]) -> list[float | None]:
-    """The fastest of some rounds of each. They take turns, so that what slows the machine slows all of them."""
-    seconds = [float("inf")] * len(classifiers)
-    for _ in range(TIMED_ROUNDS):
-        for place, classifier in enumerate(classifiers):
-            started = time.perf_counter()
-            _classify(classifier, texts)
-            seconds[place] = min(seconds[place], time.perf_counter() - started)
-    return [len(texts) / one for one in seconds]
-
-
-def _size_bytes(bundle: Path) -> int:
-    return sum(path.stat().st_size for path in bundle.iterdir())

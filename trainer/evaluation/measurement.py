@@ -22,7 +22,10 @@ EXAMPLES = 20
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answers:
-    """What one model said of every text, and what is known of it. Only a bundle has an id, a size and a speed."""
+    """What one model said of every text, and what is known of it.
+
+    Only a bundle has an id; a file of scores has neither size nor speed.
+    """
 
     name: str
     predictions: Predictions
@@ -35,7 +38,7 @@ class Answers:
 class MeasuredModel:
     """One model's figures. `suspects` are the texts of surest contradiction, of `suspected` in all.
 
-    `texts_per_second` is that of this machine in this run, where several bundles were measured; `speed_ratio` sets it
+    `texts_per_second` is that of this machine in this run, where several models were timed; `speed_ratio` sets it
     in relation to the first one's. `target` is the threshold for the accuracy asked for; None where none was, or
     where no threshold reaches it.
     """

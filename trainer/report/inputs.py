@@ -18,6 +18,7 @@ from kuaixun.trainer.baselines.measured import Baselines
 from kuaixun.trainer.data.analysis import Analysis
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
 from kuaixun.trainer.errors import DataError
+from kuaixun.trainer.evaluation.answering import folder_bytes
 from kuaixun.trainer.report.teacher_records import AboutTeacher, about_teacher
 from kuaixun.trainer.student.history import read_history
 from kuaixun.trainer.student.training import DevFigures
@@ -84,8 +85,7 @@ def read_teacher_folder(folder: Path, test: LabelledTexts) -> TeacherFolder:
     """
     about = about_teacher(folder)
     _expect_same_training(folder, about.training, test)
-    size_bytes = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
-    return TeacherFolder(folder, about, size_bytes, read_history(folder))
+    return TeacherFolder(folder, about, folder_bytes(folder), read_history(folder))
 
 
 def _decode(path: Path, kind: type[T], command: str) -> T:

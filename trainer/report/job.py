@@ -14,8 +14,15 @@ import torch
 from kuaixun.export import Classifier
 from kuaixun.trainer.data.analysis import Analysis, analyse
 from kuaixun.trainer.data.labelled_texts import CsvColumns, LabelledTexts, read_labelled_texts
-from kuaixun.trainer.evaluation.answering import answers_of_bundles, answers_of_scores
+from kuaixun.trainer.evaluation.answering import (
+    Model,
+    answers_of,
+    answers_of_scores,
+    model_of_bundle,
+    model_of_teacher,
+)
 from kuaixun.trainer.evaluation.measurement import Answers, Measurement, measure
+from kuaixun.trainer.evaluation.speeds import texts_per_second
 from kuaixun.trainer.report.compared_models import compared_models
 from kuaixun.trainer.report.contents import Contents, LegendEntry, Plots
 from kuaixun.trainer.report.data_plots import class_balance, text_lengths
@@ -31,7 +38,6 @@ from kuaixun.trainer.report.inputs import (
 )
 from kuaixun.trainer.report.provenance import made_by
 from kuaixun.trainer.report.quality_plots import confusion_matrix, coverage_curve, reliability_diagram
-from kuaixun.trainer.report.speeds import teacher_ratios
 from kuaixun.trainer.report.state_map import StateMap, draw_map, look_of, state_map
 from kuaixun.trainer.report.thresholds import ChosenThreshold, choose_thresholds
 from kuaixun.trainer.report.training_plots import learning_curves
@@ -69,17 +75,15 @@ def gather(request: ReportRequest, name: str, classifier: Classifier, device: to
     baselines = tuple(read_baselines(folder, test) for folder in request.baselines)
     teachers = tuple(read_teacher_folder(folder, test) for folder in request.teachers)
     runs = tuple(read_run(folder, test, manifest.training) for folder in request.runs)
-    answers = (
-        *answers_of_bundles([(name, classifier)], test),
-        *answers_of_scores(request.scores, test),
-    )
+    bundle = model_of_bundle(name, classifier)
+    answers = (*answers_of([bundle], test), *answers_of_scores(request.scores, test))
     training_texts = parts["train"].texts if "train" in parts else None
     measurement = measure(answers, test, training_texts=training_texts, seed=request.seed)
-    on_dev = answers_of_bundles([(name, classifier)], dev)[0] if dev else None
+    on_dev = answers_of([bundle], dev)[0] if dev else None
     dev_figures = measure((on_dev,), dev, seed=request.seed).models[0].figures if on_dev and dev else None
     if teachers:
         say(f"timing {len(teachers)} teachers beside the student")
-    ratios = teacher_ratios(classifier, teachers, test.texts, device)
+    ratios = _student_is_faster(bundle, teachers, test, device)
     if given is None:
         say(f"analysing {', '.join(parts)}")
     analysis = given or analyse(parts)
@@ -121,6 +125,17 @@ def _read_parts(request: ReportRequest, labels: tuple[str, ...]) -> dict[str, La
         for role, path in paths.items()
         if path is not None
     }
+
+
+def _student_is_faster(
+    student: Model, teachers: tuple[TeacherFolder, ...], test: LabelledTexts, device: torch.device
+) -> tuple[float, ...]:
+    """How many times as fast as each teacher the student is. Raises SettingError for weights that cannot be opened."""
+    if not teachers:
+        return ()
+    models = (student, *(model_of_teacher(folder.path, folder.name, device) for folder in teachers))
+    fastest, *others = texts_per_second([one.timed for one in models], test.texts)
+    return tuple(fastest / one for one in others)
 
 
 def _thresholds(

@@ -83,6 +83,33 @@ def test_json_holds_the_whole_measurement(toys: Toys, tmp_path: Path, capsys: py
     assert found.comparisons[1].accuracy_difference == pytest.approx(difference)
 
 
+def test_teachers_stand_beside_the_bundle_with_size_accuracy_and_speed(
+    toys: Toys, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taught = toys.bundle.parent / "run-one"
+    other = toys.bundle.parent / "run-other"
+    models = ["--bundle", str(toys.bundle), "--teacher", str(taught), "--teacher", str(other)]
+    capsys.readouterr()
+    assert main(["evaluate", *models, "--data", str(toys.data), "--device", "cpu", "--json"]) == 0
+    found = msgspec.json.decode(capsys.readouterr().out, type=Measurement)
+    bundle, teacher, second = found.models
+    assert [one.name for one in found.models] == ["one", "run-one", "run-other"]
+    # The student that the bundle was built from, and one with the same classes in another order.
+    assert abs(teacher.figures.accuracy - bundle.figures.accuracy) < 0.03
+    assert second.figures.accuracy > 0.8
+    assert teacher.size_bytes == sum(path.stat().st_size for path in taught.iterdir())
+    assert all(one.speed_ratio is not None for one in found.models)
+    assert teacher.model_id is None
+
+
+def test_teachers_alone_need_no_bundle_to_name_the_classes(toys: Toys, capsys: pytest.CaptureFixture[str]) -> None:
+    taught = toys.bundle.parent / "run-one"
+    assert main(["evaluate", "--teacher", str(taught), "--data", str(toys.data), "--device", "cpu"]) == 0
+    assert "accuracy" in capsys.readouterr().out
+    assert main(["evaluate", "--teacher", str(toys.bundle.parent / "none"), "--data", str(toys.data)]) == 2
+    assert "none" in capsys.readouterr().err
+
+
 def test_the_folder_holds_the_measurement_and_a_row_a_text(
     toys: Toys, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -99,7 +99,7 @@ def _write_teacher(folder: Path, run: Path) -> None:
 def full_page(trained: Trained) -> str:
     """The report with everything. That a teacher is timed at all is another test's matter."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("kuaixun.trainer.report.job.teacher_ratios", lambda *_: (STUDENT_IS_FASTER,))
+        patch.setattr("kuaixun.trainer.report.job._student_is_faster", lambda *_: (STUDENT_IS_FASTER,))
         assert main([*trained.everything, "--output", trained["full.html"]]) == 0
     return Path(trained["full.html"]).read_text(encoding="utf-8")
 
