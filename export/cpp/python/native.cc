@@ -170,7 +170,8 @@ NB_MODULE(_native, module) {
       .def("logits", &logits, nb::arg("ids"), nb::arg("threads") = 1U,
            "Logits (n, classes) of token ids (n, width) int32, each row padded with 0, width at most max_tokens.")
       .def_prop_ro(
-          "model_id", [](const Classifier& self) { return self.manifest().model_id; }, "The content hash.")
+          "manifest_sha256", [](const Classifier& self) { return self.manifest().sha256; },
+          "SHA-256 of manifest.json as it was read, in hexadecimal.")
       .def_prop_ro(
           "instruction_set", [](const Classifier& self) { return self.student().instruction_set(); },
           "What the processor runs it with: avx512, avx2 or portable.");
