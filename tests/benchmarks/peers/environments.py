@@ -19,7 +19,14 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parents[2]
 ENVIRONMENTS = ROOT / "build" / "peers"
-PEERS = ("plain", "quix_streams", "bytewax_flow", "faust_agent", "fast_stream")
+# Each peer's program, by the package that it shows.
+PEERS = {
+    "plain": "confluent-kafka",
+    "quix_streams": "quixstreams",
+    "bytewax_flow": "bytewax",
+    "faust_agent": "faust-streaming",
+    "fast_stream": "faststream",
+}
 
 INSTALL_SECONDS = 900
 PINNED_FOR = (3, 11)
@@ -60,6 +67,15 @@ def python_of(name: str) -> Path:
         _run([str(python), "-c", "import kuaixun.export._native, torch"], name)
         complete.write_text(stamp, encoding="ascii")
     return environment / "bin" / "python"
+
+
+def peer_versions() -> dict[str, str]:
+    """The peers' own versions, with the clients' that they stand on, for reports."""
+    clients = ("confluent-kafka", "aiokafka")
+    return {
+        name: ", ".join(f"{one} {version}" for one, version in versions_of(name).items() if one in {package, *clients})
+        for name, package in PEERS.items()
+    }
 
 
 def versions_of(name: str) -> dict[str, str]:

@@ -12,7 +12,8 @@ would be in memory, and there are none.
 
 from __future__ import annotations
 
-import tempfile
+import sys
+from pathlib import Path
 from typing import Any
 
 from mode import loop
@@ -28,13 +29,13 @@ BATCH = 4096
 BATCH_SECONDS = 0.1
 
 
-def app_of(options: Options, folder: str) -> faust.App:
-    """The application; Faust keeps files of its own in `folder`."""
+def app_of(options: Options) -> faust.App:
+    """The application."""
     student = open_student(options.bundle, options.engine)
     app = faust.App(
         options.group,
         broker=f"kafka://{options.bootstrap}",
-        datadir=folder,
+        datadir=Path(sys.prefix) / "data",
         store="memory://",
         web_enabled=False,
         topic_disable_leader=True,
@@ -71,5 +72,4 @@ def app_of(options: Options, folder: str) -> faust.App:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory(prefix="kuaixun-faust-") as of_faust:
-        faust.Worker(app_of(read_options(), of_faust), loglevel="WARNING").execute_from_commandline()
+    faust.Worker(app_of(read_options()), loglevel="WARNING").execute_from_commandline()

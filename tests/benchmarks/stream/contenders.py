@@ -6,6 +6,9 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from kuaixun.export.bundle.reader import default_bundle_path
+from tests.benchmarks.peers.environments import PEERS, python_of, script_of
+from tests.benchmarks.peers.options import ENGINES
 from tests.worker.topics import Topics
 
 PASSTHROUGH = "passthrough"
@@ -19,6 +22,7 @@ class Contender:
     name: str
     command: Callable[[Topics], list[str]]
     exactly_once: bool = True  # whether it can
+    shares: bool = True  # whether several processes are measured, which share the partitions
 
 
 def _passthrough(topics: Topics) -> list[str]:
@@ -42,6 +46,18 @@ def _worker(engine: str) -> Callable[[Topics], list[str]]:
     return command
 
 
+def _peer(name: str, engine: str) -> Contender:
+    def command(topics: Topics) -> list[str]:
+        return [
+            *(str(python_of(name)), str(script_of(name)), "--bootstrap", topics.bootstrap),
+            *("--input", topics.input, "--output", topics.output, "--group", topics.group),
+            *("--bundle", str(default_bundle_path()), "--engine", engine),
+        ]
+
+    # Some could do more; what is asked of peers is how fast one of their processes is.
+    return Contender(f"{name}-{engine}", command, exactly_once=False, shares=False)
+
+
 CONTENDERS = {
     one.name: one
     for one in (
@@ -49,5 +65,6 @@ CONTENDERS = {
         Contender("null", _null),
         Contender("native", _worker("native")),
         Contender("torchscript", _worker("torchscript")),
+        *(_peer(name, engine) for engine in ENGINES for name in PEERS),
     )
 }

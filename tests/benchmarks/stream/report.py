@@ -17,6 +17,7 @@ from rich.table import Table
 from kuaixun.export.bundle.reader import default_bundle_path
 from kuaixun.worker.kafka import CONSUMER_DEFAULTS, PRODUCER_DEFAULTS
 from tests.benchmarks.measurements import machine
+from tests.benchmarks.peers.environments import peer_versions
 from tests.benchmarks.stream import passthrough
 from tests.benchmarks.stream.rounds import Throughput
 
@@ -63,6 +64,7 @@ def environment(messages: int, texts: Path | None) -> dict[str, Any]:
         "texts": texts.name if texts else "the demo's headlines",
         "worker's consumer": dict(CONSUMER_DEFAULTS),
         "worker's producer": dict(PRODUCER_DEFAULTS),
+        "peers": peer_versions(),
         "passthrough's consumer": passthrough.CONSUMER,
         "passthrough's producer": passthrough.PRODUCER,
     }

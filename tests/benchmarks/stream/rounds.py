@@ -49,6 +49,7 @@ def cases(contenders: Sequence[str], deliveries: Sequence[Guarantee], processes:
         for number in processes
         for name in dict.fromkeys((PASSTHROUGH, *contenders))
         if CONTENDERS[name].exactly_once or delivery is Guarantee.AT_LEAST_ONCE
+        if CONTENDERS[name].shares or number == 1
     ]
 
 
