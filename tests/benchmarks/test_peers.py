@@ -54,7 +54,7 @@ def test_the_student_that_peers_ask_says_what_the_engine_says(engine: str) -> No
     step = 1 if engine == "traced" else len(TITLES)
     verdicts = [verdict for start in range(0, len(TITLES), step) for verdict in student.verdicts(TITLES[start:][:step])]
     events = [
-        labelled({"id": "n", "title": title, "body": "…"}, verdict, student.model_id, ("t", 0, 0), now())
+        labelled({"id": "n", "title": title, "body": "…"}, verdict, student.model_id, ("t", 0, 0), (now(), now()))
         for title, verdict in zip(TITLES, verdicts, strict=True)
     ]
     assert not any("body" in event for event in events)

@@ -48,16 +48,18 @@ def app_of(options: Options) -> FastStream:
     async def one_by_one(news: dict[str, Any], message: KafkaMessage) -> None:
         received_at, record = now(), message.raw_message
         (verdict,) = student.verdicts([news["title"]])
-        event = labelled(news, verdict, student.model_id, (record.topic, record.partition, record.offset), received_at)
+        origin = (record.topic, record.partition, record.offset)
+        event = labelled(news, verdict, student.model_id, origin, (received_at, now()))
         await publisher.publish(event, key=record.key, no_confirm=True)
 
     async def in_batches(batch: list[dict[str, Any]], message: KafkaMessage) -> None:
         received_at = now()
         verdicts = student.verdicts([news["title"] for news in batch])
+        times = received_at, now()
         events = []
         for news, verdict, record in zip(batch, verdicts, message.raw_message, strict=True):
             origin = (record.topic, record.partition, record.offset)
-            event = labelled(news, verdict, student.model_id, origin, received_at)
+            event = labelled(news, verdict, student.model_id, origin, times)
             events.append(KafkaPublishMessage(event, key=record.key))
         await broker.publish_batch(*events, topic=options.output, no_confirm=True)
 

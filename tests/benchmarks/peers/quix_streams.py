@@ -36,9 +36,10 @@ class LabellingSink(BatchingSink):  # type: ignore[misc]  # its types are in the
         """One partition's headlines."""
         received_at, items = now(), list(batch)
         verdicts = self._student.verdicts([item.value["title"] for item in items])
+        times = received_at, now()
         for item, verdict in zip(items, verdicts, strict=True):
             origin = (batch.topic, batch.partition, item.offset)
-            event = labelled(item.value, verdict, self._student.model_id, origin, received_at)
+            event = labelled(item.value, verdict, self._student.model_id, origin, times)
             message = self._output.serialize(key=item.key, value=event)
             self._producer.produce(topic=self._output.name, key=message.key, value=message.value)
 
@@ -69,7 +70,7 @@ def main(options: Options) -> None:
         received_at, context = now(), message_context()
         (verdict,) = student.verdicts([news["title"]])
         origin = (context.topic, context.partition, context.offset)
-        return labelled(news, verdict, student.model_id, origin, received_at)
+        return labelled(news, verdict, student.model_id, origin, (received_at, now()))
 
     sdf = app.dataframe(headlines)
     if options.engine == "traced":

@@ -100,9 +100,12 @@ def now() -> str:
 
 
 def labelled(
-    news: dict[str, Any], verdict: Verdict, model_id: str, origin: tuple[str, int, int], received_at: str
+    news: dict[str, Any], verdict: Verdict, model_id: str, origin: tuple[str, int, int], times: tuple[str, str]
 ) -> dict[str, Any]:
-    """The worker's own event, as a dict for the peer to write; `origin` is topic, partition and offset."""
+    """The worker's own event, as a dict for the peer to write.
+
+    `origin` is topic, partition and offset; `times` when the headline's batch was received, and when it was labelled.
+    """
     topic, partition, offset = origin
     news.pop("body", None)
     return {
@@ -112,6 +115,6 @@ def labelled(
         "scores": verdict.scores,
         "model": model_id,
         "origin": {"topic": topic, "partition": partition, "offset": offset},
-        "received_at": received_at,
-        "labelled_at": now(),
+        "received_at": times[0],
+        "labelled_at": times[1],
     }
