@@ -137,6 +137,10 @@ class ExactlyOnce:
         """Queue what waits, as far as there is room."""
         flight = transaction.boarding
         while flight is not None and flight.boarding:
+            if not self._apart:
+                self._outbox.offer_all(flight)
+                if not flight.boarding:
+                    return
             place = place_of(flight.records[flight.queued]) if self._apart else None
             if place is None or place not in self._apart:
                 if not self._offer(flight):

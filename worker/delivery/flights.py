@@ -11,24 +11,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from kuaixun.worker.labelling import Outcome
-from kuaixun.worker.streams import Partition, Record, RefusedError, Report
+from kuaixun.worker.streams import Partition, Receipts, Record, Report
 
 
-class Flight:
+class Flight(Receipts):
     """One batch on its way. `outcomes` stands parallel to `records` and may still change.
 
     `queued` counts the outcomes that the producer's queue has taken, in order: where it is full the rest waits here.
     """
 
     def __init__(self, records: Sequence[Record], outcomes: Sequence[Outcome]) -> None:
+        super().__init__(len(records))
         self.records = records
         self.outcomes = list(outcomes)
-        self.queued = 0
         # The last record of each partition wins, for records come in order.
-        self.next_offsets = {Partition(record.topic, record.partition): record.offset + 1 for record in records}
-        self.refused: dict[int, RefusedError] = {}
-        self.error: Exception | None = None
-        self._unconfirmed = len(records)
+        offsets = {(record.topic, record.partition): record.offset for record in records}
+        self.next_offsets = {Partition(*where): offset + 1 for where, offset in offsets.items()}
 
     @property
     def boarding(self) -> bool:
@@ -38,7 +36,7 @@ class Flight:
     @property
     def landed(self) -> bool:
         """Whether every message has been reported on."""
-        return self._unconfirmed == 0
+        return self.awaited == 0
 
     def leave_behind(self, partitions: frozenset[Partition]) -> None:
         """Do without what is not queued yet of partitions that are no longer ours."""
@@ -48,21 +46,13 @@ class Flight:
             for record, outcome in zip(self.records[first:], self.outcomes[first:], strict=True)
             if Partition(record.topic, record.partition) not in partitions
         ]
-        self._unconfirmed -= len(self.records) - first - len(rest)
+        self.awaited -= len(self.records) - first - len(rest)
         self.records = [*self.records[:first], *(record for record, _ in rest)]
         self.outcomes[first:] = [outcome for _, outcome in rest]
 
     def report_for(self, index: int) -> Report:
         """The report of the `index`-th outcome's message."""
         return partial(self.report, index)
-
-    def report(self, index: int, error: Exception | None) -> None:
-        """Take one message's report."""
-        self._unconfirmed -= 1
-        if isinstance(error, RefusedError):
-            self.refused[index] = error
-        elif error is not None and self.error is None:
-            self.error = error
 
 
 class Flights:
