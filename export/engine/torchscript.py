@@ -123,7 +123,7 @@ def open_folded(bundle: Bundle, choice: EngineChoice) -> TorchScriptEngine:
 
 
 def open_convolutional(bundle: Bundle, choice: EngineChoice) -> TorchScriptEngine:
-    """The traced convolutions of `student.pt`: the reference, many times slower.
+    """The traced convolutions of `student.pt`: the reference, many times slower. Loading and running it runs its code.
 
     Raises BundleError where the file holds anything but such a student.
     """

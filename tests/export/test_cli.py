@@ -203,7 +203,7 @@ def test_bench_measures_every_engine_present_beside_the_traced_convolutions(
     bundle_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     figures = tmp_path / "speeds.json"
-    options = ["--batches", "1", "8", "--seconds", "0.01", "--json", str(figures)]
+    options = ["--run-code", "--batches", "1", "8", "--seconds", "0.01", "--json", str(figures)]
     assert main(["bench", "--bundle", str(bundle_path), *options]) == 0
     speeds = json.loads(figures.read_text(encoding="utf-8"))
     native = {("native", precision) for precision in ("fp32", "bf16", "int8")}

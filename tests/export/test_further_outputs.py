@@ -142,7 +142,7 @@ def test_verify_runs_what_is_data_and_runs_code_only_when_told_to(
     assert "student.onnx (onnxruntime)" in shown
     for output in (TORCH_EXPORT, AOTINDUCTOR):
         assert f"{output.file} " in shown
-    assert shown.count("not checked: it can hold code of its maker's; --run-code runs it") == 2
+    assert shown.count("not checked: it can hold code of its maker's; --run-code runs it") == 3
     assert main(["verify", "--bundle", str(whole_path), "--run-code"]) == 0
     assert opened == ["onnx", *FURTHER_OUTPUTS]
     assert "not checked" not in capsys.readouterr().out
