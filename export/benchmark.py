@@ -16,10 +16,10 @@ import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from kuaixun.export.batches import in_batches
 from kuaixun.export.bundle.reader import Bundle
 from kuaixun.export.engine.interface import CONVOLUTIONAL, Engine, EngineChoice
 from kuaixun.export.engine.select import open_engine
-from kuaixun.export.text.pipeline import in_batches
 from kuaixun.export.text.vocabulary import Vocabulary
 
 # Engine and device: the traced convolutions on the CPU, whatever else can run here.

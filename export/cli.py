@@ -202,7 +202,8 @@ def _build(options: argparse.Namespace) -> int:
 def _inspect(options: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from kuaixun.export.bundle.reader import MANIFEST_FILE, read_manifest
+    from kuaixun.export.bundle.file_names import MANIFEST_FILE
+    from kuaixun.export.bundle.reader import read_manifest
     from kuaixun.export.describe import manifest_tables
     from kuaixun.export.printable import printable_json
 

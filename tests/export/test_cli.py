@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from kuaixun import __version__
 from kuaixun.export import Classifier, open_classifier
 from kuaixun.export.benchmark import drawn_texts
-from kuaixun.export.bundle.reader import MANIFEST_FILE
+from kuaixun.export.bundle.file_names import MANIFEST_FILE
 from kuaixun.export.checkpoint import RECORD_FILE, WEIGHTS_FILE, Checkpoint, write_checkpoint
 from kuaixun.export.classify_lines import BATCH_LINES, ClassifiedLine, classify_lines
 from kuaixun.export.cli import main

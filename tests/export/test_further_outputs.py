@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 
 from kuaixun.export import EngineError, GoldenCaseError
-from kuaixun.export.bundle.reader import MODEL_CARD_FILE, REQUIRED_FILES, Bundle, read_bundle
+from kuaixun.export.bundle.file_names import MODEL_CARD_FILE, REQUIRED_FILES
+from kuaixun.export.bundle.reader import Bundle, read_bundle
 from kuaixun.export.bundle.writer import write_bundle
 from kuaixun.export.checkpoint import Checkpoint, write_checkpoint
 from kuaixun.export.cli import main
