@@ -654,16 +654,9 @@ class KafkaTransactionalSink(KafkaSink):
 
     def renew(self, timeout_seconds: float) -> None:
         """See streams.TransactionalSink. Raises BrokerUnreachableError where no coordinator answers in time."""
-        old, self._producer = self._producer, self._new_producer()
-        # One in a call goes when that comes back, if ever: to be destroyed under the call is more than it bears.
-        if not self._in_a_call:
-            old.purge()
-            try:
-                old.close()
-            except (KafkaException, SystemError) as exception:  # fenced by now, which is to be honoured
-                raise self._connection.raised(exception, "giving up a producer") from None
-        self._in_a_call = False
         deadline = time.monotonic() + timeout_seconds
+        self._give_up_the_producer(min(SLICE_SECONDS, timeout_seconds))
+        self._producer = self._new_producer()
         doing = f"asking for the transactional id {self.transactional_id}"
         try:
             self._until_done(self._producer.init_transactions, deadline, doing)
@@ -674,6 +667,28 @@ class KafkaTransactionalSink(KafkaSink):
                 "brokers, and that they have a transaction coordinator (transaction.state.log.replication.factor "
                 "brokers at least)."
             ) from None
+
+    def _give_up_the_producer(self, timeout_seconds: float) -> None:
+        """Make an end of it. Raises FencedError where a newer one has its name, which is to be honoured.
+
+        Not by its `close`, which aborts without end where the brokers are away (confluent-kafka 2.16). What it has
+        open is undone by whoever takes its name next, so an answer is asked for once and not waited for.
+        """
+        old = self._producer
+        if self._in_a_call:
+            # It goes when that comes back, if ever: to be destroyed under the call is more than it bears.
+            self._in_a_call = False
+            return
+        old.purge()
+        reports_alone = partial(old.flush, 0.0)
+        for step in (partial(old.abort_transaction, max(LEAST_SECONDS, timeout_seconds)), reports_alone):
+            try:
+                step()
+            except (KafkaException, SystemError) as exception:
+                error = error_of(exception)
+                if error.fatal() or error.code() in FATAL:
+                    raise self._connection.error(error, "giving up a producer") from None
+                LOG.debug("giving up a producer: %s", self._connection.hide(error.str()))
 
     def _until_done(self, call: Callable[[float], None], deadline: float, doing: str) -> None:
         """Call once, and again where the client says that it may be, until it is done.

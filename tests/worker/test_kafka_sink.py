@@ -37,22 +37,18 @@ def test_a_timestamp_of_zero_is_not_sent_as_now(
 
 def test_a_producer_found_fenced_as_it_is_given_up_ends_the_worker_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     class FencedProducer:
-        """Says so when it is closed, and from then on nothing else."""
-
-        closed = False
+        """Says so when what it has open is to be undone."""
 
         def __init__(self, *_: object, **__: object) -> None:
             pass
 
         def purge(self) -> None:
-            assert not self.closed
+            pass
 
         def flush(self, _timeout_seconds: float) -> int:
-            assert not self.closed
             return 0
 
-        def close(self) -> None:
-            self.closed = True
+        def abort_transaction(self, _timeout_seconds: float) -> None:
             raise KafkaException(KafkaError(KafkaError._FENCED, "fenced by a newer instance", True))
 
     monkeypatch.setattr(kafka, "Producer", FencedProducer)

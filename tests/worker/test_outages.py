@@ -12,12 +12,15 @@ from contextlib import ExitStack
 import pytest
 
 from kuaixun.worker.delivery.promise import Guarantee
-from kuaixun.worker.errors import BrokerUnreachableError, ShutdownBudgetError
+from kuaixun.worker.errors import BrokerUnreachableError, DeliveryFailedError, ShutdownBudgetError
+from kuaixun.worker.kafka import KafkaTransactionalSink
 from kuaixun.worker.membership import GroupProtocol
+from kuaixun.worker.streams import AbortableError
 from tests.conftest import do_without_kafka
 from tests.deploy.unit import worker_unit
 from tests.kafka_broker import BrokerUnavailableError, KafkaBroker, kafka_jars
-from tests.worker.running import RunningWorker, running_worker
+from tests.worker.replay.test_replay import bury, letter
+from tests.worker.running import RunningReplay, RunningWorker, running_worker
 from tests.worker.test_contract import assert_each_once, assert_in_order, first_appearances, many
 from tests.worker.test_real_kafka import wait_for_offsets
 from tests.worker.test_silence import await_words, worker_process
@@ -166,3 +169,35 @@ def test_workers_end_when_the_brokers_are_away_for_long_and_come_back_with_them_
     for one, topics in zip(supervised, both, strict=True):
         assert set(one.codes) == {BrokerUnreachableError.exit_code}
         assert_outcomes(topics, 80)
+
+
+@pytest.mark.parametrize("command", ["run", "replay"])
+def test_brokers_that_stay_away_in_the_midst_of_a_transaction_end_the_command(
+    broker: KafkaBroker, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    topics = Topics.create(broker.bootstrap, real=True, delivery=Guarantee.EXACTLY_ONCE)
+    if command == "run":
+        topics.write(many(40))
+    else:
+        bury(topics, [letter(number) for number in range(40)])
+    flush = KafkaTransactionalSink.flush
+
+    def stopped_once_flushed(sink: KafkaTransactionalSink, timeout_seconds: float) -> bool:
+        flush(sink, timeout_seconds)
+        broker.stop()  # now the transaction is open there
+        raise AbortableError("the broker has gone")
+
+    monkeypatch.setattr(KafkaTransactionalSink, "flush", stopped_once_flushed)
+    settings = topics.settings(
+        outage_seconds=OUTAGE_SECONDS,
+        transaction_timeout_seconds=OUTAGE_SECONDS,
+        shutdown_budget_seconds=5,
+    )
+    try:
+        ended = RunningWorker(settings) if command == "run" else RunningReplay(settings)
+        ended.wait()
+    finally:
+        broker.start()
+    assert isinstance(ended.error, BrokerUnreachableError | DeliveryFailedError), ended.error
+    assert topics.read(topics.output) == []
+    assert sum(topics.committed()) == 0
