@@ -130,7 +130,7 @@ class KafkaSource:
         self._listener: GroupListener | None = None
         self._gathered: list[Record] = []
         self._commits_under_way = 0
-        self._stay_at = 0.0
+        self._stay_at = self._turn_ends_at = 0.0
         self._closing = self._joined = False
         self._owned: frozenset[Partition] = frozenset()
         self._rewinds: dict[Partition, int] = {}
@@ -182,7 +182,7 @@ class KafkaSource:
 
     def batch(self, max_records: int, max_delay_seconds: float, idle_seconds: float) -> Sequence[Record]:
         """See streams.Source."""
-        self._read_again()
+        self._begin_turn()
         # `consume(n, timeout)` waits for all n or the whole timeout, so the first record is waited for alone.
         self._consume(1, 0.0 if self._gathered else idle_seconds)
         deadline = self._monotonic() + max_delay_seconds
@@ -198,7 +198,7 @@ class KafkaSource:
         """See streams.Source. Reads a record a second, which is kept: pausing would throw away what is fetched."""
         if self._monotonic() < self._stay_at:
             return
-        self._read_again()
+        self._begin_turn()
         self._consume(1, LEAST_SECONDS / 10)
         self._connection.probe(self._consumer, self._topics[0])
         self._stay_at = self._monotonic() + STAY_EVERY_SECONDS
@@ -220,10 +220,11 @@ class KafkaSource:
         """See streams.Source. Only noted: in a callback nobody knows what the client is about to hand over."""
         self._rewinds |= {partition: offset for partition, offset in offsets.items() if partition in self._owned}
 
-    def committed(self, partitions: frozenset[Partition]) -> Mapping[Partition, int]:
+    def committed(self, partitions: frozenset[Partition], timeout_seconds: float) -> Mapping[Partition, int]:
         """See streams.Source."""
+        deadline = self._monotonic() + timeout_seconds
         try:
-            found = self._stable_offsets([TopicPartition(p.topic, p.number) for p in partitions])
+            found = self._stable_offsets([TopicPartition(p.topic, p.number) for p in partitions], deadline)
         except KafkaException as exception:
             raise self._connection.error(exception.args[0], "asking for committed offsets") from None
         return {Partition(p.topic, p.partition): p.offset for p in found if p.offset >= 0}
@@ -260,6 +261,11 @@ class KafkaSource:
                 while len(self._name()) > len(self._stranger) and self._monotonic() < deadline:
                     self._consumer.consume(1, LEAST_SECONDS / 2)
         self._consumer.close()
+
+    def _begin_turn(self) -> None:
+        # What callbacks ask the brokers for has one outage's time together, however many of them there are.
+        self._turn_ends_at = self._monotonic() + self._connection.settings.outage_seconds
+        self._read_again()
 
     def _consume(self, limit: int, timeout_seconds: float) -> None:
         owned = self._owned
@@ -341,7 +347,7 @@ class KafkaSource:
 
     def _starting_positions(self, assigned: list[TopicPartition]) -> list[TopicPartition]:
         """Committed offsets, or what the operator chose where there is none."""
-        positions = self._stable_offsets(assigned)
+        positions = self._stable_offsets(assigned, self._turn_ends_at)
         unread = []
         for position in positions:
             if position.offset >= 0:
@@ -359,12 +365,11 @@ class KafkaSource:
         self._begin_at_the_end(unread)
         return positions
 
-    def _stable_offsets(self, positions: list[TopicPartition]) -> list[TopicPartition]:
+    def _stable_offsets(self, positions: list[TopicPartition], deadline: float) -> list[TopicPartition]:
         """Committed offsets, once no transaction is open over them: a killed worker's lasts until its timeout.
 
         Asks again where the group's coordinator has moved or is still reading its log, which the client does not.
         """
-        deadline = self._monotonic() + self._connection.settings.outage_seconds
         while positions:
             try:
                 found = self._consumer.committed(positions, timeout=max(LEAST_SECONDS, deadline - self._monotonic()))
@@ -385,9 +390,9 @@ class KafkaSource:
         As a number, which is committed at once: a worker that restarts before its first headline must not skip what
         came meanwhile.
         """
-        timeout_seconds = self._connection.settings.outage_seconds
         for position in positions:
-            _, position.offset = self._consumer.get_watermark_offsets(position, timeout=timeout_seconds)
+            left_seconds = max(LEAST_SECONDS, self._turn_ends_at - self._monotonic())
+            _, position.offset = self._consumer.get_watermark_offsets(position, timeout=left_seconds)
         if positions and self._listener is not None:
             self._listener.positioned({Partition(p.topic, p.partition): p.offset for p in positions})
 
@@ -463,8 +468,9 @@ class KafkaLetterSource(KafkaSource):
 
     def marks(self, partitions: Iterable[Partition]) -> Mapping[Partition, Mark]:
         """What the group has committed, once no transaction is open over it; leaves out what has none. Blocks."""
+        deadline = self._monotonic() + self._connection.settings.outage_seconds
         try:
-            found = self._stable_offsets([TopicPartition(p.topic, p.number) for p in partitions])
+            found = self._stable_offsets([TopicPartition(p.topic, p.number) for p in partitions], deadline)
         except KafkaException as exception:
             raise self._connection.error(exception.args[0], "asking for committed offsets") from None
         return {Partition(p.topic, p.partition): Mark(p.offset, p.metadata or "") for p in found if p.offset >= 0}

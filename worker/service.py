@@ -180,7 +180,7 @@ def _put_together(
         transaction_timeout_seconds=settings.transaction_timeout_seconds,
         outage_seconds=settings.outage_seconds,
     )
-    delivery = _delivery(station, pace, stop, observer)
+    delivery = _delivery(station, settings.connect_seconds, pace, stop, observer)
     succession = None if classifier is not None else _succession(settings, station.classifier, reloads)
     station.source.subscribe(delivery)
     LOG.info("reading %s as group %s", settings.input_topic, settings.group_id)
@@ -211,7 +211,7 @@ def _succession(settings: WorkerSettings, serving: Labels, reloads: Reloads) -> 
     )
 
 
-def _delivery(station: Station, pace: Pace, stop: Stop, observer: Observer) -> Delivery:
+def _delivery(station: Station, connect_seconds: float, pace: Pace, stop: Stop, observer: Observer) -> Delivery:
     """The guarantee that the station's producer was made for."""
     source, sink = station.source, station.sink
     if not isinstance(sink, KafkaTransactionalSink):
@@ -220,7 +220,7 @@ def _delivery(station: Station, pace: Pace, stop: Stop, observer: Observer) -> D
         )
     # Not in `open_station`: it ends what another worker of the same name has open, and `check` must not.
     try:
-        sink.renew(pace.outage_seconds)
+        sink.renew(connect_seconds)
     except WorkerError:
         station.close(CLOSE_SECONDS)
         raise

@@ -80,6 +80,10 @@ class TooLargeError(RefusedError):
     limit_bytes: int | None = None
 
 
+class RefusedAlongError(RefusedError):
+    """It does not take this message because of another in the same batch of messages, which it names."""
+
+
 class QueueFullError(Exception):
     """The client holds as many messages as it may. Poll, and send again."""
 
@@ -134,7 +138,7 @@ class Source(Protocol):
     def rewind(self, offsets: Mapping[Partition, int]) -> None:
         """Read on from these offsets: the next `batch` holds nothing read before. Leaves out what is no longer ours."""
 
-    def committed(self, partitions: frozenset[Partition]) -> Mapping[Partition, int]:
+    def committed(self, partitions: frozenset[Partition], timeout_seconds: float) -> Mapping[Partition, int]:
         """What the broker holds for the group once no transaction is open over it. Blocks; leaves out what has none."""
 
     def member(self) -> bytes:

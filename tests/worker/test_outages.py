@@ -190,7 +190,7 @@ def test_brokers_that_stay_away_in_the_midst_of_a_transaction_end_the_command(
     monkeypatch.setattr(KafkaTransactionalSink, "flush", stopped_once_flushed)
     settings = topics.settings(
         outage_seconds=OUTAGE_SECONDS,
-        transaction_timeout_seconds=OUTAGE_SECONDS,
+        transaction_timeout_seconds=1,
         shutdown_budget_seconds=5,
     )
     try:

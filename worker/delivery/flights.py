@@ -24,8 +24,7 @@ class Flight:
         self.records = records
         self.outcomes = list(outcomes)
         self.queued = 0
-        # The last record of each partition wins, for records come in order.
-        self.next_offsets = {Partition(record.topic, record.partition): record.offset + 1 for record in records}
+        self.next_offsets = _next_offsets(records)
         self.refused: dict[int, RefusedError] = {}
         self.error: Exception | None = None
         self._unconfirmed = len(records)
@@ -52,6 +51,16 @@ class Flight:
         self.records = [*self.records[:first], *(record for record, _ in rest)]
         self.outcomes[first:] = [outcome for _, outcome in rest]
 
+    def split(self, at: int) -> Flight:
+        """Part with the records from `at` on, none of which is queued: they are a flight of their own."""
+        rest = Flight(self.records[at:], self.outcomes[at:])
+        self._unconfirmed -= len(rest.records)
+        self.records, self.outcomes = self.records[:at], self.outcomes[:at]
+        known = self.next_offsets.keys()  # what was forgotten of them stays so
+        rest.next_offsets = {p: offset for p, offset in rest.next_offsets.items() if p in known}
+        self.next_offsets = {p: offset for p, offset in _next_offsets(self.records).items() if p in known}
+        return rest
+
     def report_for(self, index: int) -> Report:
         """The report of the `index`-th outcome's message."""
         return partial(self.report, index)
@@ -63,6 +72,11 @@ class Flight:
             self.refused[index] = error
         elif error is not None and self.error is None:
             self.error = error
+
+
+def _next_offsets(records: Sequence[Record]) -> dict[Partition, int]:
+    # The last record of each partition wins, for records come in order.
+    return {Partition(record.topic, record.partition): record.offset + 1 for record in records}
 
 
 class Flights:
