@@ -43,7 +43,7 @@ def _command(arguments: Sequence[str] | None) -> int:
 def _run(parsed: argparse.Namespace) -> int:
     # Imported here, as below: `--version` needs no Kafka client, and Ctrl-C must find `finish` on the stack.
     from kuaixun.worker.flags import setting_flags
-    from kuaixun.worker.life import STUCK_BEYOND_OUTAGE_SECONDS, Life
+    from kuaixun.worker.life import STUCK_BEYOND_SECONDS, Life
     from kuaixun.worker.reload import Reloads, reload_on_hangup
     from kuaixun.worker.service import run_worker
     from kuaixun.worker.settings import read_settings
@@ -52,7 +52,7 @@ def _run(parsed: argparse.Namespace) -> int:
     settings = read_settings(setting_flags(parsed))
     _log_to_stderr(settings.log_level)
     stop, reloads = Stop(settings.shutdown_budget_seconds), Reloads()
-    life = Life(settings.outage_seconds + STUCK_BEYOND_OUTAGE_SECONDS, settings.heartbeat_file)
+    life = Life(settings.longest_turn_seconds + STUCK_BEYOND_SECONDS, settings.heartbeat_file)
     with stop_on_signals(stop), reload_on_hangup(reloads, stop), hard_stop(stop), life:
         run_worker(settings, stop, reloads=reloads, turned=life.turned)
     return 0

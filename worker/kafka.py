@@ -130,6 +130,7 @@ class KafkaSource:
         self._listener: GroupListener | None = None
         self._gathered: list[Record] = []
         self._commits_under_way = 0
+        self._uncommitted: WorkerError | None = None  # why the last commit failed
         self._stay_at = self._turn_ends_at = 0.0
         self._closing = self._joined = False
         self._owned: frozenset[Partition] = frozenset()
@@ -214,7 +215,8 @@ class KafkaSource:
             self._consumer.commit(offsets=positions, asynchronous=True)
             self._commits_under_way += 1
         except KafkaException as exception:
-            LOG.warning("commit not begun: %s", self._connection.error(exception.args[0], "committing"))
+            self._uncommitted = self._connection.error(exception.args[0], "committing")
+            LOG.warning("commit not begun: %s", self._uncommitted)
 
     def rewind(self, offsets: Mapping[Partition, int]) -> None:
         """See streams.Source. Only noted: in a callback nobody knows what the client is about to hand over."""
@@ -248,7 +250,15 @@ class KafkaSource:
         leaving = threading.Thread(target=self._leave, args=(deadline,), name="leave-group", daemon=True)
         leaving.start()
         leaving.join(timeout_seconds)
-        return not leaving.is_alive()
+        if leaving.is_alive():
+            LOG.warning("leaving the group takes too long; its coordinator will notice by the session timeout")
+        elif self._uncommitted is not None:
+            LOG.warning("the last offsets are not committed: %s", self._uncommitted)
+        elif self._commits_under_way:
+            LOG.warning("nobody has said whether the last offsets are committed")
+        else:
+            return True
+        return False
 
     def _leave(self, deadline: float) -> None:
         # In the cooperative protocol the client (2.16) tells the group that it leaves by way of giving up partitions,
@@ -426,6 +436,7 @@ class KafkaSource:
         if stored and self._listener is not None:
             self._listener.committed(stored)
         failed = error or next((p.error for p in positions if p.error is not None), None)
+        self._uncommitted = None
         if failed is None or failed.code() == KafkaError._NO_OFFSET:
             self._commit_outage.over()
             return
@@ -434,7 +445,7 @@ class KafkaSource:
             # What is still ours is committed next time, and what is not is labelled again by whoever holds it now.
             LOG.info("offsets not committed during a rebalance (%s)", failed.name())
             return
-        found = self._connection.error(failed, "committing")
+        found = self._uncommitted = self._connection.error(failed, "committing")
         if failed.fatal() or failed.code() in REFUSED | FATAL:
             self._connection.raise_later(found)
         else:

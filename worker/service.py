@@ -27,7 +27,6 @@ from kuaixun.worker.streams import Record
 LOG = logging.getLogger(__name__)
 
 CLOSE_SECONDS = 5.0
-REVOKE_SHARE = 0.2  # of max.poll.interval.ms, for the group waits for the slowest member that gives up a partition
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +174,7 @@ def _put_together(
         max_delay_seconds=settings.max_delay_ms / 1000,
         max_in_flight=settings.max_in_flight,
         commit_interval_seconds=settings.commit_interval_seconds,
-        revoke_budget_seconds=REVOKE_SHARE * settings.max_poll_interval_seconds,
+        revoke_budget_seconds=settings.revoke_budget_seconds,
         transaction_interval_seconds=settings.transaction_interval_ms / 1000,
         transaction_timeout_seconds=settings.transaction_timeout_seconds,
         outage_seconds=settings.outage_seconds,

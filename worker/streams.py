@@ -149,7 +149,7 @@ class Source(Protocol):
         """
 
     def close(self, timeout_seconds: float) -> bool:
-        """Finish commits under way and leave the group; False where that took longer than allowed."""
+        """Finish commits under way and leave the group; False where one failed, or it took longer than allowed."""
 
 
 class Sink(Protocol):

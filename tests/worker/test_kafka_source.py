@@ -93,6 +93,30 @@ def test_an_assignment_outlives_a_coordinator_that_moves(monkeypatch: pytest.Mon
     assert not answers
 
 
+def test_all_that_callbacks_ask_the_brokers_for_has_one_outage_s_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+
+    class SlowCoordinator(RebalancingConsumer):
+        """Takes nearly all the time there is, for each of many assignments."""
+
+        def consume(self, _limit: int, _timeout_seconds: float) -> list[Message]:
+            for number in range(3):
+                self._on_assign(self, [TopicPartition("raw", number)])
+            return []
+
+        def committed(self, positions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
+            now[0] += 0.9 * timeout
+            return super().committed(positions, timeout)
+
+    monkeypatch.setattr(kafka, "Consumer", SlowCoordinator)
+    settings = read_settings({"input_topic": "raw"})
+    source = KafkaSource(settings, monotonic=lambda: now[0])
+    source.subscribe(Listener())
+    for turn in (1, 2):
+        source.batch(10, 0.0, 0.0)
+        assert now[0] <= turn * settings.outage_seconds
+
+
 class CommittingConsumer(RebalancingConsumer):
     """Answers each commit in the next call to consume, with errors in turn."""
 
@@ -149,3 +173,31 @@ def test_commits_that_fail_for_longer_than_an_outage_may_last_end_the_worker(mon
     now[0] = 1000.0
     with pytest.raises(BrokerUnreachableError, match="Given up after 120 s"):
         source.commit({Partition("raw", 0): 7})
+
+
+@pytest.mark.parametrize(
+    ("answers", "is_left"),
+    [
+        ([None], True),
+        ([KafkaError(KafkaError.ILLEGAL_GENERATION)], True),
+        ([KafkaError(KafkaError._TIMED_OUT)], False),
+        ([], False),
+    ],
+)
+def test_a_group_is_not_left_in_order_before_the_last_commit_is_answered_well(
+    monkeypatch: pytest.MonkeyPatch, answers: list[KafkaError | None], is_left: bool
+) -> None:
+    class LastCommitting(CommittingConsumer):
+        """Answers the last commit while it is closed, or never."""
+
+        def close(self) -> None:
+            for answer in answers:
+                self._on_commit(answer, self._waiting)
+
+    monkeypatch.setattr(kafka, "Consumer", LastCommitting)
+    source, listener = KafkaSource(read_settings({"input_topic": "raw"})), Listener()
+    monkeypatch.setattr(listener, "committed", lambda _: None)
+    source.subscribe(listener)
+    source.batch(1, 0.0, 0.0)
+    source.commit({Partition("raw", 0): 7}, last_chance=True)
+    assert source.close(10.0) is is_left

@@ -135,9 +135,12 @@ class Supervised:
 def test_workers_end_when_the_brokers_are_away_for_long_and_come_back_with_them_whenever_they_are_started(
     broker: KafkaBroker, both: list[Topics]
 ) -> None:
-    idle = Topics.create(broker.bootstrap, real=True)
-    with worker_process(idle, GroupProtocol.COOPERATIVE, "--shutdown-budget-seconds", "8") as leaving:
+    uncommitted = Topics.create(broker.bootstrap, real=True)
+    patience = ("--shutdown-budget-seconds", "8", "--commit-interval-seconds", "100")
+    with worker_process(uncommitted, GroupProtocol.COOPERATIVE, *patience) as leaving:
         await_words(leaving, "assigned ")
+        uncommitted.write(many(4))
+        uncommitted.wait_for(uncommitted.output, 4)
         ended = []
         for topics in both:
             settings = topics.settings(
@@ -153,7 +156,7 @@ def test_workers_end_when_the_brokers_are_away_for_long_and_come_back_with_them_
             assert f"Given up after {OUTAGE_SECONDS} s" in str(worker.error)
         leaving.terminate()  # one that may wait for longer, and is told not to
         _, said = leaving.communicate(timeout=PATIENCE_SECONDS)
-        assert leaving.returncode in (0, ShutdownBudgetError.exit_code), said
+        assert leaving.returncode == ShutdownBudgetError.exit_code, said
 
     supervised = [Supervised(topics) for topics in both]
     try:

@@ -47,7 +47,7 @@ class Topic:
     stored: dict[Partition, int] = field(default_factory=dict)
     rewinds: list[dict[Partition, int]] = field(default_factory=list)
     joined: bool = True
-    quiet_turns: int = 0
+    leaves_in_time: bool = True
 
     def batch(self, max_records: int, max_delay_seconds: float, idle_seconds: float) -> Sequence[Record]:
         found = [r for r in self.records if r.offset >= self.positions.get(Partition(r.topic, r.partition), 0)]
@@ -75,7 +75,7 @@ class Topic:
         return b"me"
 
     def close(self, timeout_seconds: float) -> bool:
-        return True
+        return self.leaves_in_time
 
 
 @dataclass
@@ -414,6 +414,14 @@ def test_a_stop_beside_an_unknown_end_waits_for_a_new_producer_as_long_as_there_
         with pytest.raises(ends_with):
             stage.play(stop)
     assert stage.clock.now <= stage.stop.budget_seconds
+
+
+def test_a_worker_that_cannot_leave_the_group_says_so() -> None:
+    stage = Stage(keyed(3))
+    stage.topic.leaves_in_time = False
+    with pytest.raises(ShutdownBudgetError, match="group could not be left"):
+        stage.play()
+    assert stage.topic.stored == {ZERO: 3}
 
 
 def test_all_that_is_waited_for_after_a_failure_is_one_outage() -> None:

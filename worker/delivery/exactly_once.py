@@ -24,7 +24,7 @@ from kuaixun.worker.delivery.transaction import Place, Transaction, firsts, plac
 from kuaixun.worker.errors import BrokerUnreachableError, DeliveryFailedError, WorkerError
 from kuaixun.worker.labelling import Outcome
 from kuaixun.worker.routing import Routes
-from kuaixun.worker.stop import Stop, budget_error
+from kuaixun.worker.stop import Stop, budget_error, unfinished_error
 from kuaixun.worker.streams import (
     AbortableError,
     EndUnknownError,
@@ -101,8 +101,9 @@ class ExactlyOnce:
             LOG.warning("the open transaction is left to its timeout: %s", error)
         finally:
             self._sink.close(self._outbox.closing_seconds())
-            if not self._source.close(self._outbox.closing_seconds()):
-                LOG.warning("leaving the group took too long; its coordinator will notice by the session timeout")
+            is_left = self._source.close(self._outbox.closing_seconds())
+        if not is_left:
+            raise unfinished_error()
 
     def _advance(self) -> None:
         self._sink.poll(REPORT_SECONDS if self.blocked else 0.0)
