@@ -113,16 +113,17 @@ class EmbeddedBroker:
 
 
 class KafkaSource:
-    """The consumer. See streams.Source. `topics` defaults to the input topic; `monotonic` is a clock in seconds."""
+    """The consumer. See streams.Source. `topics` defaults to the input topic; for the others see Connection."""
 
     def __init__(
         self,
         settings: WorkerSettings,
         topics: Sequence[str] = (),
         monotonic: Callable[[], float] = time.monotonic,
+        look: Callable[[], None] = lambda: None,
     ) -> None:
         properties = settings.consumer_properties()
-        self._connection = Connection(settings, properties, monotonic)
+        self._connection = Connection(settings, properties, monotonic, look)
         self._monotonic = monotonic
         self._topics = list(topics) or [settings.input_topic]
         self._reset = settings.auto_offset_reset
@@ -503,11 +504,11 @@ class KafkaLetterSource(KafkaSource):
 
 
 class KafkaSink:
-    """The producer. See streams.Sink."""
+    """The producer. See streams.Sink; for `look` see Connection."""
 
-    def __init__(self, settings: WorkerSettings) -> None:
+    def __init__(self, settings: WorkerSettings, look: Callable[[], None] = lambda: None) -> None:
         properties = settings.producer_properties()
-        self._connection = Connection(settings, properties)
+        self._connection = Connection(settings, properties, look=look)
         self._topic = settings.output_topic
         self._config: dict[str, Any] = {
             **PRODUCER_DEFAULTS,
@@ -713,6 +714,7 @@ class KafkaTransactionalSink(KafkaSink):
         Raises EndUnknownError once the clock is at the deadline, AbortableError, and WorkerErrors.
         """
         while True:
+            self._connection.look()
             try:
                 return call(max(LEAST_SECONDS, min(SLICE_SECONDS, deadline - time.monotonic())))
             except (KafkaException, SystemError) as exception:

@@ -49,6 +49,23 @@ class Stop:
         return max(0.0, self.requested_at + share * self.budget_seconds - self._monotonic())
 
 
+class StoppedEarlyError(Exception):
+    """Told to leave while starting: there is nothing to finish, to commit or to leave."""
+
+
+class EarlyStop:
+    """For calls between the waits of a start, until it is `over`."""
+
+    def __init__(self, stop: Stop) -> None:
+        self.over = False
+        self._stop = stop
+
+    def __call__(self) -> None:
+        """Raise StoppedEarlyError where somebody has asked to leave."""
+        if self._stop.requested and not self.over:
+            raise StoppedEarlyError
+
+
 @contextmanager
 def stop_on_signals(stop: Stop) -> Iterator[None]:
     """SIGTERM and SIGINT set the flag for as long as the context lasts. For the main thread only."""

@@ -11,6 +11,7 @@ from kuaixun.worker import kafka
 from kuaixun.worker.errors import FencedError
 from kuaixun.worker.kafka import KafkaSink, KafkaTransactionalSink
 from kuaixun.worker.settings import read_settings
+from kuaixun.worker.stop import EarlyStop, Stop, StoppedEarlyError
 from kuaixun.worker.streams import Outgoing
 
 
@@ -56,3 +57,36 @@ def test_a_producer_found_fenced_as_it_is_given_up_ends_the_worker_in_order(monk
     with pytest.raises(FencedError):
         sink.renew(1.0)
     sink.close(1.0)
+
+
+def test_told_to_leave_while_it_waits_for_its_transactional_id_it_waits_no_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stop, asked = Stop(5.0), []
+
+    class LonelyProducer:
+        """Has no coordinator to talk to."""
+
+        def __init__(self, *_: object, **__: object) -> None:
+            pass
+
+        def purge(self) -> None:
+            pass
+
+        def flush(self, _timeout_seconds: float) -> int:
+            return 0
+
+        def abort_transaction(self, _timeout_seconds: float) -> None:
+            pass
+
+        def init_transactions(self, timeout_seconds: float) -> None:
+            asked.append(timeout_seconds)
+            if len(asked) == 3:
+                stop.request()
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "no coordinator", False, True))
+
+    monkeypatch.setattr(kafka, "Producer", LonelyProducer)
+    sink = KafkaTransactionalSink(read_settings({}), EarlyStop(stop))
+    with pytest.raises(StoppedEarlyError):
+        sink.renew(1000.0)
+    assert len(asked) == 3
