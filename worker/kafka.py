@@ -136,6 +136,7 @@ class KafkaSource:
         self._closing = self._joined = False
         self._owned: frozenset[Partition] = frozenset()
         self._rewinds: dict[Partition, int] = {}
+        self._gone: dict[Partition, KafkaError] = {}
         self._membership = Membership(settings.group_protocol)
         self._stranger = b""  # what a member is to a group that it has not joined
         self._static = bool(properties.get("group.instance.id"))
@@ -277,6 +278,7 @@ class KafkaSource:
         # What callbacks ask the brokers for has one outage's time together, however many of them there are.
         self._turn_ends_at = self._monotonic() + self._connection.settings.outage_seconds
         self._read_again()
+        self._read_on()
 
     def _consume(self, limit: int, timeout_seconds: float) -> None:
         owned = self._owned
@@ -305,7 +307,11 @@ class KafkaSource:
         self._gathered = [r for r in self._gathered if Partition(r.topic, r.partition) not in rewinds]
         try:
             for partition, offset in rewinds.items():
-                self._consumer.seek(TopicPartition(partition.topic, partition.number, offset))
+                position = TopicPartition(partition.topic, partition.number, offset)
+                if self._gone.pop(partition, None) is None:
+                    self._consumer.seek(position)
+                else:
+                    self._membership.read_on_from(self._consumer, position)
         except KafkaException as exception:
             raise self._connection.error(exception.args[0], f"reading {named(rewinds)} again") from None
 
@@ -314,13 +320,23 @@ class KafkaSource:
         error = message.error()
         assert error is not None  # noqa: S101 - the caller looked
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
-            self._out_of_range(TopicPartition(str(message.topic()), message.partition() or 0), error)
+            self._gone[Partition(str(message.topic()), message.partition() or 0)] = error
         elif error.code() == KafkaError._MAX_POLL_EXCEEDED:
             LOG.warning("the group dropped this worker, which was silent for too long; it joins again")
         elif error.code() in TRANSIENT | REBALANCING:
             LOG.info("%s, which mends itself", self._connection.hide(error.str()))
         else:
             raise self._connection.error(error, f"reading {', '.join(self._topics)}")
+
+    def _read_on(self) -> None:
+        """Where the position in a partition is gone, choose another, once all that was read before is handed over.
+
+        What is handed over with it would be committed past, and so overwrite what was chosen.
+        """
+        for where, error in list(self._gone.items()):
+            if not any((record.topic, record.partition) == where for record in self._gathered):
+                del self._gone[where]
+                self._out_of_range(TopicPartition(where.topic, where.number), error)
 
     def _out_of_range(self, position: TopicPartition, error: KafkaError) -> None:
         """The group's offset is not on the topic (retention passed it, or the topic was made anew): choose aloud."""
@@ -420,6 +436,7 @@ class KafkaSource:
         self._owned -= partitions
         for partition in partitions:
             self._rewinds.pop(partition, None)
+            self._gone.pop(partition, None)
         # With nothing to commit no answer comes either, for however long that is.
         self._commit_outage.forget()
         # What comes of them from here on was read anew, even if they are ours again within the same call.

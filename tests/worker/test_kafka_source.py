@@ -117,6 +117,53 @@ def test_all_that_callbacks_ask_the_brokers_for_has_one_outage_s_time(monkeypatc
         assert now[0] <= turn * settings.outage_seconds
 
 
+class PassedByRetention(RebalancingConsumer):
+    """Hands over two records of partition 0, and then says that the next is not there any more."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        super().__init__()
+        self.reads_on_from: list[int] = []
+
+    def consume(self, _limit: int, _timeout_seconds: float) -> list[Message]:
+        self._calls += 1
+        if self._calls == 1:
+            self._on_assign(self, [TopicPartition("raw", 0)])
+        elif self._calls == 2:
+            gone = KafkaError(KafkaError._AUTO_OFFSET_RESET)
+            records = [Message(topic="raw", partition=0, offset=offset, timestamp=(1, 1)) for offset in (7, 8)]
+            return [*records, Message(topic="raw", partition=0, offset=9, error=gone)]
+        return []
+
+    def get_watermark_offsets(self, _position: TopicPartition, timeout: float) -> tuple[int, int]:
+        return 400, 500
+
+    def incremental_assign(self, positions: list[TopicPartition]) -> None:
+        self.reads_on_from += [position.offset for position in positions]
+
+    def incremental_unassign(self, _positions: list[TopicPartition]) -> None:
+        pass
+
+
+@pytest.mark.parametrize("rewound", [False, True])
+def test_what_was_read_before_a_position_turned_out_to_be_gone_is_handed_over_before_another_is_chosen(
+    monkeypatch: pytest.MonkeyPatch, rewound: bool
+) -> None:
+    consumer, listener = PassedByRetention(), Listener()
+    chosen: list[Mapping[Partition, int]] = []
+    monkeypatch.setattr(kafka, "Consumer", lambda *_, **__: consumer)
+    monkeypatch.setattr(listener, "positioned", chosen.append)
+    source = KafkaSource(read_settings({"input_topic": "raw", "auto_offset_reset": "latest"}))
+    source.subscribe(listener)
+    assert source.batch(10, 0.0, 0.0) == []
+    assert [record.offset for record in source.batch(10, 0.0, 0.0)] == [7, 8]
+    assert chosen == []
+    if rewound:
+        source.rewind({Partition("raw", 0): 7})
+    assert source.batch(10, 0.0, 0.0) == []
+    assert chosen == ([] if rewound else [{Partition("raw", 0): 500}])
+    assert consumer.reads_on_from == [7, 7 if rewound else 500]
+
+
 class CommittingConsumer(RebalancingConsumer):
     """Answers each commit in the next call to consume, with errors in turn."""
 
