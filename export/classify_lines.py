@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import select
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
@@ -10,6 +9,7 @@ from typing import BinaryIO
 import msgspec
 
 from kuaixun.export.classifier import Classifier
+from kuaixun.export.patient_streams import read_some, write_whole
 from kuaixun.export.predictions import NO_LABEL
 from kuaixun.export.text.pipeline import in_batches
 
@@ -31,7 +31,8 @@ def classify_lines(source: int, sink: BinaryIO, classifier: Classifier, threads:
 
     Lines end at a newline byte and nowhere else; a last line without one counts; bytes that are not UTF-8 are
     replaced by U+FFFD. Blocks for input, and flushes what it has labelled before it does: lines that are there already
-    are labelled together, as many as `threads` are worth, and none waits for lines that are not.
+    are labelled together, as many as `threads` are worth, and none waits for lines that are not. Streams that are set
+    not to block are waited for all the same.
     """
     encoder = msgspec.json.Encoder()
     # The pipeline reads no further than this into a text, so neither need we.
@@ -41,8 +42,7 @@ def classify_lines(source: int, sink: BinaryIO, classifier: Classifier, threads:
     for lines in _arriving_lines(source, limit_bytes, batch_lines):
         for batch in in_batches(lines, batch_lines):
             answers = label_lines([line.decode("utf-8", "replace") for line in batch], classifier)
-            sink.write(b"".join(encoder.encode(answer) + b"\n" for answer in answers))
-        sink.flush()
+            write_whole(sink, b"".join(encoder.encode(answer) + b"\n" for answer in answers))
         count += len(lines)
     return count
 
@@ -69,7 +69,7 @@ def _arriving_lines(source: int, limit_bytes: int, wanted: int) -> Iterator[list
     ready.register(source, select.POLLIN)
     gathered: list[bytes] = []
     pending = b""
-    while block := os.read(source, READ_BYTES):
+    while block := read_some(source, READ_BYTES):
         *lines, rest = block.split(b"\n")
         if lines:
             lines[0] = pending + lines[0]

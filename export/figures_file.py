@@ -13,11 +13,12 @@ from typing import Any
 import msgspec
 
 from kuaixun.export.durable_file import failing_as, write_durably
+from kuaixun.export.real_path import real_path
 
 
 def expect_writable_figures(path: Path) -> None:
     """Find out, before the measuring, what would keep the figures from being written. Raises OSError."""
-    path = path.resolve()
+    path = real_path(path)
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if _is_special(path):
@@ -33,7 +34,7 @@ def expect_writable_figures(path: Path) -> None:
 
 def write_figures(path: Path, figures: Any) -> None:
     """Write figures as JSON for people to read too. Raises OSError."""
-    path, content = path.resolve(), msgspec.json.format(msgspec.json.encode(figures), indent=1) + b"\n"
+    path, content = real_path(path), msgspec.json.format(msgspec.json.encode(figures), indent=1) + b"\n"
     if _is_special(path):
         path.write_bytes(content)
     else:

@@ -10,13 +10,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from kuaixun.export.real_path import real_path
+
 
 def expect_writable(folder: Path, size_bytes: int = 0) -> None:
     """Find out, before long work, what would keep `write_folder` from writing that much; leaves nothing behind.
 
     Raises OSError, FileExistsError where `folder` is a file or holds something.
     """
-    folder = folder.resolve()
+    folder = real_path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"{folder} exists already; name a new folder or remove it first")
     if folder.is_mount():
@@ -46,7 +48,7 @@ def new_folder(folder: Path, size_bytes: int = 0) -> Iterator[Path]:
 
     Raises OSError, FileExistsError where `folder` is a file or holds something.
     """
-    folder = folder.resolve()
+    folder = real_path(folder)
     expect_writable(folder, size_bytes)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as unfinished:

@@ -12,20 +12,29 @@ import re
 from typing import Any
 
 DEPTH_LIMIT = 32
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_SIGNS = re.compile(r'\\.|["{}\[\]]', re.DOTALL)  # what a backslash stands before is no sign of its own
 
 
 def read_plain_json(content: bytes) -> Any:
     """The JSON of a file, untyped. Raises ValueError for what is none, or not plain."""
     text = content.decode()
-    depth = 0
-    for bracket in re.findall(r"[][{}]", _STRING.sub("", text)):
-        depth += 1 if bracket in "[{" else -1
-        if depth > DEPTH_LIMIT:
-            raise ValueError(f"malformed JSON: nested more than {DEPTH_LIMIT} deep")
+    _expect_shallow(text)
     return json.loads(
         text, object_pairs_hook=_object, parse_int=_integer, parse_float=_real, parse_constant=_no_constant
     )
+
+
+def _expect_shallow(text: str) -> None:
+    """Raise ValueError for brackets within brackets beyond the limit, in one pass, whatever the text is."""
+    depth, in_string = 0, False
+    for found in _SIGNS.finditer(text):
+        sign = found.group()
+        if sign == '"':
+            in_string = not in_string
+        elif not in_string and sign in "[]{}":
+            depth += 1 if sign in "[{" else -1
+            if depth > DEPTH_LIMIT:
+                raise ValueError(f"malformed JSON: nested more than {DEPTH_LIMIT} deep")
 
 
 def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:

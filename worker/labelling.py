@@ -22,6 +22,7 @@ from kuaixun.schemas.dead_letter import DeadLetter, DeadLetterReason
 from kuaixun.schemas.events import LabelledNews, Origin, RawNews
 from kuaixun.worker.errors import EngineUnavailableError
 from kuaixun.worker.streams import Record
+from kuaixun.worker.usual_form import labelled_values
 
 # What any engine that works can label; it tells a title that cannot be classified from an engine that cannot classify.
 KNOWN_GOOD_TITLE = "今日新闻"
@@ -51,11 +52,9 @@ class Policy:
     worker_version: str
 
 
-@dataclass(frozen=True, slots=True)
-class Labelled:
-    """The headline has a label; `value` is the event on the wire."""
+class Labelled(msgspec.Struct, frozen=True, gc=False):
+    """The headline has a label; `value` is the event on the wire, a LabelledNews."""
 
-    event: LabelledNews
     value: bytes
 
 
@@ -115,6 +114,23 @@ def label_batch(
     A record that cannot be labelled becomes a dead letter and does not touch its neighbours. Raises
     EngineUnavailableError where the classifier fails on anything, and nothing else.
     """
+    try:
+        values = labelled_values(records, classifier, policy, received_at=received_at, clock=clock)
+    except Exception:  # which title is at fault is found out one by one
+        return _label_one_by_one(records, classifier, policy, received_at, clock)
+    left = [record for record, value in zip(records, values, strict=True) if value is None]
+    others = iter(_label_one_by_one(left, classifier, policy, received_at, clock) if left else ())
+    return [next(others) if value is None else Labelled(value) for value in values]
+
+
+def _label_one_by_one(
+    records: Sequence[Record],
+    classifier: Labels,
+    policy: Policy,
+    received_at: datetime,
+    clock: Callable[[], datetime],
+) -> list[Outcome]:
+    """The same of records of any form, each of which is a Python object on its way."""
     decoded = [_decode(record, policy) for record in records]
     events = [event for event in decoded if isinstance(event, RawNews)]
     verdicts = iter(_classify([event.title for event in events], classifier, policy.top_scores))
@@ -243,7 +259,7 @@ def _conclude(
         extra=event.extra,
     )
     try:
-        return Labelled(labelled, encode_labelled_news(labelled))
+        return Labelled(encode_labelled_news(labelled))
     except (msgspec.MsgspecError, RecursionError, ValueError, TypeError) as error:
         # What was kept of the producer's own fields can be read and yet not be written, such as by its depth.
         message = f"the labelled event cannot be written as JSON: {error}"

@@ -8,6 +8,7 @@ the output is also partitioned by key exactly as the input is.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -41,6 +42,20 @@ class Routes:
     labelled: Target
     dead_letters: Target
     partitioning: Partitioning = Partitioning.SOURCE
+
+    def address_all(self, records: Sequence[Record], outcomes: Sequence[Outcome]) -> list[Outgoing]:
+        """The messages that carry a batch's outcomes."""
+        if self.partitioning is not Partitioning.SOURCE:
+            return list(map(self.address, records, outcomes))
+        topic, partitions = self.labelled.topic, self.labelled.partitions
+        return [
+            Outgoing(
+                topic, record.partition % partitions, record.key, outcome.value, record.headers, record.timestamp_ms
+            )
+            if type(outcome) is Labelled
+            else self.address(record, outcome)
+            for record, outcome in zip(records, outcomes, strict=True)
+        ]
 
     def address(self, record: Record, outcome: Outcome) -> Outgoing:
         """The message that carries an outcome."""

@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from kuaixun.export.real_path import real_path
 from kuaixun.worker.addresses import check_addresses
 from kuaixun.worker.delivery.promise import Guarantee
 from kuaixun.worker.errors import SettingError
@@ -277,7 +278,7 @@ class _Dotted(PydanticBaseSettingsSource):
 
 def read_settings(flags: Mapping[str, Any]) -> WorkerSettings:
     """The settings in force. Raises SettingError, which names a setting but never shows its value."""
-    of_file = _read_env_file(Path(ENV_FILE).resolve())
+    of_file = _read_env_file(Path(ENV_FILE).absolute())
     of_environment = {name: value for name, value in os.environ.items() if not _SERVICE_LINK.search(name)}
     refuse_misspelt({"the environment": of_environment, ENV_FILE: of_file})
     try:
@@ -294,9 +295,10 @@ def read_settings(flags: Mapping[str, Any]) -> WorkerSettings:
 
 def _read_env_file(path: Path) -> dict[str, str | None]:
     """What `.env` says, nothing where there is none. Raises SettingError, which repeats no line of it."""
-    if not path.exists():
-        return {}
     try:
+        path = real_path(path)
+        if not path.exists():
+            return {}
         lines = list(parse_stream(io.StringIO(path.read_text(encoding="utf-8"))))
     except (OSError, UnicodeDecodeError) as error:
         raise SettingError(f"{path} cannot be read as UTF-8 text ({type(error).__name__}).") from None

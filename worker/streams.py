@@ -100,6 +100,27 @@ Report: TypeAlias = Callable[[Exception | None], None]
 """Called once per message: None once it is confirmed, RefusedError, or the WorkerError that its loss amounts to."""
 
 
+class Receipts:
+    """What becomes of a batch's messages, each by its place in it.
+
+    `queued` says how many the client has taken, `awaited` how many have no report yet; `error` is the first loss.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.queued = 0
+        self.awaited = count
+        self.refused: dict[int, RefusedError] = {}
+        self.error: Exception | None = None
+
+    def report(self, index: int, error: Exception | None) -> None:
+        """Take one message's report: None once it is confirmed, RefusedError, or what its loss amounts to."""
+        self.awaited -= 1
+        if isinstance(error, RefusedError):
+            self.refused[index] = error
+        elif error is not None and self.error is None:
+            self.error = error
+
+
 class GroupListener(Protocol):
     """Hears of the consumer group. Called from inside `Source.batch` and `stay`; from `close` only `committed`."""
 
@@ -159,6 +180,12 @@ class Sink(Protocol):
         """Queue one message; does not block; order is kept per partition.
 
         Raises QueueFullError, RefusedError and WorkerErrors, in which cases `report` is never called.
+        """
+
+    def send_all(self, messages: Iterable[Outgoing], receipts: Receipts) -> None:
+        """Queue a batch's messages from its `queued` on, in order, up to the first that is not taken.
+
+        Raises nothing for that one: `send` says what it is. `receipts` hears of each that is taken.
         """
 
     def poll(self, timeout_seconds: float) -> None:

@@ -63,6 +63,7 @@ class Bundle:
 
     path: Path
     manifest: Manifest
+    manifest_content: bytes  # the bytes that were checked, those of its signature too
 
     def read_file(self, name: str) -> bytes:
         """A file's bytes, checked against the manifest anew. Raises BundleError."""
@@ -135,20 +136,32 @@ def read_bundle(path: Path, public_key: Path | None = None) -> Bundle:
 
 def open_bundle(path: Path, public_key: Path | None = None) -> Bundle:
     """Check size and SHA-256 of every file, and leave what they say to its first use. Raises as `read_bundle` does."""
-    path = path.resolve()  # a link that is turned to another bundle later changes nothing for who has opened this one
-    manifest = read_manifest(path, public_key)
+    # A link that is turned to another bundle later changes nothing for who has opened this one.
+    path = Path(os.path.realpath(path))
+    content = _manifest_content(path, public_key)
+    manifest = _parsed_manifest(content, path)
     for name, entry in manifest.files.items():
         check_file(path, name, entry)
-    return Bundle(path, manifest)
+    return Bundle(path, manifest, content)
 
 
 def read_manifest(path: Path, public_key: Path | None = None) -> Manifest:
     """Read and check the manifest alone. Raises BundleError, or a kind of it, and KeyFileError."""
+    return _parsed_manifest(_manifest_content(path, public_key), path)
+
+
+def _manifest_content(path: Path, public_key: Path | None) -> bytes:
+    """The manifest's bytes, vouched for where there is a public key."""
     content = read_limited(path, MANIFEST_FILE, MANIFEST_LIMIT_BYTES)
     if public_key is not None:
         is_signed = os.path.lexists(path / SIGNATURE_FILE)
         signature = read_limited(path, SIGNATURE_FILE, SIGNATURE_FILE_LIMIT_BYTES) if is_signed else None
         check_signature(content, signature, public_key, path)
+    return content
+
+
+def _parsed_manifest(content: bytes, path: Path) -> Manifest:
+    """What the manifest of the bundle `path` says, if all of it may be."""
     try:
         read_plain_json(content)
         version = msgspec.json.decode(content, type=_VersionOnly).format_version
@@ -189,6 +202,5 @@ def sign_bundle(path: Path, private_key: Path) -> None:
 
     Raises BundleError, KeyFileError, and OSError where it cannot be written.
     """
-    path = path.resolve()
-    open_bundle(path)
-    write_durably(path / SIGNATURE_FILE, sign(read_limited(path, MANIFEST_FILE, MANIFEST_LIMIT_BYTES), private_key))
+    bundle = open_bundle(path)
+    write_durably(bundle.path / SIGNATURE_FILE, sign(bundle.manifest_content, private_key))

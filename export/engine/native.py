@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -76,6 +77,7 @@ def open_native(bundle: Bundle, choice: EngineChoice) -> NativeEngine:
         raise _ERRORS[name](message) from error
     except MemoryError as error:
         raise EngineError(f"there is not enough memory to open {bundle.path} on the native engine") from error
-    if native.model_id != bundle.manifest.model_id:
+    # Not the model id, which is a part of a hash: under a signature these must be the bytes that were signed.
+    if native.manifest_sha256 != hashlib.sha256(bundle.manifest_content).hexdigest():
         raise BundleTamperedError(f"the bundle {bundle.path} was replaced while it was opened; open it again")
     return NativeEngine(native, precision, choice.threads or 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import functools
+import importlib
 import importlib.util
 import logging
 from collections.abc import Callable
@@ -20,14 +21,20 @@ NOT_BUILT = (
     "the native engine could not be built when kuaixun was installed. What shows why, from the source folder: "
     "pip install --verbose --force-reinstall --no-deps . (what it needs is a C++17 compiler)"
 )
-NO_ENGINE = (
-    f"no engine can run here: {NOT_BUILT}; and torch is not installed. Mend the build, or: pip install 'kuaixun[torch]'"
+# Built by another Python, for another C library, or cut short.
+NOT_LOADABLE = (
+    "the native engine is installed and cannot be loaded: {reason}. Build it anew, from the source folder: "
+    "pip install --force-reinstall --no-deps ."
 )
+NO_ENGINE = (
+    "no engine can run here: {problem}; and torch is not installed. Mend the build, or: pip install 'kuaixun[torch]'"
+)
+_NATIVE_MODULE = "kuaixun.export._native"
 
 
 def _native(bundle: Bundle, choice: EngineChoice) -> Engine:
-    if not _native_is_built():
-        raise EngineError(f"{NOT_BUILT}; or use the engine torchscript")
+    if problem := _native_problem():
+        raise EngineError(f"{problem}; or use the engine torchscript")
     from kuaixun.export.engine.native import open_native
 
     return open_native(bundle, choice)
@@ -100,13 +107,15 @@ def _resolved(choice: EngineChoice) -> EngineChoice:
 def present_engines() -> list[EngineChoice]:
     """Every engine that can run here, on each device and in each precision it has. Raises EngineError for none."""
     choices = []
-    if _native_is_built():
+    if not (problem := _native_problem()):
         choices += [EngineChoice("native", "cpu", precision) for precision in PRECISIONS if precision != "auto"]
     if _torch_is_installed():
         devices = ("cpu", "cuda") if _torch_has_cuda() else ("cpu",)
         choices += [EngineChoice(name, device, "fp32") for name in ENGINES if name != "native" for device in devices]
     if not choices:
-        raise EngineError(NO_ENGINE)
+        raise EngineError(NO_ENGINE.format(problem=problem))
+    if problem:
+        _say_once(f"{problem}. It is left out")
     return choices
 
 
@@ -122,16 +131,24 @@ def _best(device: str, precision: str) -> str:
         return "torchscript"
     if device == "auto" and precision in {"auto", "fp32"} and _torch_is_installed() and _torch_has_cuda():
         return "torchscript"
-    if _native_is_built():
+    if not (problem := _native_problem()):
         return "native"
     if not _torch_is_installed():
-        raise EngineError(NO_ENGINE)
-    _say_once(f"{NOT_BUILT}. Torch serves instead, many times slower")
+        raise EngineError(NO_ENGINE.format(problem=problem))
+    _say_once(f"{problem}. Torch serves instead, many times slower")
     return "torchscript"
 
 
-def _native_is_built() -> bool:
-    return importlib.util.find_spec("kuaixun.export._native") is not None
+@functools.cache
+def _native_problem() -> str:
+    """Why the native engine cannot run here; empty where it can."""
+    if importlib.util.find_spec(_NATIVE_MODULE) is None:
+        return NOT_BUILT
+    try:
+        importlib.import_module(_NATIVE_MODULE)
+    except ImportError as error:
+        return NOT_LOADABLE.format(reason=error)
+    return ""
 
 
 def _torch_is_installed() -> bool:

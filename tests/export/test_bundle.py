@@ -205,6 +205,15 @@ def test_a_bundle_that_is_replaced_while_it_is_opened_never_serves(copy: Path) -
         open_engine(opened, EngineChoice("native"))
 
 
+def test_a_manifest_that_merely_bears_the_same_id_never_serves_natively(copy: Path) -> None:
+    """An id of 64 bits can be met on purpose; a signature is of the bytes themselves."""
+    opened = open_bundle(copy)
+    (copy / MANIFEST_FILE).write_bytes(b"\n" + opened.manifest_content)
+    assert read_bundle(copy).manifest.model_id == opened.manifest.model_id
+    with pytest.raises(BundleTamperedError, match="was replaced while it was opened"):
+        open_engine(opened, EngineChoice("native"))
+
+
 def test_a_link_that_is_turned_later_changes_nothing_for_an_open_bundle(copy: Path, tmp_path: Path) -> None:
     link = tmp_path / "current"
     link.symlink_to(copy)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import numpy as np
@@ -119,16 +122,42 @@ def test_auto_serves_natively_and_falls_back_to_torch_aloud(
 ) -> None:
     monkeypatch.setattr(select, "_cuda_gpus", lambda: 0)
     assert open_classifier(bundle_path).engine.name.startswith("native (int8")
-    monkeypatch.setattr(select, "_native_is_built", lambda: False)
+    monkeypatch.setattr(select, "_native_problem", lambda: select.NOT_BUILT)
     for _ in range(2):
         assert open_classifier(bundle_path).engine.name == "torchscript (cpu)"
     assert caplog.text.count("the native engine could not be built") == 1
 
 
+@pytest.fixture
+def unloadable_native(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A module that was cut short in the native engine's place."""
+    (tmp_path / f"native_cut_short{EXTENSION_SUFFIXES[0]}").write_bytes(b"\x7fELF")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(select, "_NATIVE_MODULE", "native_cut_short")
+    monkeypatch.setattr(select, "_cuda_gpus", lambda: 0)
+    select._native_problem.cache_clear()
+    yield
+    select._native_problem.cache_clear()
+
+
+@pytest.mark.usefixtures("unloadable_native")
+def test_a_native_engine_that_cannot_be_loaded_is_told_and_auto_falls_back(
+    bundle_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = r"installed and cannot be loaded: .*native_cut_short.*: file too short\. Build it anew"
+    with pytest.raises(EngineError, match=told):
+        open_classifier(bundle_path, engine="native")
+    for _ in range(2):
+        assert open_classifier(bundle_path).engine.name == "torchscript (cpu)"
+        assert {choice.name for choice in select.present_engines()} == {"torchscript", "torchscript-convolutional"}
+    assert len(re.findall(f"{told}.* Torch serves instead", caplog.text)) == 1
+    assert len(re.findall(f"{told}.* It is left out", caplog.text)) == 1
+
+
 def test_where_no_engine_can_run_the_error_says_what_to_install(
     bundle_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(select, "_native_is_built", lambda: False)
+    monkeypatch.setattr(select, "_native_problem", lambda: select.NOT_BUILT)
     monkeypatch.setattr(select, "_torch_is_installed", lambda: False)
     with pytest.raises(EngineError, match=r"pip install --verbose .* or: pip install 'kuaixun\[torch\]'"):
         open_classifier(bundle_path)

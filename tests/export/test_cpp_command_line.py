@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
+import termios
+import time
 from pathlib import Path
 
 import pytest
 
 LINES = 3000
 PIPE_BYTES = 1 << 16
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")  # a pipe is full where a page of it is begun
+MOMENT_SECONDS = 0.1
 
 
 @pytest.fixture
@@ -20,6 +25,11 @@ def program(runtime: Path) -> Path:
 
 def run(program: Path, *options: str | Path, text: str = "央行降准\n") -> subprocess.CompletedProcess[str]:
     return subprocess.run([program, *options], input=text, capture_output=True, text=True, check=False)
+
+
+def bytes_in(pipe: int) -> int:
+    """How many bytes wait to be read."""
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 def test_options_may_be_joined_to_their_values(program: Path, bundle_path: Path) -> None:
@@ -73,7 +83,8 @@ def test_a_folder_that_is_not_there_is_told_with_what_to_do_as_python_tells_it(p
     assert "manifest.json cannot be read" in run(program, "--bundle", tmp_path / "empty").stderr
 
 
-def test_streams_that_do_not_block_are_waited_for(program: Path, bundle_path: Path) -> None:
+@pytest.mark.parametrize("language", ["cpp", "python"])
+def test_streams_that_do_not_block_are_waited_for(program: Path, bundle_path: Path, language: str) -> None:
     """As a terminal's are, or a socket's, where another program of the same shell has set them so."""
     expected = run(program, "--bundle", bundle_path, text="央行降准\n" * LINES).stdout.encode()
     assert len(expected) > 2 * PIPE_BYTES, "so that the program finds its output full"
@@ -81,15 +92,19 @@ def test_streams_that_do_not_block_are_waited_for(program: Path, bundle_path: Pa
     output_read, output_write = os.pipe()
     for descriptor in (input_read, output_write):
         os.set_blocking(descriptor, False)
-    command = [str(program), "--bundle", str(bundle_path)]
+    python = [sys.executable, "-m", "kuaixun.export.cli", "classify", "--engine", "native"]
+    command = [*([str(program)] if language == "cpp" else python), "--bundle", str(bundle_path)]
     with subprocess.Popen(command, stdin=input_read, stdout=output_write, stderr=subprocess.PIPE) as process:
         os.close(input_read)
         os.close(output_write)
-        # It has long found its input empty by the time that it answers the first line; nobody reads its answers yet.
         os.write(input_write, "央行降准\n".encode())
         answers = os.read(output_read, 1 << 20)
+        time.sleep(MOMENT_SECONDS)  # in which it finds its input empty
         os.write(input_write, "央行降准\n".encode() * (LINES - 1))
         os.close(input_write)
+        while process.poll() is None and bytes_in(output_read) <= PIPE_BYTES - PAGE_BYTES:
+            time.sleep(MOMENT_SECONDS)
+        time.sleep(MOMENT_SECONDS)  # in which it finds its output full
         while block := os.read(output_read, 1 << 20):
             answers += block
         assert process.stderr is not None

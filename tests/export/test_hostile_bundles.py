@@ -13,6 +13,7 @@ import msgspec
 import pytest
 import torch
 
+from kuaixun.export.bundle.limits import GOLDEN_LIMIT_BYTES, MANIFEST_LIMIT_BYTES, PATTERNS_LIMIT_BYTES
 from kuaixun.export.bundle.reader import GOLDEN_FILE, MANIFEST_FILE, REQUIRED_FILES, WEIGHTS_FILE, default_bundle_path
 from kuaixun.export.bundle.writer import write_bundle
 from kuaixun.export.checkpoint import Checkpoint
@@ -194,6 +195,21 @@ def test_a_manifest_that_readers_could_take_differently_is_refused(
 ) -> None:
     rewrite_text(copy, old, new)
     readers.refuse(copy, MANIFEST_FILE)
+
+
+@pytest.mark.timeout(60, func_only=True)
+@pytest.mark.parametrize(
+    ("name", "limit_bytes"),
+    [(MANIFEST_FILE, MANIFEST_LIMIT_BYTES), (PATTERNS_FILE, PATTERNS_LIMIT_BYTES), (GOLDEN_FILE, GOLDEN_LIMIT_BYTES)],
+)
+def test_a_string_that_nobody_ends_is_read_once(readers: BothReaders, copy: Path, name: str, limit_bytes: int) -> None:
+    """A reader that looks for its end again from each quotation mark within takes minutes, of a golden case an hour."""
+    content = b'"' + b'\\"' * (limit_bytes // 2 - 1) + b"\n"
+    if name == MANIFEST_FILE:
+        (copy / name).write_bytes(content)
+    else:
+        rewrite(copy, {name: content})
+    readers.refuse(copy, name)
 
 
 @pytest.mark.parametrize(("old", "new"), NEUTRAL_TEXTS, ids=lambda text: repr(text[:40]))

@@ -15,10 +15,12 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from kuaixun.export import BundleSignatureError, KeyFileError, open_classifier
+from kuaixun.export.bundle import reader
 from kuaixun.export.bundle.reader import MANIFEST_FILE, WEIGHTS_FILE, open_bundle, sign_bundle
 from kuaixun.export.bundle.signature import SIGNATURE_FILE
 from kuaixun.export.cli import main
 from kuaixun.export.errors import BundleTamperedError
+from kuaixun.schemas.manifest import FileEntry
 from tests.export.hostile_bundles import rewrite
 
 
@@ -75,6 +77,24 @@ def test_one_byte_of_any_file_is_enough(signed: Path, makers: Keys) -> None:
     (signed / WEIGHTS_FILE).write_bytes(weights)
     with pytest.raises(BundleTamperedError, match=WEIGHTS_FILE):
         open_bundle(signed, makers.public)
+
+
+def test_what_is_signed_is_what_was_checked(
+    bundle_path: Path, makers: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = Path(shutil.copytree(bundle_path, tmp_path / "copy"))
+    checked = (copy / MANIFEST_FILE).read_bytes()
+
+    def replaced_meanwhile(path: Path, name: str, entry: FileEntry) -> None:
+        rewrite(copy, {}, created_at="2020-01-01T00:00:00+00:00")
+
+    monkeypatch.setattr(reader, "check_file", replaced_meanwhile)
+    sign_bundle(copy, makers.private)
+    monkeypatch.undo()
+    with pytest.raises(BundleSignatureError, match="altered"):
+        open_bundle(copy, makers.public)
+    (copy / MANIFEST_FILE).write_bytes(checked)
+    open_bundle(copy, makers.public)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from kuaixun.worker.stop import Stop
 from kuaixun.worker.streams import NO_NOTES, Outgoing, Partition, QueueFullError, Record, RefusedError, Report
 from tests.worker.bundles import copied_bundle, renamed_bundle, turn
 from tests.worker.fake_classifier import FakeClassifier
+from tests.worker.one_by_one import OneByOne
 
 BATCH = 1000
 WARM_BATCHES, BATCHES = 40, 240
@@ -85,7 +86,7 @@ class Endless:
         return True
 
 
-class Brisk:
+class Brisk(OneByOne):
     """Takes half a batch before it is full, and confirms what it has when it is polled; some it refuses."""
 
     def __init__(self) -> None:

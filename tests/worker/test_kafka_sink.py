@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
@@ -12,7 +10,7 @@ from kuaixun.worker.errors import FencedError
 from kuaixun.worker.kafka import KafkaSink, KafkaTransactionalSink
 from kuaixun.worker.settings import read_settings
 from kuaixun.worker.stop import EarlyStop, Stop, StoppedEarlyError
-from kuaixun.worker.streams import Outgoing
+from kuaixun.worker.streams import Outgoing, Receipts
 
 
 @pytest.mark.parametrize(("of_the_record", "sent"), [(0, 1), (1, 1), (1_700_000_000_000, 1_700_000_000_000), (None, 0)])
@@ -27,13 +25,25 @@ def test_a_timestamp_of_zero_is_not_sent_as_now(
         def __init__(self, *_: object, **__: object) -> None:
             pass
 
-        def produce(self, _topic: str, *, timestamp: int, **_: Any) -> None:
+        def produce(
+            self,
+            topic: str,
+            value: bytes,
+            key: bytes,
+            partition: int,
+            callback: object,
+            on_delivery: object,
+            timestamp: int,
+            headers: object,
+        ) -> None:
             given.append(timestamp)
 
     monkeypatch.setattr(kafka, "Producer", NotingProducer)
     sink = KafkaSink(read_settings({}))
-    sink.send(Outgoing("t", 0, None, None, (), of_the_record), lambda _: None)
-    assert given == [sent]
+    message = Outgoing("t", 0, None, None, (), of_the_record)
+    sink.send(message, lambda _: None)
+    sink.send_all([message], Receipts(1))
+    assert given == [sent, sent]
 
 
 def test_a_producer_found_fenced_as_it_is_given_up_ends_the_worker_in_order(monkeypatch: pytest.MonkeyPatch) -> None:

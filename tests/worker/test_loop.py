@@ -17,6 +17,7 @@ from kuaixun.worker.routing import Partitioning, Routes, Target
 from kuaixun.worker.stop import Stop
 from kuaixun.worker.streams import Outgoing, Partition, QueueFullError, Record, RefusedError, Report, TooLargeError
 from tests.worker.fake_classifier import FakeClassifier
+from tests.worker.one_by_one import OneByOne
 
 ZERO, ONE = Partition("raw", 0), Partition("raw", 1)
 
@@ -77,7 +78,7 @@ class FakeSource:
 
 
 @dataclass
-class FakeSink:
+class FakeSink(OneByOne):
     """Keeps reports back until told; each wait costs a second of the clock."""
 
     clock: Clock

@@ -90,6 +90,14 @@ def test_a_folder_in_the_file_s_place_is_refused(empty_folder: Path, capsys: pyt
     assert str(empty_folder / ".env") in capsys.readouterr().err
 
 
+def test_a_link_to_itself_in_the_file_s_place_is_refused(
+    empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (empty_folder / ".env").symlink_to(".env")
+    assert cli.main(["check"]) == SettingError.exit_code
+    assert f"{empty_folder / '.env'} cannot be read" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("name", "advice"),
     [

@@ -28,6 +28,7 @@ from kuaixun.worker.streams import (
     TooLargeError,
 )
 from tests.worker.fake_classifier import FakeClassifier
+from tests.worker.one_by_one import OneByOne
 from tests.worker.test_loop import ONE, ZERO, Clock, headline
 
 OUTAGE_SECONDS = 120.0
@@ -79,7 +80,7 @@ class Topic:
 
 
 @dataclass
-class Broker:
+class Broker(OneByOne):
     """A sink that refuses what it is told to, with all that was sent with it, and says how a transaction ends."""
 
     clock: Clock

@@ -44,7 +44,7 @@ def _show_models(measurement: Measurement, console: Console) -> None:
             f"{model.figures.accuracy:.4f}",
             f"{model.figures.macro_f1:.4f}",
             f"{model.figures.calibration_error:.4f}",
-            f"× {model.speed_ratio:.2f}" if model.speed_ratio is not None else "–",
+            _times(model.speed_ratio) if model.speed_ratio is not None else "–",
         )
     console.print(table)
     for comparison in measurement.comparisons:
@@ -178,6 +178,15 @@ def _table(*columns: str, words: tuple[str, ...] = ()) -> Table:
 def _say(console: Console, line: str) -> None:
     if line:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _times(ratio: float) -> str:
+    """A ratio; of a teacher, thousands of times slower, what is left of it.
+
+    >>> _times(1.25), _times(0.00031)
+    ('× 1.25', '× 0.00031')
+    """
+    return f"× {ratio:.2f}" if ratio >= 0.1 else f"× {ratio:.2g}"
 
 
 def _points(difference: float, interval: Interval) -> str:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.pipeline.plan import Settings, near
+from kuaixun.trainer.pipeline.stage import expect_there
 
 COLUMNS = ("text-column", "label-column")
+FILES = ("file", "train", "dev", "test", "classes")
 OF_ONE_FILE = ("file", "ratios", "seed", "classes", *COLUMNS)
 OF_PARTS = ("train", "dev", "test", "classes", *COLUMNS)
 
@@ -55,7 +57,13 @@ def data_settings(data: Settings) -> dict[str, str | int]:
 
 
 def parts_of(settings: dict[str, str | int], folder: Path, split: Path, split_stage: str) -> DataParts:
-    """Where the parts lie, or will lie once they are cut into the folder `split`."""
+    """Where the parts lie, or will lie once they are cut into the folder `split`.
+
+    Raises SettingError for a file that is not there.
+    """
+    for name in FILES:
+        if name in settings:
+            expect_there("data", name, folder / str(settings[name]))
     columns: dict[str, tuple[str, ...]] = {
         name: (f"--{name}={settings[name]}",) for name in COLUMNS if name in settings
     }

@@ -71,7 +71,12 @@ def input_files(section: str, options: argparse.Namespace, folder: Path, work: P
             if path.is_relative_to(work):
                 continue
             option = name.replace("_", "-")
-            if not path.exists():
-                raise SettingError(f"[{section}] {option}: {path} does not exist; correct the path, or make the file")
+            expect_there(section, option, path)
             found[option if len(paths) == 1 else f"{option} {number}"] = path
     return found
+
+
+def expect_there(section: str, option: str, path: Path) -> None:
+    """Raise SettingError for a file or folder of the user's that is not there, with the option that names it."""
+    if not path.exists():
+        raise SettingError(f"[{section}] {option}: {path} does not exist; correct the path, or make the file")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from kuaixun.export.real_path import real_path
 from kuaixun.trainer.data.analysis import Analysis
 from kuaixun.trainer.pipeline.command_options import RaisingParser, arguments_of, parsed, parser_of
 from kuaixun.trainer.pipeline.data_parts import COLUMNS, DataParts
@@ -39,7 +40,7 @@ class StageMaker:
         from kuaixun.export.cli import build_parser as export_parser
         from kuaixun.trainer.cli import build_parser
 
-        self.plan, self.work = plan, work.resolve()
+        self.plan, self.work = plan, real_path(work)
         self._parsers = {TRAINER: build_parser(RaisingParser), EXPORT: export_parser(RaisingParser)}
 
     def folder(self, name: str) -> Path:

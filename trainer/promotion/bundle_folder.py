@@ -42,8 +42,8 @@ class BundleFolder:
                 f"--bundles: {link} {found}; put the bundle that serves into {self.path} and name it: "
                 f"ln -s BUNDLE {link}"
             )
-        target = link.resolve()
-        if target.parent != self.path.resolve() or not target.is_dir():
+        target = Path(os.path.realpath(link))  # in a circle of links it is one of them, and no folder
+        if target.parent != Path(os.path.realpath(self.path)) or not target.is_dir():
             raise SettingError(f"--bundles: {link} names {target}, which is no folder in {self.path}; correct the link")
         return target
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kuaixun.export.real_path import real_path
 from kuaixun.trainer.data.labelled_texts import CsvColumns, LabelledTexts, read_classes, read_labelled_texts
 from kuaixun.trainer.errors import ScoresError, SettingError
 from kuaixun.trainer.evaluation.figures import Evaluation
@@ -84,7 +85,7 @@ def _write(
 
 def _refuse_twice(members: Sequence[Sequence[Path]]) -> None:
     """Raise SettingError for a teacher that is mixed with itself."""
-    paths = [path.resolve() for member in members for path in member]
+    paths = [real_path(path) for member in members for path in member]
     for path in paths:
         if paths.count(path) > 1:
             raise SettingError(f"--member: {path} stands there twice; name each teacher's files once")

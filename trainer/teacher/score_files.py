@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kuaixun.export.real_path import real_path
 from kuaixun.trainer.data.labelled_texts import CsvColumns, read_labelled_texts
 from kuaixun.trainer.encoder.text_lines import read_text_lines
 from kuaixun.trainer.errors import SettingError
@@ -38,7 +39,7 @@ class ScoredFile:
 
 def read_requests(requests: tuple[ScoreRequest, ...], columns: CsvColumns) -> tuple[ScoredFile, ...]:
     """Read every file, before any training. Raises DataError, and SettingError for an output that is there already."""
-    outputs = [request.out.resolve() for request in requests]
+    outputs = [real_path(request.out) for request in requests]
     for request, output in zip(requests, outputs, strict=True):
         if outputs.count(output) > 1:
             raise SettingError(f"--score: {request.out} is named twice; give each file an output of its own")

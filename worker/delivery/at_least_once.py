@@ -90,6 +90,9 @@ class AtLeastOnce:
         """Queue what waits, as far as there is room."""
         flight = self._flights.boarding
         while flight is not None and flight.boarding:
+            self._outbox.offer_all(flight)
+            if not flight.boarding:
+                return
             index = flight.queued
             try:
                 self._outbox.offer(flight.records[index], flight.outcomes[index], flight.report_for(index))

@@ -145,6 +145,10 @@ class ExactlyOnce:
         flight = self._transaction.boarding if self._transaction is not None else None
         turn_ends_at = math.inf
         while flight is not None and flight.boarding:
+            if not self._apart:
+                self._outbox.offer_all(flight)
+                if not flight.boarding:
+                    return
             if self._apart and place_of(flight.records[flight.queued]) in self._apart:
                 if self._monotonic() >= turn_ends_at:
                     return
@@ -183,9 +187,7 @@ class ExactlyOnce:
             outcome = instead(record, rest.outcomes[0], rest.refused[0], self._worker_version)
             LOG.info("%s@%d is refused, and a dead letter takes its place", place_of(record)[0], record.offset)
             rest = Flight([record], [outcome])
-        self._sink.commit(transaction.offsets, self._source.member(), self._limit_seconds(transaction))
-        self._conclude(transaction)
-        self._apart.discard(place_of(record))
+        self._end(transaction)
         if not behind.records:
             return None
         self._open(behind)
@@ -238,6 +240,8 @@ class ExactlyOnce:
 
     def _conclude(self, transaction: Transaction) -> None:
         self._transaction, self._failing_since = None, None
+        if self._apart:
+            self._apart = {place for place in self._apart if place[1] >= transaction.offsets.get(place[0], 0)}
         for flight in transaction.flights:
             self.counts.add(flight.outcomes)
             if self._observer is not None:

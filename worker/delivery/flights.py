@@ -11,23 +11,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from kuaixun.worker.labelling import Outcome
-from kuaixun.worker.streams import Partition, Record, RefusedError, Report
+from kuaixun.worker.streams import Partition, Receipts, Record, Report
 
 
-class Flight:
+class Flight(Receipts):
     """One batch on its way. `outcomes` stands parallel to `records` and may still change.
 
     `queued` counts the outcomes that the producer's queue has taken, in order: where it is full the rest waits here.
     """
 
     def __init__(self, records: Sequence[Record], outcomes: Sequence[Outcome]) -> None:
+        super().__init__(len(records))
         self.records = records
         self.outcomes = list(outcomes)
-        self.queued = 0
         self.next_offsets = _next_offsets(records)
-        self.refused: dict[int, RefusedError] = {}
-        self.error: Exception | None = None
-        self._unconfirmed = len(records)
 
     @property
     def boarding(self) -> bool:
@@ -37,7 +34,7 @@ class Flight:
     @property
     def landed(self) -> bool:
         """Whether every message has been reported on."""
-        return self._unconfirmed == 0
+        return self.awaited == 0
 
     def leave_behind(self, partitions: frozenset[Partition]) -> None:
         """Do without what is not queued yet of partitions that are no longer ours."""
@@ -47,14 +44,14 @@ class Flight:
             for record, outcome in zip(self.records[first:], self.outcomes[first:], strict=True)
             if Partition(record.topic, record.partition) not in partitions
         ]
-        self._unconfirmed -= len(self.records) - first - len(rest)
+        self.awaited -= len(self.records) - first - len(rest)
         self.records = [*self.records[:first], *(record for record, _ in rest)]
         self.outcomes[first:] = [outcome for _, outcome in rest]
 
     def split(self, at: int) -> Flight:
         """Part with the records from `at` on, none of which is queued: they are a flight of their own."""
         rest = Flight(self.records[at:], self.outcomes[at:])
-        self._unconfirmed -= len(rest.records)
+        self.awaited -= len(rest.records)
         self.records, self.outcomes = self.records[:at], self.outcomes[:at]
         known = self.next_offsets.keys()  # what was forgotten of them stays so
         rest.next_offsets = {p: offset for p, offset in rest.next_offsets.items() if p in known}
@@ -65,18 +62,11 @@ class Flight:
         """The report of the `index`-th outcome's message."""
         return partial(self.report, index)
 
-    def report(self, index: int, error: Exception | None) -> None:
-        """Take one message's report."""
-        self._unconfirmed -= 1
-        if isinstance(error, RefusedError):
-            self.refused[index] = error
-        elif error is not None and self.error is None:
-            self.error = error
-
 
 def _next_offsets(records: Sequence[Record]) -> dict[Partition, int]:
     # The last record of each partition wins, for records come in order.
-    return {Partition(record.topic, record.partition): record.offset + 1 for record in records}
+    offsets = {(record.topic, record.partition): record.offset for record in records}
+    return {Partition(*where): offset + 1 for where, offset in offsets.items()}
 
 
 class Flights:

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 
+from kuaixun.worker.delivery.flights import Flight
 from kuaixun.worker.delivery.promise import CLOSE_SHARE, DRAIN_SHARE, REPORT_SECONDS
 from kuaixun.worker.labelling import Outcome
 from kuaixun.worker.routing import Routes
@@ -22,6 +23,11 @@ class Outbox:
     def offer(self, record: Record, outcome: Outcome, report: Report) -> None:
         """Queue one outcome. Raises QueueFullError and RefusedError, in which cases `report` is never called."""
         self._sink.send(self._routes.address(record, outcome), report)
+
+    def offer_all(self, flight: Flight) -> None:
+        """Queue a batch's outcomes up to the first that is not taken, if any; `offer` says of that one why."""
+        first = flight.queued
+        self._sink.send_all(self._routes.address_all(flight.records[first:], flight.outcomes[first:]), flight)
 
     def put(self, record: Record, outcome: Outcome, report: Report, until: float = math.inf) -> None:
         """Queue one outcome; waits where the queue is full. Raises RefusedError and what `wait` raises."""

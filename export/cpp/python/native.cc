@@ -20,6 +20,7 @@
 
 #include "classifier.h"
 #include "error.h"
+#include "raw_events.h"
 
 namespace nb = nanobind;
 
@@ -27,6 +28,7 @@ namespace {
 
 using kuaixun::Classifier;
 using kuaixun::Precision;
+using kuaixun::RawEvents;
 using kuaixun::Surrogates;
 
 template <typename T>
@@ -99,10 +101,10 @@ void open(Classifier* place, const nb::bytes& folder, const std::string& precisi
   new (place) Classifier(name, parsed);
 }
 
-std::tuple<Rows<std::int64_t>, Rows<double>, Rows<double>> classify(const Classifier& classifier,
-                                                                    const nb::sequence& strings, unsigned threads) {
-  const TextsOfStrings texts(strings);
-  const std::size_t count = texts.texts().size();
+using Predictions = std::tuple<Rows<std::int64_t>, Rows<double>, Rows<double>>;
+
+Predictions classify(const Classifier& classifier, const std::vector<std::string_view>& texts, unsigned threads) {
+  const std::size_t count = texts.size();
   const std::size_t classes = classifier.student().classes();
   std::vector<std::int32_t> narrow(count);
   std::unique_ptr<std::int64_t[]> label_ids(new std::int64_t[count]);
@@ -110,12 +112,21 @@ std::tuple<Rows<std::int64_t>, Rows<double>, Rows<double>> classify(const Classi
   std::unique_ptr<double[]> scores(new double[count * classes]);
   {
     nb::gil_scoped_release free;
-    classifier.classify(texts.texts().data(), count, Surrogates::pass, threads,
+    classifier.classify(texts.data(), count, Surrogates::pass, threads,
                         {narrow.data(), confidences.get(), scores.get(), nullptr});
     std::copy(narrow.begin(), narrow.end(), label_ids.get());
   }
   return {array_of(std::move(label_ids), {count}), array_of(std::move(confidences), {count}),
           array_of(std::move(scores), {count, classes})};
+}
+
+Predictions classify_strings(const Classifier& classifier, const nb::sequence& strings, unsigned threads) {
+  const TextsOfStrings texts(strings);
+  return classify(classifier, texts.texts(), threads);
+}
+
+Predictions classify_events(const Classifier& classifier, const RawEvents& events, unsigned threads) {
+  return classify(classifier, events.titles(), threads);
 }
 
 using Ids = nb::ndarray<const std::int32_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
@@ -161,16 +172,20 @@ NB_MODULE(_native, module) {
     }
   });
 
+  kuaixun::bind_raw_events(module);
   nb::class_<Classifier>(module, "NativeClassifier", "A verified bundle with its student folded in one precision.")
       .def("__init__", &open, nb::arg("folder"), nb::arg("precision"),
            "Open and verify a bundle's folder, named in bytes. precision: fp32, bf16 or int8. Raises "
            "NativeError(message, class).")
-      .def("classify", &classify, nb::arg("texts"), nb::arg("threads") = 1U,
+      .def("classify", &classify_events, nb::arg("events"), nb::arg("threads") = 1U,
+           "Label the titles of events, where they lie.")
+      .def("classify", &classify_strings, nb::arg("texts"), nb::arg("threads") = 1U,
            "Label raw texts (n): label ids (n,) with -1 where nothing is left, confidences (n,), scores (n, classes).")
       .def("logits", &logits, nb::arg("ids"), nb::arg("threads") = 1U,
            "Logits (n, classes) of token ids (n, width) int32, each row padded with 0, width at most max_tokens.")
       .def_prop_ro(
-          "model_id", [](const Classifier& self) { return self.manifest().model_id; }, "The content hash.")
+          "manifest_sha256", [](const Classifier& self) { return self.manifest().sha256; },
+          "SHA-256 of manifest.json as it was read, in hexadecimal.")
       .def_prop_ro(
           "instruction_set", [](const Classifier& self) { return self.student().instruction_set(); },
           "What the processor runs it with: avx512, avx2 or portable.");

@@ -11,6 +11,7 @@
 #include "code_point_table.h"
 #include "error.h"
 #include "printable.h"
+#include "sha256.h"
 #include "vocabulary.h"
 
 namespace kuaixun {
@@ -31,6 +32,7 @@ Manifest read_manifest(const std::string& folder) {
   Manifest manifest;
   try {
     manifest = parse_manifest(content);
+    manifest.sha256 = sha256(content);
   } catch (const FormatError& error) {
     throw TamperedError(path + " is no sound manifest: " + error.what() + restore_advice);
   } catch (const Error& error) {

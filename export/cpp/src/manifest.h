@@ -40,6 +40,7 @@ struct FileEntry {
 
 struct Manifest {
   std::string model_id;
+  std::string sha256;  // of the file as it was read; parse_manifest leaves it empty
   std::vector<std::string> labels;
   TextParameters text;
   Architecture architecture;

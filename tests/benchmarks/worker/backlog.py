@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from pathlib import Path
 
 from confluent_kafka import Producer
 
@@ -13,12 +14,12 @@ from tests.worker.topics import PARTITIONS, Topics
 FLUSH_SECONDS = 600
 
 
-def write_backlog(topics: Topics, count: int) -> None:
-    """Spread `count` of the demo's headlines over the input's partitions. Blocks until all are confirmed."""
-    titles = [headline.event["title"] for headline in read_headlines(own_headlines()) if headline.event is not None]
-    values = [
-        json.dumps({"id": f"n{i}", "title": title}, ensure_ascii=False).encode() for i, title in enumerate(titles)
-    ]
+def write_backlog(topics: Topics, count: int, texts: Path | None = None) -> None:
+    """Spread `count` headlines over the input's partitions. Blocks until all are confirmed.
+
+    They are the demo's, or those of a file: the first column of each line.
+    """
+    values = payloads(texts)
     producer = Producer(
         {
             "bootstrap.servers": topics.bootstrap,
@@ -39,3 +40,12 @@ def write_backlog(topics: Topics, count: int) -> None:
             producer.poll(0)
     if producer.flush(FLUSH_SECONDS):
         raise RuntimeError("the broker does not take the backlog")
+
+
+def payloads(texts: Path | None = None) -> list[bytes]:
+    """Raw events of the demo's headlines, or of a file's."""
+    if texts is None:
+        titles = [headline.event["title"] for headline in read_headlines(own_headlines()) if headline.event is not None]
+    else:
+        titles = [line.partition("\t")[0] for line in texts.read_text(encoding="utf-8").splitlines()]
+    return [json.dumps({"id": f"n{i}", "title": title}, ensure_ascii=False).encode() for i, title in enumerate(titles)]

@@ -43,6 +43,7 @@ def wire(run: ToyRun) -> None:
         ("epochs = 1", "transfer = 'gone.txt'", "gone.txt does not exist"),
         ('file = "my.txt"', 'fil = "my.txt"', "[data] fil: there is no such setting; did you mean file?"),
         ('file = "my.txt"', 'train = "my.txt"', "[data] seed does not go with train"),
+        ('file = "my.txt"', 'file = "gone.txt"', "[data] file: "),
         ("seed = 1", 'ratios = "7:3"', "a run needs three parts"),
         ("[export]", "[blend]\n[export]", "[blend] mixes several teachers"),
         ("[distil]", "[[teacher]]\n[distil]", "[teacher] encoder: is missing"),

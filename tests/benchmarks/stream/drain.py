@@ -1,0 +1,107 @@
+"""Throughput: a backlog waits, and the processes of a contender drain it; what counts is what stands in the output."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+
+from confluent_kafka import Consumer, ConsumerGroupState, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from kuaixun.worker.delivery.promise import Guarantee
+from tests.benchmarks.stream.contenders import Contender
+from tests.benchmarks.worker.processes import Process, ended
+from tests.worker.topics import PARTITIONS, PATIENCE_SECONDS, Topics
+
+LOOK_EVERY_SECONDS = 0.02
+MOST_SECONDS = 15.0  # for the slow ones, whose rate is known long before they are through
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """What all processes together did, what they took of the processors, and the most memory that one of them had."""
+
+    messages_per_second: float
+    processor_microseconds: float  # for a message
+    peak_megabytes: float
+    seconds: float
+
+
+@contextmanager
+def started(contender: Contender, topics: Topics, processes: int) -> Iterator[list[Process]]:
+    """Processes of a contender that are ended with the context."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(ended(Process(contender.command(topics)))) for _ in range(processes)]
+
+
+def drain(contender: Contender, backlog: Topics, delivery: Guarantee, processes: int, messages: int) -> Drained:
+    """From the first outcome that counts, once every process has its share, to the last, or until MOST_SECONDS."""
+    topics = replace(Topics.create(backlog.bootstrap, real=True, delivery=delivery), input=backlog.input)
+    progress = Progress(topics)
+    with started(contender, topics, processes) as members:
+        progress.wait_for(1, members)
+        if processes > 1:
+            wait_for_members(topics, processes)
+        first, began_at = progress.count(), time.monotonic()
+        processor_seconds = -sum(one.processor_seconds() for one in members)
+        last = progress.wait_for(messages, members, MOST_SECONDS)
+        seconds = time.monotonic() - began_at
+        processor_seconds += sum(one.processor_seconds() for one in members)
+        peak_kilobytes = max(one.kilobytes("VmHWM") for one in members)
+    progress.close()
+    return Drained(
+        messages_per_second=(last - first) / seconds,
+        processor_microseconds=processor_seconds / max(1, last - first) * 1e6,
+        peak_megabytes=peak_kilobytes / 1024,
+        seconds=seconds,
+    )
+
+
+class Progress:
+    """How many outcomes count by now: written ones, or committed ones where transactions are promised."""
+
+    def __init__(self, topics: Topics) -> None:
+        # As a reader of committed records it would wait for each transaction's end, and trouble the broker with it.
+        self._looker = Consumer(
+            {"bootstrap.servers": topics.bootstrap, "group.id": topics.group, "isolation.level": "read_uncommitted"}
+        )
+        self._inputs = [TopicPartition(topics.input, number) for number in range(PARTITIONS)]
+        self._outputs = [TopicPartition(topics.output, number) for number in range(PARTITIONS)]
+        self._by_offsets = topics.delivery is Guarantee.EXACTLY_ONCE
+
+    def count(self) -> int:
+        """Ask the broker."""
+        if self._by_offsets:
+            return sum(max(0, one.offset) for one in self._looker.committed(self._inputs, timeout=PATIENCE_SECONDS))
+        return sum(self._looker.get_watermark_offsets(one, timeout=PATIENCE_SECONDS)[1] for one in self._outputs)
+
+    def wait_for(self, least: int, members: list[Process], most_seconds: float = PATIENCE_SECONDS) -> int:
+        """How many there are once there are as many, or that time is over. Raises RuntimeError where a member ends."""
+        deadline = time.monotonic() + most_seconds
+        while (count := self.count()) < least and time.monotonic() < deadline:
+            for one in members:
+                if one.process.poll() is not None:
+                    raise RuntimeError(f"the contender ended: {''.join(one.said)}")
+            time.sleep(LOOK_EVERY_SECONDS)
+        if not count:
+            raise RuntimeError(f"nothing comes out in {most_seconds:g} s: {''.join(members[0].said)}")
+        return count
+
+    def close(self) -> None:
+        """Close the client."""
+        self._looker.close()
+
+
+def wait_for_members(topics: Topics, members: int) -> None:
+    """Until so many members of the group have partitions. Raises RuntimeError where that takes too long."""
+    admin = AdminClient({"bootstrap.servers": topics.bootstrap})
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        group = admin.describe_consumer_groups([topics.group])[topics.group].result(PATIENCE_SECONDS)
+        shares = [len(one.assignment.topic_partitions) for one in group.members if one.assignment is not None]
+        if group.state is ConsumerGroupState.STABLE and sum(map(bool, shares)) >= members:
+            return
+        time.sleep(LOOK_EVERY_SECONDS)
+    raise RuntimeError(f"the group did not come to {members} members")

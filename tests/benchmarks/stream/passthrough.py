@@ -1,0 +1,139 @@
+"""The yardstick: consumes headlines and produces as many bytes as their labelled events have, and does nothing else.
+
+    python -m tests.benchmarks.stream.passthrough --bootstrap B --input T --output T --group G [--delivery exactly-once]
+
+The same client library and settings as the worker's, and whatever of them is known to be faster: more fetched ahead,
+larger batches. Key, headers, timestamp and partition are carried over, and each message has a delivery callback. Ends
+on SIGTERM.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import time
+from types import FrameType
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
+
+from kuaixun.worker.delivery.promise import Guarantee
+from kuaixun.worker.kafka import CONSUMER_DEFAULTS, PRODUCER_DEFAULTS
+from kuaixun.worker.membership import PROPERTIES, GroupProtocol
+
+CONSUMER = {
+    **CONSUMER_DEFAULTS,
+    # With the client's own a bare loop moves half as many; in memory that the worker must not take.
+    "queued.max.messages.kbytes": "204800",
+    "queued.min.messages": "1000000",
+    "fetch.message.max.bytes": "8388608",
+    "fetch.max.bytes": "52428800",
+    "fetch.queue.backoff.ms": "10",
+}
+PRODUCER = {**PRODUCER_DEFAULTS, "enable.idempotence": True, "queue.buffering.max.messages": "1000000"}
+BATCH = 10_000
+IDLE_SECONDS = 0.1
+TRANSACTION_SECONDS = 0.1
+# What a labelled event has beside what its raw one had.
+TAIL = (
+    b',"label":"entertainment","confidence":0.995743,"scores":{"entertainment":0.995743,"game":0.001074,"society":0.000927},'
+    b'"model":"3c5d77de0ae6b2a4","origin":{"topic":"news.raw","partition":0,"offset":1234567},'
+    b'"received_at":"2026-05-06T01:30:00.123456Z","labelled_at":"2026-05-06T01:30:00.234567Z"}'
+)
+
+
+class Passthrough:
+    """One member of the group."""
+
+    def __init__(self, bootstrap: str, topic: str, output: str, group: str, delivery: Guarantee) -> None:
+        self.stopped = False
+        self._output = output
+        self._in_transactions = delivery is Guarantee.EXACTLY_ONCE
+        self._consumer = Consumer(
+            {
+                **CONSUMER,
+                **PROPERTIES[GroupProtocol.COOPERATIVE],
+                "bootstrap.servers": bootstrap,
+                "group.id": group,
+                "auto.offset.reset": "earliest",
+                "enable.auto.commit": not self._in_transactions,
+                "auto.commit.interval.ms": 1000,
+            }
+        )
+        named = {"transactional.id": f"{group}-{time.monotonic_ns()}"} if self._in_transactions else {}
+        self._producer = Producer({**PRODUCER, "bootstrap.servers": bootstrap, **named})
+        if self._in_transactions:
+            self._producer.init_transactions()
+        self._consumer.subscribe([topic])
+        self._delivered = 0
+
+    def stop(self, _number: int, _frame: FrameType | None) -> None:
+        """A signal's handler."""
+        self.stopped = True
+
+    def run(self) -> None:
+        """Until stopped."""
+        began_at = 0.0
+        while not self.stopped:
+            messages = self._consumer.consume(1, IDLE_SECONDS)
+            if messages:
+                messages += self._consumer.consume(BATCH, 0)
+                if self._in_transactions and not began_at:
+                    self._producer.begin_transaction()
+                    began_at = time.monotonic()
+                self._produce(messages)
+            self._producer.poll(0)
+            if began_at and time.monotonic() - began_at >= TRANSACTION_SECONDS:
+                self._commit()
+                began_at = 0.0
+        if began_at:
+            self._commit()
+        self._producer.flush()
+        self._consumer.close()
+
+    def _produce(self, messages: list[Message]) -> None:
+        produce, output, delivered = self._producer.produce, self._output, self._on_delivery
+        for message in messages:
+            if message.error() is not None:
+                continue
+            value = (message.value() or b"") + TAIL
+            while True:
+                try:
+                    produce(
+                        output,
+                        value,
+                        message.key(),
+                        message.partition() or 0,
+                        delivered,
+                        None,  # the same under its other name
+                        message.timestamp()[1],
+                        message.headers(),  # as consumed: None where there are none
+                    )
+                    break
+                except BufferError:
+                    self._producer.poll(0.01)
+
+    def _commit(self) -> None:
+        member = self._consumer.consumer_group_metadata()
+        self._producer.send_offsets_to_transaction(self._consumer.position(self._consumer.assignment()), member)
+        self._producer.commit_transaction()
+
+    def _on_delivery(self, error: KafkaError | None, _message: Message) -> None:
+        if error is not None:
+            raise KafkaException(error)
+        self._delivered += 1
+
+
+def main() -> None:
+    """Move messages until SIGTERM."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("--bootstrap", "--input", "--output", "--group"):
+        parser.add_argument(name, required=True)
+    parser.add_argument("--delivery", type=Guarantee, default=Guarantee.AT_LEAST_ONCE)
+    options = parser.parse_args()
+    loop = Passthrough(options.bootstrap, options.input, options.output, options.group, options.delivery)
+    signal.signal(signal.SIGTERM, loop.stop)
+    loop.run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""What `make bench` keeps and prints: figures with what they are of, as a file and as one table."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import confluent_kafka
+from rich.console import Console
+from rich.table import Table
+
+from kuaixun.export.bundle.reader import default_bundle_path
+from kuaixun.worker.kafka import CONSUMER_DEFAULTS, PRODUCER_DEFAULTS
+from tests.benchmarks.measurements import machine
+from tests.benchmarks.peers.environments import peer_versions
+from tests.benchmarks.stream import passthrough
+from tests.benchmarks.stream.rounds import Throughput
+
+TABLE_COLUMNS = 160  # where there is no terminal
+
+
+@dataclass(slots=True)
+class Report:
+    """One run's figures; what was not measured is empty."""
+
+    environment: Mapping[str, Any]
+    throughput: list[Throughput] = field(default_factory=list)
+
+    def write(self, path: Path) -> None:
+        """Write all of it as JSON."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(asdict(self), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+    def show(self) -> None:
+        """Print what the figures are of, and the table."""
+        console = Console(width=None if sys.stdout.isatty() else TABLE_COLUMNS, highlight=False)
+        for name, value in self.environment.items():
+            console.print(f"{name}: {value}", markup=False)
+        table = Table("contender", "guarantee", "processes", "messages / s", "of passthrough", "in rounds")
+        for name in ("processor µs", "peak MB"):
+            table.add_column(name, justify="right")
+        for row in self.throughput:
+            table.add_row(
+                *(row.contender, row.delivery, str(row.processes), f"{row.messages_per_second:,.0f}"),
+                f"{row.share_of_passthrough:.3f}",
+                f"{min(row.shares):.2f} … {max(row.shares):.2f}",
+                *(f"{row.processor_microseconds:.2f}", f"{row.peak_megabytes:.0f}"),
+            )
+        console.print(table)
+
+
+def environment(messages: int, texts: Path | None) -> dict[str, Any]:
+    """Versions and settings that the figures depend on."""
+    return {
+        **machine(default_bundle_path()),
+        "confluent-kafka": version("confluent-kafka"),
+        "librdkafka": confluent_kafka.libversion()[0],
+        "messages": messages,
+        "texts": texts.name if texts else "the demo's headlines",
+        "worker's consumer": dict(CONSUMER_DEFAULTS),
+        "worker's producer": dict(PRODUCER_DEFAULTS),
+        "peers": peer_versions(),
+        "passthrough's consumer": passthrough.CONSUMER,
+        "passthrough's producer": passthrough.PRODUCER,
+    }

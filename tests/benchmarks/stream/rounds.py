@@ -1,0 +1,84 @@
+"""Contenders in rounds, in turn: each figure is a median, and each share is of the yardstick's in the same round."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from kuaixun.worker.delivery.promise import Guarantee
+from tests.benchmarks.stream.contenders import CONTENDERS, PASSTHROUGH, Contender
+from tests.benchmarks.stream.drain import Drained, drain
+from tests.worker.topics import Topics
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A contender, what it promises, and by how many processes."""
+
+    contender: Contender
+    delivery: Guarantee
+    processes: int
+
+    @property
+    def yardstick(self) -> Case:
+        """What it is measured by."""
+        return Case(CONTENDERS[PASSTHROUGH], self.delivery, self.processes)
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """A case's medians; `share_of_passthrough` is the median of the rounds' shares, which lie within `shares`."""
+
+    contender: str
+    delivery: str
+    processes: int
+    messages_per_second: float
+    share_of_passthrough: float
+    shares: list[float]
+    processor_microseconds: float
+    peak_megabytes: float
+
+
+def cases(contenders: Sequence[str], deliveries: Sequence[Guarantee], processes: Sequence[int]) -> list[Case]:
+    """Every case there is of these, the yardstick first of its kind."""
+    return [
+        Case(CONTENDERS[name], delivery, number)
+        for delivery in deliveries
+        for number in processes
+        for name in dict.fromkeys((PASSTHROUGH, *contenders))
+        if CONTENDERS[name].exactly_once or delivery is Guarantee.AT_LEAST_ONCE
+        if CONTENDERS[name].shares or number == 1
+    ]
+
+
+def measure(backlog: Topics, wanted: Sequence[Case], messages: int, rounds: int) -> Iterator[tuple[int, Case, Drained]]:
+    """Rounds over all cases, every other one backwards, after one drain that does not count and warms the broker."""
+    drain(wanted[0].contender, backlog, wanted[0].delivery, wanted[0].processes, messages)
+    for number in range(rounds):
+        for case in wanted if number % 2 == 0 else reversed(wanted):
+            yield number, case, drain(case.contender, backlog, case.delivery, case.processes, messages)
+
+
+def summed_up(found: Sequence[tuple[int, Case, Drained]]) -> list[Throughput]:
+    """One row a case, in the order of the first round."""
+    by_round = {(number, case): drained for number, case, drained in found}
+    by_case: dict[Case, list[Drained]] = defaultdict(list)
+    shares: dict[Case, list[float]] = defaultdict(list)
+    for (number, case), drained in by_round.items():
+        by_case[case].append(drained)
+        shares[case].append(drained.messages_per_second / by_round[number, case.yardstick].messages_per_second)
+    return [
+        Throughput(
+            contender=case.contender.name,
+            delivery=case.delivery,
+            processes=case.processes,
+            messages_per_second=round(statistics.median(one.messages_per_second for one in drains)),
+            share_of_passthrough=round(statistics.median(shares[case]), 3),
+            shares=[round(share, 3) for share in shares[case]],
+            processor_microseconds=round(statistics.median(one.processor_microseconds for one in drains), 2),
+            peak_megabytes=round(statistics.median(one.peak_megabytes for one in drains), 1),
+        )
+        for case, drains in by_case.items()
+    ]

@@ -1,0 +1,155 @@
+"""The fast way says byte for byte what the ordinary way says of any payload, and takes what producers usually write."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from unittest.mock import patch
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from kuaixun.export import Predictions
+from kuaixun.worker import usual_form
+from kuaixun.worker.labelling import Labelled, Outcome, Policy, label_batch
+from kuaixun.worker.streams import Record
+from kuaixun.worker.usual_form import labelled_values
+from tests.worker.fake_classifier import POISON, FakeClassifier
+
+native = pytest.importorskip("kuaixun.export._native", reason="the native engine is not built", exc_type=ImportError)
+
+RECEIVED = datetime(2025, 5, 1, 8, tzinfo=UTC)
+DONE = datetime(2025, 5, 1, 9, 0, 0, 120, tzinfo=UTC)
+POLICY = Policy(confidence_threshold=0.7, top_scores=3, worker_version="1.2.3")
+
+
+class Uneven(FakeClassifier):
+    """Figures of every size, ties and the odd one that is no millionth, as they follow from the title."""
+
+    def classify(self, texts: Sequence[str]) -> Predictions:
+        rows = [[zlib.crc32((text + label).encode()) % 1_000_003 / 1e6 for label in self.labels] for text in texts]
+        scores = np.array(rows).reshape(len(rows), len(self.labels))  # (n, classes)
+        scores[:, 1] = scores[:, 2]
+        return Predictions(scores.argmax(axis=1).astype(np.int64), scores.max(axis=1, initial=0.0), scores)
+
+
+def records(payloads: Sequence[bytes | None]) -> list[Record]:
+    return [Record('ra"w', number % 3, 10**number, b"k", value) for number, value in enumerate(payloads)]
+
+
+def both_ways(payloads: Sequence[bytes | None], classifier: FakeClassifier) -> tuple[list[Outcome], list[Outcome]]:
+    fast = label_batch(records(payloads), classifier, POLICY, received_at=RECEIVED, clock=lambda: DONE)
+    with patch.object(usual_form, "_IS_BUILT", new=False):
+        return fast, label_batch(records(payloads), classifier, POLICY, received_at=RECEIVED, clock=lambda: DONE)
+
+
+def taken(payload: bytes) -> bool:
+    (value,) = labelled_values(records([payload]), FakeClassifier(), POLICY, received_at=RECEIVED, clock=lambda: DONE)
+    return value is not None
+
+
+TEXTS = st.text() | st.text('ab"\\\n\x00\x7f国\ud83d\U0001f600\ufffd')
+TIMES = (
+    st.datetimes(timezones=st.timezones() | st.just(UTC)).map(datetime.isoformat)
+    | st.from_regex(
+        r"[0-9]{4}-[01][0-9]-[0-3][0-9][Tt ][0-2][0-9]:[0-6][0-9]:[0-6][0-9](\.[0-9]{0,9})?"
+        r"(Z|z|[+-][012][0-9]:?[0-9]{2})"
+    )
+    | TEXTS
+)
+EVENTS = st.fixed_dictionaries(
+    {"id": TEXTS, "title": TEXTS},
+    optional={
+        **dict.fromkeys(("body", "source", "url", "language"), TEXTS | st.none()),
+        "published_at": TIMES | st.none(),
+        "extra": st.dictionaries(TEXTS, TEXTS),
+        "more": TEXTS,
+    },
+)
+
+
+@st.composite
+def payloads(draw: st.DrawFn) -> bytes:
+    """An event as some JSON writer would write it, once in a while with a byte that another would not have written."""
+    items = draw(st.permutations(list(draw(EVENTS).items())))
+    items += draw(st.just([]) | st.just(items[:1]))
+    comma, colon = draw(st.sampled_from([(",", ":"), (", ", ": "), (" ,\n", "\t: ")]))
+    ascii_only = draw(st.booleans())
+    text = comma.join(json.dumps(name) + colon + json.dumps(value, ensure_ascii=ascii_only) for name, value in items)
+    written = bytearray(f"{{{text}}}".encode("utf-8", "surrogatepass"))
+    if draw(st.booleans()):
+        place = draw(st.integers(0, len(written) - 1))
+        written[place : place + draw(st.integers(0, 1))] = draw(
+            st.binary(max_size=2) | st.sampled_from([b"null", b"\\u", b'"'])
+        )
+    return bytes(written)
+
+
+@given(st.lists(payloads() | st.none(), max_size=6))
+@example([b'{"id":"a","title":"\\qnull}', b'{"id":"a","title":"\\u00e9\\ud83d\\ude00\\/"}', b'{"id":"","title":"t"}'])
+@example([b'{"id":"a","title":"t","published_at":"2023-02-29T00:00:00Z"}', b'{"id":"a","title":"t","id":"b"}'])
+def test_both_ways_say_the_same_of_any_payload(batch: list[bytes | None]) -> None:
+    for classifier in (FakeClassifier(), Uneven()):
+        fast, ordinary = both_ways(batch, classifier)
+        assert fast == ordinary
+
+
+def test_every_figure_is_written_as_msgspec_writes_it() -> None:
+    figures = np.arange(0, 1_000_001, 7) / 1e6
+    events = native.RawEvents([b'{"id":"a","title":"t"}'] * len(figures))
+    written = events.labelled(
+        np.zeros(len(figures), np.int64),
+        figures,
+        figures[:, None],
+        [0] * len(figures),
+        [0] * len(figures),
+        **dict.fromkeys(("model", "topic", "received_at", "labelled_at"), b'""'),
+        labels=(b'"l"',),
+        top_scores=1,
+        confidence_threshold=0.0,
+    )
+    for figure, value in zip(figures.tolist(), written, strict=True):
+        said = msgspec.json.encode(figure)
+        assert value.startswith(b'{"id":"a","title":"t","label":"l","confidence":%b,"scores":{"l":%b},' % (said, said))
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"id": "n-1", "title": "\xe4\xb8\xbb\xe9\x98\x9f", "source": null, "language": "zh"}',
+        b'{"id":"n-1","title":"\\u4e3b\\u961f \\"\\ud83d\\ude00\\"","url":"https:\\/\\/news.example"}',
+        b'{"title":"t","body":"b","id":"n-1","published_at":"2026-05-06T09:30:00+08:00"}',
+        b'{"title":"t","id":"n-1","published_at":"2024-02-29T09:30:00.123000Z"}\n',
+    ],
+)
+def test_what_producers_usually_write_takes_the_fast_way(payload: bytes) -> None:
+    assert taken(payload)
+
+
+def test_a_title_at_fault_takes_no_other_with_it() -> None:
+    batch = [b'{"id":"1","title":"a"}', json.dumps({"id": "2", "title": POISON}).encode(), b'{"id":"3","title":"b"}']
+    fast, ordinary = both_ways(batch, FakeClassifier())
+    assert fast == ordinary
+    assert [isinstance(outcome, Labelled) for outcome in fast] == [True, False, True]
+
+
+def test_unreadable_headers_are_left_to_the_ordinary_way() -> None:
+    record = Record("raw", 0, 0, None, b'{"id":"1","title":"a"}', headers_unreadable=True)
+    assert labelled_values([record], FakeClassifier(), POLICY, received_at=RECEIVED, clock=lambda: DONE) == [None]
+
+
+def test_the_native_engine_says_the_same_of_titles_where_they_lie() -> None:
+    from kuaixun.export import open_classifier
+
+    titles = ["主队加时绝杀晋级四强", "", "<b>股市</b> http://a.example 大涨", "央行\n降准"]
+    classifier = open_classifier(engine="native", threads=1)
+    events = native.RawEvents([json.dumps({"id": "x", "title": title}).encode() for title in titles])
+    assert list(events) == titles
+    one, other = classifier.classify(events), classifier.classify(titles)
+    assert np.array_equal(one.label_ids, other.label_ids)
+    assert np.array_equal(one.scores, other.scores)
