@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import errno
 import logging
+import os
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -22,7 +24,15 @@ OF_THE_OUTPUT = {errno.EPIPE, errno.ENOSPC}
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code, as `errors.py` lists them. Errors are one paragraph on standard error."""
-    return finish(PROGRAM, lambda: _command(arguments))
+    code = finish(PROGRAM, lambda: _command(arguments))
+    if threading.active_count() > 1:
+        from kuaixun.worker.reload import is_opening
+
+        if is_opening():
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+    return code
 
 
 def _command(arguments: Sequence[str] | None) -> int:
@@ -43,7 +53,7 @@ def _command(arguments: Sequence[str] | None) -> int:
 def _run(parsed: argparse.Namespace) -> int:
     # Imported here, as below: `--version` needs no Kafka client, and Ctrl-C must find `finish` on the stack.
     from kuaixun.worker.flags import setting_flags
-    from kuaixun.worker.life import STUCK_BEYOND_OUTAGE_SECONDS, Life
+    from kuaixun.worker.life import STUCK_BEYOND_SECONDS, Life
     from kuaixun.worker.reload import Reloads, reload_on_hangup
     from kuaixun.worker.service import run_worker
     from kuaixun.worker.settings import read_settings
@@ -52,7 +62,7 @@ def _run(parsed: argparse.Namespace) -> int:
     settings = read_settings(setting_flags(parsed))
     _log_to_stderr(settings.log_level)
     stop, reloads = Stop(settings.shutdown_budget_seconds), Reloads()
-    life = Life(settings.outage_seconds + STUCK_BEYOND_OUTAGE_SECONDS, settings.heartbeat_file)
+    life = Life(settings.longest_turn_seconds + STUCK_BEYOND_SECONDS, settings.heartbeat_file)
     with stop_on_signals(stop), reload_on_hangup(reloads, stop), hard_stop(stop), life:
         run_worker(settings, stop, reloads=reloads, turned=life.turned)
     return 0

@@ -52,7 +52,7 @@ class Client(Protocol):
 class Connection:
     """What both clients share: settings, the errors of callbacks, and the outage they add up to.
 
-    `monotonic` is a clock in seconds.
+    `monotonic` is a clock in seconds; `look` is called between waits, and may raise to end them.
     """
 
     def __init__(
@@ -60,8 +60,9 @@ class Connection:
         settings: WorkerSettings,
         properties: Mapping[str, str],
         monotonic: Callable[[], float] = time.monotonic,
+        look: Callable[[], None] = lambda: None,
     ) -> None:
-        self.settings = settings
+        self.settings, self.look = settings, look
         self.outage = Outage(settings.outage_seconds, monotonic)
         self._properties = properties
         self._monotonic = monotonic
@@ -162,6 +163,7 @@ class Connection:
         """
         deadline = self._monotonic() + self.settings.connect_seconds
         while True:
+            self.look()
             left = max(0.1, deadline - self._monotonic())
             try:
                 found = client.list_topics(topic, timeout=min(SLICE_SECONDS, left)).topics[topic]

@@ -15,6 +15,8 @@ from kuaixun.worker.labelling import DeadLettered, Outcome
 from kuaixun.worker.stop import Stop
 from kuaixun.worker.streams import Record
 
+MOST_COUNTS = 1000  # that the window is kept in: each its records, and the dead letters among them
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -29,7 +31,8 @@ class DeadLetterLimit:
     """An Observer that asks for a stop, and then has the reason in `error`.
 
     The window is counted in records, in whole batches: the fewest of the last ones that hold as many. Until so many
-    have come the ratio says nothing.
+    have come the ratio says nothing. Small batches count as one until they hold a thousandth of the window together, so
+    that it takes no more memory where a million come one by one.
     """
 
     def __init__(self, limits: Limits, stop: Stop) -> None:
@@ -65,7 +68,11 @@ class DeadLetterLimit:
             self._stop.request()
 
     def _count(self, records: int, dead: int) -> None:
-        self._window.append((records, dead))
+        last = self._window[-1] if self._window else None
+        if last is not None and last[0] + records <= self._limits.window / MOST_COUNTS:
+            self._window[-1] = (last[0] + records, last[1] + dead)
+        else:
+            self._window.append((records, dead))
         self._records, self._dead = self._records + records, self._dead + dead
         while self._records - self._window[0][0] >= self._limits.window:
             gone, gone_dead = self._window.popleft()

@@ -13,7 +13,7 @@ message is one paragraph: what was wrong, where, what to do.
     ├── FatalKafkaError                 8  the client cannot go on (out of sequence, …); a restart may
     ├── DeliveryFailedError             9  an outcome was not confirmed; nothing is committed past it
     ├── EngineUnavailableError         10  the engine asked for cannot run here, or stopped answering
-    ├── ShutdownBudgetError            11  the shutdown took longer than allowed; what was confirmed is committed
+    ├── ShutdownBudgetError            11  the shutdown took longer than allowed, or its last commit is not confirmed
     ├── OffsetsMissingError            12  nowhere to continue from, and the operator chose to stop
     ├── FencedError                    13  another worker has this one's place, or it was silent for too long
     └── DeadLetterLimitError           14  too many dead letters at once; all of them are written and committed
@@ -89,7 +89,7 @@ class EngineUnavailableError(WorkerError):
 
 
 class ShutdownBudgetError(WorkerError):
-    """The shutdown budget ran out."""
+    """The shutdown budget ran out. What was confirmed is committed as far as it could be."""
 
     exit_code = 11
 

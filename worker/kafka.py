@@ -119,16 +119,17 @@ class EmbeddedBroker:
 
 
 class KafkaSource:
-    """The consumer. See streams.Source. `topics` defaults to the input topic; `monotonic` is a clock in seconds."""
+    """The consumer. See streams.Source. `topics` defaults to the input topic; for the others see Connection."""
 
     def __init__(
         self,
         settings: WorkerSettings,
         topics: Sequence[str] = (),
         monotonic: Callable[[], float] = time.monotonic,
+        look: Callable[[], None] = lambda: None,
     ) -> None:
         properties = settings.consumer_properties()
-        self._connection = Connection(settings, properties, monotonic)
+        self._connection = Connection(settings, properties, monotonic, look)
         self._monotonic = monotonic
         self._topics = list(topics) or [settings.input_topic]
         self._reset = settings.auto_offset_reset
@@ -136,10 +137,12 @@ class KafkaSource:
         self._listener: GroupListener | None = None
         self._gathered: list[Record] = []
         self._commits_under_way = 0
-        self._stay_at = 0.0
+        self._uncommitted: WorkerError | None = None  # why the last commit failed
+        self._stay_at = self._turn_ends_at = 0.0
         self._closing = self._joined = False
         self._owned: frozenset[Partition] = frozenset()
         self._rewinds: dict[Partition, int] = {}
+        self._gone: dict[Partition, KafkaError] = {}
         self._membership = Membership(settings.group_protocol)
         self._stranger = b""  # what a member is to a group that it has not joined
         self._static = bool(properties.get("group.instance.id"))
@@ -188,7 +191,7 @@ class KafkaSource:
 
     def batch(self, max_records: int, max_delay_seconds: float, idle_seconds: float) -> Sequence[Record]:
         """See streams.Source."""
-        self._read_again()
+        self._begin_turn()
         # `consume(n, timeout)` waits for all n or the whole timeout, so the first record is waited for alone.
         self._consume(1, 0.0 if self._gathered else idle_seconds)
         deadline = self._monotonic() + max_delay_seconds
@@ -204,7 +207,7 @@ class KafkaSource:
         """See streams.Source. Reads a record a second, which is kept: pausing would throw away what is fetched."""
         if self._monotonic() < self._stay_at:
             return
-        self._read_again()
+        self._begin_turn()
         self._consume(1, LEAST_SECONDS / 10)
         self._connection.probe(self._consumer, self._topics[0])
         self._stay_at = self._monotonic() + STAY_EVERY_SECONDS
@@ -220,16 +223,18 @@ class KafkaSource:
             self._consumer.commit(offsets=positions, asynchronous=True)
             self._commits_under_way += 1
         except KafkaException as exception:
-            LOG.warning("commit not begun: %s", self._connection.error(exception.args[0], "committing"))
+            self._uncommitted = self._connection.error(exception.args[0], "committing")
+            LOG.warning("commit not begun: %s", self._uncommitted)
 
     def rewind(self, offsets: Mapping[Partition, int]) -> None:
         """See streams.Source. Only noted: in a callback nobody knows what the client is about to hand over."""
         self._rewinds |= {partition: offset for partition, offset in offsets.items() if partition in self._owned}
 
-    def committed(self, partitions: frozenset[Partition]) -> Mapping[Partition, int]:
+    def committed(self, partitions: frozenset[Partition], timeout_seconds: float) -> Mapping[Partition, int]:
         """See streams.Source."""
+        deadline = self._monotonic() + timeout_seconds
         try:
-            found = self._stable_offsets([TopicPartition(p.topic, p.number) for p in partitions])
+            found = self._stable_offsets([TopicPartition(p.topic, p.number) for p in partitions], deadline)
         except KafkaException as exception:
             raise self._connection.error(exception.args[0], "asking for committed offsets") from None
         return {Partition(p.topic, p.partition): p.offset for p in found if p.offset >= 0}
@@ -253,7 +258,15 @@ class KafkaSource:
         leaving = threading.Thread(target=self._leave, args=(deadline,), name="leave-group", daemon=True)
         leaving.start()
         leaving.join(timeout_seconds)
-        return not leaving.is_alive()
+        if leaving.is_alive():
+            LOG.warning("leaving the group takes too long; its coordinator will notice by the session timeout")
+        elif self._uncommitted is not None:
+            LOG.warning("the last offsets are not committed: %s", self._uncommitted)
+        elif self._commits_under_way:
+            LOG.warning("nobody has said whether the last offsets are committed")
+        else:
+            return True
+        return False
 
     def _leave(self, deadline: float) -> None:
         # In the cooperative protocol the client (2.16) tells the group that it leaves by way of giving up partitions,
@@ -267,13 +280,20 @@ class KafkaSource:
                     self._consumer.consume(1, LEAST_SECONDS / 2)
         self._consumer.close()
 
+    def _begin_turn(self) -> None:
+        # What callbacks ask the brokers for has one outage's time together, however many of them there are.
+        self._turn_ends_at = self._monotonic() + self._connection.settings.outage_seconds
+        self._read_again()
+        self._read_on()
+
     def _consume(self, limit: int, timeout_seconds: float) -> None:
         owned = self._owned
         try:
             messages = self._consumer.consume(limit, timeout_seconds)
         except (KafkaException, SystemError) as exception:
             raise self._connection.raised(exception, f"reading {', '.join(self._topics)}") from None
-        if [*map(Message.error, messages)].count(None) < len(messages):
+        # Not by comparing: the client's error leaves an exception set where it is compared with None.
+        if any(map(Message.error, messages)):
             for message in messages:
                 if message.error() is not None:
                     self._on_event(message)
@@ -295,7 +315,11 @@ class KafkaSource:
         self._gathered = [r for r in self._gathered if Partition(r.topic, r.partition) not in rewinds]
         try:
             for partition, offset in rewinds.items():
-                self._consumer.seek(TopicPartition(partition.topic, partition.number, offset))
+                position = TopicPartition(partition.topic, partition.number, offset)
+                if self._gone.pop(partition, None) is None:
+                    self._consumer.seek(position)
+                else:
+                    self._membership.read_on_from(self._consumer, position)
         except KafkaException as exception:
             raise self._connection.error(exception.args[0], f"reading {named(rewinds)} again") from None
 
@@ -304,13 +328,23 @@ class KafkaSource:
         error = message.error()
         assert error is not None  # noqa: S101 - the caller looked
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
-            self._out_of_range(TopicPartition(str(message.topic()), message.partition() or 0), error)
+            self._gone[Partition(str(message.topic()), message.partition() or 0)] = error
         elif error.code() == KafkaError._MAX_POLL_EXCEEDED:
             LOG.warning("the group dropped this worker, which was silent for too long; it joins again")
         elif error.code() in TRANSIENT | REBALANCING:
             LOG.info("%s, which mends itself", self._connection.hide(error.str()))
         else:
             raise self._connection.error(error, f"reading {', '.join(self._topics)}")
+
+    def _read_on(self) -> None:
+        """Where the position in a partition is gone, choose another, once all that was read before is handed over.
+
+        What is handed over with it would be committed past, and so overwrite what was chosen.
+        """
+        for where, error in list(self._gone.items()):
+            if not any((record.topic, record.partition) == where for record in self._gathered):
+                del self._gone[where]
+                self._out_of_range(TopicPartition(where.topic, where.number), error)
 
     def _out_of_range(self, position: TopicPartition, error: KafkaError) -> None:
         """The group's offset is not on the topic (retention passed it, or the topic was made anew): choose aloud."""
@@ -348,7 +382,7 @@ class KafkaSource:
 
     def _starting_positions(self, assigned: list[TopicPartition]) -> list[TopicPartition]:
         """Committed offsets, or what the operator chose where there is none."""
-        positions = self._stable_offsets(assigned)
+        positions = self._stable_offsets(assigned, self._turn_ends_at)
         unread = []
         for position in positions:
             if position.offset >= 0:
@@ -366,12 +400,11 @@ class KafkaSource:
         self._begin_at_the_end(unread)
         return positions
 
-    def _stable_offsets(self, positions: list[TopicPartition]) -> list[TopicPartition]:
+    def _stable_offsets(self, positions: list[TopicPartition], deadline: float) -> list[TopicPartition]:
         """Committed offsets, once no transaction is open over them: a killed worker's lasts until its timeout.
 
         Asks again where the group's coordinator has moved or is still reading its log, which the client does not.
         """
-        deadline = self._monotonic() + self._connection.settings.outage_seconds
         while positions:
             try:
                 found = self._consumer.committed(positions, timeout=max(LEAST_SECONDS, deadline - self._monotonic()))
@@ -392,9 +425,9 @@ class KafkaSource:
         As a number, which is committed at once: a worker that restarts before its first headline must not skip what
         came meanwhile.
         """
-        timeout_seconds = self._connection.settings.outage_seconds
         for position in positions:
-            _, position.offset = self._consumer.get_watermark_offsets(position, timeout=timeout_seconds)
+            left_seconds = max(LEAST_SECONDS, self._turn_ends_at - self._monotonic())
+            _, position.offset = self._consumer.get_watermark_offsets(position, timeout=left_seconds)
         if positions and self._listener is not None:
             self._listener.positioned({Partition(p.topic, p.partition): p.offset for p in positions})
 
@@ -411,6 +444,7 @@ class KafkaSource:
         self._owned -= partitions
         for partition in partitions:
             self._rewinds.pop(partition, None)
+            self._gone.pop(partition, None)
         # With nothing to commit no answer comes either, for however long that is.
         self._commit_outage.forget()
         # What comes of them from here on was read anew, even if they are ours again within the same call.
@@ -428,6 +462,7 @@ class KafkaSource:
         if stored and self._listener is not None:
             self._listener.committed(stored)
         failed = error or next((p.error for p in positions if p.error is not None), None)
+        self._uncommitted = None
         if failed is None or failed.code() == KafkaError._NO_OFFSET:
             self._commit_outage.over()
             return
@@ -436,7 +471,7 @@ class KafkaSource:
             # What is still ours is committed next time, and what is not is labelled again by whoever holds it now.
             LOG.info("offsets not committed during a rebalance (%s)", failed.name())
             return
-        found = self._connection.error(failed, "committing")
+        found = self._uncommitted = self._connection.error(failed, "committing")
         if failed.fatal() or failed.code() in REFUSED | FATAL:
             self._connection.raise_later(found)
         else:
@@ -470,8 +505,9 @@ class KafkaLetterSource(KafkaSource):
 
     def marks(self, partitions: Iterable[Partition]) -> Mapping[Partition, Mark]:
         """What the group has committed, once no transaction is open over it; leaves out what has none. Blocks."""
+        deadline = self._monotonic() + self._connection.settings.outage_seconds
         try:
-            found = self._stable_offsets([TopicPartition(p.topic, p.number) for p in partitions])
+            found = self._stable_offsets([TopicPartition(p.topic, p.number) for p in partitions], deadline)
         except KafkaException as exception:
             raise self._connection.error(exception.args[0], "asking for committed offsets") from None
         return {Partition(p.topic, p.partition): Mark(p.offset, p.metadata or "") for p in found if p.offset >= 0}
@@ -493,11 +529,11 @@ class KafkaLetterSource(KafkaSource):
 
 
 class KafkaSink:
-    """The producer. See streams.Sink."""
+    """The producer. See streams.Sink; for `look` see Connection."""
 
-    def __init__(self, settings: WorkerSettings) -> None:
+    def __init__(self, settings: WorkerSettings, look: Callable[[], None] = lambda: None) -> None:
         properties = settings.producer_properties()
-        self._connection = Connection(settings, properties)
+        self._connection = Connection(settings, properties, look=look)
         self._topic = settings.output_topic
         self._delivered = False  # since it was last noted
         self._config: dict[str, Any] = {
@@ -681,16 +717,9 @@ class KafkaTransactionalSink(KafkaSink):
 
     def renew(self, timeout_seconds: float) -> None:
         """See streams.TransactionalSink. Raises BrokerUnreachableError where no coordinator answers in time."""
-        old, self._producer = self._producer, self._new_producer()
-        # One in a call goes when that comes back, if ever: to be destroyed under the call is more than it bears.
-        if not self._in_a_call:
-            old.purge()
-            try:
-                old.close()
-            except (KafkaException, SystemError) as exception:  # fenced by now, which is to be honoured
-                raise self._connection.raised(exception, "giving up a producer") from None
-        self._in_a_call = False
         deadline = time.monotonic() + timeout_seconds
+        self._give_up_the_producer(min(SLICE_SECONDS, timeout_seconds))
+        self._producer = self._new_producer()
         doing = f"asking for the transactional id {self.transactional_id}"
         try:
             self._until_done(self._producer.init_transactions, deadline, doing)
@@ -702,12 +731,35 @@ class KafkaTransactionalSink(KafkaSink):
                 "brokers at least)."
             ) from None
 
+    def _give_up_the_producer(self, timeout_seconds: float) -> None:
+        """Make an end of it. Raises FencedError where a newer one has its name, which is to be honoured.
+
+        Not by its `close`, which aborts without end where the brokers are away (confluent-kafka 2.16). What it has
+        open is undone by whoever takes its name next, so an answer is asked for once and not waited for.
+        """
+        old = self._producer
+        if self._in_a_call:
+            # It goes when that comes back, if ever: to be destroyed under the call is more than it bears.
+            self._in_a_call = False
+            return
+        old.purge()
+        reports_alone = partial(old.flush, 0.0)
+        for step in (partial(old.abort_transaction, max(LEAST_SECONDS, timeout_seconds)), reports_alone):
+            try:
+                step()
+            except (KafkaException, SystemError) as exception:
+                error = error_of(exception)
+                if error.fatal() or error.code() in FATAL:
+                    raise self._connection.error(error, "giving up a producer") from None
+                LOG.debug("giving up a producer: %s", self._connection.hide(error.str()))
+
     def _until_done(self, call: Callable[[float], None], deadline: float, doing: str) -> None:
         """Call once, and again where the client says that it may be, until it is done.
 
         Raises EndUnknownError once the clock is at the deadline, AbortableError, and WorkerErrors.
         """
         while True:
+            self._connection.look()
             try:
                 return call(max(LEAST_SECONDS, min(SLICE_SECONDS, deadline - time.monotonic())))
             except (KafkaException, SystemError) as exception:

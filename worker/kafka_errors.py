@@ -18,7 +18,7 @@ from kuaixun.worker.errors import (
     TopicMissingError,
     WorkerError,
 )
-from kuaixun.worker.streams import RefusedError, TooLargeError
+from kuaixun.worker.streams import RefusedAlongError, RefusedError, TooLargeError
 
 LOG = logging.getLogger(__name__)
 
@@ -138,6 +138,8 @@ def refusal(error: KafkaError, hide: Callable[[str], str]) -> RefusedError | Non
     """The refusal that an error amounts to, None where it says nothing of the message itself."""
     if error.code() in TOO_LARGE:
         return TooLargeError(hide(error.str()))
+    if error.code() == KafkaError._INVALID_DIFFERENT_RECORD:
+        return RefusedAlongError(hide(error.str()))
     return RefusedError(hide(error.str())) if error.code() in RECORD_REFUSED else None
 
 

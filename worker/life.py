@@ -26,8 +26,7 @@ from kuaixun.worker.systemd import READY, WATCHDOG, tell_systemd
 LOG = logging.getLogger(__name__)
 
 TELL_EVERY_SECONDS = 1.0
-# A turn may wait out an outage of the brokers, and no longer.
-STUCK_BEYOND_OUTAGE_SECONDS = 60.0
+STUCK_BEYOND_SECONDS = 60.0  # so much longer than the longest turn is not waiting any more, but standing still
 
 
 class Life:
@@ -49,10 +48,6 @@ class Life:
         self._ready = False
         self._tell_at = 0.0
         self._turned_at = monotonic()
-
-    def seconds_since_turn(self) -> float:
-        """For how long the loop has not turned; any thread may ask."""
-        return self._monotonic() - self._turned_at
 
     def __enter__(self) -> Self:
         if self._file is not None:

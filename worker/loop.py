@@ -13,13 +13,17 @@ One thread does all of it; the client's callbacks run inside `Source.batch` and 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from kuaixun.worker.delivery.promise import Delivery, Pace
+from kuaixun.worker.errors import WorkerError
 from kuaixun.worker.labelling import Labels, Policy, label_batch
 from kuaixun.worker.stop import Stop
 from kuaixun.worker.streams import Record, Source
+
+LOG = logging.getLogger(__name__)
 
 IDLE_SECONDS = 0.1  # how long a quiet topic may keep the loop from noticing a stop or a report
 
@@ -54,8 +58,13 @@ class Loop:
             while not self._stop.requested:
                 self._step()
             self._delivery.finish()
-        finally:
-            self._delivery.leave()
+        except BaseException:
+            try:
+                self._delivery.leave()
+            except WorkerError as error:  # what ended the worker is what there is to tell
+                LOG.warning("and it did not leave in order: %s", error)
+            raise
+        self._delivery.leave()
 
     def _step(self) -> None:
         """One turn."""

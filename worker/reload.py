@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TypeAlias
 
+from kuaixun.worker.delivery.promise import CLOSE_SHARE
 from kuaixun.worker.errors import BundleRefusedError, WorkerError
 from kuaixun.worker.labelling import Labels
 from kuaixun.worker.stop import Stop
@@ -24,8 +25,9 @@ from kuaixun.worker.stop import Stop
 LOG = logging.getLogger(__name__)
 
 LOOK_EVERY_SECONDS = 1.0
-END_SECONDS = 60.0  # longer than to open a bundle takes on a busy machine; a shutdown has its budget all the same
+END_SECONDS = 60.0  # longer than to open a bundle takes on a busy machine
 STANDARD_INPUT = 0
+WATCHER = "bundle-reload"
 
 _Files: TypeAlias = dict[str, tuple[int, int, int]]
 
@@ -116,22 +118,24 @@ class Succession:
             self._next = found
 
     @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Look again and again, in a thread, for as long as the context lasts."""
+    def watching(self, stop: Stop) -> Iterator[None]:
+        """Look again and again, in a thread, for as long as the context lasts.
+
+        A bundle that is being opened by then is waited for, but not past what a shutdown leaves; see `is_opening`.
+        """
         done = threading.Event()
 
         def watch() -> None:
             while not done.wait(LOOK_EVERY_SECONDS):
                 self.look()
 
-        watcher = threading.Thread(target=watch, name="bundle-reload", daemon=True)
+        watcher = threading.Thread(target=watch, name=WATCHER, daemon=True)
         watcher.start()
         try:
             yield
         finally:
             done.set()
-            # A thread that comes out of C++ while the interpreter goes down aborts the process, whatever its exit code.
-            watcher.join(END_SECONDS)
+            watcher.join(min(END_SECONDS, stop.seconds_left(CLOSE_SHARE)))
 
     def _mended(self) -> bool:
         """Whether the files of a bundle that was refused are others by now, and the same as at the last look."""
@@ -152,6 +156,14 @@ class Succession:
                     "behind the others; whoever counts on the old ones would be misled. Where that is meant, set "
                     "KUAIXUN_CHANGED_LABELS_ALLOWED to true, or restart the worker."
                 )
+
+
+def is_opening() -> bool:
+    """Whether a bundle is being opened that nobody waits for any more.
+
+    A thread that comes out of C++ while the interpreter goes down aborts the process, whatever its exit code.
+    """
+    return any(thread.name == WATCHER for thread in threading.enumerate())
 
 
 def _files_of(folder: Path) -> _Files:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._acl import AclOperation  # which its package hands on without saying so
 
-from kuaixun.worker.connection import Connection
+from kuaixun.worker.connection import SLICE_SECONDS, Connection
 from kuaixun.worker.errors import AccessRefusedError
 from kuaixun.worker.kafka_errors import COORDINATOR_ON_ITS_WAY
 from kuaixun.worker.settings import WorkerSettings
@@ -44,19 +44,26 @@ class Right:
         return f"{self.operation.name.title()} on {self.kind} {self.name}"
 
 
-def check_rights(settings: WorkerSettings, *, reads: Iterable[str], writes: Iterable[str]) -> bool:
+def check_rights(
+    settings: WorkerSettings,
+    *,
+    reads: Iterable[str],
+    writes: Iterable[str],
+    look: Callable[[], None] = lambda: None,
+) -> bool:
     """Raise AccessRefusedError where rights are missing, naming each; False where the brokers do not tell.
 
     `reads` are topics that the settings' group reads, with the consumer's credentials; `writes` are the producer's.
+    `look` is called between waits, and may raise to end them.
     """
-    reading = _Asking(settings, settings.consumer_properties())
+    reading = _Asking(settings, settings.consumer_properties(), look)
     # The group first, for a broker that cannot be asked says so at once there, and leaves one waiting elsewhere.
     group = Right(AclOperation.READ, "group", settings.group_id)
     answers = {group: reading.granted(group)}
     if answers[group] is None:
         return False
     answers |= {right: reading.granted(right) for right in _on_topics(AclOperation.READ, reads)}
-    writing = _Asking(settings, settings.producer_properties())
+    writing = _Asking(settings, settings.producer_properties(), look)
     answers |= {right: writing.granted(right) for right in _on_topics(AclOperation.WRITE, writes)}
     missing = [right for right, granted in answers.items() if granted is False]
     if missing:
@@ -77,7 +84,7 @@ def _on_topics(operation: AclOperation, topics: Iterable[str]) -> list[Right]:
 class _Asking:
     """The administrator's client with the credentials of one of the worker's two."""
 
-    def __init__(self, settings: WorkerSettings, properties: Mapping[str, str]) -> None:
+    def __init__(self, settings: WorkerSettings, properties: Mapping[str, str], look: Callable[[], None]) -> None:
         connection = Connection(settings, properties)
         config: dict[str, Any] = {
             **{name: value for name, value in properties.items() if name.startswith(_CONNECTING)},
@@ -88,14 +95,14 @@ class _Asking:
             self._admin = AdminClient(config, logger=QUIET)
         except KafkaException as exception:
             raise connection.error(exception.args[0], "configuring the client that asks for rights") from None
-        self._seconds = settings.connect_seconds
+        self._seconds, self._look = settings.connect_seconds, look
 
     def granted(self, right: Right) -> bool | None:
         """Whether a right is there, None where nobody says. Blocks, for the time for connecting at most."""
         deadline = time.monotonic() + self._seconds
         while True:
             try:
-                found = self._described(right).result(self._seconds).authorized_operations
+                found = self._awaited(self._described(right)).authorized_operations
             except KafkaException as exception:
                 code = exception.args[0].code()
                 if code in DENIED:
@@ -108,6 +115,18 @@ class _Asking:
             except TimeoutError:
                 return None
             return None if found is None else right.operation in found
+
+    def _awaited(self, answer: Future[Any]) -> Any:
+        """Raises TimeoutError where none comes in the time for connecting."""
+        deadline = time.monotonic() + self._seconds
+        while True:
+            self._look()
+            left_seconds = deadline - time.monotonic()
+            try:
+                return answer.result(min(SLICE_SECONDS, left_seconds))
+            except TimeoutError:
+                if answer.done() or left_seconds <= SLICE_SECONDS:
+                    raise
 
     def _described(self, right: Right) -> Future[Any]:
         options: dict[str, Any] = {"include_authorized_operations": True, "request_timeout": self._seconds}

@@ -21,13 +21,12 @@ from kuaixun.worker.reload import Reloads, Succession
 from kuaixun.worker.rights import check_rights
 from kuaixun.worker.routing import Routes, Target
 from kuaixun.worker.settings import WorkerSettings
-from kuaixun.worker.stop import Stop
+from kuaixun.worker.stop import EarlyStop, Stop, StoppedEarlyError
 from kuaixun.worker.streams import Record
 
 LOG = logging.getLogger(__name__)
 
 CLOSE_SECONDS = 5.0
-REVOKE_SHARE = 0.2  # of max.poll.interval.ms, for the group waits for the slowest member that gives up a partition
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +45,23 @@ class Station:
 
 
 def open_station(
-    settings: WorkerSettings, say: Callable[[str, str], None], classifier: Labels | None = None
+    settings: WorkerSettings,
+    say: Callable[[str, str], None],
+    classifier: Labels | None = None,
+    look: Callable[[], None] = lambda: None,
 ) -> Station:
     """Open and check everything; `say` is told what was found, line by line. Raises WorkerErrors.
 
-    A classifier that is open already takes the place of the bundle that the settings name.
+    A classifier that is open already takes the place of the bundle that the settings name. `look` is called between
+    waits, and may raise to end them.
     """
     say("settings", f"group {settings.group_id}, properties passed through: {settings.shown_properties()}")
     with ExitStack() as undo:
         # Before the bundle, for a property that librdkafka does not know is a wrong setting like any other.
-        source = KafkaSource(settings)
+        source = KafkaSource(settings, look=look)
         undo.callback(source.close, CLOSE_SECONDS)
         exactly_once = settings.delivery is Guarantee.EXACTLY_ONCE
-        sink = KafkaTransactionalSink(settings) if exactly_once else KafkaSink(settings)
+        sink = (KafkaTransactionalSink if exactly_once else KafkaSink)(settings, look)
         undo.callback(sink.close, CLOSE_SECONDS)
         classifier = classifier or _open_classifier(settings, say)
         say("model", f"{classifier.model_id}, {len(classifier.labels)} labels: {', '.join(classifier.labels)}")
@@ -76,7 +79,7 @@ def open_station(
         sink.partition_count(settings.output_topic)
         say("brokers", f"{settings.bootstrap_servers} answer the consumer and the producer")
         writes = (settings.output_topic, settings.dead_letter_topic)
-        told = check_rights(settings, reads=[settings.input_topic], writes=writes)
+        told = check_rights(settings, reads=[settings.input_topic], writes=writes, look=look)
         say("rights", "to read, to write and of the group are granted" if told else "the brokers do not say")
         undo.pop_all()
     routes = Routes(
@@ -121,6 +124,8 @@ def run_worker(
 ) -> Counts:
     """Check everything, then label until `stop` is requested. Blocks; raises the WorkerError that ended it.
 
+    A stop while it checks ends it at once, with nothing counted.
+
     A `classifier` that is open already takes the place of the settings' bundle, and is not reloaded.
     `turned` is told of every turn of the loop; see Loop.
     """
@@ -135,13 +140,13 @@ def run_worker(
 
     try:
         loop, delivery, succession = _put_together(settings, stop, classifier, observe, reloads, turned)
-    except BrokerUnreachableError as error:
+    except (StoppedEarlyError, BrokerUnreachableError) as error:
         if not stop.requested:
             raise
-        LOG.info("told to leave before a broker answered: %s", error)
+        LOG.info("told to leave before there was anything to finish. %s", error)
         return Counts()
     try:
-        with succession.watching() if succession is not None else nullcontext():
+        with succession.watching(stop) if succession is not None else nullcontext():
             loop.run()
     finally:
         counts = delivery.counts
@@ -164,7 +169,8 @@ def _put_together(
     turned: Callable[[bool], None],
 ) -> tuple[Loop, Delivery, Succession | None]:
     """A loop that has joined the group. Keeps nothing else, for a model that is replaced is to leave the memory."""
-    station = open_station(settings, lambda what, found: LOG.info("%s: %s", what, found), classifier)
+    look = EarlyStop(stop)
+    station = open_station(settings, lambda what, found: LOG.info("%s: %s", what, found), classifier, look)
     policy = Policy(
         confidence_threshold=settings.confidence_threshold,
         top_scores=settings.top_scores,
@@ -175,12 +181,13 @@ def _put_together(
         max_delay_seconds=settings.max_delay_ms / 1000,
         max_in_flight=settings.max_in_flight,
         commit_interval_seconds=settings.commit_interval_seconds,
-        revoke_budget_seconds=REVOKE_SHARE * settings.max_poll_interval_seconds,
+        revoke_budget_seconds=settings.revoke_budget_seconds,
         transaction_interval_seconds=settings.transaction_interval_ms / 1000,
         transaction_timeout_seconds=settings.transaction_timeout_seconds,
         outage_seconds=settings.outage_seconds,
     )
-    delivery = _delivery(station, pace, stop, observer)
+    delivery = _delivery(station, settings.connect_seconds, pace, stop, observer)
+    look.over = True
     succession = None if classifier is not None else _succession(settings, station.classifier, reloads)
     station.source.subscribe(delivery)
     LOG.info("reading %s as group %s", settings.input_topic, settings.group_id)
@@ -211,7 +218,7 @@ def _succession(settings: WorkerSettings, serving: Labels, reloads: Reloads) -> 
     )
 
 
-def _delivery(station: Station, pace: Pace, stop: Stop, observer: Observer) -> Delivery:
+def _delivery(station: Station, connect_seconds: float, pace: Pace, stop: Stop, observer: Observer) -> Delivery:
     """The guarantee that the station's producer was made for."""
     source, sink = station.source, station.sink
     if not isinstance(sink, KafkaTransactionalSink):
@@ -220,8 +227,8 @@ def _delivery(station: Station, pace: Pace, stop: Stop, observer: Observer) -> D
         )
     # Not in `open_station`: it ends what another worker of the same name has open, and `check` must not.
     try:
-        sink.renew(pace.outage_seconds)
-    except WorkerError:
+        sink.renew(connect_seconds)
+    except (WorkerError, StoppedEarlyError):
         station.close(CLOSE_SECONDS)
         raise
     # Whoever finds a transaction of a killed worker's open looks for its name here.

@@ -57,6 +57,7 @@ Text: TypeAlias = Annotated[str, Field(min_length=1)]
 Topic: TypeAlias = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
 Brokers: TypeAlias = Annotated[str, Field(min_length=1), AfterValidator(check_addresses)]
 Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400)]
+REVOKE_SHARE = 0.2  # of max.poll.interval.ms, for the group waits for the slowest member that gives up a partition
 
 
 class OffsetReset(StrEnum):
@@ -208,6 +209,20 @@ class WorkerSettings(BaseSettings):
                 f"{MAX_POLL_INTERVAL} in KUAIXUN_CONSUMER or KUAIXUN_KAFKA is no number of milliseconds."
             )
         return int(text) / 1000
+
+    @property
+    def revoke_budget_seconds(self) -> float:
+        """How long partitions may take to be given up."""
+        return REVOKE_SHARE * self.max_poll_interval_seconds
+
+    @property
+    def longest_turn_seconds(self) -> float:
+        """How long one turn of the loop may take: with all that the brokers are slow to answer, each at its limit.
+
+        Partitions are given up, others taken over, and a transaction fails, after which whatever mends that is waited
+        for. An at-least-once worker has no transactions, and waits as long for an outcome that it writes again.
+        """
+        return self.revoke_budget_seconds + self.outage_seconds + self.transaction_timeout_seconds + self.outage_seconds
 
     def consumer_properties(self) -> dict[str, str]:
         """The operator's properties for the consumer, secrets in clear."""

@@ -49,6 +49,23 @@ class Stop:
         return max(0.0, self.requested_at + share * self.budget_seconds - self._monotonic())
 
 
+class StoppedEarlyError(Exception):
+    """Told to leave while starting: there is nothing to finish, to commit or to leave."""
+
+
+class EarlyStop:
+    """For calls between the waits of a start, until it is `over`."""
+
+    def __init__(self, stop: Stop) -> None:
+        self.over = False
+        self._stop = stop
+
+    def __call__(self) -> None:
+        """Raise StoppedEarlyError where somebody has asked to leave."""
+        if self._stop.requested and not self.over:
+            raise StoppedEarlyError
+
+
 @contextmanager
 def stop_on_signals(stop: Stop) -> Iterator[None]:
     """SIGTERM and SIGINT set the flag for as long as the context lasts. For the main thread only."""
@@ -109,8 +126,17 @@ def hard_stop(stop: Stop, leave: Callable[[int], None] = os._exit) -> Iterator[N
 
 def budget_error(stop: Stop) -> ShutdownBudgetError:
     """The error for a shutdown that takes too long."""
+    return ShutdownBudgetError(f"Leaving took longer than {stop.budget_seconds:g} s. {_WHAT_THEN}")
+
+
+def unfinished_error() -> ShutdownBudgetError:
+    """The error for a worker that is done, and could not make sure of its last commit, or leave the group."""
     return ShutdownBudgetError(
-        f"Leaving took longer than {stop.budget_seconds:g} s. What the broker had confirmed is committed as far as it "
-        "could be; the rest will be labelled again by whoever takes over. See whether the broker is slow or away, or "
-        "raise KUAIXUN_SHUTDOWN_BUDGET_SECONDS."
+        f"The last offsets were not confirmed as committed, or the group could not be left in time. {_WHAT_THEN}"
     )
+
+
+_WHAT_THEN = (
+    "What the broker had confirmed is committed as far as it could be; the rest will be labelled again by whoever "
+    "takes over. See whether the broker is slow or away, or raise KUAIXUN_SHUTDOWN_BUDGET_SECONDS."
+)

@@ -80,6 +80,10 @@ class TooLargeError(RefusedError):
     limit_bytes: int | None = None
 
 
+class RefusedAlongError(RefusedError):
+    """It does not take this message because of another in the same batch of messages, which it names."""
+
+
 class QueueFullError(Exception):
     """The client holds as many messages as it may. Poll, and send again."""
 
@@ -155,7 +159,7 @@ class Source(Protocol):
     def rewind(self, offsets: Mapping[Partition, int]) -> None:
         """Read on from these offsets: the next `batch` holds nothing read before. Leaves out what is no longer ours."""
 
-    def committed(self, partitions: frozenset[Partition]) -> Mapping[Partition, int]:
+    def committed(self, partitions: frozenset[Partition], timeout_seconds: float) -> Mapping[Partition, int]:
         """What the broker holds for the group once no transaction is open over it. Blocks; leaves out what has none."""
 
     def member(self) -> bytes:
@@ -166,7 +170,7 @@ class Source(Protocol):
         """
 
     def close(self, timeout_seconds: float) -> bool:
-        """Finish commits under way and leave the group; False where that took longer than allowed."""
+        """Finish commits under way and leave the group; False where one failed, or it took longer than allowed."""
 
 
 class Sink(Protocol):

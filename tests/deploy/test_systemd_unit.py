@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from kuaixun.worker import errors
-from kuaixun.worker.life import STUCK_BEYOND_OUTAGE_SECONDS
+from kuaixun.worker.life import STUCK_BEYOND_SECONDS
 from kuaixun.worker.reload import Reloads, reload_on_hangup
-from kuaixun.worker.settings import PREFIX, WorkerSettings
+from kuaixun.worker.settings import PREFIX, WorkerSettings, read_settings
 from kuaixun.worker.stop import Stop
 from tests.deploy.unit import UNIT, worker_unit
 
@@ -58,9 +58,14 @@ def test_the_watchdog_waits_longer_than_the_worker_itself_before_it_calls_the_lo
     service: configparser.SectionProxy,
 ) -> None:
     assert service["Type"] == "notify"
-    outage = WorkerSettings.model_fields["outage_seconds"].default
-    assert int(service["WatchdogSec"]) > outage + STUCK_BEYOND_OUTAGE_SECONDS
-    assert int(service["TimeoutStartSec"]) > outage
+    assert int(service["WatchdogSec"]) > read_settings({}).longest_turn_seconds + STUCK_BEYOND_SECONDS
+    assert int(service["TimeoutStartSec"]) > WorkerSettings.model_fields["outage_seconds"].default
+
+
+def test_a_liveness_probe_waits_longer_than_the_worker_itself_before_it_calls_the_loop_stuck() -> None:
+    page = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+    (limit,) = re.findall(r"livenessProbe: .* -lt (\d+)", page)
+    assert int(limit) > read_settings({}).longest_turn_seconds + STUCK_BEYOND_SECONDS
 
 
 def test_each_instance_has_a_transactional_id_of_its_own_that_a_right_to_the_group_s_prefix_covers(

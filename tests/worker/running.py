@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from unittest import mock
 
@@ -21,6 +21,7 @@ from kuaixun.worker.delivery.promise import Counts, Observer
 from kuaixun.worker.labelling import Labels
 from kuaixun.worker.reload import Reloads
 from kuaixun.worker.replay import run as replay
+from kuaixun.worker.replay.selection import Request, Selection
 from kuaixun.worker.settings import WorkerSettings
 from kuaixun.worker.stop import Stop
 from tests.worker.fake_classifier import FakeClassifier
@@ -29,8 +30,42 @@ from tests.worker.topics import PATIENCE_SECONDS, Topics
 JOIN_SECONDS = 60
 
 
-class RunningWorker:
-    """A worker in a thread; `error` and `counts` are set once it has ended.
+class Running:
+    """What runs in a thread; `error` is set once it has ended badly."""
+
+    def __init__(self, run: Callable[[], object]) -> None:
+        self.error: BaseException | None = None
+
+        def noted() -> None:
+            try:
+                run()
+            except BaseException as error:
+                self.error = error
+
+        # One that hangs fails its own test, and not all that follow by staying on.
+        self._thread = threading.Thread(target=noted, name="worker", daemon=True)
+        self._thread.start()
+
+    @property
+    def running(self) -> bool:
+        return self._thread.is_alive()
+
+    def wait(self) -> None:
+        """Wait until it ends by itself."""
+        self._thread.join(JOIN_SECONDS)
+        assert not self._thread.is_alive(), "it does not end"
+
+
+class RunningReplay(Running):
+    """A replay of all dead letters, which labels with a fake."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        stop = Stop(settings.shutdown_budget_seconds)
+        super().__init__(lambda: replay.run_replay(settings, Request(Selection()), stop, FakeClassifier()))
+
+
+class RunningWorker(Running):
+    """A worker; `counts` are set once it has ended.
 
     It labels with a fake, or with the bundle that the settings name.
     """
@@ -43,34 +78,19 @@ class RunningWorker:
         reloads: Reloads | None = None,
     ) -> None:
         self.stop = Stop(settings.shutdown_budget_seconds)
-        self.error: BaseException | None = None
         self.counts = Counts()
         self._settings, self._observer, self._reloads = settings, observer, reloads
         self._classifier = classifier or (None if settings.bundle else FakeClassifier())
-        # One that hangs fails its own test, and not all that follow by staying on.
-        self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
-        self._thread.start()
-
-    @property
-    def running(self) -> bool:
-        return self._thread.is_alive()
-
-    def wait(self) -> None:
-        """Wait until it ends by itself."""
-        self._thread.join(JOIN_SECONDS)
-        assert not self._thread.is_alive(), "the worker does not end"
+        super().__init__(self._run)
 
     def _run(self) -> None:
-        try:
-            self.counts = service.run_worker(
-                self._settings,
-                self.stop,
-                classifier=self._classifier,
-                observer=self._observer,
-                reloads=self._reloads,
-            )
-        except BaseException as error:
-            self.error = error
+        self.counts = service.run_worker(
+            self._settings,
+            self.stop,
+            classifier=self._classifier,
+            observer=self._observer,
+            reloads=self._reloads,
+        )
 
 
 @contextmanager

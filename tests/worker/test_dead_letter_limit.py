@@ -89,6 +89,20 @@ def test_both_limits_say_what_counting_anew_says(batches: list[str], ratio: floa
     assert stopped_after(Limits(ratio, window, in_a_row), batches) == expected
 
 
+def test_a_window_of_millions_is_kept_in_a_few_thousand_counts() -> None:
+    limit = DeadLetterLimit(Limits(0.5, 100_000, NO_RUN), Stop(5.0))
+    healthy, sick = outcomes("."), outcomes("x")
+    for _ in range(150_000):
+        limit([], healthy)
+    assert len(limit._window) < 3000
+    for _ in range(50_000):
+        limit([], sick)
+    assert limit.error is None
+    for _ in range(200):  # as exact as a thousandth of the window
+        limit([], sick)
+    assert limit.error is not None
+
+
 def test_the_reason_names_the_limit_the_place_and_what_was_wrong() -> None:
     limit = DeadLetterLimit(Limits(NO_RATIO, 1, 2), Stop(5.0))
     limit([], outcomes("..xx."))

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Message
+from msgspec import structs
 
 from kuaixun.worker import cli
 from kuaixun.worker.delivery.promise import Guarantee
@@ -29,6 +30,7 @@ Create = Callable[..., Topics]
 # Longer than any test: what the worker holds open stays open.
 FOREVER = ("--transaction-interval-ms", "9000")
 COUNT = 400
+REFUSED = 600
 POISON = [record(number, b"{", f"poison{number}".encode()) for number in range(PARTITIONS)]
 
 
@@ -178,6 +180,27 @@ def test_a_transaction_that_ends_badly_is_written_again_only_if_it_is_not_commit
     assert spoiling.renewed == producers
     assert worker.counts.labelled == COUNT
     assert (worker.counts.consumed > COUNT + len(POISON)) is not commits
+
+
+def test_hundreds_of_records_that_the_output_topic_refuses_are_dead_letters_and_the_worker_goes_on(
+    kafka_topics: Create,
+) -> None:
+    topics = kafka_topics(Guarantee.EXACTLY_ONCE, cleanup_policy="compact")
+    # A compacted topic takes no record without a key.
+    topics.write([replace_key(one, i % 2 == 0) for i, one in enumerate(many(REFUSED))])
+    # Not so long as all of them take.
+    with running_worker(topics.settings(outage_seconds=5, transaction_timeout_seconds=5)) as worker:
+        written = topics.read(topics.dead_letter, REFUSED // 2)
+        labelled = topics.read(topics.output, REFUSED // 2)
+    assert len({(m.partition(), m.value()) for m in written}) == len(written) == REFUSED // 2
+    assert len({m.value() for m in labelled}) == len(labelled) == REFUSED // 2
+    assert_in_order(labelled)
+    assert sum(topics.committed()) == REFUSED
+    assert worker.counts.dead_lettered.total() == REFUSED // 2
+
+
+def replace_key(one: Record, keyless: bool) -> Record:
+    return structs.replace(one, key=None) if keyless else one
 
 
 def test_beginning_at_the_latest_commits_where_it_begins(kafka_topics: Create) -> None:

@@ -10,8 +10,9 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import Future
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO, Any, NoReturn
 
 import msgspec
 import pytest
@@ -19,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from kuaixun.export.bundle.reader import default_bundle_path
-from kuaixun.worker import cli, errors
+from kuaixun.worker import cli, errors, rights
 from kuaixun.worker.delivery.promise import Counts
 from kuaixun.worker.errors import (
     BrokerUnreachableError,
@@ -32,8 +33,9 @@ from kuaixun.worker.errors import (
 )
 from kuaixun.worker.service import run_worker
 from kuaixun.worker.settings import read_settings
-from kuaixun.worker.stop import Stop, hard_stop, stop_on_signals
+from kuaixun.worker.stop import EarlyStop, Stop, StoppedEarlyError, hard_stop, stop_on_signals
 from tests.worker.fake_classifier import FakeClassifier
+from tests.worker.running import RunningWorker
 
 NOWHERE = ["--bootstrap-servers", "127.0.0.1:1", "--connect-seconds", "0.5"]
 
@@ -68,6 +70,36 @@ def test_told_to_leave_while_no_broker_answers_it_leaves_without_a_fault() -> No
         run_worker(settings, stop, classifier=FakeClassifier())
     stop.request()
     assert run_worker(settings, stop, classifier=FakeClassifier()) == Counts()
+
+
+def test_told_to_leave_while_it_waits_for_a_first_answer_it_waits_no_longer() -> None:
+    worker = RunningWorker(read_settings({"bootstrap_servers": "127.0.0.1:1", "connect_seconds": 1000}))
+    worker.stop.request()
+    worker.wait()
+    assert worker.error is None
+
+
+def test_told_to_leave_while_it_waits_for_word_of_its_rights_it_waits_no_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stop, described = Stop(5.0), list[str]()
+
+    class SilentAdmin:
+        """Never says anything."""
+
+        def __init__(self, *_: object, **__: object) -> None:
+            pass
+
+        def describe_consumer_groups(self, groups: list[str], **_: object) -> dict[str, Future[Any]]:
+            described.extend(groups)
+            stop.request()
+            return {group: Future() for group in groups}
+
+    monkeypatch.setattr(rights, "AdminClient", SilentAdmin)
+    settings = read_settings({"connect_seconds": 1000})
+    with pytest.raises(StoppedEarlyError):
+        rights.check_rights(settings, reads=["raw"], writes=["labelled"], look=EarlyStop(stop))
+    assert described == [settings.group_id]
 
 
 @pytest.fixture

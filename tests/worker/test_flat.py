@@ -76,7 +76,7 @@ class Endless:
     def rewind(self, offsets: Mapping[Partition, int]) -> None:
         raise AssertionError(offsets)
 
-    def committed(self, partitions: frozenset[Partition]) -> Mapping[Partition, int]:
+    def committed(self, partitions: frozenset[Partition], timeout_seconds: float) -> Mapping[Partition, int]:
         raise AssertionError(partitions)
 
     def member(self) -> bytes:

@@ -9,6 +9,7 @@ from kuaixun.worker import kafka
 from kuaixun.worker.errors import FencedError
 from kuaixun.worker.kafka import KafkaSink, KafkaTransactionalSink
 from kuaixun.worker.settings import read_settings
+from kuaixun.worker.stop import EarlyStop, Stop, StoppedEarlyError
 from kuaixun.worker.streams import Outgoing, Receipts
 
 
@@ -47,22 +48,18 @@ def test_a_timestamp_of_zero_is_not_sent_as_now(
 
 def test_a_producer_found_fenced_as_it_is_given_up_ends_the_worker_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     class FencedProducer:
-        """Says so when it is closed, and from then on nothing else."""
-
-        closed = False
+        """Says so when what it has open is to be undone."""
 
         def __init__(self, *_: object, **__: object) -> None:
             pass
 
         def purge(self) -> None:
-            assert not self.closed
+            pass
 
         def flush(self, _timeout_seconds: float) -> int:
-            assert not self.closed
             return 0
 
-        def close(self) -> None:
-            self.closed = True
+        def abort_transaction(self, _timeout_seconds: float) -> None:
             raise KafkaException(KafkaError(KafkaError._FENCED, "fenced by a newer instance", True))
 
     monkeypatch.setattr(kafka, "Producer", FencedProducer)
@@ -70,3 +67,36 @@ def test_a_producer_found_fenced_as_it_is_given_up_ends_the_worker_in_order(monk
     with pytest.raises(FencedError):
         sink.renew(1.0)
     sink.close(1.0)
+
+
+def test_told_to_leave_while_it_waits_for_its_transactional_id_it_waits_no_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stop, asked = Stop(5.0), []
+
+    class LonelyProducer:
+        """Has no coordinator to talk to."""
+
+        def __init__(self, *_: object, **__: object) -> None:
+            pass
+
+        def purge(self) -> None:
+            pass
+
+        def flush(self, _timeout_seconds: float) -> int:
+            return 0
+
+        def abort_transaction(self, _timeout_seconds: float) -> None:
+            pass
+
+        def init_transactions(self, timeout_seconds: float) -> None:
+            asked.append(timeout_seconds)
+            if len(asked) == 3:
+                stop.request()
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "no coordinator", False, True))
+
+    monkeypatch.setattr(kafka, "Producer", LonelyProducer)
+    sink = KafkaTransactionalSink(read_settings({}), EarlyStop(stop))
+    with pytest.raises(StoppedEarlyError):
+        sink.renew(1000.0)
+    assert len(asked) == 3

@@ -93,6 +93,77 @@ def test_an_assignment_outlives_a_coordinator_that_moves(monkeypatch: pytest.Mon
     assert not answers
 
 
+def test_all_that_callbacks_ask_the_brokers_for_has_one_outage_s_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+
+    class SlowCoordinator(RebalancingConsumer):
+        """Takes nearly all the time there is, for each of many assignments."""
+
+        def consume(self, _limit: int, _timeout_seconds: float) -> list[Message]:
+            for number in range(3):
+                self._on_assign(self, [TopicPartition("raw", number)])
+            return []
+
+        def committed(self, positions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
+            now[0] += 0.9 * timeout
+            return super().committed(positions, timeout)
+
+    monkeypatch.setattr(kafka, "Consumer", SlowCoordinator)
+    settings = read_settings({"input_topic": "raw"})
+    source = KafkaSource(settings, monotonic=lambda: now[0])
+    source.subscribe(Listener())
+    for turn in (1, 2):
+        source.batch(10, 0.0, 0.0)
+        assert now[0] <= turn * settings.outage_seconds
+
+
+class PassedByRetention(RebalancingConsumer):
+    """Hands over two records of partition 0, and then says that the next is not there any more."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        super().__init__()
+        self.reads_on_from: list[int] = []
+
+    def consume(self, _limit: int, _timeout_seconds: float) -> list[Message]:
+        self._calls += 1
+        if self._calls == 1:
+            self._on_assign(self, [TopicPartition("raw", 0)])
+        elif self._calls == 2:
+            gone = KafkaError(KafkaError._AUTO_OFFSET_RESET)
+            records = [Message(topic="raw", partition=0, offset=offset, timestamp=(1, 1)) for offset in (7, 8)]
+            return [*records, Message(topic="raw", partition=0, offset=9, error=gone)]
+        return []
+
+    def get_watermark_offsets(self, _position: TopicPartition, timeout: float) -> tuple[int, int]:
+        return 400, 500
+
+    def incremental_assign(self, positions: list[TopicPartition]) -> None:
+        self.reads_on_from += [position.offset for position in positions]
+
+    def incremental_unassign(self, _positions: list[TopicPartition]) -> None:
+        pass
+
+
+@pytest.mark.parametrize("rewound", [False, True])
+def test_what_was_read_before_a_position_turned_out_to_be_gone_is_handed_over_before_another_is_chosen(
+    monkeypatch: pytest.MonkeyPatch, rewound: bool
+) -> None:
+    consumer, listener = PassedByRetention(), Listener()
+    chosen: list[Mapping[Partition, int]] = []
+    monkeypatch.setattr(kafka, "Consumer", lambda *_, **__: consumer)
+    monkeypatch.setattr(listener, "positioned", chosen.append)
+    source = KafkaSource(read_settings({"input_topic": "raw", "auto_offset_reset": "latest"}))
+    source.subscribe(listener)
+    assert source.batch(10, 0.0, 0.0) == []
+    assert [record.offset for record in source.batch(10, 0.0, 0.0)] == [7, 8]
+    assert chosen == []
+    if rewound:
+        source.rewind({Partition("raw", 0): 7})
+    assert source.batch(10, 0.0, 0.0) == []
+    assert chosen == ([] if rewound else [{Partition("raw", 0): 500}])
+    assert consumer.reads_on_from == [7, 7 if rewound else 500]
+
+
 class CommittingConsumer(RebalancingConsumer):
     """Answers each commit in the next call to consume, with errors in turn."""
 
@@ -149,3 +220,31 @@ def test_commits_that_fail_for_longer_than_an_outage_may_last_end_the_worker(mon
     now[0] = 1000.0
     with pytest.raises(BrokerUnreachableError, match="Given up after 120 s"):
         source.commit({Partition("raw", 0): 7})
+
+
+@pytest.mark.parametrize(
+    ("answers", "is_left"),
+    [
+        ([None], True),
+        ([KafkaError(KafkaError.ILLEGAL_GENERATION)], True),
+        ([KafkaError(KafkaError._TIMED_OUT)], False),
+        ([], False),
+    ],
+)
+def test_a_group_is_not_left_in_order_before_the_last_commit_is_answered_well(
+    monkeypatch: pytest.MonkeyPatch, answers: list[KafkaError | None], is_left: bool
+) -> None:
+    class LastCommitting(CommittingConsumer):
+        """Answers the last commit while it is closed, or never."""
+
+        def close(self) -> None:
+            for answer in answers:
+                self._on_commit(answer, self._waiting)
+
+    monkeypatch.setattr(kafka, "Consumer", LastCommitting)
+    source, listener = KafkaSource(read_settings({"input_topic": "raw"})), Listener()
+    monkeypatch.setattr(listener, "committed", lambda _: None)
+    source.subscribe(listener)
+    source.batch(1, 0.0, 0.0)
+    source.commit({Partition("raw", 0): 7}, last_chance=True)
+    assert source.close(10.0) is is_left

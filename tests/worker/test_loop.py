@@ -46,6 +46,7 @@ class FakeSource:
     closed: bool = False
     joined: bool = False
     stays: int = 0
+    leaves_in_time: bool = True
 
     def stay(self) -> None:
         self.stays += 1
@@ -65,7 +66,7 @@ class FakeSource:
     def rewind(self, offsets: Mapping[Partition, int]) -> None:
         raise AssertionError(offsets)
 
-    def committed(self, partitions: frozenset[Partition]) -> Mapping[Partition, int]:
+    def committed(self, partitions: frozenset[Partition], timeout_seconds: float) -> Mapping[Partition, int]:
         raise AssertionError(partitions)
 
     def member(self) -> bytes:
@@ -73,7 +74,7 @@ class FakeSource:
 
     def close(self, timeout_seconds: float) -> bool:
         self.closed = True
-        return True
+        return self.leaves_in_time
 
 
 @dataclass
@@ -287,6 +288,21 @@ def test_a_stop_with_reports_outstanding_ends_within_the_budget_and_commits_the_
     assert stage.committed == {ZERO: 1}
     assert stage.clock.now <= 10.0
     assert stage.source.closed
+
+
+def test_a_worker_that_cannot_leave_the_group_or_commit_at_last_says_so() -> None:
+    stage = Stage(at_once=True)
+    stage.source.leaves_in_time = False
+    with pytest.raises(ShutdownBudgetError, match="last offsets were not confirmed"):
+        stage.play([headline(0)])
+    assert stage.sink.closed
+
+
+def test_what_ended_a_worker_is_told_rather_than_how_it_left() -> None:
+    stage = Stage()
+    stage.source.leaves_in_time = False
+    with pytest.raises(DeliveryFailedError, match="gone"):
+        stage.play([headline(0)], lambda: stage.sink.reports[0](DeliveryFailedError("gone")))
 
 
 def test_no_more_batches_are_in_flight_than_allowed() -> None:

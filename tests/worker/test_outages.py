@@ -12,12 +12,15 @@ from contextlib import ExitStack
 import pytest
 
 from kuaixun.worker.delivery.promise import Guarantee
-from kuaixun.worker.errors import BrokerUnreachableError, ShutdownBudgetError
+from kuaixun.worker.errors import BrokerUnreachableError, DeliveryFailedError, ShutdownBudgetError
+from kuaixun.worker.kafka import KafkaTransactionalSink
 from kuaixun.worker.membership import GroupProtocol
+from kuaixun.worker.streams import AbortableError
 from tests.conftest import do_without_kafka
 from tests.deploy.unit import worker_unit
 from tests.kafka_broker import BrokerUnavailableError, KafkaBroker, kafka_jars
-from tests.worker.running import RunningWorker, running_worker
+from tests.worker.replay.test_replay import bury, letter
+from tests.worker.running import RunningReplay, RunningWorker, running_worker
 from tests.worker.test_contract import assert_each_once, assert_in_order, first_appearances, many
 from tests.worker.test_real_kafka import wait_for_offsets
 from tests.worker.test_silence import await_words, worker_process
@@ -132,9 +135,12 @@ class Supervised:
 def test_workers_end_when_the_brokers_are_away_for_long_and_come_back_with_them_whenever_they_are_started(
     broker: KafkaBroker, both: list[Topics]
 ) -> None:
-    idle = Topics.create(broker.bootstrap, real=True)
-    with worker_process(idle, GroupProtocol.COOPERATIVE, "--shutdown-budget-seconds", "8") as leaving:
+    uncommitted = Topics.create(broker.bootstrap, real=True)
+    patience = ("--shutdown-budget-seconds", "8", "--commit-interval-seconds", "100")
+    with worker_process(uncommitted, GroupProtocol.COOPERATIVE, *patience) as leaving:
         await_words(leaving, "assigned ")
+        uncommitted.write(many(4))
+        uncommitted.wait_for(uncommitted.output, 4)
         ended = []
         for topics in both:
             settings = topics.settings(
@@ -150,7 +156,7 @@ def test_workers_end_when_the_brokers_are_away_for_long_and_come_back_with_them_
             assert f"Given up after {OUTAGE_SECONDS} s" in str(worker.error)
         leaving.terminate()  # one that may wait for longer, and is told not to
         _, said = leaving.communicate(timeout=PATIENCE_SECONDS)
-        assert leaving.returncode in (0, ShutdownBudgetError.exit_code), said
+        assert leaving.returncode == ShutdownBudgetError.exit_code, said
 
     supervised = [Supervised(topics) for topics in both]
     try:
@@ -166,3 +172,35 @@ def test_workers_end_when_the_brokers_are_away_for_long_and_come_back_with_them_
     for one, topics in zip(supervised, both, strict=True):
         assert set(one.codes) == {BrokerUnreachableError.exit_code}
         assert_outcomes(topics, 80)
+
+
+@pytest.mark.parametrize("command", ["run", "replay"])
+def test_brokers_that_stay_away_in_the_midst_of_a_transaction_end_the_command(
+    broker: KafkaBroker, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    topics = Topics.create(broker.bootstrap, real=True, delivery=Guarantee.EXACTLY_ONCE)
+    if command == "run":
+        topics.write(many(40))
+    else:
+        bury(topics, [letter(number) for number in range(40)])
+    flush = KafkaTransactionalSink.flush
+
+    def stopped_once_flushed(sink: KafkaTransactionalSink, timeout_seconds: float) -> bool:
+        flush(sink, timeout_seconds)
+        broker.stop()  # now the transaction is open there
+        raise AbortableError("the broker has gone")
+
+    monkeypatch.setattr(KafkaTransactionalSink, "flush", stopped_once_flushed)
+    settings = topics.settings(
+        outage_seconds=OUTAGE_SECONDS,
+        transaction_timeout_seconds=1,
+        shutdown_budget_seconds=5,
+    )
+    try:
+        ended = RunningWorker(settings) if command == "run" else RunningReplay(settings)
+        ended.wait()
+    finally:
+        broker.start()
+    assert isinstance(ended.error, BrokerUnreachableError | DeliveryFailedError), ended.error
+    assert topics.read(topics.output) == []
+    assert sum(topics.committed()) == 0

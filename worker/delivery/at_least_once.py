@@ -19,7 +19,7 @@ from kuaixun.worker.delivery.refusals import instead
 from kuaixun.worker.errors import WorkerError
 from kuaixun.worker.labelling import Outcome
 from kuaixun.worker.routing import Routes
-from kuaixun.worker.stop import Stop
+from kuaixun.worker.stop import Stop, unfinished_error
 from kuaixun.worker.streams import Partition, QueueFullError, Record, RefusedError, Sink, Source, named
 
 LOG = logging.getLogger(__name__)
@@ -82,8 +82,9 @@ class AtLeastOnce:
             self._sink.close(self._outbox.closing_seconds())
         finally:
             self._commit(last_chance=True)
-            if not self._source.close(self._outbox.closing_seconds()):
-                LOG.warning("leaving the group took too long; its coordinator will notice by the session timeout")
+            is_left = self._source.close(self._outbox.closing_seconds())
+        if not is_left:
+            raise unfinished_error()
 
     def _board(self) -> None:
         """Queue what waits, as far as there is room."""

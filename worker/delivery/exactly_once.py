@@ -5,7 +5,7 @@
     6. commit    outcomes and offsets together, in the name of this member of the group
 
 What spoils a transaction undoes it: its records are read again from where it began. A record that the broker refuses
-spoils it too, so the next attempt writes that record apart from the others, and then what stands in its place.
+spoils it too, so the next attempt writes that record in a transaction of its own, and then what stands in its place.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from kuaixun.worker.delivery.attempt import TOO_LATE, doubtful, raise_lost, raise_spoilt
 from kuaixun.worker.delivery.flights import Flight
 from kuaixun.worker.delivery.outbox import Outbox
 from kuaixun.worker.delivery.promise import DRAIN_SHARE, REPORT_SECONDS, Counts, Observer, Pace
 from kuaixun.worker.delivery.refusals import instead
-from kuaixun.worker.delivery.transaction import Place, Transaction, place_of
-from kuaixun.worker.errors import DeliveryFailedError, WorkerError
+from kuaixun.worker.delivery.transaction import Place, Transaction, firsts, place_of
+from kuaixun.worker.errors import BrokerUnreachableError, DeliveryFailedError, WorkerError
 from kuaixun.worker.labelling import Outcome
 from kuaixun.worker.routing import Routes
-from kuaixun.worker.stop import Stop, budget_error
+from kuaixun.worker.stop import Stop, budget_error, unfinished_error
 from kuaixun.worker.streams import (
     AbortableError,
     EndUnknownError,
@@ -41,6 +42,8 @@ LOG = logging.getLogger(__name__)
 # Of the time that the brokers keep a transaction open: what waits for room for longer cannot be committed in the rest.
 BOARDING_SHARE = 0.5
 NO_ROOM = "the producer's queue had no room for all outcomes in time"
+SETTLE_SECONDS = 1.0  # after so long with records written apart the loop turns, and goes on with them then
+SLICE_SECONDS = 1.0  # so that a stop is noticed while reports are waited for
 
 
 class ExactlyOnce:
@@ -64,9 +67,10 @@ class ExactlyOnce:
         self._outbox = Outbox(sink, routes, stop, monotonic)
         self._transaction: Transaction | None = None
         self._positions: dict[Partition, int] = {}
-        # Records that spoilt a transaction, with what is to be written in their outcome's place, if that is known.
-        self._apart: dict[Place, Outcome | None] = {}
+        # Records that may have spoilt a transaction: each is written in one of its own.
+        self._apart: set[Place] = set()
         self._failing_since: float | None = None
+        self._failed_at = 0.0
 
     @property
     def blocked(self) -> bool:
@@ -97,20 +101,22 @@ class ExactlyOnce:
             LOG.warning("the open transaction is left to its timeout: %s", error)
         finally:
             self._sink.close(self._outbox.closing_seconds())
-            if not self._source.close(self._outbox.closing_seconds()):
-                LOG.warning("leaving the group took too long; its coordinator will notice by the session timeout")
+            is_left = self._source.close(self._outbox.closing_seconds())
+        if not is_left:
+            raise unfinished_error()
 
     def _advance(self) -> None:
         self._sink.poll(REPORT_SECONDS if self.blocked else 0.0)
-        transaction = self._transaction
         if self._positions:
-            transaction = self._transaction = transaction or self._begin()
-            transaction.offsets |= self._positions
-            self._positions = {}
+            self._open()
+        transaction = self._transaction
         if transaction is None:
             return
-        self._check(transaction)
-        self._board(transaction)
+        raise_spoilt(transaction.flights)
+        self._board()
+        transaction = self._transaction
+        if transaction is None:
+            return
         open_seconds = self._monotonic() - transaction.began_at
         if transaction.boarding is None:
             if open_seconds >= self._pace.transaction_interval_seconds:
@@ -118,39 +124,74 @@ class ExactlyOnce:
         elif open_seconds >= BOARDING_SHARE * self._pace.transaction_timeout_seconds:
             raise AbortableError(NO_ROOM)
 
-    def _begin(self) -> Transaction:
-        self._sink.begin()
-        return Transaction(self._monotonic())
+    def _open(self, flight: Flight | None = None) -> None:
+        """Have a transaction open, with this batch and all positions in it."""
+        is_new = self._transaction is None
+        transaction = self._transaction = self._transaction or Transaction(self._monotonic())
+        # Noted first: whatever goes wrong from here on, these records are read again.
+        transaction.position(self._positions)
+        self._positions = {}
+        if flight is not None:
+            transaction.add(flight)
+        if is_new:
+            self._sink.begin()
 
     def _write(self, flight: Flight) -> None:
-        transaction = self._transaction
-        if transaction is None:
-            # Noted first: whatever goes wrong from here on, these records are read again.
-            transaction = self._transaction = Transaction(self._monotonic())
-            transaction.add(flight)
-            self._sink.begin()
-        else:
-            transaction.add(flight)
-        self._board(transaction)
+        self._open(flight)
+        self._board()
 
-    def _board(self, transaction: Transaction) -> None:
+    def _board(self) -> None:
         """Queue what waits, as far as there is room."""
-        flight = transaction.boarding
+        flight = self._transaction.boarding if self._transaction is not None else None
+        turn_ends_at = math.inf
         while flight is not None and flight.boarding:
             if not self._apart:
                 self._outbox.offer_all(flight)
                 if not flight.boarding:
                     return
-            place = place_of(flight.records[flight.queued]) if self._apart else None
-            if place is None or place not in self._apart:
-                if not self._offer(flight):
+            if self._apart and place_of(flight.records[flight.queued]) in self._apart:
+                if self._monotonic() >= turn_ends_at:
                     return
-                continue
-            flight.outcomes[flight.queued] = self._apart[place] or flight.outcomes[flight.queued]
-            self._flush(transaction)
-            if not self._offer(flight):
+                turn_ends_at = min(turn_ends_at, self._monotonic() + SETTLE_SECONDS)
+                flight = self._write_apart(flight)
+            elif not self._offer(flight):
                 return
-            self._flush(transaction, apart=place)
+
+    def _write_apart(self, boarding: Flight) -> Flight | None:
+        """Write the next outcome in a transaction of its own, so that to undo it costs no other's.
+
+        What stands before it is committed first. Where it is refused again it is at fault itself, for it is alone, and
+        what `instead` says is written in its place. Returns what waits behind it, None for nothing.
+        """
+        transaction = self._transaction
+        assert transaction is not None  # noqa: S101 - what boards does so in one
+        record = boarding.records[boarding.queued]
+        rest = transaction.part()
+        is_open = not transaction.offsets
+        if not is_open:
+            self._end(transaction)
+        behind = rest.split(1)
+        while True:
+            transaction = self._transaction = Transaction(self._monotonic())
+            transaction.add(rest)
+            transaction.keep_for_later(behind)
+            if not is_open:
+                self._sink.begin()
+            if not self._offer(rest):
+                raise AbortableError(NO_ROOM)
+            self._flush(transaction, math.inf)
+            if not rest.refused:
+                break
+            self._sink.abort(self._limit_seconds())
+            is_open = False
+            outcome = instead(record, rest.outcomes[0], rest.refused[0], self._worker_version)
+            LOG.info("%s@%d is refused, and a dead letter takes its place", place_of(record)[0], record.offset)
+            rest = Flight([record], [outcome])
+        self._end(transaction)
+        if not behind.records:
+            return None
+        self._open(behind)
+        return behind
 
     def _offer(self, flight: Flight) -> bool:
         """Queue the next outcome; False where there is no room.
@@ -169,60 +210,48 @@ class ExactlyOnce:
                 flight.queued += 1
                 return True
 
-    def _flush(self, transaction: Transaction, limit_seconds: float = math.inf, apart: Place | None = None) -> None:
-        """Wait for all reports. Raises AbortableError where one is bad, or does not come in time."""
-        in_time = self._sink.flush(min(limit_seconds, self._limit_seconds()))
-        self._check(transaction, apart)
-        if not in_time:
-            raise AbortableError("not all outcomes were confirmed in time")
+    def _flush(self, transaction: Transaction, until: float) -> None:
+        """Wait for all reports. Raises AbortableError where one does not come in time, or the transaction is spoilt."""
+        while not self._sink.flush(min(SLICE_SECONDS, self._limit_seconds(transaction, until))):
+            raise_lost(transaction.flights)
+            if not self._limit_seconds(transaction, until):
+                raise AbortableError(TOO_LATE)
+        raise_lost(transaction.flights)
 
-    def _check(self, transaction: Transaction, apart: Place | None = None) -> None:
-        """Raise what the reports so far amount to.
-
-        A broker refuses a whole batch of messages for one of them, and the client reports it on each: only what is
-        refused `apart` is known to be at fault itself.
-        """
-        refused = None
-        for flight in transaction.flights:
-            if flight.error is not None and not isinstance(flight.error, DeliveryFailedError):
-                raise flight.error
-            if flight.error is not None:
-                raise AbortableError(str(flight.error))
-            for index, refused in flight.refused.items():
-                record = flight.records[index]
-                if place_of(record) == apart:
-                    self._apart[apart] = instead(record, flight.outcomes[index], refused, self._worker_version)
-        if refused is not None:
-            raise AbortableError(f"an outcome was refused: {refused}")
-
-    def _commit(self, limit_seconds: float = math.inf) -> None:
+    def _commit(self, until: float = math.inf) -> None:
         """End the open transaction, if there is one. Raises AbortableError and EndUnknownError."""
-        transaction = self._transaction
-        if transaction is None:
-            return
-        boarding_ends_at = self._monotonic() + min(limit_seconds, self._limit_seconds())
-        while transaction.boarding is not None:
-            if self._monotonic() >= boarding_ends_at:
+        while self._transaction is not None and self._transaction.boarding is not None:
+            if not self._limit_seconds(self._transaction, until):
                 raise AbortableError(NO_ROOM)
             self._sink.poll(REPORT_SECONDS)
-            self._check(transaction)
-            self._board(transaction)
-        self._flush(transaction, limit_seconds)
-        limit_seconds = min(limit_seconds, self._limit_seconds())
+            raise_spoilt(self._transaction.flights)
+            self._board()
+        if self._transaction is not None:
+            self._end(self._transaction, until)
+
+    def _end(self, transaction: Transaction, until: float = math.inf) -> None:
+        self._flush(transaction, until)
+        raise_spoilt(transaction.flights)
+        limit_seconds = self._limit_seconds(transaction, until)
+        if not limit_seconds:
+            raise AbortableError(TOO_LATE)
         self._sink.commit(transaction.offsets, self._source.member(), limit_seconds)
         self._conclude(transaction)
 
     def _conclude(self, transaction: Transaction) -> None:
         self._transaction, self._failing_since = None, None
-        self._apart.clear()
+        if self._apart:
+            self._apart = {place for place in self._apart if place[1] >= transaction.offsets.get(place[0], 0)}
         for flight in transaction.flights:
             self.counts.add(flight.outcomes)
             if self._observer is not None:
                 self._observer(flight.records, flight.outcomes)
 
-    def _limit_seconds(self) -> float:
-        """For one call: the broker ends a transaction by itself after that long."""
-        return min(self._pace.transaction_timeout_seconds, self._stop.seconds_left(DRAIN_SHARE))
+    def _limit_seconds(self, transaction: Transaction | None = None, until: float = math.inf) -> float:
+        """For all that is left to do with a transaction, which the brokers end by themselves; or to undo it."""
+        now, timeout_seconds = self._monotonic(), self._pace.transaction_timeout_seconds
+        left_seconds = transaction.began_at + timeout_seconds - now if transaction is not None else timeout_seconds
+        return max(0.0, min(left_seconds, until - now, self._stop.seconds_left(DRAIN_SHARE)))
 
     def _attempt(self, step: Callable[[], None]) -> None:
         """Take a step; where it spoils the transaction, undo that and read its records again."""
@@ -234,60 +263,101 @@ class ExactlyOnce:
         except EndUnknownError as error:
             self._renew(error)
 
-    def _abort(self, why: Exception) -> None:
+    def _abort(self, why: Exception, until: float = math.inf) -> None:
         transaction = self._transaction
         if transaction is None:
             return
-        self._note_failure(why)
+        self._note_failure(why, transaction)
         LOG.info("transaction undone, its records are read again: %s", why)
-        self._sink.abort(self._limit_seconds())
+        self._sink.abort(min(self._limit_seconds(until=until), self._outage_seconds_left()))
         # Not before: by now the client has reported on everything.
-        for flight in transaction.flights:
-            for index in flight.refused:
-                self._apart.setdefault(place_of(flight.records[index]), None)
+        apart = {place_of(flight.records[i]) for flight in transaction.flights for i in doubtful(flight)}
+        if apart - self._apart:
+            self._failing_since = None  # the next attempt is another one
+        self._apart |= apart
         self._transaction = None
+        self._positions = transaction.positions | self._positions
         self._source.rewind(transaction.starts)
 
     def _renew(self, why: Exception) -> None:
         """Nobody knows how the transaction ended: a new producer makes sure that it has, and the offsets tell how."""
-        if self._stop.requested:
-            raise budget_error(self._stop)
-        self._note_failure(why)
+        transaction = self._transaction
+        self._note_failure(why, transaction)
         LOG.warning("the producer is made anew: %s", why)
-        self._sink.renew(self._pace.outage_seconds)
-        transaction, self._transaction = self._transaction, None
+        try:
+            self._sink.renew(self._outage_seconds_left())
+        except BrokerUnreachableError:
+            if self._stop.requested:
+                raise budget_error(self._stop) from None
+            raise
+        self._transaction = None
         if transaction is None:
             return
-        committed = self._source.committed(frozenset(transaction.offsets))
+        committed = self._source.committed(frozenset(transaction.offsets), self._outage_seconds_left())
         if all(committed.get(partition) == offset for partition, offset in transaction.offsets.items()):
             self._conclude(transaction)
-        else:
-            self._source.rewind({**transaction.starts, **committed})
+            if transaction.rest is not None:
+                self._source.rewind(firsts(transaction.rest))
+            return
+        self._positions = transaction.positions | self._positions
+        # What was committed before a position was chosen is gone from the topic.
+        read_again = {p: offset for p, offset in committed.items() if p not in transaction.positions}
+        self._source.rewind(transaction.starts | read_again)
 
-    def _note_failure(self, why: Exception) -> None:
+    def _note_failure(self, why: Exception, transaction: Transaction | None) -> None:
         """Raise DeliveryFailedError where transactions have failed for longer than an outage may last."""
-        now = self._monotonic()
-        if self._failing_since is None:
+        now, outage_seconds = self._monotonic(), self._pace.outage_seconds
+        began_at = now if transaction is None else transaction.began_at
+        # What failed before so long a silence is another matter: its records are gone, or another member's.
+        if self._failing_since is None or began_at - self._failed_at > outage_seconds:
             self._failing_since = now
-        if now - self._failing_since > self._pace.outage_seconds:
+        self._failed_at = now
+        if now - self._failing_since > outage_seconds:
             raise DeliveryFailedError(
-                f"No transaction could be committed for {self._pace.outage_seconds:g} s. The last one: {why} Nothing "
+                f"No transaction could be committed for {outage_seconds:g} s. The last one: {why} Nothing "
                 "of it is visible or committed. Check the brokers, then restart."
             )
+
+    def _outage_seconds_left(self) -> float:
+        """Of the time that transactions may fail, and of what a shutdown leaves for it."""
+        failing_since = self._monotonic() if self._failing_since is None else self._failing_since
+        left_seconds = failing_since + self._pace.outage_seconds - self._monotonic()
+        return max(0.0, min(left_seconds, self._stop.seconds_left(DRAIN_SHARE)))
 
     # What follows is called from inside `Source.batch`.
 
     def positioned(self, offsets: Mapping[Partition, int]) -> None:
         """See GroupListener."""
-        self._positions |= offsets
+        if self._transaction is not None:
+            self._transaction.position(offsets)
+        else:
+            self._positions |= offsets
 
     def committed(self, offsets: Mapping[Partition, int]) -> None:
         """See GroupListener. Transactions commit; the consumer does not."""
 
     def revoked(self, partitions: frozenset[Partition]) -> None:
-        """Commit within the revoke budget, or undo, and let go. See GroupListener."""
-        if self._transaction is not None and self._transaction.carries(partitions):
-            self._attempt(lambda: self._commit(self._pace.revoke_budget_seconds))
+        """Commit within the revoke budget, or undo, and let go. See GroupListener.
+
+        Raises DeliveryFailedError where nobody says in time how the transaction ended: to wait for that would keep the
+        whole group waiting, and whoever starts anew finds out.
+        """
+        began_at, budget_seconds = self._monotonic(), self._pace.revoke_budget_seconds
+        try:
+            try:
+                if not partitions.isdisjoint(self._positions):
+                    self._open()
+                if self._transaction is not None and self._transaction.carries(partitions):
+                    self._commit(began_at + DRAIN_SHARE * budget_seconds)
+            except AbortableError as error:
+                self._abort(error, began_at + budget_seconds)
+        except EndUnknownError as error:
+            if self._stop.requested:
+                raise budget_error(self._stop) from None
+            raise DeliveryFailedError(
+                f"{named(partitions)} went to another member before the brokers said how their transaction ended: "
+                f"{error} It counts as a whole or not at all, and a restarted worker goes on from there."
+            ) from None
         self._forget(partitions)
 
     def lost(self, partitions: frozenset[Partition]) -> None:
@@ -299,4 +369,5 @@ class ExactlyOnce:
 
     def _forget(self, partitions: frozenset[Partition]) -> None:
         self._positions = {p: offset for p, offset in self._positions.items() if p not in partitions}
-        self._apart = {place: outcome for place, outcome in self._apart.items() if place[0] not in partitions}
+        self._apart = {place for place in self._apart if place[0] not in partitions}
+        self._failing_since = None  # what failed may never come again

@@ -24,9 +24,7 @@ class Flight(Receipts):
         super().__init__(len(records))
         self.records = records
         self.outcomes = list(outcomes)
-        # The last record of each partition wins, for records come in order.
-        offsets = {(record.topic, record.partition): record.offset for record in records}
-        self.next_offsets = {Partition(*where): offset + 1 for where, offset in offsets.items()}
+        self.next_offsets = _next_offsets(records)
 
     @property
     def boarding(self) -> bool:
@@ -50,9 +48,25 @@ class Flight(Receipts):
         self.records = [*self.records[:first], *(record for record, _ in rest)]
         self.outcomes[first:] = [outcome for _, outcome in rest]
 
+    def split(self, at: int) -> Flight:
+        """Part with the records from `at` on, none of which is queued: they are a flight of their own."""
+        rest = Flight(self.records[at:], self.outcomes[at:])
+        self.awaited -= len(rest.records)
+        self.records, self.outcomes = self.records[:at], self.outcomes[:at]
+        known = self.next_offsets.keys()  # what was forgotten of them stays so
+        rest.next_offsets = {p: offset for p, offset in rest.next_offsets.items() if p in known}
+        self.next_offsets = {p: offset for p, offset in _next_offsets(self.records).items() if p in known}
+        return rest
+
     def report_for(self, index: int) -> Report:
         """The report of the `index`-th outcome's message."""
         return partial(self.report, index)
+
+
+def _next_offsets(records: Sequence[Record]) -> dict[Partition, int]:
+    # The last record of each partition wins, for records come in order.
+    offsets = {(record.topic, record.partition): record.offset for record in records}
+    return {Partition(*where): offset + 1 for where, offset in offsets.items()}
 
 
 class Flights:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from kuaixun.worker.delivery.flights import Flight
-from kuaixun.worker.delivery.promise import DRAIN_SHARE, REPORT_SECONDS
+from kuaixun.worker.delivery.promise import CLOSE_SHARE, DRAIN_SHARE, REPORT_SECONDS
 from kuaixun.worker.labelling import Outcome
 from kuaixun.worker.routing import Routes
 from kuaixun.worker.stop import Stop, budget_error
@@ -50,4 +50,6 @@ class Outbox:
 
     def closing_seconds(self) -> float:
         """What closing may take: the rest of the budget, or a share of it where nobody set the clock running."""
-        return min(self._stop.seconds_left(), (1 - DRAIN_SHARE) * self._stop.budget_seconds)
+        if self._stop.requested:
+            return self._stop.seconds_left(CLOSE_SHARE)
+        return (1 - DRAIN_SHARE) * self._stop.budget_seconds

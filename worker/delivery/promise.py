@@ -12,6 +12,7 @@ from kuaixun.worker.streams import GroupListener, Record
 
 REPORT_SECONDS = 0.05
 DRAIN_SHARE = 0.6  # of the shutdown budget goes to confirmations, the rest to commit and close
+CLOSE_SHARE = 0.95  # of it may be gone when both clients are closed, for where it is over the process is ended
 
 Observer: TypeAlias = Callable[[Sequence[Record], Sequence[Outcome]], None]
 """Called with each batch once it is confirmed: its records and, parallel to them, their final outcomes."""
@@ -67,4 +68,7 @@ class Delivery(GroupListener, Protocol):
         """Bring what is in flight to its end. Raises ShutdownBudgetError where that takes too long."""
 
     def leave(self) -> None:
-        """Commit what is confirmed and close both clients, whatever one of them raises."""
+        """Commit what is confirmed and close both clients, whatever one of them raises.
+
+        Raises ShutdownBudgetError where the last commit is not confirmed, or the group not left, in time.
+        """

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from kuaixun.worker.delivery.attempt import TOO_LATE, doubtful, raise_spoilt
 from kuaixun.worker.delivery.flights import Flight
 from kuaixun.worker.delivery.outbox import Outbox
 from kuaixun.worker.delivery.promise import DRAIN_SHARE
-from kuaixun.worker.errors import DeliveryFailedError, FencedError, WorkerError
+from kuaixun.worker.errors import BrokerUnreachableError, DeliveryFailedError, FencedError, WorkerError
 from kuaixun.worker.kafka import KafkaLetterSource
 from kuaixun.worker.labelling import Outcome
 from kuaixun.worker.replay.restored import Restored
@@ -69,19 +70,20 @@ class Rewriting:
         changed = {partition: mark for partition, mark in marks.items() if mark != self._committed.get(partition)}
         if not letters and not changed:
             return []
-        apart: set[int] = set()
-        give_up_at = self._monotonic() + self._outage_seconds
-        written = list(outcomes)
-        while not self._is_written(letters, written, changed, apart):
+        attempt = _Attempt(letters, list(outcomes), changed)
+        failing_since = self._monotonic()
+        while not self._is_written(attempt, failing_since + self._outage_seconds):
             if not self._stop.seconds_left(DRAIN_SHARE):
                 raise budget_error(self._stop)
-            if self._monotonic() > give_up_at:
+            if attempt.has_learnt:
+                failing_since, attempt.has_learnt = self._monotonic(), False
+            if self._monotonic() > failing_since + self._outage_seconds:
                 raise DeliveryFailedError(
                     f"No transaction could be committed for {self._outage_seconds:g} s. Nothing of the last one "
                     "is visible or committed. Check the brokers, then replay again."
                 )
         self._committed |= changed
-        return written
+        return attempt.outcomes
 
     def leave(self) -> None:
         """Undo what an error has left open, and close the producer."""
@@ -93,47 +95,55 @@ class Rewriting:
         finally:
             self._sink.close(self._outbox.closing_seconds())
 
-    def _is_written(
-        self, letters: Sequence[Restored], outcomes: list[Outcome], marks: Mapping[Partition, Mark], apart: set[int]
-    ) -> bool:
-        """One attempt: False where it was undone, and may be made again. Notes in `apart` which letters to send alone,
-        and in `outcomes` what stands in the place of a refused one."""
-        flight = Flight([letter.record for letter in letters], outcomes)
+    def _is_written(self, attempt: _Attempt, give_up_at: float) -> bool:
+        """Try once: False where it was undone, and may be tried again with what `attempt` has learnt."""
+        flight = Flight([letter.record for letter in attempt.letters], attempt.outcomes)
         try:
             try:
                 self._sink.begin()
                 self._is_open = True
-                self._send(flight, letters, outcomes, apart)
-                offsets = {partition: mark.offset for partition, mark in marks.items()}
-                notes = {partition: mark.note for partition, mark in marks.items()}
+                self._send(flight, attempt)
+                offsets = {partition: mark.offset for partition, mark in attempt.marks.items()}
+                notes = {partition: mark.note for partition, mark in attempt.marks.items()}
                 self._sink.commit(offsets, self._source.member(), self._limit_seconds(), notes)
             except AbortableError as error:
                 LOG.info("transaction undone, and written again: %s", error)
                 self._sink.abort(self._limit_seconds())
                 self._is_open = False
-                apart.update(flight.refused)
+                attempt.doubt(doubtful(flight))
                 return False
         except EndUnknownError as error:
             LOG.warning("the producer is made anew: %s", error)
-            self._sink.renew(self._outage_seconds)
+            self._renew(give_up_at - self._monotonic())
             self._is_open = False
-            return self._was_committed(marks)
+            return self._was_committed(attempt.marks)
         self._is_open = False
         return True
 
-    def _send(self, flight: Flight, letters: Sequence[Restored], outcomes: list[Outcome], apart: set[int]) -> None:
-        for index, letter in enumerate(letters):
-            if index in apart:
+    def _renew(self, timeout_seconds: float) -> None:
+        try:
+            self._sink.renew(max(0.0, min(timeout_seconds, self._stop.seconds_left(DRAIN_SHARE))))
+        except BrokerUnreachableError:
+            if self._stop.requested:
+                raise budget_error(self._stop) from None
+            raise
+
+    def _send(self, flight: Flight, attempt: _Attempt) -> None:
+        for index, letter in enumerate(attempt.letters):
+            if index not in attempt.apart:
+                self._put(flight, index, letter, attempt.outcomes)
+                continue
+            self._flush(flight)
+            self._put(flight, index, letter, attempt.outcomes)
+            try:
                 self._flush(flight)
-            self._put(flight, index, letter, outcomes)
-            if index in apart:
-                try:
-                    self._flush(flight)
-                except AbortableError:
-                    # Alone on its way, so it is the one at fault.
-                    if refused := flight.refused.get(index):
-                        outcomes[index] = letter.instead(outcomes[index], refused, self._worker_version)
-                    raise
+            except AbortableError:
+                # Alone on its way, so it is the one at fault.
+                if refused := flight.refused.get(index):
+                    instead = letter.instead(attempt.outcomes[index], refused, self._worker_version)
+                    attempt.replace(index, instead)
+                raise
+            attempt.acquit(index)
         self._flush(flight)
 
     def _put(self, flight: Flight, index: int, letter: Restored, outcomes: list[Outcome]) -> None:
@@ -146,12 +156,9 @@ class Rewriting:
     def _flush(self, flight: Flight) -> None:
         """Wait for the reports on all that was sent. Raises AbortableError where one is bad, or late."""
         in_time = self._sink.flush(self._limit_seconds())
-        if flight.error is not None and not isinstance(flight.error, DeliveryFailedError):
-            raise flight.error
-        if flight.error is not None or flight.refused:
-            raise AbortableError(str(flight.error or next(iter(flight.refused.values()))))
+        raise_spoilt([flight])
         if not in_time:
-            raise AbortableError("not all outcomes were confirmed in time")
+            raise AbortableError(TOO_LATE)
 
     def _was_committed(self, marks: Mapping[Partition, Mark]) -> bool:
         """Whether a transaction with an unknown end was committed. Raises FencedError where another has taken over."""
@@ -164,3 +171,30 @@ class Rewriting:
 
     def _limit_seconds(self) -> float:
         return min(self._transaction_timeout_seconds, self._stop.seconds_left(DRAIN_SHARE))
+
+
+class _Attempt:
+    """What is to be written, from attempt to attempt. `apart` are the letters to send alone, to see who is at fault.
+
+    Each is until it has passed, or what is written in its place has.
+    """
+
+    def __init__(self, letters: Sequence[Restored], outcomes: list[Outcome], marks: Mapping[Partition, Mark]) -> None:
+        self.letters, self.outcomes, self.marks = letters, outcomes, marks
+        self.apart: set[int] = set()
+        self.has_learnt = False
+
+    def doubt(self, indices: Iterable[int]) -> None:
+        """These may have spoilt it."""
+        found = set(indices) - self.apart
+        self.has_learnt = self.has_learnt or bool(found)
+        self.apart |= found
+
+    def acquit(self, index: int) -> None:
+        """This one has passed."""
+        self.apart.discard(index)
+
+    def replace(self, index: int, outcome: Outcome) -> None:
+        """This one has not, and is to be written otherwise."""
+        self.outcomes[index] = outcome
+        self.has_learnt = True

@@ -1,0 +1,436 @@
+"""Transactions at their seams: what is read again, what is committed, and for how long, where one is spoilt."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from kuaixun.worker.delivery.exactly_once import ExactlyOnce
+from kuaixun.worker.delivery.promise import Pace
+from kuaixun.worker.errors import BrokerUnreachableError, DeliveryFailedError, ShutdownBudgetError, WorkerError
+from kuaixun.worker.labelling import Policy
+from kuaixun.worker.loop import Loop
+from kuaixun.worker.routing import Routes, Target
+from kuaixun.worker.stop import Stop
+from kuaixun.worker.streams import (
+    NO_NOTES,
+    AbortableError,
+    EndUnknownError,
+    Outgoing,
+    Partition,
+    Record,
+    RefusedAlongError,
+    RefusedError,
+    Report,
+    TooLargeError,
+)
+from tests.worker.fake_classifier import FakeClassifier
+from tests.worker.one_by_one import OneByOne
+from tests.worker.test_loop import ONE, ZERO, Clock, headline
+
+OUTAGE_SECONDS = 120.0
+TIMEOUT_SECONDS = 30.0
+BUDGET_SECONDS = 5.0
+Turn = list[Record] | Callable[[], None]
+
+
+@dataclass
+class Topic:
+    """A source that reads its records again where it is told to, and the group's offsets. Ends with its script."""
+
+    stop: Stop
+    records: list[Record] = field(default_factory=list)
+    script: list[Callable[[], None]] = field(default_factory=list)
+    positions: dict[Partition, int] = field(default_factory=dict)
+    stored: dict[Partition, int] = field(default_factory=dict)
+    rewinds: list[dict[Partition, int]] = field(default_factory=list)
+    joined: bool = True
+    leaves_in_time: bool = True
+
+    def batch(self, max_records: int, max_delay_seconds: float, idle_seconds: float) -> Sequence[Record]:
+        found = [r for r in self.records if r.offset >= self.positions.get(Partition(r.topic, r.partition), 0)]
+        found = found[:max_records]
+        for record in found:
+            self.positions[Partition(record.topic, record.partition)] = record.offset + 1
+        if not found:
+            (self.script.pop(0) if self.script else self.stop.request)()
+        return found
+
+    def stay(self) -> None:
+        pass
+
+    def commit(self, offsets: Mapping[Partition, int], *, last_chance: bool = False) -> None:
+        raise AssertionError(offsets)
+
+    def rewind(self, offsets: Mapping[Partition, int]) -> None:
+        self.rewinds.append(dict(offsets))
+        self.positions |= offsets
+
+    def committed(self, partitions: frozenset[Partition], timeout_seconds: float) -> Mapping[Partition, int]:
+        return {partition: self.stored[partition] for partition in partitions if partition in self.stored}
+
+    def member(self) -> bytes:
+        return b"me"
+
+    def close(self, timeout_seconds: float) -> bool:
+        return self.leaves_in_time
+
+
+@dataclass
+class Broker(OneByOne):
+    """A sink that refuses what it is told to, with all that was sent with it, and says how a transaction ends."""
+
+    clock: Clock
+    topic: Topic
+    refused: set[bytes] = field(default_factory=set)
+    along: type[RefusedError] = TooLargeError
+    silent: bool = False
+    abort_is_heard: bool = True
+    renew_seconds: float = 0.0
+    open: bool = False
+    written: list[Outgoing] = field(default_factory=list)
+    visible: list[Outgoing] = field(default_factory=list)
+    pending: list[tuple[Outgoing, Report]] = field(default_factory=list)
+    on_commit: list[Callable[[], None]] = field(default_factory=list)
+    calls: Counter[str] = field(default_factory=Counter)
+    limits: list[float] = field(default_factory=list)
+
+    def send(self, message: Outgoing, report: Report) -> None:
+        assert self.open
+        self.written.append(message)
+        self.pending.append((message, report))
+
+    def poll(self, timeout_seconds: float) -> None:
+        self.clock.now += timeout_seconds
+
+    def begin(self) -> None:
+        assert not self.open
+        self.open = True
+
+    def flush(self, timeout_seconds: float) -> bool:
+        self.calls["flush"] += 1
+        if self.silent:
+            self.clock.now += timeout_seconds
+            return False
+        self._report()
+        return True
+
+    def _report(self) -> None:
+        pending, self.pending = self.pending, []
+        guilty = [m for m, _ in pending if m.topic == "labelled" and (m.key or b"") in self.refused]
+        for message, report in pending:
+            if not guilty:
+                report(None)
+            elif message in guilty:
+                report(RefusedError("no") if self.along is RefusedAlongError else self.along("no"))
+            else:
+                report(self.along("no"))
+
+    def commit(
+        self,
+        offsets: Mapping[Partition, int],
+        member: bytes,
+        timeout_seconds: float,
+        notes: Mapping[Partition, str] = NO_NOTES,
+    ) -> None:
+        self.calls["commit"] += 1
+        if self.on_commit:
+            self.on_commit.pop(0)()
+        self.topic.stored |= offsets
+        self.visible += self.written
+        self.written = []
+        self.open = False
+
+    def abort(self, timeout_seconds: float) -> None:
+        self.calls["abort"] += 1
+        self.limits.append(timeout_seconds)
+        if not self.abort_is_heard:
+            self.clock.now += timeout_seconds
+            raise EndUnknownError("no answer")
+        self._report()
+        self.written, self.open = [], False
+
+    def renew(self, timeout_seconds: float) -> None:
+        self.calls["renew"] += 1
+        self.limits.append(timeout_seconds)
+        self.clock.now += min(timeout_seconds, self.renew_seconds)
+        if self.renew_seconds > timeout_seconds:
+            raise BrokerUnreachableError("no answer")
+        self.written, self.open, self.pending = [], False, []
+
+    def close(self, timeout_seconds: float) -> None:
+        pass
+
+
+class Stage:
+    """A loop that labels a topic exactly once."""
+
+    def __init__(
+        self,
+        records: Sequence[Record] = (),
+        max_batch: int = 1000,
+        interval_seconds: float = 0.0,
+        revoke_budget_seconds: float = BUDGET_SECONDS,
+    ) -> None:
+        self.clock = Clock()
+        self.stop = Stop(20.0, self.clock)
+        self.topic = Topic(self.stop, list(records))
+        self.broker = Broker(self.clock, self.topic)
+        pace = Pace(
+            max_batch=max_batch,
+            max_delay_seconds=0,
+            max_in_flight=8,
+            commit_interval_seconds=0,
+            revoke_budget_seconds=revoke_budget_seconds,
+            transaction_interval_seconds=interval_seconds,
+            transaction_timeout_seconds=TIMEOUT_SECONDS,
+            outage_seconds=OUTAGE_SECONDS,
+        )
+        self.delivery = ExactlyOnce(
+            self.topic,
+            self.broker,
+            routes=Routes(Target("labelled", 1), Target("dead", 1)),
+            pace=pace,
+            stop=self.stop,
+            worker_version="1",
+            monotonic=self.clock,
+        )
+        self.loop = Loop(
+            self.topic,
+            FakeClassifier(),
+            self.delivery,
+            policy=Policy(confidence_threshold=0, top_scores=1, worker_version="1"),
+            pace=pace,
+            stop=self.stop,
+        )
+
+    def play(self, *turns: Callable[[], None]) -> None:
+        """Label all there is, then take each turn of the script on a quiet topic, then stop."""
+        self.topic.script = list(turns)
+        self.loop.run()
+
+
+def keyed(count: int) -> list[Record]:
+    return [headline(offset, key=b"%d" % offset) for offset in range(count)]
+
+
+def spoil() -> None:
+    raise AbortableError("rebalance")
+
+
+def unknown() -> None:
+    raise EndUnknownError("no answer")
+
+
+@pytest.mark.parametrize("along", [TooLargeError, RefusedAlongError])
+def test_hundreds_of_refused_records_cost_a_transaction_each_and_nothing_twice(along: type[RefusedError]) -> None:
+    stage = Stage(keyed(1000))
+    stage.broker.refused = {b"%d" % offset for offset in range(0, 1000, 3)}
+    stage.broker.along = along
+    stage.play()
+    topics = {message.key: message.topic for message in stage.broker.visible}
+    assert [message.key for message in stage.broker.visible] == [record.key for record in keyed(1000)]
+    assert all((topic == "dead") is (key in stage.broker.refused) for key, topic in topics.items())
+    assert stage.topic.stored == {ZERO: 1000}
+    assert stage.delivery.counts.consumed == 2000, "one time to learn who may be at fault, one to write"
+    assert stage.broker.calls["flush"] < 4 * 1000
+    if along is RefusedAlongError:
+        assert stage.broker.calls["commit"] < 3 * len(stage.broker.refused), "who is known to be innocent goes along"
+
+
+def test_what_a_worker_learns_of_refused_records_starts_the_clock_of_its_failures_anew() -> None:
+    stage = Stage(keyed(300))
+    stage.broker.refused = {b"%d" % offset for offset in range(300)}
+    abort = stage.broker.abort
+
+    def slow(timeout_seconds: float) -> None:
+        stage.clock.now += 1
+        abort(timeout_seconds)
+
+    stage.broker.abort = slow  # type: ignore[method-assign]
+    stage.play()
+    assert stage.clock.now > 2 * OUTAGE_SECONDS
+    assert {message.topic for message in stage.broker.visible} == {"dead"}
+    assert stage.topic.stored == {ZERO: 300}
+
+
+def test_a_transaction_that_fails_for_longer_than_an_outage_ends_the_worker() -> None:
+    stage = Stage(keyed(3))
+
+    def late() -> None:
+        stage.clock.now += OUTAGE_SECONDS / 10
+        raise AbortableError("rebalance")
+
+    stage.broker.on_commit = [late] * 100
+    with pytest.raises(DeliveryFailedError, match="rebalance"):
+        stage.play()
+    assert stage.clock.now < 1.5 * OUTAGE_SECONDS
+    assert stage.topic.stored == {}
+
+
+@pytest.mark.parametrize("since", ["its partitions have left", "nothing came"])
+def test_a_transaction_that_failed_long_ago_does_not_end_the_worker_at_the_next_failure(since: str) -> None:
+    stage = Stage(keyed(3))
+    stage.broker.on_commit = [spoil]
+
+    def forget_them() -> None:
+        # Gone before they are read again.
+        stage.topic.records = []
+
+    rewind = stage.topic.rewind
+
+    def gone(offsets: Mapping[Partition, int]) -> None:
+        rewind(offsets)
+        forget_them()
+
+    stage.topic.rewind = gone  # type: ignore[method-assign]
+
+    def hours_later() -> None:
+        if since == "its partitions have left":
+            stage.delivery.revoked(frozenset({ZERO}))
+            stage.clock.now -= OUTAGE_SECONDS  # in which case it need not be long ago
+        stage.clock.now += 2 * OUTAGE_SECONDS
+        stage.topic.rewind = rewind  # type: ignore[method-assign]
+        stage.topic.records = [headline(offset, 1) for offset in range(3)]
+        stage.broker.on_commit = [spoil]
+
+    stage.play(hours_later, lambda: None)
+    assert stage.topic.stored == {ONE: 3}
+
+
+@pytest.mark.parametrize("end", [spoil, unknown])
+def test_a_position_chosen_anew_outlives_the_transaction_that_would_have_committed_it(end: Callable[[], None]) -> None:
+    stage = Stage()
+    stage.broker.on_commit = [end]
+    stage.play(lambda: stage.delivery.positioned({ZERO: 40}), *[lambda: None] * 3)
+    assert stage.broker.calls["commit"] == 2
+    assert stage.topic.stored == {ZERO: 40}
+
+
+def test_a_position_not_yet_committed_is_as_its_partition_leaves() -> None:
+    stage = Stage()
+
+    def choose_and_leave() -> None:
+        stage.delivery.positioned({ZERO: 40, ONE: 50})
+        stage.delivery.revoked(frozenset({ZERO}))
+        assert stage.topic.stored[ZERO] == 40
+
+    stage.play(choose_and_leave)
+
+
+@pytest.mark.parametrize("end", [spoil, unknown])
+def test_what_lies_before_a_position_chosen_anew_is_not_read_again(end: Callable[[], None]) -> None:
+    stage = Stage([headline(90), headline(7, 1)], interval_seconds=10.0)
+    stage.topic.stored = {ZERO: 90, ONE: 7}
+
+    def choose() -> None:
+        stage.delivery.positioned({ZERO: 400})
+        stage.topic.records = [headline(7, 1), headline(401)]
+        stage.topic.positions[ZERO] = 400
+
+    def fail() -> None:
+        stage.clock.now += 10
+        stage.broker.on_commit = [end]
+
+    stage.play(choose, fail, lambda: None)
+    assert stage.topic.rewinds == [{ZERO: 401, ONE: 7}]
+    assert stage.topic.stored == {ZERO: 402, ONE: 8}
+
+
+def test_a_revocation_ends_within_its_budget_whatever_does_not_answer() -> None:
+    stage = Stage(keyed(3), interval_seconds=100.0)
+    stage.broker.silent = True
+    stage.broker.abort_is_heard = False
+
+    def revoke() -> None:
+        began_at = stage.clock.now
+        try:
+            stage.delivery.revoked(frozenset({ZERO}))
+        finally:
+            assert stage.clock.now <= began_at + BUDGET_SECONDS
+
+    with pytest.raises(DeliveryFailedError, match=r"raw\[0\] went to another member"):
+        stage.play(revoke)
+    assert stage.broker.calls["renew"] == 0
+    assert stage.topic.stored == {}
+
+
+def test_a_revocation_of_what_is_not_confirmed_in_time_undoes_it() -> None:
+    stage = Stage(keyed(3), interval_seconds=100.0)
+    stage.broker.silent = True
+
+    def revoke() -> None:
+        stage.delivery.revoked(frozenset({ZERO}))
+        assert stage.clock.now <= BUDGET_SECONDS
+        assert stage.broker.calls["abort"] == 1
+        stage.broker.silent, stage.topic.records = False, []
+
+    stage.play(revoke)
+    assert (stage.broker.visible, stage.topic.stored) == ([], {})
+
+
+def test_a_stop_in_the_midst_of_a_revocation_of_a_transaction_ends_it_within_the_budget() -> None:
+    stage = Stage(keyed(3), interval_seconds=100.0, revoke_budget_seconds=1000.0)
+    flush = stage.broker.flush
+    stage.broker.silent = True
+
+    def stopped_at_the_third(timeout_seconds: float) -> bool:
+        if stage.broker.calls["flush"] == 3:
+            stage.stop.request()
+        return flush(timeout_seconds)
+
+    stage.broker.flush = stopped_at_the_third  # type: ignore[method-assign]
+
+    def revoke() -> None:
+        stage.delivery.revoked(frozenset({ZERO}))
+        assert stage.stop.requested
+        assert stage.clock.now <= 3 + stage.stop.budget_seconds
+
+    stage.play(revoke)
+    assert stage.topic.stored == {}
+
+
+@pytest.mark.parametrize(("renew_seconds", "ends_with"), [(2.0, None), (50.0, ShutdownBudgetError)])
+def test_a_stop_beside_an_unknown_end_waits_for_a_new_producer_as_long_as_there_is_time(
+    renew_seconds: float, ends_with: type[WorkerError] | None
+) -> None:
+    stage = Stage(keyed(3), interval_seconds=100.0)
+    stage.broker.renew_seconds = renew_seconds
+
+    def unknown_though_done() -> None:
+        stage.topic.stored = {ZERO: 3}
+        raise EndUnknownError("no answer")
+
+    def stop() -> None:
+        stage.stop.request()
+        stage.broker.on_commit = [unknown_though_done]
+
+    if ends_with is None:
+        stage.play(stop)
+        assert stage.delivery.counts.labelled == 3
+    else:
+        with pytest.raises(ends_with):
+            stage.play(stop)
+    assert stage.clock.now <= stage.stop.budget_seconds
+
+
+def test_a_worker_that_cannot_leave_the_group_says_so() -> None:
+    stage = Stage(keyed(3))
+    stage.topic.leaves_in_time = False
+    with pytest.raises(ShutdownBudgetError, match="group could not be left"):
+        stage.play()
+    assert stage.topic.stored == {ZERO: 3}
+
+
+def test_all_that_is_waited_for_after_a_failure_is_one_outage() -> None:
+    stage = Stage(keyed(3))
+    stage.broker.silent = True
+    stage.broker.abort_is_heard = False
+    stage.broker.renew_seconds = 10 * OUTAGE_SECONDS
+    with pytest.raises(BrokerUnreachableError):
+        stage.play()
+    leaving_seconds = stage.broker.limits.pop()
+    assert stage.clock.now <= TIMEOUT_SECONDS + OUTAGE_SECONDS + leaving_seconds
