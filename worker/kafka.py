@@ -77,6 +77,8 @@ _HEADERS_OF = methodcaller("headers")
 _PARTS = (Message.topic, Message.partition, Message.offset, Message.key, Message.value)
 STAY_EVERY_SECONDS = 1.0  # the group waits for the slowest member, and calls one that is silent too long lost
 _BY_KEY = -1  # no partition: the partitioner's choice
+_NOW = 0  # no timestamp, to librdkafka, so the nearest other stands for one of 0
+_LEAST_TIMESTAMP_MS = 1
 
 DeliveryCallback: TypeAlias = Callable[[KafkaError | None, Message], None]
 _Tell: TypeAlias = Callable[[GroupListener, frozenset[Partition]], None]
@@ -566,7 +568,16 @@ class KafkaSink:
     def send(self, message: Outgoing, report: Report) -> None:
         """See streams.Sink."""
         try:
-            self._producer.produce(*_arguments(message, partial(self._on_delivery, message.topic, report)))
+            self._producer.produce(
+                message.topic,
+                message.value,
+                message.key,
+                _BY_KEY if message.partition is None else message.partition,
+                partial(self._on_delivery, message.topic, report),
+                None,
+                _NOW if message.timestamp_ms is None else message.timestamp_ms or _LEAST_TIMESTAMP_MS,
+                [*message.headers],
+            )
         except BufferError:
             raise QueueFullError from None
         except KafkaException as exception:
@@ -580,7 +591,18 @@ class KafkaSink:
         produce, on_receipt, index = self._producer.produce, self._on_receipt, receipts.queued
         try:
             for message in messages:
-                produce(*_arguments(message, partial(on_receipt, receipts, index)))
+                timestamp_ms, partition = message.timestamp_ms, message.partition
+                # By position: names would cost as much again.
+                produce(
+                    message.topic,
+                    message.value,
+                    message.key,
+                    _BY_KEY if partition is None else partition,
+                    partial(on_receipt, receipts, index),
+                    None,  # the same under its other name
+                    _NOW if timestamp_ms is None else timestamp_ms or _LEAST_TIMESTAMP_MS,
+                    [*message.headers] if message.headers else None,
+                )
                 index += 1
         except (BufferError, KafkaException):
             pass  # `send` says what it is
@@ -782,22 +804,6 @@ class KafkaTransactionalSink(KafkaSink):
         if error.code() in (KafkaError._STATE, KafkaError._FATAL):
             return AbortableError(self._connection.hide(error.str()))
         return super()._failure(error, topic)
-
-
-def _arguments(message: Outgoing, on_delivery: DeliveryCallback) -> tuple[Any, ...]:
-    """What `produce` takes, by position: names would cost as much again."""
-    timestamp_ms, partition = message.timestamp_ms, message.partition
-    return (
-        message.topic,
-        message.value,
-        message.key,
-        _BY_KEY if partition is None else partition,
-        on_delivery,
-        None,  # the same under its other name
-        # librdkafka takes a timestamp of 0 for "now", so the nearest other is sent.
-        0 if timestamp_ms is None else timestamp_ms or 1,
-        [*message.headers] if message.headers else None,
-    )
 
 
 def _records(messages: Sequence[Message]) -> Iterable[Record]:

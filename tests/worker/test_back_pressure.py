@@ -20,6 +20,7 @@ from kuaixun.worker.routing import Routes, Target
 from kuaixun.worker.stop import Stop
 from kuaixun.worker.streams import NO_NOTES, AbortableError, Outgoing, Partition, QueueFullError, Record, Report
 from tests.worker.fake_classifier import FakeClassifier
+from tests.worker.one_by_one import OneByOne
 from tests.worker.running import running_worker
 from tests.worker.test_contract import assert_each_once, assert_in_order, many
 from tests.worker.test_loop import ONE, ZERO, Clock, FakeSink, FakeSource, headline
@@ -264,6 +265,7 @@ def test_a_worker_without_room_for_longer_than_the_group_waits_stays_in_the_grou
         send(sink, message, report)
 
     monkeypatch.setattr(KafkaSink, "send", held)
+    monkeypatch.setattr(KafkaSink, "send_all", OneByOne.send_all)
     topics = kafka_topics()
     settings = topics.settings(
         max_batch=20,

@@ -24,6 +24,7 @@ from kuaixun.worker.kafka import KafkaSink
 from kuaixun.worker.labelling import Outcome
 from kuaixun.worker.streams import Outgoing, Record, Report
 from tests.worker.fake_classifier import POISON, FakeClassifier, expected_label
+from tests.worker.one_by_one import OneByOne
 from tests.worker.running import RunningWorker, running_worker
 from tests.worker.topics import PARTITIONS, PATIENCE_SECONDS, Topics
 
@@ -212,6 +213,7 @@ def test_nothing_is_committed_past_an_outcome_that_was_not_confirmed(
         topics.read(topics.output, 20)
     with monkeypatch.context() as patch:
         patch.setattr(KafkaSink, "send", lose)
+        patch.setattr(KafkaSink, "send_all", OneByOne.send_all)
         topics.write([record(2, news("n20", "遗失")), *many(19, 21)])
         worker = RunningWorker(topics.settings())
         worker.wait()

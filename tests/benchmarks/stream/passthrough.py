@@ -10,12 +10,14 @@ on SIGTERM.
 from __future__ import annotations
 
 import argparse
+import gc
 import signal
 import time
 from types import FrameType
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 
+from kuaixun.worker.cli import OBJECTS_PER_COLLECTION
 from kuaixun.worker.delivery.promise import Guarantee
 from kuaixun.worker.kafka import CONSUMER_DEFAULTS, PRODUCER_DEFAULTS
 from kuaixun.worker.membership import PROPERTIES, GroupProtocol
@@ -132,6 +134,8 @@ def main() -> None:
     options = parser.parse_args()
     loop = Passthrough(options.bootstrap, options.input, options.output, options.group, options.delivery)
     signal.signal(signal.SIGTERM, loop.stop)
+    gc.freeze()  # as the worker does
+    gc.set_threshold(OBJECTS_PER_COLLECTION)
     loop.run()
 
 
