@@ -1,6 +1,6 @@
 """The worker's loop: a headline's journey on one screen.
 
-    1. consume   up to max_batch records, for up to max_delay
+    1. consume   what has come by now, as much of it as `gathering` allows
     2. decode    } `labelling.label_batch`: one outcome per record,
     3. classify  } in order
     4. produce   } a guarantee of `delivery/`, which sees to it that nothing is committed
@@ -14,11 +14,13 @@ One thread does all of it; the client's callbacks run inside `Source.batch` and 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from kuaixun.worker.delivery.promise import Delivery, Pace
 from kuaixun.worker.errors import WorkerError
+from kuaixun.worker.gathering import Gathering
 from kuaixun.worker.labelling import Labels, Policy, label_batch
 from kuaixun.worker.stop import Stop
 from kuaixun.worker.streams import Record, Source
@@ -47,9 +49,11 @@ class Loop:
         successor: Callable[[], Labels | None] = lambda: None,
         turned: Callable[[bool], None] = lambda _ready: None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source, self._classifier, self._delivery = source, classifier, delivery
-        self._policy, self._pace, self._stop, self._clock = policy, pace, stop, clock
+        self._policy, self._stop, self._clock, self._monotonic = policy, stop, clock, monotonic
+        self._gathering = Gathering(pace)
         self._successor, self._turned = successor, turned
 
     def run(self) -> None:
@@ -73,8 +77,9 @@ class Loop:
         if self._delivery.blocked:
             self._source.stay()
         else:
-            records = self._source.batch(self._pace.max_batch, self._pace.max_delay_seconds, IDLE_SECONDS)
-        received_at = self._clock()
+            gathering = self._gathering
+            records = self._source.batch(gathering.max_records, gathering.max_delay_seconds, IDLE_SECONDS)
+        received_at, began_at = self._clock(), self._monotonic()
         # On a quiet topic too, for the model that served until now is in memory as long.
         self._classifier = self._successor() or self._classifier
         if records:
@@ -83,6 +88,7 @@ class Loop:
             outcomes = label_batch(records, self._classifier, self._policy, received_at=received_at, clock=self._clock)
             # 4. produce
             self._delivery.send(records, outcomes)
+            self._gathering.took(len(records), self._monotonic() - began_at)
         # 5. confirm, 6. commit
         self._delivery.advance()
         self._turned(self._source.joined)

@@ -179,6 +179,7 @@ def _put_together(
     pace = Pace(
         max_batch=settings.max_batch,
         max_delay_seconds=settings.max_delay_ms / 1000,
+        latency_target_seconds=settings.latency_target_ms / 1000,
         max_in_flight=settings.max_in_flight,
         commit_interval_seconds=settings.commit_interval_seconds,
         revoke_budget_seconds=settings.revoke_budget_seconds,

@@ -140,8 +140,13 @@ class WorkerSettings(BaseSettings):
         10_000, ge=1, le=10_000_000, description="How many of the last headlines the share is of, in whole batches."
     )
 
-    max_batch: int = Field(1024, ge=1, le=100_000, description="Most headlines labelled at once.")
-    max_delay_ms: float = Field(20, ge=0, le=60_000, description="How long a batch waits for more once it has one.")
+    max_batch: int = Field(4096, ge=1, le=100_000, description="Most headlines labelled at once.")
+    max_delay_ms: float = Field(
+        5, ge=0, le=60_000, description="Longest that a batch waits for more once it has one; under light load less."
+    )
+    latency_target_ms: float = Field(
+        100, gt=0, le=60_000, description="A batch ends where labelling it would take longer than this."
+    )
     max_in_flight: int = Field(8, ge=1, description="Batches produced and not yet confirmed before reading pauses.")
     commit_interval_seconds: Seconds = Field(1.0, description="How often offsets of confirmed headlines are committed.")
     connect_seconds: Seconds = Field(15.0, description="How long to try for a first answer from the brokers.")

@@ -34,6 +34,7 @@ class Pace:
     max_in_flight: int
     commit_interval_seconds: float
     revoke_budget_seconds: float
+    latency_target_seconds: float = 0.1
     transaction_interval_seconds: float = 0.1
     transaction_timeout_seconds: float = 30.0
     outage_seconds: float = 120.0

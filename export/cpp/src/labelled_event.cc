@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <numeric>
 #include <utility>
 
 #include "json_text.h"
@@ -42,27 +41,34 @@ void append_optional(const char* name, const EventText& text, std::string& json)
 }  // namespace
 
 LabelledEventWriter::LabelledEventWriter(EventFrame frame)
-    : frame_(std::move(frame)), millionths_(frame_.labels.size()), order_(frame_.labels.size()) {
+    : frame_(std::move(frame)), millionths_(frame_.labels.size()) {
   frame_.top_scores = std::min(frame_.top_scores, frame_.labels.size());
+  order_.reserve(frame_.labels.size());
 }
 
-// The likeliest first; of equals the label itself, then the one that comes first in the bundle.
+// The likeliest first; of equals the label itself, then the one that comes first in the bundle. Few are wanted, so
+// each is put in its place among those so far.
 bool LabelledEventWriter::rank(const EventAnswer& answer) {
   const std::size_t classes = frame_.labels.size();
   if (answer.label_id < 0 || static_cast<std::size_t>(answer.label_id) >= classes) return false;
-  for (std::size_t label = 0; label < classes; ++label) {
-    millionths_[label] = in_millionths(answer.scores[label]);
-    if (millionths_[label] < 0) return false;
-  }
-  std::iota(order_.begin(), order_.end(), std::size_t{0});
   const auto first = static_cast<std::size_t>(answer.label_id);
-  const auto likelier = [this, first](std::size_t one, std::size_t other) {
-    if ((one == first) != (other == first)) return one == first;
-    if (millionths_[one] != millionths_[other]) return millionths_[one] > millionths_[other];
-    return one < other;
-  };
-  const auto top = order_.begin() + static_cast<std::ptrdiff_t>(frame_.top_scores);
-  std::partial_sort(order_.begin(), top, order_.end(), likelier);
+  order_.clear();
+  order_.push_back(first);
+  for (std::size_t label = 0; label < classes; ++label) {
+    const double score = answer.scores[label];
+    if (label == first || (order_.size() == frame_.top_scores && !(score > answer.scores[order_.back()]))) continue;
+    if (order_.size() == frame_.top_scores) {
+      if (order_.size() == 1) continue;
+      order_.pop_back();
+    }
+    std::size_t place = order_.size();
+    while (place > 1 && score > answer.scores[order_[place - 1]]) --place;
+    order_.insert(order_.begin() + static_cast<std::ptrdiff_t>(place), label);
+  }
+  for (std::size_t place = 0; place < order_.size(); ++place) {
+    millionths_[place] = in_millionths(answer.scores[order_[place]]);
+    if (millionths_[place] < 0) return false;
+  }
   return true;
 }
 
@@ -80,7 +86,7 @@ bool LabelledEventWriter::append(const RawEvent& event, const EventAnswer& answe
   char separator = '{';
   for (std::size_t place = 0; place < frame_.top_scores; ++place) {
     json.append(1, separator).append(frame_.labels[order_[place]]).append(1, ':');
-    append_json_millionths(millionths_[order_[place]], json);
+    append_json_millionths(millionths_[place], json);
     separator = ',';
   }
   json.append("},\"model\":").append(frame_.model).append(",\"origin\":{\"topic\":").append(frame_.topic);
