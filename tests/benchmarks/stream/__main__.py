@@ -6,6 +6,7 @@ On a real Kafka: the one that KUAIXUN_TEST_BOOTSTRAP names, else one started for
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -13,12 +14,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kuaixun.worker.delivery.promise import Guarantee
-from tests.benchmarks.stream.contenders import CONTENDERS
+from tests.benchmarks.stream.contenders import CONTENDERS, PASSTHROUGH
+from tests.benchmarks.stream.latency import latency, median_start, start
 from tests.benchmarks.stream.report import Report, environment
 from tests.benchmarks.stream.rounds import cases, measure, summed_up
 from tests.benchmarks.worker.backlog import write_backlog
 from tests.kafka_broker import KafkaBroker, kafka_jars
 from tests.worker.topics import Topics
+
+# Of the rate at which a backlog is drained: whoever writes and reads takes the rest of the processors.
+LIVE_SHARE = 0.5
 
 
 @contextmanager
@@ -40,7 +45,16 @@ def main() -> None:
     parser.add_argument("--delivery", type=Guarantee, nargs="+", default=list(Guarantee))
     parser.add_argument("--texts", type=Path, metavar="FILE", help="a headline a line, else the demo's own")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    parser.add_argument("--load", type=float, nargs="*", default=[0.1, 0.5, 0.8], help="shares of the maximum")
+    parser.add_argument("--seconds", type=float, default=10, help="of each latency (default: %(default)s)")
+    parser.add_argument("--parts", type=Path, metavar="FILE", help="pytest-benchmark's figures, to be kept with these")
+    parser.add_argument(
+        "--short", action="store_true", help="under two minutes: one process, at least once, no latency"
+    )
     options = parser.parse_args()
+    if options.short:
+        options.processes, options.delivery, options.load = [1], [Guarantee.AT_LEAST_ONCE], []
+        options.messages, options.rounds = min(options.messages, 400_000), min(options.rounds, 3)
     with _kafka() as bootstrap:
         report = Report(environment(options.messages, options.texts))
         backlog = Topics.create(bootstrap, real=True)
@@ -55,6 +69,19 @@ def main() -> None:
                 file=sys.stderr,
             )
         report.throughput = summed_up(found)
+        names = list(dict.fromkeys((PASSTHROUGH, *options.only)))
+        report.starts = [
+            median_start([start(CONTENDERS[name], backlog) for _ in range(options.rounds)]) for name in names
+        ]
+        # All at the same rates: of what the native worker does, for beside it runs what writes and reads.
+        maximum = max((row.messages_per_second for row in report.throughput if row.contender == "native"), default=0)
+        for share in options.load if maximum else ():
+            rate = LIVE_SHARE * share * maximum
+            for name in names:
+                report.latencies.append(latency(CONTENDERS[name], bootstrap, share, rate, options.seconds))
+    if options.parts is not None and options.parts.exists():
+        parts = json.loads(options.parts.read_text(encoding="utf-8"))
+        report.parts = {name: parts[name] for name in ("rows_per_second", "ratios")}
     if options.json is not None:
         report.write(options.json)
     report.show()

@@ -77,14 +77,20 @@ class Progress:
             return sum(max(0, one.offset) for one in self._looker.committed(self._inputs, timeout=PATIENCE_SECONDS))
         return sum(self._looker.get_watermark_offsets(one, timeout=PATIENCE_SECONDS)[1] for one in self._outputs)
 
-    def wait_for(self, least: int, members: list[Process], most_seconds: float = PATIENCE_SECONDS) -> int:
+    def wait_for(
+        self,
+        least: int,
+        members: list[Process],
+        most_seconds: float = PATIENCE_SECONDS,
+        every_seconds: float = LOOK_EVERY_SECONDS,
+    ) -> int:
         """How many there are once there are as many, or that time is over. Raises RuntimeError where a member ends."""
         deadline = time.monotonic() + most_seconds
         while (count := self.count()) < least and time.monotonic() < deadline:
             for one in members:
                 if one.process.poll() is not None:
                     raise RuntimeError(f"the contender ended: {''.join(one.said)}")
-            time.sleep(LOOK_EVERY_SECONDS)
+            time.sleep(every_seconds)
         if not count:
             raise RuntimeError(f"nothing comes out in {most_seconds:g} s: {''.join(members[0].said)}")
         return count

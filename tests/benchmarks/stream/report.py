@@ -15,10 +15,12 @@ from rich.console import Console
 from rich.table import Table
 
 from kuaixun.export.bundle.reader import default_bundle_path
+from kuaixun.worker.delivery.promise import Guarantee
 from kuaixun.worker.kafka import CONSUMER_DEFAULTS, PRODUCER_DEFAULTS
 from tests.benchmarks.measurements import machine
 from tests.benchmarks.peers.environments import peer_versions
 from tests.benchmarks.stream import passthrough
+from tests.benchmarks.stream.latency import Latency, Start
 from tests.benchmarks.stream.rounds import Throughput
 
 TABLE_COLUMNS = 160  # where there is no terminal
@@ -30,6 +32,9 @@ class Report:
 
     environment: Mapping[str, Any]
     throughput: list[Throughput] = field(default_factory=list)
+    starts: list[Start] = field(default_factory=list)
+    latencies: list[Latency] = field(default_factory=list)
+    parts: Mapping[str, Any] = field(default_factory=dict)
 
     def write(self, path: Path) -> None:
         """Write all of it as JSON."""
@@ -42,16 +47,32 @@ class Report:
         for name, value in self.environment.items():
             console.print(f"{name}: {value}", markup=False)
         table = Table("contender", "guarantee", "processes", "messages / s", "of passthrough", "in rounds")
-        for name in ("processor µs", "peak MB"):
+        for name in ("processor µs", "peak MB", "start s", *(f"ms at {share:.0%}" for share in self._shares())):
             table.add_column(name, justify="right")
+        seconds = {one.contender: f"{one.seconds:.2f}" for one in self.starts}
         for row in self.throughput:
+            alone = row.processes == 1 and row.delivery == Guarantee.AT_LEAST_ONCE
             table.add_row(
                 *(row.contender, row.delivery, str(row.processes), f"{row.messages_per_second:,.0f}"),
                 f"{row.share_of_passthrough:.3f}",
                 f"{min(row.shares):.2f} … {max(row.shares):.2f}",
                 *(f"{row.processor_microseconds:.2f}", f"{row.peak_megabytes:.0f}"),
+                seconds.get(row.contender, "") if alone else "",
+                *(self._latency(row.contender, share) if alone else "" for share in self._shares()),
             )
         console.print(table)
+        for name, ratio in self.parts.get("ratios", {}).items():
+            console.print(f"{name}: {ratio}", markup=False)
+
+    def _shares(self) -> list[float]:
+        return sorted({one.share_of_maximum for one in self.latencies})
+
+    def _latency(self, contender: str, share: float) -> str:
+        """p50 / p99 / p99.9."""
+        for one in self.latencies:
+            if (one.contender, one.share_of_maximum) == (contender, share):
+                return f"{one.p50_ms:.1f} / {one.p99_ms:.1f} / {one.p999_ms:.1f}"
+        return ""
 
 
 def environment(messages: int, texts: Path | None) -> dict[str, Any]:
