@@ -12,11 +12,11 @@ SECONDS ?= 600
 FUZZ_CXX = $(if $(filter default,$(origin CXX)),$(shell command -v clang++ || command -v c++),$(CXX))
 FUZZ_BUILD = build/cpp-fuzz-$(notdir $(FUZZ_CXX))
 
-.PHONY: help demo test lint bench chaos fuzz clean
+.PHONY: help demo test lint bench bench-guard chaos fuzz clean
 .DELETE_ON_ERROR:
 
 help: ## list the commands
-	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 18
 
 demo: .venv/worker-installed ## label real headlines through an embedded broker; ends by itself
 	@$(BIN)/kuaixun-worker demo $(ARGS)
@@ -30,9 +30,15 @@ lint: .venv/dev-installed ## ruff and mypy over everything, and no line of C++ b
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: .venv/dev-installed ## throughput, side by side with plain convolutions; writes build/bench.json
+bench: .venv/dev-installed ## throughput and latency beside a loop that only moves bytes; writes build/bench.json
 	@mkdir -p build
-	$(BIN)/python -m pytest tests/benchmarks --benchmark-enable --benchmark-only --benchmark-json=build/bench.json $(ARGS)
+	@$(BIN)/python -m pytest tests/benchmarks --quiet --benchmark-enable --benchmark-only --benchmark-quiet \
+	  --benchmark-json=build/bench-parts.json > build/bench-parts.log || { cat build/bench-parts.log; exit 1; }
+	@$(BIN)/python -m tests.benchmarks.stream --parts build/bench-parts.json --json build/bench.json $(ARGS)
+
+bench-guard: .venv/dev-installed ## the short form: fails where a ratio of tests/benchmarks/stream/ratios.toml has fallen
+	@$(BIN)/python -m tests.benchmarks.stream --short --only null native --json build/bench-guard.json $(ARGS)
+	@$(BIN)/python -m tests.benchmarks.stream.guard build/bench-guard.json
 
 chaos: .venv/dev-installed ## kill, freeze and cut off workers against real Kafka, account for every headline; writes build/chaos.json
 	@$(BIN)/python -m tests.chaos $(ARGS)

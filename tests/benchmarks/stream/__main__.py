@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,12 +16,11 @@ from pathlib import Path
 
 from kuaixun.worker.delivery.promise import Guarantee
 from tests.benchmarks.stream.contenders import CONTENDERS, PASSTHROUGH
+from tests.benchmarks.stream.drain import Backlog
 from tests.benchmarks.stream.latency import latency, median_start, start
 from tests.benchmarks.stream.report import Report, environment
 from tests.benchmarks.stream.rounds import cases, measure, summed_up
-from tests.benchmarks.worker.backlog import write_backlog
 from tests.kafka_broker import KafkaBroker, kafka_jars
-from tests.worker.topics import Topics
 
 # Of the rate at which a backlog is drained: whoever writes and reads takes the rest of the processors.
 LIVE_SHARE = 0.5
@@ -55,13 +55,13 @@ def main() -> None:
     if options.short:
         options.processes, options.delivery, options.load = [1], [Guarantee.AT_LEAST_ONCE], []
         options.messages, options.rounds = min(options.messages, 400_000), min(options.rounds, 3)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is ended with this
     with _kafka() as bootstrap:
         report = Report(environment(options.messages, options.texts))
-        backlog = Topics.create(bootstrap, real=True)
-        write_backlog(backlog, options.messages, options.texts)
+        backlog = Backlog.written(bootstrap, options.messages, options.texts)
         found = []
         wanted = cases(options.only, options.delivery, options.processes)
-        for number, case, drained in measure(backlog, wanted, options.messages, options.rounds):
+        for number, case, drained in measure(backlog, wanted, options.rounds):
             found.append((number, case, drained))
             print(
                 f"round {number + 1}: {case.contender.name}, {case.delivery}, {case.processes} at once: "

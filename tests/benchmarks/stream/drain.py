@@ -6,12 +6,15 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from confluent_kafka import Consumer, ConsumerGroupState, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupState, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from kuaixun.worker.delivery.promise import Guarantee
+from kuaixun.worker.kafka_errors import COORDINATOR_ON_ITS_WAY
 from tests.benchmarks.stream.contenders import Contender
+from tests.benchmarks.worker.backlog import write_backlog
 from tests.benchmarks.worker.processes import Process, ended
 from tests.worker.topics import PARTITIONS, PATIENCE_SECONDS, Topics
 
@@ -29,6 +32,22 @@ class Drained:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Headlines that wait in a topic."""
+
+    topics: Topics
+    messages: int
+    texts: Path | None
+
+    @classmethod
+    def written(cls, bootstrap: str, messages: int, texts: Path | None) -> Backlog:
+        """On topics of its own. Blocks until the broker has all."""
+        topics = Topics.create(bootstrap, real=True)
+        write_backlog(topics, messages, texts)
+        return cls(topics, messages, texts)
+
+
 @contextmanager
 def started(contender: Contender, topics: Topics, processes: int) -> Iterator[list[Process]]:
     """Processes of a contender that are ended with the context."""
@@ -36,24 +55,31 @@ def started(contender: Contender, topics: Topics, processes: int) -> Iterator[li
         yield [stack.enter_context(ended(Process(contender.command(topics)))) for _ in range(processes)]
 
 
-def drain(contender: Contender, backlog: Topics, delivery: Guarantee, processes: int, messages: int) -> Drained:
-    """From the first outcome that counts, once every process has its share, to the last, or until MOST_SECONDS."""
-    topics = replace(Topics.create(backlog.bootstrap, real=True, delivery=delivery), input=backlog.input)
+def drain(contender: Contender, backlog: Backlog, delivery: Guarantee, processes: int) -> Drained:
+    """From the first outcome that counts to the last, or until MOST_SECONDS.
+
+    Several processes get a backlog of their own, which is seen once all of them have their share of the partitions.
+    """
+    own = Topics.create(backlog.topics.bootstrap, real=True, delivery=delivery)
+    topics = own if processes > 1 else replace(own, input=backlog.topics.input)
     progress = Progress(topics)
     with started(contender, topics, processes) as members:
-        progress.wait_for(1, members)
         if processes > 1:
             wait_for_members(topics, processes)
-        first, began_at = progress.count(), time.monotonic()
+            write_backlog(topics, backlog.messages, backlog.texts, all_at_once=True)
+        first = progress.wait_for(1, members)
+        began_at = time.monotonic()
         processor_seconds = -sum(one.processor_seconds() for one in members)
-        last = progress.wait_for(messages, members, MOST_SECONDS)
+        last = progress.wait_for(backlog.messages, members, MOST_SECONDS)
         seconds = time.monotonic() - began_at
         processor_seconds += sum(one.processor_seconds() for one in members)
         peak_kilobytes = max(one.kilobytes("VmHWM") for one in members)
     progress.close()
+    if last == first:
+        raise RuntimeError(f"{contender.name} was through before it could be looked at: let more messages wait")
     return Drained(
         messages_per_second=(last - first) / seconds,
-        processor_microseconds=processor_seconds / max(1, last - first) * 1e6,
+        processor_microseconds=processor_seconds / (last - first) * 1e6,
         peak_megabytes=peak_kilobytes / 1024,
         seconds=seconds,
     )
@@ -105,9 +131,14 @@ def wait_for_members(topics: Topics, members: int) -> None:
     admin = AdminClient({"bootstrap.servers": topics.bootstrap})
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
-        group = admin.describe_consumer_groups([topics.group])[topics.group].result(PATIENCE_SECONDS)
-        shares = [len(one.assignment.topic_partitions) for one in group.members if one.assignment is not None]
-        if group.state is ConsumerGroupState.STABLE and sum(map(bool, shares)) >= members:
-            return
+        try:
+            group = admin.describe_consumer_groups([topics.group])[topics.group].result(PATIENCE_SECONDS)
+        except KafkaException as exception:
+            if exception.args[0].code() not in COORDINATOR_ON_ITS_WAY:
+                raise
+        else:
+            shares = [len(one.assignment.topic_partitions) for one in group.members if one.assignment is not None]
+            if group.state is ConsumerGroupState.STABLE and sum(map(bool, shares)) >= members:
+                return
         time.sleep(LOOK_EVERY_SECONDS)
     raise RuntimeError(f"the group did not come to {members} members")

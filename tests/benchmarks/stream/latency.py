@@ -15,7 +15,7 @@ import numpy as np
 from confluent_kafka import Consumer, TopicPartition
 
 from tests.benchmarks.stream.contenders import Contender
-from tests.benchmarks.stream.drain import Progress, started
+from tests.benchmarks.stream.drain import Backlog, Progress, started
 from tests.benchmarks.worker.backlog import write_backlog
 from tests.worker.topics import PARTITIONS, PATIENCE_SECONDS, Topics
 
@@ -75,9 +75,9 @@ class Start:
     resident_megabytes: float
 
 
-def start(contender: Contender, backlog: Topics) -> Start:
+def start(contender: Contender, backlog: Backlog) -> Start:
     """Headlines wait; nothing of the group is known to the broker."""
-    topics = replace(Topics.create(backlog.bootstrap, real=True), input=backlog.input)
+    topics = replace(Topics.create(backlog.topics.bootstrap, real=True), input=backlog.topics.input)
     progress = Progress(topics)
     progress.count()
     began = time.monotonic()

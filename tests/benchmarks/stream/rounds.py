@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 from kuaixun.worker.delivery.promise import Guarantee
 from tests.benchmarks.stream.contenders import CONTENDERS, PASSTHROUGH, Contender
-from tests.benchmarks.stream.drain import Drained, drain
-from tests.worker.topics import Topics
+from tests.benchmarks.stream.drain import Backlog, Drained, drain
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +52,12 @@ def cases(contenders: Sequence[str], deliveries: Sequence[Guarantee], processes:
     ]
 
 
-def measure(backlog: Topics, wanted: Sequence[Case], messages: int, rounds: int) -> Iterator[tuple[int, Case, Drained]]:
+def measure(backlog: Backlog, wanted: Sequence[Case], rounds: int) -> Iterator[tuple[int, Case, Drained]]:
     """Rounds over all cases, every other one backwards, after one drain that does not count and warms the broker."""
-    drain(wanted[0].contender, backlog, wanted[0].delivery, wanted[0].processes, messages)
+    drain(wanted[0].contender, backlog, wanted[0].delivery, wanted[0].processes)
     for number in range(rounds):
         for case in wanted if number % 2 == 0 else reversed(wanted):
-            yield number, case, drain(case.contender, backlog, case.delivery, case.processes, messages)
+            yield number, case, drain(case.contender, backlog, case.delivery, case.processes)
 
 
 def summed_up(found: Sequence[tuple[int, Case, Drained]]) -> list[Throughput]:

@@ -14,10 +14,11 @@ from tests.worker.topics import PARTITIONS, Topics
 FLUSH_SECONDS = 600
 
 
-def write_backlog(topics: Topics, count: int, texts: Path | None = None) -> None:
+def write_backlog(topics: Topics, count: int, texts: Path | None = None, *, all_at_once: bool = False) -> None:
     """Spread `count` headlines over the input's partitions. Blocks until all are confirmed.
 
-    They are the demo's, or those of a file: the first column of each line.
+    They are the demo's, or those of a file: the first column of each line. `all_at_once` writes them in a transaction,
+    so that none is seen before the last.
     """
     values = payloads(texts)
     producer = Producer(
@@ -27,8 +28,12 @@ def write_backlog(topics: Topics, count: int, texts: Path | None = None) -> None
             "linger.ms": 20,
             "batch.size": 1_000_000,
             "queue.buffering.max.messages": 1_000_000,
+            **({"transactional.id": topics.input} if all_at_once else {}),
         }
     )
+    if all_at_once:
+        producer.init_transactions()
+        producer.begin_transaction()
     for number, value in zip(range(count), itertools.cycle(values), strict=False):
         while True:
             try:
@@ -40,6 +45,8 @@ def write_backlog(topics: Topics, count: int, texts: Path | None = None) -> None
             producer.poll(0)
     if producer.flush(FLUSH_SECONDS):
         raise RuntimeError("the broker does not take the backlog")
+    if all_at_once:
+        producer.commit_transaction()
 
 
 def payloads(texts: Path | None = None) -> list[bytes]:
