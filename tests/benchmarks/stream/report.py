@@ -23,7 +23,7 @@ from tests.benchmarks.stream import passthrough
 from tests.benchmarks.stream.latency import Latency, Start
 from tests.benchmarks.stream.rounds import Throughput
 
-TABLE_COLUMNS = 160  # where there is no terminal
+TABLE_COLUMNS = 200  # where there is no terminal
 
 
 @dataclass(slots=True)
