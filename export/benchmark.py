@@ -16,14 +16,14 @@ import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from kuaixun.export.batches import in_batches
 from kuaixun.export.bundle.reader import Bundle
-from kuaixun.export.engine.interface import Engine
-from kuaixun.export.engine.select import open_engine, present_engines
-from kuaixun.export.text.pipeline import in_batches
+from kuaixun.export.engine.interface import CONVOLUTIONAL, Engine, EngineChoice
+from kuaixun.export.engine.select import open_engine
 from kuaixun.export.text.vocabulary import Vocabulary
 
 # Engine and device: the traced convolutions on the CPU, whatever else can run here.
-YARDSTICK = ("torchscript-convolutional", "cpu")
+YARDSTICK = (CONVOLUTIONAL, "cpu")
 TEXTS = 4096
 ROUNDS = 3
 LENGTHS = (8, 30)
@@ -66,16 +66,20 @@ def _usable_cores() -> int:
 
 
 def measure(
-    bundle: Bundle, texts: Sequence[str], *, batches: Sequence[int], seconds: float, say: Callable[[str], None]
+    bundle: Bundle,
+    texts: Sequence[str],
+    *,
+    choices: Sequence[EngineChoice],
+    batches: Sequence[int],
+    seconds: float,
+    say: Callable[[str], None],
 ) -> list[Speed]:
-    """Measure all engines, on one thread and on all, at each batch size, `seconds` for each figure and round."""
+    """Measure the engines chosen, on one thread and on all, at each batch size, `seconds` for each figure and round."""
     texts = [*texts] * -(-max(batches) // len(texts))  # a batch is as large as it says
     best: dict[tuple[str, str, str, int, int, str], float] = {}
     for threads in sorted({1, _usable_cores()}):
         # Opened anew for each number of threads, which torch keeps for the whole process.
-        engines = [
-            (choice, open_engine(bundle, dataclasses.replace(choice, threads=threads))) for choice in present_engines()
-        ]
+        engines = [(choice, open_engine(bundle, dataclasses.replace(choice, threads=threads))) for choice in choices]
         for number in range(1, ROUNDS + 1):
             for choice, engine in engines:
                 say(f"{threads} threads, round {number} of {ROUNDS}: {engine.name}")

@@ -48,8 +48,9 @@ def open_classifier(
 ) -> Classifier:
     """Open and verify a bundle (the one shipped with the package where `path` is None) on the engine named.
 
-    With a public key the bundle must be signed by the key's owner. Raises BundleError where the bundle may not serve,
-    EngineError where the engine cannot run here, KeyFileError where the key is none.
+    With a public key the bundle must be signed by the key's owner. The engine torchscript-convolutional runs the
+    bundle's `student.pt`, which is a program: name it for bundles whose maker you trust. Raises BundleError where the
+    bundle may not serve, EngineError where the engine cannot run here, KeyFileError where the key is none.
     """
     bundle = open_bundle(path or default_bundle_path(), public_key)
     return Classifier(bundle, open_engine(bundle, EngineChoice(engine, device, precision, threads)))

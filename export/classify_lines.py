@@ -8,10 +8,10 @@ from typing import BinaryIO
 
 import msgspec
 
+from kuaixun.export.batches import in_batches
 from kuaixun.export.classifier import Classifier
 from kuaixun.export.patient_streams import read_some, write_whole
 from kuaixun.export.predictions import NO_LABEL
-from kuaixun.export.text.pipeline import in_batches
 
 READ_BYTES = 1 << 18
 BATCH_LINES = 1024  # for each thread, which is worth starting for a fourth of it

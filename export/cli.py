@@ -13,6 +13,7 @@ from kuaixun.export.printable import printable
 
 if TYPE_CHECKING:
     from kuaixun.export.bundle.reader import Bundle
+    from kuaixun.export.engine.interface import EngineChoice
 
 PROGRAM = "kuaixun-export"
 THREADS_LIMIT = 1024
@@ -65,11 +66,7 @@ def build_parser(kind: type[argparse.ArgumentParser] = OneLineParser) -> argpars
     verify = commands.add_parser("verify", help="check every file, and the golden cases on every engine present")
     _add_bundle(verify)
     _add_public_key(verify)
-    verify.add_argument(
-        "--run-code",
-        action="store_true",
-        help="check student.pt2 and student.aoti.pt2 too, which can run anything on this machine: for your own bundles",
-    )
+    _add_run_code(verify, "check")
     verify.set_defaults(run=_verify)
 
     sign = commands.add_parser("sign", help="put its maker's signature beside a bundle's manifest")
@@ -79,6 +76,8 @@ def build_parser(kind: type[argparse.ArgumentParser] = OneLineParser) -> argpars
 
     bench = commands.add_parser("bench", help="measure every engine present, beside the traced convolutions")
     _add_bundle(bench)
+    _add_public_key(bench)
+    _add_run_code(bench, "measure")
     bench.add_argument("--texts", type=path_of, help="one text a line; default: texts drawn from the vocabulary")
     bench.add_argument("--batches", type=_batch, nargs="+", metavar="N", help=f"default: {' '.join(map(str, BATCHES))}")
     bench.add_argument(
@@ -114,6 +113,15 @@ def _add_bundle(command: argparse.ArgumentParser) -> None:
 def _add_public_key(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--public-key", type=path_of, metavar="FILE", help="refuse the bundle unless the owner of this key signed it"
+    )
+
+
+def _add_run_code(command: argparse.ArgumentParser, verb: str) -> None:
+    command.add_argument(
+        "--run-code",
+        action="store_true",
+        help=f"{verb} even what can run anything on this machine, such as student.pt: for bundles that you trust; not "
+        "needed for the one shipped and with --public-key",
     )
 
 
@@ -194,7 +202,8 @@ def _build(options: argparse.Namespace) -> int:
 def _inspect(options: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from kuaixun.export.bundle.reader import MANIFEST_FILE, read_manifest
+    from kuaixun.export.bundle.file_names import MANIFEST_FILE
+    from kuaixun.export.bundle.reader import read_manifest
     from kuaixun.export.describe import manifest_tables
     from kuaixun.export.printable import printable_json
 
@@ -209,15 +218,21 @@ def _inspect(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
+    from kuaixun.export.bundle.file_names import TORCHSCRIPT_FILE
     from kuaixun.export.bundle.reader import read_bundle
     from kuaixun.export.describe import print_whole, verification_table
     from kuaixun.export.engine.select import open_and_compare, present_engines
     from kuaixun.export.errors import GoldenCaseError
     from kuaixun.export.further.check import check_further_outputs
+    from kuaixun.export.makers_code import NOT_RUN, may_run_code
 
     bundle = read_bundle(options.bundle, options.public_key)
     differences, remarks = {}, {}
+    may = may_run_code(bundle.path, run_code=options.run_code, public_key=options.public_key)
     for choice in present_engines():
+        if choice.runs_code and not may:
+            remarks[TORCHSCRIPT_FILE] = f"not checked: {NOT_RUN}"
+            continue
         try:
             engine, difference = open_and_compare(bundle, choice)
             differences[engine.name] = difference
@@ -226,7 +241,7 @@ def _verify(options: argparse.Namespace) -> int:
             if choice.precision in {"auto", "fp32", bundle.manifest.precision.default}:
                 raise
             remarks[f"{choice.name} ({choice.precision})"] = f"refused: {error}"
-    further, not_checked = check_further_outputs(bundle, run_code=options.run_code)
+    further, not_checked = check_further_outputs(bundle, run_code=may)
     remarks |= {file: f"not checked: {reason}" for file, reason in not_checked.items()}
     print_whole(verification_table(differences | further, remarks, len(bundle.golden)))
     return 0
@@ -249,7 +264,7 @@ def _bench(options: argparse.Namespace) -> int:
     from kuaixun.export.describe import print_whole
     from kuaixun.export.figures_file import expect_writable_figures, write_figures
 
-    bundle = read_bundle(options.bundle)
+    bundle = read_bundle(options.bundle, options.public_key)
     if options.json:
         expect_writable_figures(options.json)
     if options.lengths:
@@ -260,13 +275,30 @@ def _bench(options: argparse.Namespace) -> int:
         texts = [line for line in lines if line.strip()]
         if not texts:
             return _refuse(f"{options.texts} holds no text to label")
-    progress = Console(stderr=True)
+    choices, progress = _choices_to_measure(options, bundle), Console(stderr=True)
     with progress.status("opening the engines") as status:
-        speeds = measure(bundle, texts, batches=batches, seconds=options.seconds, say=status.update)
+        speeds = measure(bundle, texts, choices=choices, batches=batches, seconds=options.seconds, say=status.update)
     print_whole(speed_table(speeds, batches))
     if options.json:
         write_figures(options.json, speeds)
     return 0
+
+
+def _choices_to_measure(options: argparse.Namespace, bundle: Bundle) -> list[EngineChoice]:
+    """Every engine that can run here, but for what would run a stranger's code; tells of what is left out."""
+    from kuaixun.export.bundle.file_names import TORCHSCRIPT_FILE
+    from kuaixun.export.engine.select import present_engines
+    from kuaixun.export.makers_code import NOT_RUN, may_run_code
+
+    present = present_engines()
+    if may_run_code(bundle.path, run_code=options.run_code, public_key=options.public_key):
+        return present
+    if left_out := {choice.name for choice in present if choice.runs_code}:
+        print(
+            f"{PROGRAM}: {', '.join(left_out)} is not measured, nor any ratio to it: of {TORCHSCRIPT_FILE}, {NOT_RUN}",
+            file=sys.stderr,
+        )
+    return [choice for choice in present if not choice.runs_code]
 
 
 def _refuse(reason: str) -> int:
@@ -278,7 +310,7 @@ def _bench_lengths(options: argparse.Namespace, bundle: Bundle) -> int:
     import dataclasses
 
     from kuaixun.export.describe import print_whole
-    from kuaixun.export.engine.select import open_engine, present_engines
+    from kuaixun.export.engine.select import open_engine
     from kuaixun.export.figures_file import write_figures
     from kuaixun.export.scaling import measure_lengths, scaling_table
 
@@ -288,7 +320,7 @@ def _bench_lengths(options: argparse.Namespace, bundle: Bundle) -> int:
     if max(options.lengths) > limit:
         return _refuse(f"--lengths {max(options.lengths)}: this bundle reads no more than {limit} characters of a text")
     # The processor time of the calling thread says nothing of a GPU.
-    choices = [choice for choice in present_engines() if choice.device != "cuda"]
+    choices = [choice for choice in _choices_to_measure(options, bundle) if choice.device != "cuda"]
     engines = [(choice, open_engine(bundle, dataclasses.replace(choice, threads=1))) for choice in choices]
     scalings = measure_lengths(engines, bundle.pipeline.vocabulary, options.lengths)
     print_whole(scaling_table(scalings))

@@ -15,14 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from kuaixun.export.bundle.checked_file import RESTORE, check_file, read_checked, read_limited
-from kuaixun.export.bundle.file_names import (
-    GOLDEN_FILE,
-    MANIFEST_FILE,
-    MODEL_CARD_FILE,
-    REQUIRED_FILES,
-    TORCHSCRIPT_FILE,
-    WEIGHTS_FILE,
-)
+from kuaixun.export.bundle.file_names import GOLDEN_FILE, MANIFEST_FILE, REQUIRED_FILES, WEIGHTS_FILE
 from kuaixun.export.bundle.limits import MANIFEST_LIMIT_BYTES, check_sizes
 from kuaixun.export.bundle.signature import SIGNATURE_FILE, SIGNATURE_FILE_LIMIT_BYTES, check_signature, sign
 from kuaixun.export.durable_file import write_durably
@@ -36,21 +29,6 @@ if TYPE_CHECKING:
     from kuaixun.export.bundle.golden import GoldenCase
     from kuaixun.export.student.weights import StudentWeights
     from kuaixun.export.text.pipeline import TextPipeline
-
-__all__ = [
-    "GOLDEN_FILE",
-    "MANIFEST_FILE",
-    "MODEL_CARD_FILE",
-    "REQUIRED_FILES",
-    "TORCHSCRIPT_FILE",
-    "WEIGHTS_FILE",
-    "Bundle",
-    "default_bundle_path",
-    "open_bundle",
-    "read_bundle",
-    "read_manifest",
-    "sign_bundle",
-]
 
 
 @dataclass(frozen=True, eq=False)

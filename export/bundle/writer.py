@@ -10,16 +10,10 @@ from pathlib import Path
 import msgspec
 import torch
 
+from kuaixun.export.bundle.file_names import GOLDEN_FILE, MANIFEST_FILE, MODEL_CARD_FILE, TORCHSCRIPT_FILE, WEIGHTS_FILE
 from kuaixun.export.bundle.golden import GOLDEN_TEXTS, golden_to_file, record_golden
 from kuaixun.export.bundle.limits import MANIFEST_LIMIT_BYTES, check_sizes
 from kuaixun.export.bundle.model_card import model_card
-from kuaixun.export.bundle.reader import (
-    GOLDEN_FILE,
-    MANIFEST_FILE,
-    MODEL_CARD_FILE,
-    TORCHSCRIPT_FILE,
-    WEIGHTS_FILE,
-)
 from kuaixun.export.checkpoint import Checkpoint
 from kuaixun.export.engine.torchscript import TorchScriptEngine
 from kuaixun.export.errors import BundleError, CheckpointError

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kuaixun.export.text.pipeline import Encoded
 
 DEVICES = ("auto", "cpu", "cuda")
+CONVOLUTIONAL = "torchscript-convolutional"
 PRECISIONS = ("auto", "fp32", "bf16", "int8")
 
 
@@ -32,6 +33,11 @@ class EngineChoice:
     device: str = "auto"
     precision: str = "auto"
     threads: int | None = None
+
+    @property
+    def runs_code(self) -> bool:
+        """Whether it runs the bundle's `student.pt`, which is a program: of bundles whose maker one trusts alone."""
+        return self.name == CONVOLUTIONAL
 
 
 class Scorer(Protocol):

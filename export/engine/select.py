@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 
 from kuaixun.export.bundle.reader import Bundle
-from kuaixun.export.engine.interface import DEVICES, PRECISIONS, Engine, EngineChoice
+from kuaixun.export.engine.interface import CONVOLUTIONAL, DEVICES, PRECISIONS, Engine, EngineChoice
 from kuaixun.export.errors import EngineError
 
 LOG = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ def _torchscript_convolutional(bundle: Bundle, choice: EngineChoice) -> Engine:
 _OPENERS: dict[str, Callable[[Bundle, EngineChoice], Engine]] = {
     "native": _native,
     "torchscript": _torchscript,
-    "torchscript-convolutional": _torchscript_convolutional,
+    CONVOLUTIONAL: _torchscript_convolutional,
 }
 ENGINES = tuple(_OPENERS)
 
@@ -66,6 +66,7 @@ ENGINES = tuple(_OPENERS)
 def open_engine(bundle: Bundle, choice: EngineChoice) -> Engine:
     """Open an engine on a bundle and check it against the golden cases.
 
+    torchscript-convolutional runs the bundle's `student.pt`, a program of its maker's; no other engine does.
     `auto` is torchscript on CUDA where torch can use a GPU and the precision is not one that native alone has, else
     native, else torchscript. Raises EngineError where the engine cannot run here, GoldenCaseError where it gives other
     answers.

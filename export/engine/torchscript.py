@@ -8,13 +8,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kuaixun.export.bundle.reader import TORCHSCRIPT_FILE, Bundle
+from kuaixun.export.batches import in_batches
+from kuaixun.export.bundle.file_names import TORCHSCRIPT_FILE
+from kuaixun.export.bundle.reader import Bundle
 from kuaixun.export.engine.interface import LOGIT_TOLERANCES, EngineChoice
 from kuaixun.export.errors import BundleError, EngineError
 from kuaixun.export.predictions import Predictions, predictions_from
 from kuaixun.export.student.folded import SLICE_FILTERS, FoldedTextCNN
 from kuaixun.export.student.tracing import from_torchscript_file, trace
-from kuaixun.export.text.pipeline import Encoded, TextPipeline, in_batches
+from kuaixun.export.text.pipeline import Encoded, TextPipeline
 from kuaixun.export.text.vocabulary import PAD, UNK
 
 # Enough to keep a GPU busy; at 32 tokens and three times 256 filters, some hundred MB of windows.
@@ -123,7 +125,7 @@ def open_folded(bundle: Bundle, choice: EngineChoice) -> TorchScriptEngine:
 
 
 def open_convolutional(bundle: Bundle, choice: EngineChoice) -> TorchScriptEngine:
-    """The traced convolutions of `student.pt`: the reference, many times slower.
+    """The traced convolutions of `student.pt`: the reference, many times slower. Loading and running it runs its code.
 
     Raises BundleError where the file holds anything but such a student.
     """

@@ -9,13 +9,14 @@ from kuaixun.export.bundle.golden import GoldenCase, check_golden
 from kuaixun.export.bundle.reader import Bundle
 from kuaixun.export.errors import BundleError
 from kuaixun.export.further.outputs import FURTHER_OUTPUTS, FurtherOutput, cannot_run_here, open_output
+from kuaixun.export.makers_code import NOT_RUN
 from kuaixun.export.text.pipeline import TextPipeline
 
 
 def check_further_outputs(bundle: Bundle, *, run_code: bool) -> tuple[dict[str, float], dict[str, str]]:
     """Largest logit difference of each output that was run, and of each other file why it was not.
 
-    `run_code` says that the bundle is one's own, so that even files that hold code may be loaded. Raises BundleError
+    `run_code` says that its maker is trusted, so that even files that hold code may be loaded. Raises BundleError
     for a file that is no student, GoldenCaseError for one that gives other answers.
     """
     differences: dict[str, float] = {}
@@ -24,7 +25,7 @@ def check_further_outputs(bundle: Bundle, *, run_code: bool) -> tuple[dict[str, 
         if output.file not in bundle.manifest.files:
             continue
         if output.holds_code and not run_code:
-            not_checked[output.file] = "it can hold code of its maker's; --run-code runs it"
+            not_checked[output.file] = NOT_RUN
         elif reason := cannot_run_here(output):
             not_checked[output.file] = reason
         else:

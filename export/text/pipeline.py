@@ -8,9 +8,8 @@ The only text code there is: the trainer, every Python engine and (from the same
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +18,6 @@ from kuaixun.export.text.folding import CODE_POINTS, DROP, SPACE, CodePointTable
 from kuaixun.export.text.patterns import Patterns
 from kuaixun.export.text.vocabulary import CLS, PAD, SPECIALS, UNK, Vocabulary
 from kuaixun.schemas.manifest import TextParameters
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +104,6 @@ class TextPipeline:
         fits = places < self.parameters.max_tokens
         ids[rows[fits], places[fits]] = self._token_ids[folded.points[fits]]
         return Encoded(ids, folded.lengths)
-
-
-def in_batches(rows: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """Consecutive slices of at most `size` rows."""
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]
 
 
 def _single_spaces(points: NDArray[np.uint32], rows: NDArray[np.int64]) -> NDArray[np.int64]:

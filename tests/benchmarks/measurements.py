@@ -42,7 +42,7 @@ class Step:
 
 def steps(folder: Path, bundle: Path, texts: Path | None, runs: int, seconds: float, program: Path) -> Iterator[Step]:
     """All that is measured, in order; `program` is kuaixun-bench."""
-    bench = (sys.executable, "-m", "kuaixun.export.cli", "bench", "--bundle", str(bundle))
+    bench = (sys.executable, "-m", "kuaixun.export.cli", "bench", "--run-code", "--bundle", str(bundle))
     titles = ("--texts", str(texts)) if texts else ()
     for run in range(1, runs + 1):
         file = folder / f"speeds-{run}.json"

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from kuaixun.export.bundle.reader import MANIFEST_FILE
+from kuaixun.export.bundle.file_names import MANIFEST_FILE
 from kuaixun.export.text.file_names import CODE_POINTS_FILE
 from kuaixun.schemas.manifest import FORMAT_VERSION, MODEL_ID_DIGITS, Manifest
 

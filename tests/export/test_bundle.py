@@ -18,17 +18,9 @@ import torch
 
 from kuaixun.export import BundleError, BundleTamperedError, BundleVersionError, GoldenCaseError, open_classifier
 from kuaixun.export._native import NativeError
+from kuaixun.export.bundle.file_names import GOLDEN_FILE, MANIFEST_FILE, REQUIRED_FILES, TORCHSCRIPT_FILE, WEIGHTS_FILE
 from kuaixun.export.bundle.golden import GOLDEN_TEXTS, check_golden, golden_from_file
-from kuaixun.export.bundle.reader import (
-    GOLDEN_FILE,
-    MANIFEST_FILE,
-    REQUIRED_FILES,
-    TORCHSCRIPT_FILE,
-    WEIGHTS_FILE,
-    Bundle,
-    open_bundle,
-    read_bundle,
-)
+from kuaixun.export.bundle.reader import Bundle, open_bundle, read_bundle
 from kuaixun.export.bundle.writer import write_bundle
 from kuaixun.export.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from kuaixun.export.engine import native

@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 from kuaixun.export import BundleError
+from kuaixun.export.bundle.file_names import GOLDEN_FILE, MANIFEST_FILE, WEIGHTS_FILE
 from kuaixun.export.bundle.limits import (
     CODE_POINTS_LIMIT_BYTES,
     FILE_LIMIT_BYTES,
@@ -25,7 +26,7 @@ from kuaixun.export.bundle.limits import (
     TOTAL_LIMIT_BYTES,
     file_limit_bytes,
 )
-from kuaixun.export.bundle.reader import GOLDEN_FILE, MANIFEST_FILE, WEIGHTS_FILE, Bundle, open_bundle, read_manifest
+from kuaixun.export.bundle.reader import Bundle, open_bundle, read_manifest
 from kuaixun.export.bundle.writer import write_bundle
 from kuaixun.export.checkpoint import Checkpoint
 from kuaixun.export.errors import CheckpointError

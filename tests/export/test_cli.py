@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from kuaixun import __version__
 from kuaixun.export import Classifier, open_classifier
 from kuaixun.export.benchmark import drawn_texts
-from kuaixun.export.bundle.reader import MANIFEST_FILE
+from kuaixun.export.bundle.file_names import MANIFEST_FILE
 from kuaixun.export.checkpoint import RECORD_FILE, WEIGHTS_FILE, Checkpoint, write_checkpoint
 from kuaixun.export.classify_lines import BATCH_LINES, ClassifiedLine, classify_lines
 from kuaixun.export.cli import main
@@ -203,7 +203,7 @@ def test_bench_measures_every_engine_present_beside_the_traced_convolutions(
     bundle_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     figures = tmp_path / "speeds.json"
-    options = ["--batches", "1", "8", "--seconds", "0.01", "--json", str(figures)]
+    options = ["--run-code", "--batches", "1", "8", "--seconds", "0.01", "--json", str(figures)]
     assert main(["bench", "--bundle", str(bundle_path), *options]) == 0
     speeds = json.loads(figures.read_text(encoding="utf-8"))
     native = {("native", precision) for precision in ("fp32", "bf16", "int8")}

@@ -20,6 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kuaixun.export.batches import in_batches
 from kuaixun.export.bundle.golden import GOLDEN_TEXTS
 from kuaixun.export.bundle.reader import Bundle, read_bundle
 from kuaixun.export.bundle.writer import write_bundle
@@ -29,7 +30,7 @@ from kuaixun.export.classify_lines import label_lines
 from kuaixun.export.engine.interface import EngineChoice
 from kuaixun.export.engine.select import open_and_compare
 from kuaixun.export.text.folding import unicode_table
-from kuaixun.export.text.pipeline import TextPipeline, in_batches
+from kuaixun.export.text.pipeline import TextPipeline
 from tests.export.hostile_bundles import MANIFESTS, TABLES, rewrite, rewrite_at, rewrite_table
 
 SEED = 20

@@ -8,7 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kuaixun.export.bundle.reader import TORCHSCRIPT_FILE, Bundle
+from kuaixun.export.bundle.file_names import TORCHSCRIPT_FILE
+from kuaixun.export.bundle.reader import Bundle
 from kuaixun.export.student.scaled_int8 import ScaledInt8
 from kuaixun.export.student.tracing import convolutional_module, from_torchscript_file
 from kuaixun.export.student.weights import StudentWeights

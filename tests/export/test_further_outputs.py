@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 
 from kuaixun.export import EngineError, GoldenCaseError
-from kuaixun.export.bundle.reader import MODEL_CARD_FILE, REQUIRED_FILES, Bundle, read_bundle
+from kuaixun.export.bundle.file_names import MODEL_CARD_FILE, REQUIRED_FILES
+from kuaixun.export.bundle.reader import Bundle, read_bundle
 from kuaixun.export.bundle.writer import write_bundle
 from kuaixun.export.checkpoint import Checkpoint, write_checkpoint
 from kuaixun.export.cli import main
@@ -142,7 +143,7 @@ def test_verify_runs_what_is_data_and_runs_code_only_when_told_to(
     assert "student.onnx (onnxruntime)" in shown
     for output in (TORCH_EXPORT, AOTINDUCTOR):
         assert f"{output.file} " in shown
-    assert shown.count("not checked: it can hold code of its maker's; --run-code runs it") == 2
+    assert shown.count("not checked: it can hold code of its maker's; --run-code runs it") == 3
     assert main(["verify", "--bundle", str(whole_path), "--run-code"]) == 0
     assert opened == ["onnx", *FURTHER_OUTPUTS]
     assert "not checked" not in capsys.readouterr().out

@@ -13,8 +13,9 @@ import msgspec
 import pytest
 import torch
 
+from kuaixun.export.bundle.file_names import GOLDEN_FILE, MANIFEST_FILE, REQUIRED_FILES, WEIGHTS_FILE
 from kuaixun.export.bundle.limits import GOLDEN_LIMIT_BYTES, MANIFEST_LIMIT_BYTES, PATTERNS_LIMIT_BYTES
-from kuaixun.export.bundle.reader import GOLDEN_FILE, MANIFEST_FILE, REQUIRED_FILES, WEIGHTS_FILE, default_bundle_path
+from kuaixun.export.bundle.reader import default_bundle_path
 from kuaixun.export.bundle.writer import write_bundle
 from kuaixun.export.checkpoint import Checkpoint
 from kuaixun.export.student.textcnn import TextCNN

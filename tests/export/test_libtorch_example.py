@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from kuaixun.export import NO_LABEL, open_classifier
+from kuaixun.export.bundle.file_names import GOLDEN_FILE, TORCHSCRIPT_FILE
 from kuaixun.export.bundle.golden import GOLDEN_TEXTS, golden_from_file
-from kuaixun.export.bundle.reader import GOLDEN_FILE, TORCHSCRIPT_FILE, default_bundle_path
+from kuaixun.export.bundle.reader import default_bundle_path
 from tests.export.cpp_build import SOURCE, built
 from tests.export.hostile_bundles import rewrite
 

@@ -15,8 +15,8 @@ import msgspec
 import pytest
 
 from kuaixun.export import ExportError
+from kuaixun.export.bundle.file_names import GOLDEN_FILE, MANIFEST_FILE
 from kuaixun.export.bundle.golden import golden_from_file
-from kuaixun.export.bundle.reader import GOLDEN_FILE, MANIFEST_FILE
 from kuaixun.export.cli import main
 from kuaixun.export.printable import printable, printable_json
 from tests.export.both_readers import BothReaders, by_python

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from kuaixun.export._native import NativeClassifier, NativeError
 from kuaixun.export.benchmark import drawn_texts
+from kuaixun.export.bundle.file_names import WEIGHTS_FILE
 from kuaixun.export.bundle.model_card import model_card
-from kuaixun.export.bundle.reader import WEIGHTS_FILE, Bundle, default_bundle_path, read_bundle
+from kuaixun.export.bundle.reader import Bundle, default_bundle_path, read_bundle
 from kuaixun.export.bundle.writer import write_bundle
 from kuaixun.export.checkpoint import Checkpoint
 from kuaixun.export.classifier import open_classifier

@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from kuaixun.export import BundleSignatureError, KeyFileError, open_classifier
 from kuaixun.export.bundle import reader
-from kuaixun.export.bundle.reader import MANIFEST_FILE, WEIGHTS_FILE, open_bundle, sign_bundle
+from kuaixun.export.bundle.file_names import MANIFEST_FILE, WEIGHTS_FILE
+from kuaixun.export.bundle.reader import open_bundle, sign_bundle
 from kuaixun.export.bundle.signature import SIGNATURE_FILE
 from kuaixun.export.cli import main
 from kuaixun.export.errors import BundleTamperedError

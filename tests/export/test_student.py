@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from kuaixun.export.bundle.reader import TORCHSCRIPT_FILE, Bundle
+from kuaixun.export.bundle.file_names import TORCHSCRIPT_FILE
+from kuaixun.export.bundle.reader import Bundle
 from kuaixun.export.engine.torchscript import TorchScriptEngine
 from kuaixun.export.student.folded import FoldedTextCNN
 from kuaixun.export.student.ngrams import FINALISER, MULTIPLIERS, NOBODY, OWNER_SHIFT, ngram_hashes, owned_buckets

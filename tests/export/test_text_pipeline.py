@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kuaixun.export.text.folding import DROP, CodePointTable, unicode_table
 from kuaixun.export.text.patterns import PATTERNS, Pattern, Patterns
-from kuaixun.export.text.pipeline import TextPipeline, in_batches
+from kuaixun.export.text.pipeline import TextPipeline
 from kuaixun.export.text.vocabulary import CLS, PAD, SPECIALS, UNK, Vocabulary, count_vocabulary
 from kuaixun.schemas.manifest import TextParameters
 
@@ -177,7 +177,3 @@ def test_a_damaged_vocabulary_is_refused(text: str) -> None:
 def test_a_vocabulary_that_could_not_be_written_is_refused(characters: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match="a vocabulary holds"):
         Vocabulary(characters)
-
-
-def test_batches_cover_all_rows_in_order() -> None:
-    assert [list(batch) for batch in in_batches([1, 2, 3, 4, 5], 2)] == [[1, 2], [3, 4], [5]]

@@ -6,7 +6,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from kuaixun.export.bundle.reader import WEIGHTS_FILE, default_bundle_path, read_manifest
+from kuaixun.export.bundle.file_names import WEIGHTS_FILE
+from kuaixun.export.bundle.reader import default_bundle_path, read_manifest
 from tests.export.hostile_bundles import rewrite
 
 

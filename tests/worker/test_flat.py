@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kuaixun.export import open_classifier
-from kuaixun.export.bundle.reader import WEIGHTS_FILE
+from kuaixun.export.bundle.file_names import WEIGHTS_FILE
 from kuaixun.worker.delivery.at_least_once import AtLeastOnce
 from kuaixun.worker.delivery.exactly_once import ExactlyOnce
 from kuaixun.worker.delivery.promise import Delivery, Guarantee, Pace

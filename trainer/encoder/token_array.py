@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from kuaixun.export.text.pipeline import in_batches
+from kuaixun.export.batches import in_batches
 from kuaixun.trainer.data.cleaning import clean
 from kuaixun.trainer.encoder.text_lines import TextLines
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kuaixun.export.text.pipeline import in_batches
+from kuaixun.export.batches import in_batches
 from kuaixun.export.text.vocabulary import SPECIALS, count_vocabulary
 from kuaixun.trainer.data.cleaning import clean
 from kuaixun.trainer.encoder.text_lines import TextLines

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from kuaixun.export import Classifier
+from kuaixun.export.batches import in_batches
 from kuaixun.export.predictions import Predictions, predictions_from
-from kuaixun.export.text.pipeline import in_batches
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
 from kuaixun.trainer.errors import DataError
 from kuaixun.trainer.evaluation.measurement import Answers

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kuaixun.export.text.pipeline import in_batches
+from kuaixun.export.batches import in_batches
 from kuaixun.trainer.advance import Advance, in_silence
 from kuaixun.trainer.data.cleaning import clean
 from kuaixun.trainer.data.labelled_texts import LabelledTexts

@@ -15,9 +15,9 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from kuaixun.export.batches import in_batches
 from kuaixun.export.bundle.reader import Bundle
 from kuaixun.export.student.tracing import convolutional_module
-from kuaixun.export.text.pipeline import in_batches
 from kuaixun.trainer.report.drawing import CLASS, INK, MARKERS, MUTED, SERIES, drawn, label_shown
 
 LEAST_TEXTS = 50  # fewer are a list, no map

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from kuaixun.export.batches import in_batches
 from kuaixun.export.text.folding import unicode_table
 from kuaixun.export.text.patterns import Patterns
-from kuaixun.export.text.pipeline import TextPipeline, in_batches
+from kuaixun.export.text.pipeline import TextPipeline
 from kuaixun.export.text.vocabulary import PAD, SPECIALS, Vocabulary, count_vocabulary
 from kuaixun.schemas.manifest import TextParameters
 from kuaixun.trainer.data.labelled_texts import LabelledTexts

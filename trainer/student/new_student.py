@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import torch
 
+from kuaixun.export.batches import in_batches
 from kuaixun.export.student.textcnn import TextCNN
-from kuaixun.export.text.pipeline import TextPipeline, in_batches
+from kuaixun.export.text.pipeline import TextPipeline
 from kuaixun.schemas.manifest import Architecture, NgramBranch, TextParameters
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
 from kuaixun.trainer.encoder.text_lines import TextLines

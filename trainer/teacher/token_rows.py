@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from kuaixun.export.text.pipeline import in_batches
+from kuaixun.export.batches import in_batches
 from kuaixun.trainer.data.cleaning import clean
 from kuaixun.trainer.teacher.settings import ENCODER, TeacherSettings
 

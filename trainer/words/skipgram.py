@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from kuaixun.export.text.pipeline import in_batches
+from kuaixun.export.batches import in_batches
 from kuaixun.trainer.advance import Advance
 from kuaixun.trainer.data.cleaning import clean
 from kuaixun.trainer.encoder.text_lines import TextLines

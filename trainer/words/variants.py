@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kuaixun.export.text.pipeline import in_batches
+from kuaixun.export.batches import in_batches
 from kuaixun.trainer.advance import Advance
 from kuaixun.trainer.data.cleaning import clean
 from kuaixun.trainer.data.repeats import compared

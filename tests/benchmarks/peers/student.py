@@ -14,7 +14,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from kuaixun.export import NO_LABEL, Predictions, open_classifier
-from kuaixun.export.bundle.reader import TORCHSCRIPT_FILE, open_bundle
+from kuaixun.export.bundle.file_names import TORCHSCRIPT_FILE
+from kuaixun.export.bundle.reader import open_bundle
 from kuaixun.export.predictions import predictions_from
 
 TOP_SCORES = 3  # what the worker lists by default, so that the events are as long
