@@ -808,12 +808,19 @@ class KafkaTransactionalSink(KafkaSink):
 
 def _records(messages: Sequence[Message]) -> Iterable[Record]:
     """The records of messages without an error, column by column: a loop over messages would take twice as long."""
-    headers: Sequence[tuple[Header, ...]]
-    headers_unreadable: Iterable[bool] = repeat(False)
-    try:
-        headers = [tuple(some) if some else () for some in map(_HEADERS_OF, messages)]
-    except (UnicodeDecodeError, SystemError):
-        headers, headers_unreadable = zip(*map(_readable_headers, messages), strict=True)
+    found: list[Any] = []
+    unreadable: set[int] = set()
+    asking = map(_HEADERS_OF, messages)
+    while len(found) < len(messages):
+        try:
+            found.extend(asking)
+        except (UnicodeDecodeError, SystemError):
+            # A name that is not UTF-8, which Kafka does not forbid; the client knows names as str alone. It is asked
+            # once: the second time it hands over what it could not read as if nothing were wrong.
+            unreadable.add(len(found))
+            found.append(None)
+    headers: list[tuple[Header, ...]] = [tuple(some) if some else () for some in found]
+    headers_unreadable = (index in unreadable for index in range(len(found))) if unreadable else repeat(False)
     # The client types what an error may lack as optional.
     columns = cast("tuple[Iterable[Any], ...]", (map(part, messages) for part in _PARTS))
     timestamps = [
@@ -821,15 +828,6 @@ def _records(messages: Sequence[Message]) -> Iterable[Record]:
         for kind, timestamp_ms in map(Message.timestamp, messages)
     ]
     return map(Record, *columns, headers, timestamps, headers_unreadable)
-
-
-def _readable_headers(message: Message) -> tuple[tuple[Header, ...], bool]:
-    """A message's headers, none where they cannot be read, and whether that is so."""
-    try:
-        return tuple(_HEADERS_OF(message) or ()), False
-    except (UnicodeDecodeError, SystemError):
-        # A name that is not UTF-8, which Kafka does not forbid; the client knows names as str alone.
-        return (), True
 
 
 def _partitions(positions: list[TopicPartition]) -> frozenset[Partition]:

@@ -49,6 +49,7 @@ class Topic:
     rewinds: list[dict[Partition, int]] = field(default_factory=list)
     joined: bool = True
     leaves_in_time: bool = True
+    on_stay: list[Callable[[], None]] = field(default_factory=list)
 
     def batch(self, max_records: int, max_delay_seconds: float, idle_seconds: float) -> Sequence[Record]:
         found = [r for r in self.records if r.offset >= self.positions.get(Partition(r.topic, r.partition), 0)]
@@ -60,7 +61,8 @@ class Topic:
         return found
 
     def stay(self) -> None:
-        pass
+        if self.on_stay:
+            self.on_stay.pop()()
 
     def commit(self, offsets: Mapping[Partition, int], *, last_chance: bool = False) -> None:
         raise AssertionError(offsets)
@@ -370,6 +372,27 @@ def test_a_revocation_of_what_is_not_confirmed_in_time_undoes_it() -> None:
 
     stage.play(revoke)
     assert (stage.broker.visible, stage.topic.stored) == ([], {})
+
+
+def test_a_revocation_among_records_written_apart_ends_within_its_budget() -> None:
+    stage = Stage(keyed(5))
+    stage.broker.refused = {b"%d" % offset for offset in range(5)}
+
+    def slow() -> None:
+        stage.clock.now += 2
+
+    def revoke() -> None:
+        began_at = stage.clock.now
+        stage.broker.silent = True
+        stage.delivery.revoked(frozenset({ZERO}))
+        assert stage.clock.now <= began_at + BUDGET_SECONDS
+        stage.broker.silent, stage.topic.records = False, []
+
+    stage.broker.on_commit = [slow] * 5
+    stage.topic.on_stay = [revoke]
+    stage.play()
+    assert not stage.topic.on_stay, "the loop turns between records written apart"
+    assert stage.topic.stored == {ZERO: 2}
 
 
 def test_a_stop_in_the_midst_of_a_revocation_of_a_transaction_ends_it_within_the_budget() -> None:

@@ -140,7 +140,7 @@ class ExactlyOnce:
         self._open(flight)
         self._board()
 
-    def _board(self) -> None:
+    def _board(self, until: float = math.inf) -> None:
         """Queue what waits, as far as there is room."""
         flight = self._transaction.boarding if self._transaction is not None else None
         turn_ends_at = math.inf
@@ -153,11 +153,11 @@ class ExactlyOnce:
                 if self._monotonic() >= turn_ends_at:
                     return
                 turn_ends_at = min(turn_ends_at, self._monotonic() + SETTLE_SECONDS)
-                flight = self._write_apart(flight)
+                flight = self._write_apart(flight, until)
             elif not self._offer(flight):
                 return
 
-    def _write_apart(self, boarding: Flight) -> Flight | None:
+    def _write_apart(self, boarding: Flight, until: float) -> Flight | None:
         """Write the next outcome in a transaction of its own, so that to undo it costs no other's.
 
         What stands before it is committed first. Where it is refused again it is at fault itself, for it is alone, and
@@ -169,7 +169,7 @@ class ExactlyOnce:
         rest = transaction.part()
         is_open = not transaction.offsets
         if not is_open:
-            self._end(transaction)
+            self._end(transaction, until)
         behind = rest.split(1)
         while True:
             transaction = self._transaction = Transaction(self._monotonic())
@@ -179,15 +179,15 @@ class ExactlyOnce:
                 self._sink.begin()
             if not self._offer(rest):
                 raise AbortableError(NO_ROOM)
-            self._flush(transaction, math.inf)
+            self._flush(transaction, until)
             if not rest.refused:
                 break
-            self._sink.abort(self._limit_seconds())
+            self._sink.abort(self._limit_seconds(until=until))
             is_open = False
             outcome = instead(record, rest.outcomes[0], rest.refused[0], self._worker_version)
             LOG.info("%s@%d is refused, and a dead letter takes its place", place_of(record)[0], record.offset)
             rest = Flight([record], [outcome])
-        self._end(transaction)
+        self._end(transaction, until)
         if not behind.records:
             return None
         self._open(behind)
@@ -225,7 +225,7 @@ class ExactlyOnce:
                 raise AbortableError(NO_ROOM)
             self._sink.poll(REPORT_SECONDS)
             raise_spoilt(self._transaction.flights)
-            self._board()
+            self._board(until)
         if self._transaction is not None:
             self._end(self._transaction, until)
 
