@@ -22,9 +22,6 @@ from tests.benchmarks.stream.report import Report, environment
 from tests.benchmarks.stream.rounds import cases, measure, summed_up
 from tests.kafka_broker import KafkaBroker, kafka_jars
 
-# Of the rate at which a backlog is drained: whoever writes and reads takes the rest of the processors.
-LIVE_SHARE = 0.5
-
 
 @contextmanager
 def _kafka() -> Iterator[str]:
@@ -73,12 +70,19 @@ def main() -> None:
         report.starts = [
             median_start([start(CONTENDERS[name], backlog) for _ in range(options.rounds)]) for name in names
         ]
-        # All at the same rates: of what the native worker does, for beside it runs what writes and reads.
-        maximum = max((row.messages_per_second for row in report.throughput if row.contender == "native"), default=0)
+        # All at the same rates, of what one native worker drains at least once. There it shares the processors with the
+        # broker, here with whoever writes and reads as well.
+        maximum = next(
+            (
+                row.messages_per_second
+                for row in report.throughput
+                if (row.contender, row.delivery, row.processes) == ("native", Guarantee.AT_LEAST_ONCE, 1)
+            ),
+            0.0,
+        )
         for share in options.load if maximum else ():
-            rate = LIVE_SHARE * share * maximum
             for name in names:
-                report.latencies.append(latency(CONTENDERS[name], bootstrap, share, rate, options.seconds))
+                report.latencies.append(latency(CONTENDERS[name], bootstrap, share, share * maximum, options.seconds))
     if options.parts is not None and options.parts.exists():
         parts = json.loads(options.parts.read_text(encoding="utf-8"))
         report.parts = {name: parts[name] for name in ("rows_per_second", "ratios")}
