@@ -35,6 +35,7 @@ class TcpProxy:
         self._target_port, self._on_request = target_port, on_request
         self._network = Network.WHOLE
         self._disturbed = 0
+        self._over = False
         self._loop = asyncio.new_event_loop()
         self._whole = asyncio.Event()
         self._whole.set()
@@ -81,6 +82,8 @@ class TcpProxy:
         self._turn_now(network)
 
     def _turn_now(self, network: Network) -> None:
+        if self._over:  # a request on its way is looked at still, and must not stop what is to end
+            return
         self._network = network
         if network is Network.HOLE:
             self._whole.clear()
@@ -93,6 +96,7 @@ class TcpProxy:
 
     async def _end(self) -> None:
         self._turn_now(Network.CUT)
+        self._over = True
         self._server.close()
         # Whoever passes bytes finds that the connection is gone.
         others = asyncio.all_tasks() - {asyncio.current_task()}
