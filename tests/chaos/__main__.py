@@ -15,6 +15,7 @@ import argparse
 import json
 import math
 import shutil
+import signal
 import sys
 import time
 from collections import Counter
@@ -43,6 +44,8 @@ def main() -> int:
     """Run the schedule of a seed under each guarantee and report."""
     options = _options()
     console = Console(stderr=True, highlight=False)
+    # As Ctrl-C: workers and broker are processes of their own, and are to end with this one.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     guarantees = [options.delivery] if options.delivery else list(Guarantee)
     faults = schedule(options.seed, options.faults, options.inputs, options.workers, options.kind or tuple(Kind))
     shutil.rmtree(LOGS, ignore_errors=True)
@@ -75,6 +78,9 @@ def main() -> int:
     except (BrokerUnavailableError, BrokerFailedError, InputRefusedError) as error:
         console.print(str(error), markup=False, soft_wrap=True)
         return 2
+    except KeyboardInterrupt:
+        console.print("interrupted")
+        return 130
     console.print(table(totals), faults_table(strikes))
     for guarantee in guarantees:
         for example in reports[guarantee]["examples"]:
@@ -101,8 +107,10 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=1, help="decides which fault strikes when (default: 1)")
-    parser.add_argument("--inputs", type=int, default=24_000, help="headlines under each guarantee (default: 24000)")
-    parser.add_argument("--rate", type=float, default=200.0, help="headlines a second (default: 200)")
+    parser.add_argument("--inputs", type=int, default=20_000, help="headlines under each guarantee (default: 20000)")
+    parser.add_argument(
+        "--rate", type=float, default=250.0, help="headlines a second while all is whole (default: 250)"
+    )
     parser.add_argument("--faults", type=int, default=12, help="faults among them (default: 12, one of each kind)")
     parser.add_argument(
         "--kind", type=Kind, choices=list(Kind), action="append", help="faults of this kind alone; may be repeated"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -45,9 +46,7 @@ class Custody:
     """
 
     def __init__(self, bootstrap: str, group: str, now: Callable[[], float]) -> None:
-        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-        # Never joins. The admin client's own call for a group's offsets brought the process down (2.16.1).
-        self._reader = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "log_level": 0})
+        self._bootstrap = bootstrap
         self._group, self._now = group, now
         self._views = deque([NOTHING], REMEMBERED)
         self._over = threading.Event()
@@ -62,7 +61,6 @@ class Custody:
     ) -> None:
         self._over.set()
         self._thread.join()
-        self._reader.close()
 
     @property
     def latest(self) -> View:
@@ -85,17 +83,28 @@ class Custody:
         return frozenset(number for view in recent for number, holder in view.holders.items() if holder == member)
 
     def _ask_on(self) -> None:
-        while not self._over.wait(ASK_EVERY_SECONDS):
-            try:
-                self._views.append(self._ask())
-            except KafkaException:  # away; it is asked again
-                continue
+        """Ask until it is over; with clients made anew after each failure, for old ones may not find the way back."""
+        while not self._over.is_set():
+            with suppress(KafkaException, TimeoutError), self._reader() as reader:
+                admin = AdminClient({"bootstrap.servers": self._bootstrap, "log_level": 0})
+                while not self._over.wait(ASK_EVERY_SECONDS):
+                    self._views.append(self._ask(admin, reader))
+            self._over.wait(ASK_EVERY_SECONDS)
 
-    def _ask(self) -> View:
+    @contextmanager
+    def _reader(self) -> Iterator[Consumer]:
+        """Reads the group's offsets and never joins. The admin client's own call for them ends the process (2.16.1)."""
+        reader = Consumer({"bootstrap.servers": self._bootstrap, "group.id": self._group, "log_level": 0})
+        try:
+            yield reader
+        finally:
+            reader.close()
+
+    def _ask(self, admin: AdminClient, reader: Consumer) -> View:
         places = [TopicPartition(RAW, number) for number in range(PARTITIONS)]
-        committed = self._reader.committed(places, timeout=ANSWER_SECONDS)
-        described = self._admin.describe_consumer_groups([self._group], request_timeout=ANSWER_SECONDS)
-        group = described[self._group].result()
+        committed = reader.committed(places, timeout=ANSWER_SECONDS)
+        described = admin.describe_consumer_groups([self._group], request_timeout=ANSWER_SECONDS)
+        group = described[self._group].result(2 * ANSWER_SECONDS)
         return View(
             at_seconds=self._now(),
             stable=group.state is ConsumerGroupState.STABLE,

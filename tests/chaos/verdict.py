@@ -34,7 +34,7 @@ PROOFS: dict[str, tuple[str, ...]] = {
 """The figures that must be 0, or the run proves too little."""
 
 # Of the inputs, how many may be such that a fault excuses their repeat.
-WINDOWS_SHARE = 0.6
+WINDOWS_SHARE = 0.5
 
 # With which a worker may give up by itself, for whoever supervises it to start another.
 GIVEN_UP = {kind.exit_code for kind in (BrokerUnreachableError, DeliveryFailedError, FatalKafkaError, FencedError)}
