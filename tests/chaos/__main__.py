@@ -107,7 +107,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=1, help="decides which fault strikes when (default: 1)")
-    parser.add_argument("--inputs", type=int, default=20_000, help="headlines under each guarantee (default: 20000)")
+    parser.add_argument("--inputs", type=int, default=24_000, help="headlines under each guarantee (default: 24000)")
     parser.add_argument(
         "--rate", type=float, default=250.0, help="headlines a second while all is whole (default: 250)"
     )

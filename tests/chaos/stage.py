@@ -29,7 +29,7 @@ TICK_SECONDS = 0.02
 BEHIND_SECONDS = 5.0  # what was not sent while the broker was started is made up for at most so far
 # In a window less is sent, so that most inputs meet the group at peace, where nothing excuses a repeat. While a fault
 # waits for whom it is to strike it is less still, and ever less, so that some is left to be interrupted.
-WINDOW_SHARE, WAITING_SHARE, LEFT_SECONDS = 0.4, 0.2, 60.0
+WINDOW_SHARE, WAITING_SHARE, LEFT_SECONDS = 0.25, 0.15, 60.0
 READY_SECONDS = 120.0  # then it strikes nobody, and the run says so
 FLOW_SECONDS = 2.0
 HELD_SECONDS = 1.0
