@@ -34,6 +34,8 @@ class TcpProxy:
         self.port = port
         self._target_port, self._on_request = target_port, on_request
         self._network = Network.WHOLE
+        self._disturbed = 0
+        self._over = False
         self._loop = asyncio.new_event_loop()
         self._whole = asyncio.Event()
         self._whole.set()
@@ -59,6 +61,11 @@ class TcpProxy:
         """How the network is."""
         return self._network
 
+    @property
+    def disturbed(self) -> int:
+        """How many connections and stretches of bytes were ended, kept back, slowed or refused so far."""
+        return self._disturbed
+
     def set_network(self, network: Network) -> None:
         """From here on it is so. For any thread but the proxy's own."""
         asyncio.run_coroutine_threadsafe(self._turn(network), self._loop).result()
@@ -67,21 +74,29 @@ class TcpProxy:
         """Cut it; for `on_request`."""
         self._turn_now(Network.CUT)
 
+    def stop_from_within(self) -> None:
+        """Let nothing pass; for `on_request`, whose request is the last that does."""
+        self._turn_now(Network.HOLE)
+
     async def _turn(self, network: Network) -> None:
         self._turn_now(network)
 
     def _turn_now(self, network: Network) -> None:
+        if self._over:  # a request on its way is looked at still, and must not stop what is to end
+            return
         self._network = network
         if network is Network.HOLE:
             self._whole.clear()
         else:
             self._whole.set()
         if network is Network.CUT:
+            self._disturbed += len(self._ends)
             for end in self._ends:
                 end.transport.abort()
 
     async def _end(self) -> None:
         self._turn_now(Network.CUT)
+        self._over = True
         self._server.close()
         # Whoever passes bytes finds that the connection is gone.
         others = asyncio.all_tasks() - {asyncio.current_task()}
@@ -89,6 +104,7 @@ class TcpProxy:
 
     async def _connect(self, from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         self._ends.add(to_client)
+        self._disturbed += self._network is not Network.WHOLE
         to_broker: asyncio.StreamWriter | None = None
         try:
             await self._whole.wait()
@@ -110,6 +126,7 @@ class TcpProxy:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, requests: _Requests | None
     ) -> None:
         while chunk := await reader.read(CHUNK_BYTES):
+            self._disturbed += self._network is not Network.WHOLE
             await self._whole.wait()
             if self._network is Network.SLOW:
                 await asyncio.sleep(SLOW_SECONDS)

@@ -7,11 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tests.chaos.inputs import TOMBSTONE, partition
+from tests.chaos.inputs import PARTITIONS, TOMBSTONE, partition
+from tests.chaos.windows import Repeat
 
 LABELLED = "labelled"
-# What was written and not yet committed when a fault struck: commits are a second apart, on a machine that is busy.
-UNCOMMITTED_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +23,6 @@ class Output:
     partition: int
     model: str = ""
     label: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """From the strike of a fault until the group has caught up and settled again, in seconds of the run."""
-
-    start_seconds: float
-    end_seconds: float
 
 
 class Account:
@@ -47,7 +38,8 @@ class Account:
         self._outputs = array("H", bytes(2 * inputs))
         self._first_seconds = array("f", bytes(4 * inputs))
         self._latest: dict[tuple[str, int, int], int] = {}
-        self._repeats: list[tuple[int, float]] = []
+        self._serving: dict[int, str] = {}
+        self.repeats: list[Repeat] = []
         self._kinds: Counter[str] = Counter()
         self._models: Counter[str] = Counter()
         self._wrong = self._mislabelled = self._disordered = self._answered = self._done_to = 0
@@ -67,7 +59,7 @@ class Account:
         self._check(output)
         self._outputs[number] += 1
         if self._outputs[number] > 1:
-            self._repeats.append((number, at_seconds))
+            self.repeats.append(Repeat(number, self._first_seconds[number], at_seconds))
             return
         self._answered += 1
         self._first_seconds[number] = at_seconds
@@ -91,7 +83,16 @@ class Account:
             self._done_to += 1
         return self._done_to
 
-    def totals(self, windows: Sequence[Window]) -> dict[str, int]:
+    @property
+    def first_seconds(self) -> Sequence[float]:
+        """By input's number, when its first output came; 0 where none has come."""
+        return self._first_seconds
+
+    def all_labelled_by(self, model: str) -> bool:
+        """Whether the latest event of each partition is this model's."""
+        return [self._serving.get(lane) for lane in range(PARTITIONS)] == [model] * PARTITIONS
+
+    def totals(self) -> dict[str, int]:
         """The run in figures. `wrong` counts outputs of the wrong kind and outputs that no input asked for."""
         return {
             "sent": self.sent,
@@ -100,8 +101,7 @@ class Account:
             "dead_lettered": self._kinds["dead_lettered"],
             "tombstones": self._kinds[TOMBSTONE],
             "lost": self.missing,
-            "duplicated": len(self._repeats),
-            "duplicated_outside_faults": sum(not self._explained(*repeat, windows) for repeat in self._repeats),
+            "duplicated": len(self.repeats),
             "disordered": self._disordered,
             "wrong": self._wrong,
             "mislabelled": self._mislabelled,
@@ -111,13 +111,6 @@ class Account:
     def models(self) -> dict[str, int]:
         """How many events each model labelled."""
         return dict(self._models)
-
-    def repeated(self, count: int) -> list[tuple[int, float, float]]:
-        """The first of the inputs whose outcome came again: number, and when it came first and again, in seconds."""
-        return [
-            (number, round(self._first_seconds[number], 1), round(again_seconds, 1))
-            for number, again_seconds in self._repeats[:count]
-        ]
 
     def lost(self, count: int) -> list[int]:
         """The first of the inputs without an outcome."""
@@ -130,19 +123,11 @@ class Account:
             self._example(f"not {expected}", output)
         elif expected == LABELLED:
             self._models[output.model] += 1
+            self._serving[partition(output.number)] = output.model
             answer = self._label(output.model, output.number)
             if output.label != answer:
                 self._mislabelled += 1
                 self._example(f"the model says {answer}", output)
-
-    def _explained(self, number: int, again_seconds: float, windows: Sequence[Window]) -> bool:
-        """Whether an input may have come twice: in a fault's window, and not committed yet when that struck."""
-        first_seconds = self._first_seconds[number]
-        return any(
-            window.start_seconds - UNCOMMITTED_SECONDS <= first_seconds
-            and window.start_seconds <= again_seconds <= window.end_seconds
-            for window in windows
-        )
 
     def _example(self, what: str, output: Output) -> None:
         if len(self.examples) < 5:

@@ -56,4 +56,9 @@ def partition(number: int) -> int:
     return number % PARTITIONS
 
 
-__all__ = ["KEYS", "PARTITIONS", "TOMBSTONE", "Input", "Inputs", "key", "partition"]
+def offset(number: int) -> int:
+    """Where an input stands in its partition, which nobody else writes to."""
+    return number // PARTITIONS
+
+
+__all__ = ["KEYS", "PARTITIONS", "TOMBSTONE", "Input", "Inputs", "key", "offset", "partition"]

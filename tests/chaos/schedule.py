@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+
+# Of a fault's share of the inputs: the rest stays free on either side, so that it is not always upon the next.
+SPREAD = 0.8
 
 
 class Kind(StrEnum):
@@ -33,16 +37,18 @@ class Fault:
     worker: int
 
 
-def schedule(seed: int, faults: int, inputs: int, workers: int) -> list[Fault]:
+def schedule(seed: int, faults: int, inputs: int, workers: int, kinds: Sequence[Kind] = tuple(Kind)) -> list[Fault]:
     """Faults in the order in which they strike: every kind in turn, moments and workers by chance.
 
-    A worker that is added leaves before another comes, so that there is never more than one beyond `workers`.
+    Each strikes within its own equal share of the inputs, so that they do not all come at once. A worker that is added
+    leaves before another comes, so that there is never more than one beyond `workers`.
     """
     chance = random.Random(seed)
-    kinds = list(Kind) * (faults // len(Kind)) + chance.sample(list(Kind), faults % len(Kind))
-    chance.shuffle(kinds)
-    membership = [place for place, kind in enumerate(kinds) if kind in (Kind.ADD, Kind.REMOVE)]
+    chosen = list(kinds) * (faults // len(kinds)) + chance.sample(list(kinds), faults % len(kinds))
+    chance.shuffle(chosen)
+    membership = [place for place, kind in enumerate(chosen) if kind in (Kind.ADD, Kind.REMOVE)]
     for turn, place in enumerate(membership):
-        kinds[place] = Kind.REMOVE if turn % 2 else Kind.ADD
-    moments = sorted(chance.randrange(inputs) for _ in kinds)
-    return [Fault(moment, kind, chance.randrange(workers)) for moment, kind in zip(moments, kinds, strict=True)]
+        chosen[place] = Kind.REMOVE if turn % 2 else Kind.ADD
+    share = inputs / max(faults, 1)
+    moments = [int((place + 0.1 + SPREAD * chance.random()) * share) for place in range(faults)]
+    return [Fault(moment, kind, chance.randrange(workers)) for moment, kind in zip(moments, chosen, strict=True)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -11,7 +11,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tests.chaos.verdict import PROMISES, Totals
+from tests.chaos.schedule import Kind
+from tests.chaos.strike import Strike
+from tests.chaos.verdict import PROMISES, PROOFS, Totals
+from tests.chaos.windows import DISORDERLY
 
 LINE_EVERY_SECONDS = 30.0
 
@@ -53,12 +56,25 @@ class Screen:
 
 
 def table(found: Mapping[str, Totals]) -> Table:
-    """The figures of each guarantee side by side, with those that break a promise marked."""
+    """The figures of each guarantee side by side, with those marked that break a promise or leave it unproven."""
     shown = Table("", *found)
     for figure in next(iter(found.values())):
         cells = []
         for guarantee, totals in found.items():
-            broken = figure in PROMISES[guarantee] and totals[figure]
+            broken = figure in (*PROMISES[guarantee], *PROOFS[guarantee]) and totals[figure]
             cells.append(f"[bold red]{totals[figure]:,}[/]" if broken else f"{totals[figure]:,}")
         shown.add_row(figure.replace("_", " "), *cells)
+    return shown
+
+
+def faults_table(found: Mapping[str, Sequence[Strike]]) -> Table:
+    """By kind of fault, under each guarantee: how many took effect, and how many duplicates they explain."""
+    shown = Table("fault", *(f"{guarantee}: {figure}" for guarantee in found for figure in ("struck", "repeats")))
+    for kind in Kind:
+        cells = []
+        for strikes in found.values():
+            these = [strike for strike in strikes if strike.fault.kind is kind]
+            repeats = sum(strike.window.repeats for strike in these if strike.window is not None)
+            cells += [f"{sum(strike.took_effect() for strike in these)}", f"{repeats:,}" if kind in DISORDERLY else "-"]
+        shown.add_row(kind, *cells)
     return shown

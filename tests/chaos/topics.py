@@ -9,8 +9,9 @@ import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Producer, TopicPartition
 
 from kuaixun.schemas.dead_letter import DeadLetter, Header
+from kuaixun.schemas.events import Origin
 from tests.chaos.account import LABELLED, Account, Output
-from tests.chaos.inputs import TOMBSTONE, Inputs, key, partition
+from tests.chaos.inputs import TOMBSTONE, Inputs, key, offset, partition
 
 RAW, EVENTS, DEAD_LETTERS = "news.raw", "news.labelled", "news.dead_letter"
 NUMBER = "number"  # the header that says which input a record is, or came of
@@ -27,8 +28,10 @@ class InputRefusedError(Exception):
 
 class _Event(msgspec.Struct):
     id: str
+    title: str
     label: str
     model: str
+    origin: Origin
 
 
 class Inlet:
@@ -71,8 +74,8 @@ class Inlet:
 class Outlet:
     """Reads committed events and dead letters into the account. `now` is the run's clock in seconds."""
 
-    def __init__(self, bootstrap: str, account: Account, now: Callable[[], float]) -> None:
-        self._account, self._now = account, now
+    def __init__(self, bootstrap: str, inputs: Inputs, account: Account, now: Callable[[], float]) -> None:
+        self._inputs, self._account, self._now = inputs, account, now
         self._at_end: set[tuple[str, int]] = set()
         self._next_offsets: dict[tuple[str, int], int] = {}
         self._consumer = Consumer(
@@ -107,7 +110,7 @@ class Outlet:
                 if (offset := message.offset() or 0) < self._next_offsets.get(place, 0):
                     continue
                 self._next_offsets[place] = offset + 1
-                self._account.receive(_output(message), self._now())
+                self._account.receive(output_of(message, self._inputs), self._now())
                 count += 1
         return count
 
@@ -123,18 +126,32 @@ class Outlet:
         self._consumer.close()
 
 
-def _output(message: Message) -> Output:
+def output_of(message: Message, inputs: Inputs) -> Output:
+    """What a record is; its outcome tells where it is not all that its input was."""
     topic, headers, value = str(message.topic()), _headers(message), message.value()
     number = int(dict(headers).get(NUMBER) or STRANGER)
     where = (topic, message.partition() or 0)
-    if message.key() != key(number):
+    if number < 0 or message.key() != key(number):
         return Output(STRANGER, f"key {message.key()!r}, number {number}", *where)
     if topic == DEAD_LETTERS:
-        return Output(number, DeadLetter.from_record(message.key(), value, headers).reason, *where)
+        letter = DeadLetter.from_record(message.key(), value, headers)
+        return Output(number, letter.reason if _keeps(letter, number, inputs) else f"not the input: {letter}", *where)
     if value is None:
         return Output(number, TOMBSTONE, *where)
     event = msgspec.json.decode(value, type=_Event)
-    return Output(number, LABELLED if event.id == f"n{number}" else event.id, *where, event.model, event.label)
+    itself = (event.id, event.title, event.origin) == (f"n{number}", inputs[number].title, _origin(number))
+    return Output(number, LABELLED if itself else f"not the input: {event}", *where, event.model, event.label)
+
+
+def _keeps(letter: DeadLetter, number: int, inputs: Inputs) -> bool:
+    """Whether a dead letter has all of its input, and says where that stands."""
+    origin = Origin(topic=letter.topic, partition=letter.partition, offset=letter.offset)
+    own = (inputs[number].value, ((NUMBER, b"%d" % number),), _origin(number))
+    return letter.whole and (letter.value, letter.headers, origin) == own
+
+
+def _origin(number: int) -> Origin:
+    return Origin(topic=RAW, partition=partition(number), offset=offset(number))
 
 
 def _headers(message: Message) -> list[Header]:

@@ -27,6 +27,7 @@ class Worker:
 
     def __init__(self, index: int, door: TcpProxy, settings: Mapping[str, str], logs: Path) -> None:
         self._door = door
+        self.name = f"chaos-{index}"
         self._environment = (
             os.environ
             | settings
@@ -36,6 +37,7 @@ class Worker:
                 "KUAIXUN_OUTPUT_TOPIC": EVENTS,
                 "KUAIXUN_DEAD_LETTER_TOPIC": DEAD_LETTERS,
                 "KUAIXUN_THREADS": "1",
+                "KUAIXUN_CONSUMER__CLIENT_ID": self.name,
                 "PYTHONFAULTHANDLER": "1",  # where one that does not end hangs
             }
         )
@@ -44,6 +46,7 @@ class Worker:
         self._log_starts_at = 0
         self._wanted = self._leaving = self._cut_off = self._open = False
         self._told_at = self._thaw_at = self._heal_at = 0.0
+        self.starts = self.times_begun = 0
         self.ended_alone: list[int] = []
         self.ended_in_order: list[int] = []
         self.ended_cut_off: list[int] = []
@@ -60,6 +63,26 @@ class Worker:
             return self._wanted
         return bool(self._leaving or self._thaw_at or self._heal_at) or not self._begun()
 
+    @property
+    def whole(self) -> bool:
+        """Whether a process is at work, undisturbed: who can be struck."""
+        return self._wanted and not self.troubled and self._process is not None and self._process.poll() is None
+
+    @property
+    def vacant(self) -> bool:
+        """Whether nobody holds this place, nor is leaving it."""
+        return not self._wanted and self._process is None
+
+    @property
+    def times_asked(self) -> int:
+        """How many processes have ended after they were told to."""
+        return len(self.ended_in_order) + len(self.ended_cut_off)
+
+    @property
+    def times_disturbed(self) -> int:
+        """How much of its traffic was disturbed so far."""
+        return self._door.disturbed
+
     def start(self) -> None:
         """Hold the place: a process joins the group when it is up."""
         self._wanted = True
@@ -67,6 +90,7 @@ class Worker:
             return
         with self._log.open("ab") as log:
             self._log_starts_at, self._open = log.tell(), False
+            self.starts += 1
             self._process = subprocess.Popen(
                 [Path(sys.executable).with_name("kuaixun-worker"), "run"],
                 env=self._environment,
@@ -76,14 +100,17 @@ class Worker:
                 process_group=0,
             )
 
-    def kill(self) -> None:
-        """SIGKILL, without a chance to commit or to say goodbye; then a new process."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+    def kill(self) -> bool:
+        """SIGKILL, without a chance to commit or to say goodbye; then a new process. Whether that is what ended it."""
+        if self._process is None:
+            return False
+        self._process.kill()
+        if (code := self._process.wait()) != -signal.SIGKILL:
+            self.ended_alone.append(code)
         self._process, self._leaving, self._thaw_at = None, False, 0.0
         if self._wanted:
             self.start()
+        return code == -signal.SIGKILL
 
     def terminate(self, *, for_good: bool = False) -> None:
         """SIGTERM, once it listens to signals; then a new process, unless this is for good.
@@ -97,11 +124,14 @@ class Worker:
         self._leaving, self._told_at = True, 0.0
         self._cut_off = self._door.network is not Network.WHOLE
 
-    def freeze(self, seconds: float) -> None:
-        """SIGSTOP until `seconds` from now."""
-        if self._process is not None and not self._leaving:
-            self._process.send_signal(signal.SIGSTOP)
-            self._thaw_at = time.monotonic() + seconds
+    def freeze(self, seconds: float) -> bool:
+        """SIGSTOP until `seconds` from now; whether a process stands still."""
+        if self._process is None or self._leaving:
+            return False
+        self._process.send_signal(signal.SIGSTOP)
+        self._thaw_at = time.monotonic() + seconds
+        state = os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        return state is not None and state.si_code == os.CLD_STOPPED
 
     def spoil(self, network: Network, seconds: float) -> None:
         """Its network is so until `seconds` from now."""
@@ -149,6 +179,7 @@ class Worker:
             with self._log.open("rb") as log:
                 log.seek(self._log_starts_at)
                 self._open = BEGUN in log.read()
+            self.times_begun += self._open
         return self._open
 
     def _thaw(self) -> None:

@@ -1,4 +1,4 @@
-"""Exactly once on real Kafka, behind a network that goes away at the worst of moments."""
+"""On real Kafka, behind a network that goes away at the worst of moments."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ import pytest
 
 from kuaixun.export import Predictions
 from kuaixun.worker.delivery.promise import Guarantee
-from kuaixun.worker.errors import ShutdownBudgetError
-from kuaixun.worker.kafka import KafkaSource, KafkaTransactionalSink
-from kuaixun.worker.streams import AbortableError, GroupListener
+from kuaixun.worker.errors import DeliveryFailedError, ShutdownBudgetError
+from kuaixun.worker.kafka import KafkaSink, KafkaSource, KafkaTransactionalSink
+from kuaixun.worker.streams import AbortableError, GroupListener, Outgoing, Report
 from tests.conftest import do_without_kafka
 from tests.kafka_broker import BrokerUnavailableError, kafka_jars
 from tests.proxied_broker import ProxiedBroker
 from tests.tcp_proxy import Network
 from tests.worker.fake_classifier import FakeClassifier
-from tests.worker.running import running_worker
-from tests.worker.test_contract import assert_each_once, assert_in_order, many, process
+from tests.worker.running import RunningWorker, running_worker
+from tests.worker.test_contract import assert_each_once, assert_in_order, first_appearances, many, process
 from tests.worker.test_real_kafka import wait_for_offsets
 from tests.worker.topics import PARTITIONS, PATIENCE_SECONDS, Topics
 
-TXN_OFFSET_COMMIT = 28  # its API key: the second half of adding offsets to a transaction
+PRODUCE = 0  # API keys
+TXN_OFFSET_COMMIT = 28  # the second half of adding offsets to a transaction
 COUNT = 400
 
 
@@ -150,3 +151,78 @@ def test_a_worker_whose_group_has_dropped_it_commits_nothing_of_what_another_has
     assert_each_once(labelled, COUNT)
     assert_in_order(labelled)
     assert sum(topics.committed()) == COUNT
+
+
+def test_what_an_abort_purges_is_no_failed_delivery(broker: ProxiedBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+    failures: list[str] = []
+    send, abort = KafkaSink.send, KafkaTransactionalSink.abort
+
+    def listening(sink: KafkaSink, message: Outgoing, report: Report) -> None:
+        def noted(error: Exception | None) -> None:
+            if error is not None:
+                failures.append(str(error))
+            report(error)
+
+        send(sink, message, noted)
+
+    def healing(sink: KafkaTransactionalSink, timeout_seconds: float) -> None:
+        threading.Timer(0.5, door.set_network, [Network.WHOLE]).start()
+        abort(sink, timeout_seconds)
+
+    def hold_back_from_the_third(api_key: int) -> None:
+        if api_key == PRODUCE:
+            produced.append(api_key)
+            if len(produced) == 3:
+                door.stop_from_within()
+
+    monkeypatch.setattr(KafkaTransactionalSink, "send", listening)
+    monkeypatch.setattr(KafkaTransactionalSink, "abort", healing)
+    produced: list[int] = []
+    topics = Topics.create(broker.bootstrap, real=True, delivery=Guarantee.EXACTLY_ONCE)
+    topics.write(many(COUNT))
+    with broker.door(0, hold_back_from_the_third) as door:
+        # No room for a batch, so that the transaction is undone with some of it under way and some not.
+        room = {"queue.buffering.max.messages": "20", "batch.num.messages": "1"}
+        settings = topics.settings(
+            bootstrap_servers=f"127.0.0.1:{door.port}", max_batch=60, transaction_timeout_seconds=6, producer=room
+        )
+        with running_worker(settings):
+            topics.wait_for(topics.output, COUNT)
+    assert len(failures) > 1
+    assert all("_PURGE_QUEUE" in failure for failure in failures), failures
+    labelled = topics.read(topics.output, COUNT)
+    assert_each_once(labelled, COUNT)
+    assert_in_order(labelled)
+    assert sum(topics.committed()) == COUNT
+
+
+@pytest.mark.parametrize("delivery", Guarantee)
+def test_a_worker_whose_outcomes_are_not_confirmed_for_too_long_ends_and_a_restart_labels_them(
+    broker: ProxiedBroker, delivery: Guarantee
+) -> None:
+    attempts: list[int] = []
+
+    def let_none_be_confirmed(api_key: int) -> None:
+        if api_key == PRODUCE and delivery is Guarantee.AT_LEAST_ONCE:
+            door.stop_from_within()
+        elif api_key == TXN_OFFSET_COMMIT:
+            attempts.append(api_key)
+            door.cut_from_within()
+            threading.Timer(0.2, door.set_network, [Network.WHOLE]).start()
+
+    topics = Topics.create(broker.bootstrap, real=True, delivery=delivery)
+    topics.write(many(COUNT))
+    with broker.door(0, let_none_be_confirmed) as door:
+        worker = RunningWorker(
+            topics.settings(bootstrap_servers=f"127.0.0.1:{door.port}", outage_seconds=4, transaction_timeout_seconds=2)
+        )
+        worker.wait()
+    assert isinstance(worker.error, DeliveryFailedError), worker.error
+    assert worker.error.exit_code == 9
+    assert delivery is Guarantee.AT_LEAST_ONCE or len(attempts) > 1, "tried again until that has lasted for too long"
+    assert sum(topics.committed()) == 0
+    with running_worker(topics.settings()):
+        wait_for_offsets(topics, [COUNT // PARTITIONS] * PARTITIONS)
+    firsts = first_appearances(topics.read(topics.output, COUNT))
+    assert_each_once(firsts, COUNT)
+    assert_in_order(firsts)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import pytest
 from confluent_kafka import ConsumerGroupState
 from confluent_kafka.admin import AdminClient
 
-from kuaixun.worker.delivery.promise import Guarantee, Observer
+from kuaixun.worker import service
+from kuaixun.worker.delivery.promise import Counts, Guarantee, Observer
 from kuaixun.worker.errors import FencedError, SettingError
 from kuaixun.worker.kafka import KafkaSource
 from kuaixun.worker.labelling import Outcome
 from kuaixun.worker.membership import GroupProtocol
+from kuaixun.worker.settings import WorkerSettings
+from kuaixun.worker.stop import Stop
 from kuaixun.worker.streams import Partition, Record
 from tests.kafka_broker import create_topic
 from tests.worker.running import RunningWorker, running_worker
@@ -63,9 +67,12 @@ def test_two_workers_join_and_leave_and_every_input_has_its_outcome(
     assert sum(topics.committed()) == count
 
 
+@pytest.mark.parametrize("delivery", Guarantee)
 @pytest.mark.parametrize("protocol", GroupProtocol)
-def test_an_offset_that_is_gone_is_passed_under_every_protocol(kafka_topics: Create, protocol: GroupProtocol) -> None:
-    topics = kafka_topics()
+def test_an_offset_that_is_gone_is_passed_under_every_protocol(
+    kafka_topics: Create, protocol: GroupProtocol, delivery: Guarantee
+) -> None:
+    topics = kafka_topics(delivery)
     topics.write(many(40))
     commit(topics, [1, 3, 3, 3])
     truncate(topics, 0, 4)
@@ -143,8 +150,15 @@ def test_a_worker_whose_assignor_is_another_is_refused_and_the_group_works_on(ka
 
 @pytest.mark.parametrize("protocol", [GroupProtocol.COOPERATIVE, GroupProtocol.CONSUMER])
 def test_of_two_workers_of_one_instance_id_one_is_fenced_and_ends_and_the_other_serves(
-    kafka_topics: Create, protocol: GroupProtocol
+    kafka_topics: Create, protocol: GroupProtocol, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    ready: defaultdict[Stop, list[bool]] = defaultdict(list)
+    run_worker = service.run_worker
+
+    def watched(settings: WorkerSettings, stop: Stop, **more: Any) -> Counts:
+        return run_worker(settings, stop, turned=ready[stop].append, **more)
+
+    monkeypatch.setattr(service, "run_worker", watched)
     topics = kafka_topics()
     assert "group.instance.id" not in topics.settings().consumer_properties(), "off where nobody asks for it"
     of_the_session = {} if protocol is GroupProtocol.CONSUMER else topics.session()
@@ -161,6 +175,9 @@ def test_of_two_workers_of_one_instance_id_one_is_fenced_and_ends_and_the_other_
         fenced, serving = workers if protocol is GroupProtocol.COOPERATIVE else reversed(workers)
         assert isinstance(fenced.error, FencedError), fenced.error
         assert "group.instance.id" in str(fenced.error)
+        assert any(ready[serving.stop])
+        assert protocol is GroupProtocol.COOPERATIVE or not any(ready[fenced.stop]), "it has never held a share"
+        turns = len(ready[fenced.stop])
         topics.write(many(4, 4))
         labelled = first_appearances(topics.read(topics.output, 8))
     finally:
@@ -168,4 +185,5 @@ def test_of_two_workers_of_one_instance_id_one_is_fenced_and_ends_and_the_other_
             worker.stop.request()
             worker.wait()
     assert serving.error is None
+    assert len(ready[fenced.stop]) == turns, "whoever is fenced beats no more"
     assert_each_once(labelled, 8)

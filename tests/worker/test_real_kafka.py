@@ -78,10 +78,11 @@ def test_check_says_ready_where_all_is_well(kafka_topics: Create, capsys: pytest
     assert "hunter2" not in said.out + said.err
 
 
+@pytest.mark.parametrize("delivery", Guarantee)
 def test_an_offset_that_is_gone_stops_the_worker_or_is_passed_aloud_as_chosen(
-    kafka_topics: Create, caplog: pytest.LogCaptureFixture
+    kafka_topics: Create, delivery: Guarantee, caplog: pytest.LogCaptureFixture
 ) -> None:
-    topics = kafka_topics()
+    topics = kafka_topics(delivery)
     topics.write([record(0, news(f"n{i}", "标题")) for i in range(20)])
     commit(topics, [5, 0, 0, 0])
     truncate(topics, 0, 10)
@@ -99,8 +100,9 @@ def test_an_offset_that_is_gone_stops_the_worker_or_is_passed_aloud_as_chosen(
     assert any("not on the topic any more" in line for line in caplog.messages)
 
 
-def test_beginning_at_the_latest_skips_nothing_across_a_restart(kafka_topics: Create) -> None:
-    topics = kafka_topics()
+@pytest.mark.parametrize("delivery", Guarantee)
+def test_beginning_at_the_latest_skips_nothing_across_a_restart(kafka_topics: Create, delivery: Guarantee) -> None:
+    topics = kafka_topics(delivery)
     topics.write(many(8))
     settings = topics.settings(auto_offset_reset="latest")
     with running_worker(settings):
@@ -111,10 +113,11 @@ def test_beginning_at_the_latest_skips_nothing_across_a_restart(kafka_topics: Cr
     assert_each_once(labelled, 4)
 
 
+@pytest.mark.parametrize("delivery", Guarantee)
 def test_beginning_at_the_latest_after_an_offset_that_is_gone_skips_nothing_across_a_restart(
-    kafka_topics: Create,
+    kafka_topics: Create, delivery: Guarantee
 ) -> None:
-    topics = kafka_topics()
+    topics = kafka_topics(delivery)
     topics.write(many(20))
     commit(topics, [1, 5, 5, 5])
     truncate(topics, 0, 3)
