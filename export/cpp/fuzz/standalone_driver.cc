@@ -4,7 +4,7 @@
 //   fuzz_text [-runs=N] [-max_total_time=SECONDS] [-seed=N] [-max_len=BYTES] [-timeout=SECONDS] [-dict=FILE]
 //             [-artifact_prefix=PREFIX] FOLDERS OR FILES
 //
-// Files are replayed, no more. With folders, and without -runs and -max_total_time, it runs until it is interrupted. An
+// An input is a finding as well where it takes more work than its target allows (work.h). Files are replayed, no more. With folders, and without -runs and -max_total_time, it runs until it is interrupted. An
 // input lies in PREFIXcrash-PID before it is tried and is removed when all went well, so whatever kills the process
 // leaves it there: name that file to replay it.
 
@@ -16,6 +16,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <fstream>
@@ -25,6 +26,7 @@
 #include <stdexcept>
 
 #include "mutations.h"
+#include "work.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 
@@ -36,6 +38,7 @@ using kuaixun_fuzz::Input;
 constexpr std::size_t edge_slots = 1 << 16;
 std::array<bool, edge_slots> edges_reached;
 std::size_t edge_count = 0;
+std::uint64_t edges_left = std::numeric_limits<std::uint64_t>::max();  // of those that this input may pass
 
 }  // namespace
 
@@ -48,6 +51,10 @@ extern "C" void __sanitizer_cov_trace_pc() {
   if (!reached) {
     reached = true;
     ++edge_count;
+  }
+  if (edges_left-- == 0) {
+    std::fputs("the input takes more work than one of its size may\n", stderr);
+    std::abort();
   }
 }
 
@@ -148,6 +155,7 @@ bool try_input(const Input& input, const Artifact& artifact, const Options& opti
   const std::size_t before = edge_count;
   // On the heap and no longer than it is: the sanitizer sees the first byte read behind it.
   const std::vector<std::uint8_t> exact(input.begin(), input.end());
+  edges_left = kuaixun_fuzz::most_edges(exact.data(), exact.size());
   [&exact]() noexcept { LLVMFuzzerTestOneInput(exact.data(), exact.size()); }();  // what it raises is a finding
   alarm(0);
   return edge_count > before;
@@ -164,6 +172,8 @@ void fuzz(const Options& options) {
   std::printf("seed %llu, %zu inputs\n", static_cast<unsigned long long>(options.seed), pool.size());
   std::fflush(stdout);
 
+  // What a target makes once, for all inputs, is no work of the first of them.
+  LLVMFuzzerTestOneInput(nullptr, 0);
   const auto start = std::chrono::steady_clock::now();
   const auto limit = std::chrono::seconds(options.max_total_time);
   for (const Input& input : pool) try_input(input, artifact, options);
