@@ -227,10 +227,8 @@ class Answers {
 void append_dump(const Classifier& classifier, std::string_view text, std::string& out) {
   const kuaixun::TextPipeline& pipeline = classifier.pipeline();
   kuaixun::EncodingScratch scratch;
-  kuaixun::Points points;
-  pipeline.clean(text, kuaixun::Surrogates::replace, scratch, points);
   std::string cleaned;
-  for (const char32_t point : points) kuaixun::append_utf8(point, cleaned);
+  pipeline.clean(text, kuaixun::Surrogates::replace, scratch, cleaned);
   std::vector<std::int32_t> ids(pipeline.parameters().max_tokens);
   bool is_empty = false;
   ids.resize(pipeline.encode(text, kuaixun::Surrogates::replace, scratch, ids.data(), is_empty));

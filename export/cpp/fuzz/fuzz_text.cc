@@ -48,8 +48,7 @@ void check(std::string_view text, kuaixun::Surrogates surrogates) {
     if (ids[i] != id_of(cleaned[i])) std::abort();
   }
   std::string utf8;
-  for (const char32_t point : cleaned) kuaixun::append_utf8(point, utf8);
-  if (!kuaixun::is_utf8(utf8)) std::abort();
+  if (pipeline().clean(text, surrogates, scratch, utf8) != cleaned.size() || !kuaixun::is_utf8(utf8)) std::abort();
 }
 
 // What a person is shown of it is UTF-8 without control characters, and shown again the same.

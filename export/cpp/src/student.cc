@@ -75,15 +75,15 @@ void Student::pool(KernelOf kernel_of, const std::int32_t* ids, std::size_t coun
                    std::vector<Sum>& maxima) const {
   // What hangs over the end of the text meets PAD, whose row is zero.
   const std::size_t overhang = tables_.widths.back().width - 1;
-  scratch.rows.resize(count + overhang);
+  auto& rows = std::get<std::vector<const Stored*>>(scratch.rows);
+  rows.resize(count + overhang);
   for (std::size_t token = 0; token < count + overhang; ++token) {
     const auto id = static_cast<std::size_t>(token < count ? ids[token] : pad_id);
-    scratch.rows[token] = tables_.rows.as<Stored>() + id * tables_.row_elements;
+    rows[token] = tables_.rows.as<Stored>() + id * tables_.row_elements;
   }
-  const auto rows = reinterpret_cast<const Stored* const*>(scratch.rows.data());
   maxima.resize(tables_.features);
   for (const auto& [width, row_offset, feature_offset] : tables_.widths) {
-    kernel_of(width)({row_offset, width, tables_.filters}, rows, count, maxima.data() + feature_offset);
+    kernel_of(width)({row_offset, width, tables_.filters}, rows.data(), count, maxima.data() + feature_offset);
   }
 }
 
