@@ -11,7 +11,7 @@
 namespace kuaixun {
 namespace {
 
-constexpr double millionth = 1e6;
+constexpr double steps_to_one = 1e6;  // six decimals
 
 // What computing in a precision may do to a logit, which reach about ten: rounding moves one by far less than half,
 // wrong tables by far more. LOGIT_TOLERANCES of export/engine/interface.py.
@@ -113,7 +113,7 @@ void Classifier::answer(const EncodedText& encoded, std::size_t row, Scratch& sc
   } else {
     softmax(values, manifest_.temperature);
     label_id = static_cast<std::int32_t>(std::max_element(values.begin(), values.end()) - values.begin());
-    for (double& value : values) value = std::nearbyint(value * millionth) / millionth;
+    for (double& value : values) value = std::nearbyint(value * steps_to_one) / steps_to_one;
     confidence = values[static_cast<std::size_t>(label_id)];
   }
   if (rows.label_ids != nullptr) rows.label_ids[row] = label_id;

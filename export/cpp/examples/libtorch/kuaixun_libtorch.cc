@@ -21,6 +21,7 @@
 
 #include "bundle.h"
 #include "error.h"
+#include "file_names.h"
 #include "golden.h"
 #include "json_text.h"
 #include "printable.h"
@@ -34,7 +35,6 @@ using kuaixun::ErrorCode;
 constexpr const char* usage =
     "usage: kuaixun-libtorch --bundle DIR [--device cpu|cuda] [--golden]\n"
     "Labels standard input, one text per line, as JSON lines. --golden answers the golden cases and nothing else.\n";
-constexpr const char* student_file = "student.pt";
 constexpr std::size_t batch_texts = 1024;
 // Single precision: other orders of addition, on other hardware; logits reach about ten.
 constexpr double logit_tolerance = 1e-3;
@@ -51,10 +51,10 @@ class LibtorchStudent {
     // TF32 would round the convolutions to ten bits.
     at::globalContext().setAllowTF32CuDNN(false);
     at::globalContext().setAllowTF32CuBLAS(false);
-    const std::string path = bundle_.folder + "/" + student_file;
+    const std::string path = bundle_.folder + "/" + kuaixun::torchscript_file;
     std::ifstream file(path, std::ios::binary);
     std::string content{std::istreambuf_iterator<char>(file), {}};
-    if (kuaixun::sha256(content) != bundle_.manifest.files.at(student_file).sha256) {
+    if (kuaixun::sha256(content) != bundle_.manifest.files.at(kuaixun::torchscript_file).sha256) {
       throw Error(ErrorCode::bundle, path + " was altered since the bundle was read");
     }
     std::istringstream checked(std::move(content));
@@ -95,7 +95,7 @@ class LibtorchStudent {
     const torch::Tensor scores = module_.forward({ids.to(device_)}).toTensor();
     const auto classes = static_cast<std::int64_t>(bundle_.manifest.labels.size());
     if (scores.sizes() != torch::IntArrayRef({ids.size(0), classes})) {
-      throw Error(ErrorCode::bundle, bundle_.folder + "/student.pt does not score the manifest's labels");
+      throw Error(ErrorCode::bundle, bundle_.folder + "/" + kuaixun::torchscript_file + " does not score the manifest's labels");
     }
     return scores.to(torch::kCPU, torch::kDouble).contiguous();
   }
