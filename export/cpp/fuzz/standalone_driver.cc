@@ -4,9 +4,10 @@
 //   fuzz_text [-runs=N] [-max_total_time=SECONDS] [-seed=N] [-max_len=BYTES] [-timeout=SECONDS] [-dict=FILE]
 //             [-artifact_prefix=PREFIX] FOLDERS OR FILES
 //
-// An input is a finding as well where it takes more work than its target allows (work.h). Files are replayed, no more. With folders, and without -runs and -max_total_time, it runs until it is interrupted. An
-// input lies in PREFIXcrash-PID before it is tried and is removed when all went well, so whatever kills the process
-// leaves it there: name that file to replay it.
+// An input is a finding as well where it takes more work than its target allows (work.h). Files are replayed, no more.
+// With folders, and without -runs and -max_total_time, it runs until it is interrupted. An input lies in
+// PREFIXcrash-PID before it is tried and is removed when all went well, so whatever kills the process leaves it there:
+// name that file to replay it.
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -64,7 +65,7 @@ struct Options {
   std::uint64_t runs = std::numeric_limits<std::uint64_t>::max();
   std::uint64_t max_total_time = std::numeric_limits<std::uint32_t>::max();
   std::uint64_t seed = std::random_device()();
-  std::uint64_t max_len = 4096;
+  std::uint64_t max_len = 0;  // none: 4096, or twice the longest of the corpus
   std::uint64_t timeout = 60;
   std::string dictionary;
   std::string artifact_prefix;
@@ -165,6 +166,9 @@ void fuzz(const Options& options) {
   std::vector<Input> pool = read_inputs(options.inputs);
   if (pool.empty()) pool.emplace_back();
   const std::size_t seeds = pool.size();
+  std::size_t longest = 2048;
+  for (const Input& input : pool) longest = std::max(longest, input.size());
+  const std::size_t limit_bytes = options.max_len == 0 ? 2 * longest : options.max_len;
   const std::vector<Input> dictionary =
       options.dictionary.empty() ? std::vector<Input>() : kuaixun_fuzz::read_dictionary(options.dictionary);
   Generator generator(options.seed);
@@ -183,7 +187,7 @@ void fuzz(const Options& options) {
     // Every other time one of the seeds, which are few of each kind: what was found is mostly of one.
     const Input& input = pool[generator() % (run % 2 == 0 ? seeds : pool.size())];
     const Input& other = pool[generator() % pool.size()];
-    Input next = kuaixun_fuzz::mutated(input, other, dictionary, options.max_len, generator);
+    Input next = kuaixun_fuzz::mutated(input, other, dictionary, limit_bytes, generator);
     if (try_input(next, artifact, options)) pool.push_back(std::move(next));
   }
   std::printf("%llu runs, %zu edges, %zu inputs: no finding\n", static_cast<unsigned long long>(run), edge_count,

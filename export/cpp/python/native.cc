@@ -43,8 +43,8 @@ Rows<T> array_of(std::unique_ptr<T[]> values, std::initializer_list<std::size_t>
   return Rows<T>(data, shape, owner);
 }
 
-// The UTF-8 of the first `limit` characters of Python strings, which they keep themselves once it is asked for; only one
-// with lone surrogates has none to keep, and a longer one would keep what nobody reads.
+// The UTF-8 of the first `limit` characters of Python strings, which they keep themselves once it is asked for; only
+// one with lone surrogates has none to keep, and a longer one would keep what nobody reads.
 class TextsOfStrings {
  public:
   TextsOfStrings(nb::handle strings, std::size_t limit) : limit_(static_cast<Py_ssize_t>(limit)) {

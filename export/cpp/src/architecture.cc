@@ -52,8 +52,8 @@ std::uint64_t folded_bytes(const Architecture& architecture, std::size_t classes
   const std::uint64_t rows = architecture.vocabulary_size * row_elements * sizeof(float);
   const std::uint64_t embedding = architecture.vocabulary_size * architecture.embedding_size * sizeof(float);
   const std::uint64_t convolutions = architecture.embedding_size * row_elements * sizeof(double);
-  const std::uint64_t linear = round_up(classes, class_padding) * architecture.widths.size() * filters *
-                               (sizeof(double) + sizeof(float));
+  const std::uint64_t linear =
+      round_up(classes, class_padding) * architecture.widths.size() * filters * (sizeof(double) + sizeof(float));
   std::uint64_t ngrams = 0;
   if (architecture.ngrams) {
     ngrams = (round_up(classes, ngram_padding) + sizeof(std::int16_t)) << architecture.ngrams->bucket_bits;

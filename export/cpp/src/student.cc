@@ -104,8 +104,8 @@ void Student::pool_all(const std::int32_t* ids, std::size_t count, Scratch& scra
   switch (tables_.precision) {
     case Precision::int8:
       return pool<std::int8_t>(
-          [this](std::size_t width) { return sums_in_int8(width) ? kernel_.pool_narrow_int8 : kernel_.pool_int8; },
-          ids, count, scratch, scratch.integer_maxima);
+          [this](std::size_t width) { return sums_in_int8(width) ? kernel_.pool_narrow_int8 : kernel_.pool_int8; }, ids,
+          count, scratch, scratch.integer_maxima);
     case Precision::bf16:
       return pool<std::uint16_t>([this](std::size_t) { return kernel_.pool_bfloat16; }, ids, count, scratch,
                                  scratch.maxima);

@@ -21,7 +21,8 @@ constexpr int rounds = 3;
 std::vector<std::string> texts_of(int number) {
   std::vector<std::string> texts;
   for (std::size_t i = 0; i < texts_in_a_batch; ++i) {
-    texts.push_back(i % 7 == 0 ? "" : "沪指<b>午后</b>拉升" + std::to_string(i * 31 + static_cast<std::size_t>(number)));
+    texts.push_back(i % 7 == 0 ? ""
+                               : "沪指<b>午后</b>拉升" + std::to_string(i * 31 + static_cast<std::size_t>(number)));
   }
   return texts;
 }

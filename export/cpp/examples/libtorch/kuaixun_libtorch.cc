@@ -95,12 +95,14 @@ class LibtorchStudent {
     const torch::Tensor scores = module_.forward({ids.to(device_)}).toTensor();
     const auto classes = static_cast<std::int64_t>(bundle_.manifest.labels.size());
     if (scores.sizes() != torch::IntArrayRef({ids.size(0), classes})) {
-      throw Error(ErrorCode::bundle, bundle_.folder + "/" + kuaixun::torchscript_file + " does not score the manifest's labels");
+      throw Error(ErrorCode::bundle,
+                  bundle_.folder + "/" + kuaixun::torchscript_file + " does not score the manifest's labels");
     }
     return scores.to(torch::kCPU, torch::kDouble).contiguous();
   }
 
-  // The largest logit difference over the golden cases, one by one and in a batch. Raises GoldenError where one differs.
+  // The largest logit difference over the golden cases, one by one and in a batch. Raises GoldenError where one
+  // differs.
   double check_golden() {
     const std::vector<kuaixun::GoldenCase>& cases = bundle_.golden;
     const kuaixun::GoldenAnswers answers{"libtorch", bundle_.folder, logit_tolerance};
