@@ -33,7 +33,10 @@ T = TypeVar("T")
 
 
 class CheckpointRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything about a trained student but its numbers. `metrics` maps a data role to named figures."""
+    """Everything about a trained student but its numbers. `metrics` maps a data role to named figures.
+
+    Raises ValueError for a student that is too large to serve with so many labels.
+    """
 
     labels: Annotated[tuple[Label, ...], msgspec.Meta(min_length=2)]
     text: TextParameters
@@ -42,6 +45,9 @@ class CheckpointRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     precision: Precision
     metrics: dict[str, dict[str, float]]
     training: Training
+
+    def __post_init__(self) -> None:
+        self.architecture.expect_servable(len(self.labels))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,8 +9,12 @@ import msgspec
 
 FORMAT_VERSION = 3
 MODEL_ID_DIGITS = 16
-# Every engine may fold the convolutions into one float32 row for each character and place of a window.
 FOLDED_LIMIT_BYTES = 512 << 20
+# What filters, labels and the labels of an n-gram's row are padded to where the C++ runtime holds them, so that its
+# loops have no remainders: export/cpp/src/student_kernel.h.
+_FILTER_PADDING = 64
+_CLASS_PADDING = 4
+_NGRAM_PADDING = 16
 
 Sha256: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$", max_length=64)]
 Positive: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
@@ -46,7 +50,7 @@ class NgramBranch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class Architecture(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The shape of a TextCNN: all that is needed to build one and load its weights.
 
-    Raises ValueError for a shape that cannot be served.
+    Raises ValueError for a shape that cannot be served, however few labels it has.
     """
 
     vocabulary_size: Annotated[int, msgspec.Meta(ge=4, le=1 << 20)]
@@ -57,11 +61,32 @@ class Architecture(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     def __post_init__(self) -> None:
         _expect_ascending("widths", self.widths)
-        folded_bytes = sum(self.widths) * self.vocabulary_size * self.filters * 4
-        if folded_bytes > FOLDED_LIMIT_BYTES:
+        self.expect_servable(classes=2)
+
+    def folded_bytes(self, classes: int) -> int:
+        """The most that the C++ runtime takes while it folds the student in fp32, all padding included.
+
+        A hostile bundle is small and names a shape that is large: so what counts is what comes of it in memory.
+        """
+        filters = _round_up(self.filters, _FILTER_PADDING)
+        row = sum(self.widths) * filters  # of a character: all places of all windows
+        rows = self.vocabulary_size * row * 4
+        embedding = self.vocabulary_size * self.embedding_size * 4
+        convolutions = self.embedding_size * row * 8
+        # Held twice: in the precision that sums are taken in, and in that of the tables.
+        linear = _round_up(classes, _CLASS_PADDING) * len(self.widths) * filters * (8 + 4)
+        ngrams = 0
+        if self.ngrams is not None:
+            ngrams = (_round_up(classes, _NGRAM_PADDING) + 2) << self.ngrams.bucket_bits  # steps and an owner
+        return rows + embedding + convolutions + linear + ngrams
+
+    def expect_servable(self, classes: int) -> None:
+        """Raise ValueError where, with so many labels, that is more than can be served."""
+        if (folded_bytes := self.folded_bytes(classes)) > FOLDED_LIMIT_BYTES:
+            buckets = f", {1 << self.ngrams.bucket_bits} buckets of n-grams" if self.ngrams else ""
             raise ValueError(
-                f"{self.vocabulary_size} characters and {self.filters} filters of each width {self.widths} fold to "
-                f"{folded_bytes} bytes; at most {FOLDED_LIMIT_BYTES} can be served"
+                f"{self.vocabulary_size} characters, {self.filters} filters of each width {self.widths}{buckets} and "
+                f"{classes} labels fold to {folded_bytes} bytes; at most {FOLDED_LIMIT_BYTES} can be served"
             )
 
 
@@ -121,7 +146,10 @@ class FileEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The whole manifest. `metrics` maps a data role to named figures, as measured on the weights in the bundle."""
+    """The whole manifest. `metrics` maps a data role to named figures, as measured on the weights in the bundle.
+
+    Raises ValueError for a student that is too large to serve with so many labels.
+    """
 
     format_version: int = FORMAT_VERSION
     model_id: str
@@ -135,6 +163,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     training: Training
     files: dict[str, FileEntry]
 
+    def __post_init__(self) -> None:
+        self.architecture.expect_servable(len(self.labels))
+
     def content_id(self) -> str:
         """The id that this manifest must bear: SHA-256 over its canonical JSON with the id left empty, cut short.
 
@@ -143,6 +174,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """
         tree: Any = msgspec.to_builtins(msgspec.structs.replace(self, model_id=""))
         return hashlib.sha256(msgspec.json.encode(tree, order="sorted")).hexdigest()[:MODEL_ID_DIGITS]
+
+
+def _round_up(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple
 
 
 def _expect_ascending(name: str, numbers: tuple[int, ...]) -> None:

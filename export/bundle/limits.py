@@ -20,7 +20,6 @@ MANIFEST_LIMIT_BYTES = 1 << 18
 PATTERNS_LIMIT_BYTES = 1 << 18
 GOLDEN_LIMIT_BYTES = 1 << 20
 CODE_POINTS_LIMIT_BYTES = 1 << 20
-WEIGHTS_LIMIT_BYTES = 1 << 29  # whatever the architecture says
 FILE_LIMIT_BYTES = 1 << 30  # of files that are hashed and not parsed here
 TOTAL_LIMIT_BYTES = 1 << 31
 
@@ -53,8 +52,7 @@ def file_limit_bytes(name: str, architecture: Architecture, classes: int) -> int
     if name == VOCABULARY_FILE:
         return _FIRST_LINES_BYTES + (architecture.vocabulary_size - _SPECIALS) * _CHARACTER_LINE_BYTES
     if name == WEIGHTS_FILE:
-        tensors = _tensor_bytes(architecture, classes)
-        return min(_LENGTH_BYTES + HEADER_LIMIT_BYTES + tensors, WEIGHTS_LIMIT_BYTES)
+        return _LENGTH_BYTES + HEADER_LIMIT_BYTES + _tensor_bytes(architecture, classes)
     return _LIMITS_BYTES.get(name, FILE_LIMIT_BYTES)
 
 

@@ -53,7 +53,8 @@ class NativeEngine:
     def classify(self, texts: Sequence[str]) -> Predictions:
         """See Engine.classify. ASCII strings are read where they lie.
 
-        Of any other Python makes the UTF-8 once and keeps it in the string, as long as that lives.
+        Of any other Python makes the UTF-8 once and keeps it in the string, as long as that lives; of one longer than
+        `max_raw_chars`, of so many characters alone, and nothing is kept.
         """
         return Predictions(*self._native.classify(texts, self._threads))
 

@@ -74,6 +74,9 @@ class Patterns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         for pattern in self.patterns:
             if pattern not in PATTERNS:
                 raise ValueError(f"the pattern {pattern.name[:40]!r} is not one of this format's")
+            # Or a list as long as its file would run as often on every text.
+            if self.patterns.count(pattern) > 1:
+                raise ValueError(f"the pattern {pattern.name!r} is listed twice")
 
     def compile(self) -> tuple[CompiledPattern, ...]:
         """Make them ready to run."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+import tracemalloc
 from collections.abc import Iterator
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
@@ -86,15 +88,21 @@ def test_torch_takes_a_large_batch_in_chunks_and_gives_the_same_figures(
     assert np.array_equal(chunked.scores, whole.scores)
 
 
-@pytest.mark.parametrize(("engine", "precision"), SERVING)
-def test_any_number_of_threads_gives_the_same_figures(bundle_path: Path, engine: str, precision: str) -> None:
-    texts = [f"央行第{number}次降准" for number in range(500)] + [""]
-    figures = [
-        open_classifier(bundle_path, engine=engine, device="cpu", precision=precision, threads=threads).classify(texts)
-        for threads in (1, 2)
-    ]
-    assert np.array_equal(figures[0].scores, figures[1].scores)
-    assert np.array_equal(figures[0].label_ids, figures[1].label_ids)
+def test_of_a_long_text_native_keeps_no_more_than_it_reads(bundle_path: Path) -> None:
+    """Python would keep its UTF-8 in the string, as long as that lives."""
+    classifier = open_classifier(bundle_path, engine="native")
+    cut = ["央行降准" * 75, "央行" * 149 + "\ud800\ud800"]  # 300 characters, which is all that is read
+    long = [text + "降准\ud800" * 100_000 for text in cut] + ["降准" * 100_000]
+    sizes = [sys.getsizeof(text) for text in long]
+    tracemalloc.start()
+    try:
+        predictions = classifier.classify(long)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 100_000
+    assert [sys.getsizeof(text) for text in long] == sizes
+    assert predictions.scores[:2].tolist() == classifier.classify(cut).scores.tolist()
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
-"""`kuaixun-classify` at the edges of its command line and of the streams it is given."""
+"""`kuaixun-classify` and `kuaixun-bench` at the edges of their command lines and of the streams they are given."""
 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from tests.export.cpp_build import built
 
 LINES = 3000
 PIPE_BYTES = 1 << 16
@@ -111,3 +114,31 @@ def test_streams_that_do_not_block_are_waited_for(program: Path, bundle_path: Pa
         assert (process.wait(60), process.stderr.read()) == (0, b"")
     os.close(output_read)
     assert answers == expected
+
+
+@pytest.fixture(scope="module")
+def bench(runtime: Path) -> Path:
+    return built(runtime.name, "-DKUAIXUN_BENCH=ON") / "kuaixun-bench"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ((), "expected one to three arguments"),
+        (("x", "1", "1", "1"), "expected one to three arguments"),
+        *((("x", seconds), f"SECONDS {seconds}: ") for seconds in ("", "0", "-1", "nan", "inf", "1s", "3601")),
+        *((("x", "1", threads), f"THREADS {threads}: ") for threads in ("", "0", "-1", "1.5", "2x", "1025")),
+    ],
+)
+def test_a_benchmark_takes_no_number_that_it_cannot_use(bench: Path, arguments: tuple[str, ...], reason: str) -> None:
+    done = run(bench, *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"kuaixun-bench: {reason}")
+
+
+def test_a_benchmark_measures_every_precision(bench: Path, bundle_path: Path) -> None:
+    done = run(bench, str(bundle_path), "0.01", "2")
+    assert done.returncode == 0, done.stderr
+    measured = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {line["what"].split()[0] for line in measured} == {"read", "encode", "int8", "bf16", "fp32"}
+    assert {line["threads"] for line in measured if line["what"] not in {"read", "encode"}} == {2}

@@ -31,6 +31,7 @@ from kuaixun.export.engine.interface import EngineChoice
 from kuaixun.export.engine.select import open_and_compare
 from kuaixun.export.text.folding import unicode_table
 from kuaixun.export.text.pipeline import TextPipeline
+from tests.export.c_interface import CText
 from tests.export.hostile_bundles import MANIFESTS, TABLES, rewrite, rewrite_at, rewrite_table
 
 SEED = 20
@@ -250,12 +251,6 @@ def test_unless_told_otherwise_it_serves_in_the_precision_that_the_manifest_name
         library.kuaixun_close(classifier)
         logits[code] = list(found)
     assert logits.pop(-1) == logits.popitem()[1]
-
-
-class CText(ctypes.Structure):
-    """kuaixun_text."""
-
-    _fields_ = (("bytes", ctypes.c_char_p), ("size", ctypes.c_size_t))
 
 
 def test_the_c_interface_refuses_what_it_has_no_meaning_for(runtime: Path, bundle_path: Path) -> None:

@@ -11,8 +11,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import torch
 
+from kuaixun.export.bundle.file_names import GOLDEN_FILE
 from kuaixun.export.bundle.golden import golden_from_file
+from kuaixun.export.student.folded import FoldedTextCNN
 from kuaixun.export.student.weights import StudentWeights
 from kuaixun.export.text.file_names import CODE_POINTS_FILE, PATTERNS_FILE, VOCABULARY_FILE
 from kuaixun.export.text.files import pipeline_from_files
@@ -23,7 +26,7 @@ from tests.export.cpp_build import SOURCE, built, done
 pytestmark = pytest.mark.timeout(900)
 FUZZ = SOURCE / "fuzz"
 FUZZ_SECONDS = 60
-TARGETS = ("bundle_files", "text")
+TARGETS = ("bundle", "bundle_files", "text")
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +56,11 @@ def fuzz(build: Path, target: str, folder: Path) -> subprocess.CompletedProcess[
         place.mkdir(parents=True)
     command = [
         str(build / "fuzz" / f"fuzz_{target}"),
-        *(f"-max_total_time={FUZZ_SECONDS}", f"-dict={FUZZ / target}.dict", f"-artifact_prefix={findings}/"),
+        *(
+            f"-max_total_time={FUZZ_SECONDS}",
+            f"-dict={FUZZ / target.removesuffix('_files')}.dict",
+            f"-artifact_prefix={findings}/",
+        ),
         *(str(corpus), str(FUZZ / "corpus" / target)),
     ]
     return subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
@@ -71,3 +78,21 @@ def test_the_seeds_of_the_fuzzers_are_sound() -> None:
     files = {CODE_POINTS_FILE: "code_points", PATTERNS_FILE: "patterns", VOCABULARY_FILE: "vocabulary"}
     pipeline_from_files(TextParameters(), {name: seeds[seed] for name, seed in files.items()})
     golden_from_file(seeds["golden"], classes=2)
+
+
+def test_the_seeds_of_whole_bundles_pass_their_golden_cases() -> None:
+    for path in (FUZZ / "corpus" / "bundle").iterdir():
+        content, *files = path.read_bytes().split(b"\x1e", 5)
+        manifest = msgspec.json.decode(content, type=Manifest)
+        by_name = dict(zip((CODE_POINTS_FILE, GOLDEN_FILE, PATTERNS_FILE, VOCABULARY_FILE), files, strict=False))
+        pipeline = pipeline_from_files(manifest.text, by_name)
+        weights = StudentWeights.from_safetensors(files[-1], manifest.architecture, classes=len(manifest.labels))
+        assert len(pipeline.vocabulary) == manifest.architecture.vocabulary_size
+        golden = golden_from_file(by_name[GOLDEN_FILE], classes=len(manifest.labels))
+        module = FoldedTextCNN(manifest.architecture, weights).eval()
+        for case in golden:
+            encoded = pipeline.encode([case.text])
+            assert pipeline.clean([case.text]) == [case.cleaned]
+            with torch.inference_mode():
+                logits = module(torch.from_numpy(encoded.ids).long())
+            assert logits[0].tolist() == pytest.approx(case.logits, abs=1e-3)

@@ -21,7 +21,7 @@ from kuaixun.export.checkpoint import Checkpoint
 from kuaixun.export.student.textcnn import TextCNN
 from kuaixun.export.text.file_names import CODE_POINTS_FILE, PATTERNS_FILE, VOCABULARY_FILE
 from kuaixun.export.text.folding import CodePointTable
-from kuaixun.export.text.patterns import PATTERNS, Patterns
+from kuaixun.export.text.patterns import PATTERNS, Pattern, Patterns
 from kuaixun.export.text.pipeline import TextPipeline
 from kuaixun.export.text.vocabulary import Vocabulary
 from kuaixun.schemas.manifest import Architecture, NgramBranch, TextParameters
@@ -250,12 +250,18 @@ def _in_file(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
     return replaced
 
 
+def _repeated(patterns: tuple[Pattern, ...], times: int) -> Callable[[bytes], bytes]:
+    return lambda _: msgspec.json.encode({"patterns": patterns * times, "entities": {"amp": "&"}})
+
+
 SIGNED: tuple[tuple[str, Callable[[bytes], bytes]], ...] = (
     (PATTERNS_FILE, lambda _: b"{}"),
     (PATTERNS_FILE, lambda _: b'{"patterns":[]}'),
     (PATTERNS_FILE, lambda _: b'{"patterns":[],"entities":{"a":"b","a":"b"}}'),
     (PATTERNS_FILE, lambda _: b'{"patterns":[],"entities":{"a":"bc"}}'),
     (PATTERNS_FILE, lambda _: b"[" * 100_000),
+    (PATTERNS_FILE, _repeated(PATTERNS[:1], times=2)),
+    (PATTERNS_FILE, _repeated(PATTERNS, times=PATTERNS_LIMIT_BYTES // 2000)),
     (GOLDEN_FILE, lambda content: b"\n" + content),
     (GOLDEN_FILE, lambda content: content + b"\n"),
     (GOLDEN_FILE, lambda content: content.replace(b"\n", b"")),

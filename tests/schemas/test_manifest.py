@@ -111,6 +111,27 @@ def test_manifest_out_of_range_is_refused_by_field(path: tuple[str, ...], value:
 
 
 def test_a_student_that_folds_to_more_than_can_be_served_is_refused() -> None:
-    assert Architecture(vocabulary_size=1 << 17, widths=(1, 3), filters=256).filters == 256
-    with pytest.raises(ValueError, match="fold to 538968064 bytes; at most 536870912"):
-        Architecture(vocabulary_size=1 << 17, widths=(1, 3), filters=257)
+    # 10 * 64 float32 for each character, padding and all; 12 bytes for a weight of the last layer.
+    served = Architecture(vocabulary_size=209_000, embedding_size=1, widths=(1, 2, 3, 4), filters=1)
+    assert served.folded_bytes(3) == 209_000 * (2560 + 4) + 640 * 8 + 4 * 256 * 12
+    with pytest.raises(ValueError, match="fold to 538457408 bytes; at most 536870912"):
+        msgspec.structs.replace(served, vocabulary_size=210_000)
+
+
+@pytest.mark.parametrize(
+    ("vocabulary_size", "filters"),
+    [(30_840, 1), (100_000, 8)],
+    ids=["a gibibyte from a bundle of two megabytes", "more than the C++ runtime served"],
+)
+def test_padding_counts(vocabulary_size: int, filters: int) -> None:
+    with pytest.raises(ValueError, match="fold to"):
+        Architecture(vocabulary_size=vocabulary_size, embedding_size=1, widths=tuple(range(1, 17)), filters=filters)
+
+
+def test_labels_count_in_a_manifest() -> None:
+    architecture = Architecture(vocabulary_size=1000, ngrams=NgramBranch(bucket_bits=22))
+    assert msgspec.structs.replace(MANIFEST, architecture=architecture).architecture == architecture
+    with pytest.raises(ValueError, match="4194304 buckets of n-grams and 113 labels fold to"):
+        msgspec.structs.replace(
+            MANIFEST, architecture=architecture, labels=tuple(f"label {number}" for number in range(113))
+        )

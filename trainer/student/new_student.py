@@ -118,8 +118,11 @@ def new_student(
             filters=shape.filters,
             ngrams=shape.ngrams,
         )
+        architecture.expect_servable(len(training_texts.labels))
     except ValueError as error:
-        raise SettingError(f"{error}; choose a smaller --filters, --widths or --vocabulary-size") from error
+        raise SettingError(
+            f"{error}; choose a smaller --filters, --widths, --vocabulary-size or --ngram-bits"
+        ) from error
     torch.manual_seed(seed)
     module = TextCNN(architecture, len(training_texts.labels), dropout)
     # Before the filters that detect words by these very vectors.

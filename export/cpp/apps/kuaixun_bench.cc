@@ -9,14 +9,15 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 #include <iostream>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "classifier.h"
 #include "error.h"
+#include "number_arguments.h"
 #include "printable.h"
 
 namespace {
@@ -52,10 +53,10 @@ __attribute__((target_clones("avx512f", "avx2", "default")))
 std::uint64_t
 xor_of(const std::uint64_t* __restrict words, std::size_t count) {
   // As many sums at once as hide the latency of a load from the second level.
-  constexpr std::size_t kLanes = 64;
-  std::uint64_t lanes[kLanes] = {};
-  for (std::size_t word = 0; word + kLanes <= count; word += kLanes) {
-    for (std::size_t lane = 0; lane < kLanes; ++lane) lanes[lane] ^= words[word + lane];
+  constexpr std::size_t lane_count = 64;
+  std::uint64_t lanes[lane_count] = {};
+  for (std::size_t word = 0; word + lane_count <= count; word += lane_count) {
+    for (std::size_t lane = 0; lane < lane_count; ++lane) lanes[lane] ^= words[word + lane];
   }
   std::uint64_t all = 0;
   for (const auto lane : lanes) all ^= lane;
@@ -108,20 +109,42 @@ void bench(const std::string& folder, double seconds, unsigned threads, const st
   }
 }
 
+struct Options {
+  std::string bundle;
+  double seconds = 2.0;
+  unsigned threads = 1;
+};
+
+[[noreturn]] void refuse(const std::string& reason) {
+  throw kuaixun::Error(kuaixun::ErrorCode::usage, reason + "; usage: kuaixun-bench BUNDLE [SECONDS [THREADS]] < texts");
+}
+
+Options parse_options(int count, char** arguments) {
+  if (count < 2 || count > 4) refuse("expected one to three arguments");
+  Options options;
+  options.bundle = arguments[1];
+  if (count > 2) {
+    const std::optional<double> seconds = kuaixun_apps::seconds_of(arguments[2]);
+    if (!seconds) refuse(std::string("SECONDS ") + arguments[2] + ": expected " + kuaixun_apps::seconds_wanted);
+    options.seconds = *seconds;
+  }
+  if (count > 3) {
+    const std::optional<unsigned> threads = kuaixun_apps::threads_of(arguments[3]);
+    if (!threads) refuse(std::string("THREADS ") + arguments[3] + ": expected " + kuaixun_apps::threads_wanted);
+    options.threads = *threads;
+  }
+  return options;
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (count < 2) {
-    std::fputs("usage: kuaixun-bench BUNDLE [SECONDS [THREADS]] < texts\n", stderr);
-    return 2;
-  }
-  std::vector<std::string> texts;
-  for (std::string line; std::getline(std::cin, line);) texts.push_back(line);
-  const double seconds = count > 2 ? std::atof(arguments[2]) : 2.0;
   try {
-    report_read_bandwidth(seconds);
-    if (!texts.empty())
-      bench(arguments[1], seconds, count > 3 ? static_cast<unsigned>(std::atoi(arguments[3])) : 1, texts);
+    const Options options = parse_options(count, arguments);
+    std::vector<std::string> texts;
+    for (std::string line; std::getline(std::cin, line);) texts.push_back(line);
+    report_read_bandwidth(options.seconds);
+    if (!texts.empty()) bench(options.bundle, options.seconds, options.threads, texts);
   } catch (const kuaixun::Error& error) {
     std::fprintf(stderr, "kuaixun-bench: %s\n", kuaixun::printable(error.what()).c_str());
     return static_cast<int>(error.code());

@@ -2,8 +2,12 @@
 # that an input passes. With Clang the fuzzers are libFuzzer's, with any other compiler those of standalone_driver.cc.
 
 if(KUAIXUN_SANITIZE OR KUAIXUN_FUZZ)
-  # GCC leaves float-cast-overflow out of undefined.
-  set(sanitizers -fsanitize=address,undefined,float-cast-overflow)
+  if(KUAIXUN_SANITIZE STREQUAL "thread")
+    set(sanitizers -fsanitize=thread)
+  else()
+    # GCC leaves float-cast-overflow out of undefined.
+    set(sanitizers -fsanitize=address,undefined,float-cast-overflow)
+  endif()
   add_compile_options(-O1 -g1 -fno-omit-frame-pointer ${sanitizers} -fno-sanitize-recover=all)
   add_compile_definitions(_GLIBCXX_ASSERTIONS)
   add_link_options(${sanitizers})

@@ -17,12 +17,14 @@
 #include "student_weights.h"
 #include "text_pipeline.h"
 #include "vocabulary.h"
+#include "work.h"
 
 namespace {
 
 using kuaixun::Precision;
 
 constexpr std::size_t classes = 2;
+constexpr int files = 8;
 constexpr std::string_view text = "A<b>\xE4\xB8\xAD &amp;&#98; www.a.cn/b\xE3\x80\x80x@a.cn";
 
 // A narrow window and one whose int8 sums need 16 bits; vocabulary: PAD, UNK, CLS, a, b, 中.
@@ -95,7 +97,14 @@ void score(const kuaixun::StudentWeights& weights) {
 void check_golden(const std::vector<kuaixun::GoldenCase>& cases) {
   static const kuaixun::TextPipeline pipeline = pipeline_of(sound_targets(), sound_patterns(), sound_characters());
   static const kuaixun::Student student(sound_weights(), architecture(), Precision::int8);
-  kuaixun::check_golden(cases, pipeline, student, "a folder");
+  const kuaixun::GoldenAnswers answers{"native (int8)", "a folder", 0.5};
+  kuaixun::check_golden_texts(cases, pipeline, answers);
+  std::vector<double> logits(cases.size() * classes);
+  kuaixun::Student::Scratch scratch;
+  for (std::size_t row = 0; row < cases.size(); ++row) {
+    student.logits(cases[row].ids.data(), cases[row].ids.size(), scratch, logits.data() + row * classes);
+  }
+  kuaixun::check_golden_logits(cases, logits, answers, "alone");
 }
 
 void read_and_use(int file, std::string_view content) {
@@ -134,10 +143,18 @@ void read_and_use(int file, std::string_view content) {
 
 }  // namespace
 
+// Readers are linear: no file was seen to pass 80 edges for each of its bytes. Behind three of them a text pipeline is
+// made, whose tables have an entry for every code point.
+std::uint64_t kuaixun_fuzz::most_edges(const std::uint8_t* data, std::size_t size) {
+  const int file = size == 0 ? 0 : data[0] % files;
+  const std::uint64_t constant = file == 3 || file == 4 || file == 6 ? 50'000'000 : 200'000;
+  return constant + 300 * size;
+}
+
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
   try {
-    read_and_use(data[0] % 8, {reinterpret_cast<const char*>(data) + 1, size - 1});
+    read_and_use(data[0] % files, {reinterpret_cast<const char*>(data) + 1, size - 1});
   } catch (const kuaixun::FormatError&) {
   } catch (const kuaixun::Error&) {
   }

@@ -4,9 +4,10 @@
 //   fuzz_text [-runs=N] [-max_total_time=SECONDS] [-seed=N] [-max_len=BYTES] [-timeout=SECONDS] [-dict=FILE]
 //             [-artifact_prefix=PREFIX] FOLDERS OR FILES
 //
-// Files are replayed, no more. With folders, and without -runs and -max_total_time, it runs until it is interrupted. An
-// input lies in PREFIXcrash-PID before it is tried and is removed when all went well, so whatever kills the process
-// leaves it there: name that file to replay it.
+// An input is a finding as well where it takes more work than its target allows (work.h). Files are replayed, no more.
+// With folders, and without -runs and -max_total_time, it runs until it is interrupted. An input lies in
+// PREFIXcrash-PID before it is tried and is removed when all went well, so whatever kills the process leaves it there:
+// name that file to replay it.
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <fstream>
@@ -25,6 +27,7 @@
 #include <stdexcept>
 
 #include "mutations.h"
+#include "work.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 
@@ -36,6 +39,7 @@ using kuaixun_fuzz::Input;
 constexpr std::size_t edge_slots = 1 << 16;
 std::array<bool, edge_slots> edges_reached;
 std::size_t edge_count = 0;
+std::uint64_t edges_left = std::numeric_limits<std::uint64_t>::max();  // of those that this input may pass
 
 }  // namespace
 
@@ -49,6 +53,10 @@ extern "C" void __sanitizer_cov_trace_pc() {
     reached = true;
     ++edge_count;
   }
+  if (edges_left-- == 0) {
+    std::fputs("the input takes more work than one of its size may\n", stderr);
+    std::abort();
+  }
 }
 
 namespace {
@@ -57,7 +65,7 @@ struct Options {
   std::uint64_t runs = std::numeric_limits<std::uint64_t>::max();
   std::uint64_t max_total_time = std::numeric_limits<std::uint32_t>::max();
   std::uint64_t seed = std::random_device()();
-  std::uint64_t max_len = 4096;
+  std::uint64_t max_len = 0;  // none: 4096, or twice the longest of the corpus
   std::uint64_t timeout = 60;
   std::string dictionary;
   std::string artifact_prefix;
@@ -148,6 +156,7 @@ bool try_input(const Input& input, const Artifact& artifact, const Options& opti
   const std::size_t before = edge_count;
   // On the heap and no longer than it is: the sanitizer sees the first byte read behind it.
   const std::vector<std::uint8_t> exact(input.begin(), input.end());
+  edges_left = kuaixun_fuzz::most_edges(exact.data(), exact.size());
   [&exact]() noexcept { LLVMFuzzerTestOneInput(exact.data(), exact.size()); }();  // what it raises is a finding
   alarm(0);
   return edge_count > before;
@@ -157,6 +166,9 @@ void fuzz(const Options& options) {
   std::vector<Input> pool = read_inputs(options.inputs);
   if (pool.empty()) pool.emplace_back();
   const std::size_t seeds = pool.size();
+  std::size_t longest = 2048;
+  for (const Input& input : pool) longest = std::max(longest, input.size());
+  const std::size_t limit_bytes = options.max_len == 0 ? 2 * longest : options.max_len;
   const std::vector<Input> dictionary =
       options.dictionary.empty() ? std::vector<Input>() : kuaixun_fuzz::read_dictionary(options.dictionary);
   Generator generator(options.seed);
@@ -164,6 +176,8 @@ void fuzz(const Options& options) {
   std::printf("seed %llu, %zu inputs\n", static_cast<unsigned long long>(options.seed), pool.size());
   std::fflush(stdout);
 
+  // What a target makes once, for all inputs, is no work of the first of them.
+  LLVMFuzzerTestOneInput(nullptr, 0);
   const auto start = std::chrono::steady_clock::now();
   const auto limit = std::chrono::seconds(options.max_total_time);
   for (const Input& input : pool) try_input(input, artifact, options);
@@ -173,7 +187,7 @@ void fuzz(const Options& options) {
     // Every other time one of the seeds, which are few of each kind: what was found is mostly of one.
     const Input& input = pool[generator() % (run % 2 == 0 ? seeds : pool.size())];
     const Input& other = pool[generator() % pool.size()];
-    Input next = kuaixun_fuzz::mutated(input, other, dictionary, options.max_len, generator);
+    Input next = kuaixun_fuzz::mutated(input, other, dictionary, limit_bytes, generator);
     if (try_input(next, artifact, options)) pool.push_back(std::move(next));
   }
   std::printf("%llu runs, %zu edges, %zu inputs: no finding\n", static_cast<unsigned long long>(run), edge_count,

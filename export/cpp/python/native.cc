@@ -1,5 +1,6 @@
 // The Python module `_native`: a whole batch per call, the interpreter free while it is labelled. ASCII strings are
-// read where they lie; of any other Python makes the UTF-8 once and keeps it in the string.
+// read where they lie; of any other Python makes the UTF-8 once and keeps it in the string, but of one that is longer
+// than what is read of a text.
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
@@ -42,11 +43,11 @@ Rows<T> array_of(std::unique_ptr<T[]> values, std::initializer_list<std::size_t>
   return Rows<T>(data, shape, owner);
 }
 
-// The UTF-8 of Python strings, which they keep themselves once it is asked for; only one with lone surrogates has none
-// to keep.
+// The UTF-8 of the first `limit` characters of Python strings, which they keep themselves once it is asked for; only
+// one with lone surrogates has none to keep, and a longer one would keep what nobody reads.
 class TextsOfStrings {
  public:
-  explicit TextsOfStrings(nb::handle strings) {
+  TextsOfStrings(nb::handle strings, std::size_t limit) : limit_(static_cast<Py_ssize_t>(limit)) {
     const std::size_t count = nb::len(strings);
     texts_.reserve(count);
     kept_.reserve(count);
@@ -58,20 +59,24 @@ class TextsOfStrings {
  private:
   void append(nb::handle item) {
     if (!PyUnicode_Check(item.ptr())) throw nb::type_error("classify takes a sequence of str");
-    kept_.push_back(nb::borrow(item));
+    const bool is_cut = PyUnicode_GetLength(item.ptr()) > limit_;
+    kept_.push_back(is_cut ? nb::steal(PyUnicode_Substring(item.ptr(), 0, limit_)) : nb::borrow(item));
+    PyObject* const string = kept_.back().ptr();
+    if (string == nullptr) throw nb::python_error();
     Py_ssize_t size = 0;
-    if (const char* bytes = PyUnicode_AsUTF8AndSize(item.ptr(), &size)) {
+    if (const char* bytes = PyUnicode_AsUTF8AndSize(string, &size)) {
       texts_.emplace_back(bytes, static_cast<std::size_t>(size));
       return;
     }
     if (!PyErr_ExceptionMatches(PyExc_UnicodeEncodeError)) throw nb::python_error();
     PyErr_Clear();
-    nb::object encoded = nb::steal(PyUnicode_AsEncodedString(item.ptr(), "utf-8", "surrogatepass"));
+    nb::object encoded = nb::steal(PyUnicode_AsEncodedString(string, "utf-8", "surrogatepass"));
     if (!encoded.is_valid()) throw nb::python_error();
     texts_.emplace_back(PyBytes_AsString(encoded.ptr()), static_cast<std::size_t>(PyBytes_Size(encoded.ptr())));
     kept_.push_back(std::move(encoded));
   }
 
+  Py_ssize_t limit_;
   std::vector<std::string_view> texts_;
   std::vector<nb::object> kept_;  // the sequence may be changed while the interpreter is free
 };
@@ -121,7 +126,7 @@ Predictions classify(const Classifier& classifier, const std::vector<std::string
 }
 
 Predictions classify_strings(const Classifier& classifier, const nb::sequence& strings, unsigned threads) {
-  const TextsOfStrings texts(strings);
+  const TextsOfStrings texts(strings, classifier.manifest().text.max_raw_chars);
   return classify(classifier, texts.texts(), threads);
 }
 

@@ -10,6 +10,7 @@
 #include "checked_file.h"
 #include "code_point_table.h"
 #include "error.h"
+#include "file_names.h"
 #include "printable.h"
 #include "sha256.h"
 #include "vocabulary.h"
@@ -17,9 +18,8 @@
 namespace kuaixun {
 namespace {
 
-constexpr const char* manifest_file = "manifest.json";
 constexpr const char* parsed_files[] = {code_points_file, golden_file, patterns_file, vocabulary_file, weights_file};
-constexpr const char* other_required_files[] = {"MODEL_CARD.md", "student.pt"};
+constexpr const char* other_required_files[] = {model_card_file, torchscript_file};
 
 bool is_file_name(const std::string& name) {
   return !name.empty() && name != "." && name != ".." && name != manifest_file &&
@@ -42,6 +42,17 @@ Manifest read_manifest(const std::string& folder) {
   if (content.back() != '\n') {
     throw TamperedError(path + " is cut short: it ends without a newline" + restore_advice);
   }
+  check_listed(manifest, path);
+  return manifest;
+}
+
+bool is_parsed(const std::string& name) {
+  return std::find(std::begin(parsed_files), std::end(parsed_files), name) != std::end(parsed_files);
+}
+
+}  // namespace
+
+void check_listed(const Manifest& manifest, const std::string& path) {
   const auto expect = [&](const char* name) {
     if (manifest.files.count(name) == 0) throw Error(ErrorCode::bundle, path + " lists no " + name + restore_advice);
   };
@@ -53,14 +64,7 @@ Manifest read_manifest(const std::string& folder) {
     }
   }
   check_sizes(manifest, path);
-  return manifest;
 }
-
-bool is_parsed(const std::string& name) {
-  return std::find(std::begin(parsed_files), std::end(parsed_files), name) != std::end(parsed_files);
-}
-
-}  // namespace
 
 Bundle read_bundle(const std::string& folder) {
   Manifest manifest = read_manifest(folder);
@@ -72,7 +76,10 @@ Bundle read_bundle(const std::string& folder) {
       check_file(folder, name, entry);
     }
   }
+  return join_files(folder, std::move(manifest), std::move(files));
+}
 
+Bundle join_files(const std::string& folder, Manifest manifest, std::map<std::string, std::string> files) {
   const auto parse = [&](const char* name, auto parse_content) {
     try {
       const std::string content = std::move(files[name]);  // which nobody needs when it has been parsed

@@ -4,6 +4,7 @@
 // (→ golden cases, on the student that will serve: see golden.h)
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -24,5 +25,13 @@ struct Bundle {
 
 // Raises Error (bundle, bundle_version) naming the file and the reason.
 Bundle read_bundle(const std::string& folder);
+
+// Two of its steps, for whoever has the files from elsewhere. Each raises Error (bundle).
+
+// Whether the manifest, which stands in `path`, lists what a bundle needs, under names and at sizes that one may have.
+void check_listed(const Manifest& manifest, const std::string& path);
+
+// Parses files whose bytes have been checked, by name, and holds them against each other.
+Bundle join_files(const std::string& folder, Manifest manifest, std::map<std::string, std::string> files);
 
 }  // namespace kuaixun

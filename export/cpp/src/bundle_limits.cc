@@ -1,8 +1,7 @@
 #include "bundle_limits.h"
 
-#include <algorithm>
-
 #include "error.h"
+#include "file_names.h"
 #include "printable.h"
 #include "safetensors.h"
 
@@ -12,8 +11,7 @@ namespace {
 constexpr std::uint64_t patterns_limit_bytes = 1 << 18;
 constexpr std::uint64_t golden_limit_bytes = 1 << 20;
 constexpr std::uint64_t code_points_limit_bytes = 1 << 20;
-constexpr std::uint64_t weights_limit_bytes = 1 << 29;  // whatever the architecture says
-constexpr std::uint64_t other_limit_bytes = 1 << 30;    // of files that are hashed and not parsed
+constexpr std::uint64_t other_limit_bytes = 1 << 30;  // of files that are hashed and not parsed
 
 constexpr std::uint64_t first_lines_bytes = 18;     // [PAD], [UNK], [CLS]
 constexpr std::uint64_t character_line_bytes = 14;  // U+10FFFF, a tab, that character and a newline
@@ -46,8 +44,7 @@ std::uint64_t file_limit_bytes(const std::string& name, const Architecture& arch
     return first_lines_bytes + (architecture.vocabulary_size - specials) * character_line_bytes;
   }
   if (name != weights_file) return other_limit_bytes;
-  return std::min(safetensors_length_bytes + safetensors_header_limit_bytes + tensor_bytes(architecture, classes),
-                  weights_limit_bytes);
+  return safetensors_length_bytes + safetensors_header_limit_bytes + tensor_bytes(architecture, classes);
 }
 
 void check_sizes(const Manifest& manifest, const std::string& path) {

@@ -9,12 +9,6 @@
 
 namespace kuaixun {
 
-constexpr const char* weights_file = "weights.safetensors";
-constexpr const char* golden_file = "golden.jsonl";
-constexpr const char* code_points_file = "codepoints.tsv";
-constexpr const char* patterns_file = "patterns.json";
-constexpr const char* vocabulary_file = "vocabulary.tsv";
-
 constexpr std::uint64_t manifest_limit_bytes = 1 << 18;
 constexpr std::uint64_t total_limit_bytes = std::uint64_t{1} << 31;
 

@@ -76,11 +76,10 @@ int kuaixun_open(const char* folder, int precision, kuaixun_classifier** opened,
     tell(message, message_size, "the bundle has no name");
     return KUAIXUN_USAGE;
   }
-  if (precision < KUAIXUN_DEFAULT_PRECISION || precision > KUAIXUN_INT8) {
-    tell(message, message_size, "the precision " + std::to_string(precision) + " is unknown");
-    return KUAIXUN_USAGE;
-  }
   return guarded(message, message_size, [&] {
+    if (precision < KUAIXUN_DEFAULT_PRECISION || precision > KUAIXUN_INT8) {
+      throw kuaixun::Error(kuaixun::ErrorCode::usage, "the precision " + std::to_string(precision) + " is unknown");
+    }
     std::optional<kuaixun::Precision> chosen;
     if (precision != KUAIXUN_DEFAULT_PRECISION) chosen = static_cast<kuaixun::Precision>(precision);
     *opened = new kuaixun_classifier{kuaixun::Classifier(folder, chosen)};
@@ -121,9 +120,8 @@ int kuaixun_classify(const kuaixun_classifier* classifier, const kuaixun_text* t
   if (classifier == nullptr || !is_known(surrogates) || (texts == nullptr && count > 0)) return KUAIXUN_USAGE;
   if (std::any_of(texts, texts + count, is_missing)) return KUAIXUN_USAGE;
   return guarded(nullptr, 0, [&] {
-    static thread_local std::vector<std::string_view> views;
-    views.clear();
-    for (size_t i = 0; i < count; ++i) views.push_back(view_of(texts[i]));
+    std::vector<std::string_view> views(count);
+    std::transform(texts, texts + count, views.begin(), view_of);
     classifier->classifier.classify(views.data(), count, surrogates_of(surrogates), threads,
                                     {label_ids, confidences, scores, logits});
   });
@@ -143,15 +141,13 @@ int kuaixun_encode(const kuaixun_classifier* classifier, kuaixun_text text, int 
   return guarded(nullptr, 0, [&] {
     const kuaixun::TextPipeline& pipeline = classifier->classifier.pipeline();
     kuaixun::EncodingScratch scratch;
-    kuaixun::Points points;
-    pipeline.clean(view_of(text), surrogates_of(surrogates), scratch, points);
     std::string utf8;
-    for (const char32_t point : points) kuaixun::append_utf8(point, utf8);
+    const std::size_t left = pipeline.clean(view_of(text), surrogates_of(surrogates), scratch, utf8);
     std::vector<std::int32_t> encoded(pipeline.parameters().max_tokens);
     bool is_empty = false;
     *id_count = pipeline.encode(view_of(text), surrogates_of(surrogates), scratch, encoded.data(), is_empty);
     *cleaned_bytes = utf8.size();
-    *characters = points.size();
+    *characters = left;
     if (cleaned != nullptr) utf8.copy(cleaned, utf8.size());
     if (ids != nullptr) std::copy_n(encoded.begin(), *id_count, ids);
   });

@@ -11,7 +11,20 @@
 namespace kuaixun {
 namespace {
 
-constexpr double millionth = 1e6;
+constexpr double steps_to_one = 1e6;  // six decimals
+
+// What computing in a precision may do to a logit, which reach about ten: rounding moves one by far less than half,
+// wrong tables by far more. LOGIT_TOLERANCES of export/engine/interface.py.
+double tolerance_of(Precision precision) {
+  switch (precision) {
+    case Precision::fp32:
+      return 1e-3;
+    case Precision::bf16:
+      return 0.1;
+    default:
+      return 0.5;
+  }
+}
 
 // Row-wise, in place.
 void softmax(std::vector<double>& values, double temperature) {
@@ -46,17 +59,26 @@ Classifier::Classifier(Bundle bundle, std::optional<Precision> precision)
     : manifest_(std::move(bundle.manifest)),
       pipeline_(std::move(bundle.pipeline)),
       student_(bundle.weights, manifest_.architecture, precision.value_or(manifest_.default_precision)),
-      golden_difference_(check_golden(bundle.golden, pipeline_, student_, bundle.folder)) {
-  golden_difference_ = std::max(golden_difference_, check_as_batch(bundle));
-}
+      golden_difference_(check_golden(bundle.golden, bundle.folder)) {}
 
-double Classifier::check_as_batch(const Bundle& bundle) const {
+double Classifier::check_golden(const std::vector<GoldenCase>& cases, const std::string& folder) const {
+  const Precision precision = student_.precision();
+  const GoldenAnswers answers{std::string("native (") + precision_name(precision) + ")", folder,
+                              tolerance_of(precision)};
+  check_golden_texts(cases, pipeline_, answers);
+  std::vector<double> logits(cases.size() * student_.classes());
+  Student::Scratch scratch;
+  for (std::size_t row = 0; row < cases.size(); ++row) {
+    const std::vector<std::int32_t>& ids = cases[row].ids;
+    student_.logits(ids.data(), ids.size(), scratch, logits.data() + row * student_.classes());
+  }
+  const double alone = check_golden_logits(cases, logits, answers, "alone");
+
   std::vector<std::string_view> texts;
-  for (const GoldenCase& golden : bundle.golden) texts.push_back(golden.text);
-  std::vector<double> logits(texts.size() * student_.classes());
+  for (const GoldenCase& golden : cases) texts.push_back(golden.text);
   constexpr unsigned every_core = 0;
   classify(texts.data(), texts.size(), Surrogates::replace, every_core, {nullptr, nullptr, nullptr, logits.data()});
-  return check_golden_batch(bundle.golden, logits, student_.precision(), bundle.folder);
+  return std::max(alone, check_golden_logits(cases, logits, answers, "in a batch"));
 }
 
 void Classifier::classify(const std::string_view* texts, std::size_t count, Surrogates surrogates, unsigned threads,
@@ -91,7 +113,7 @@ void Classifier::answer(const EncodedText& encoded, std::size_t row, Scratch& sc
   } else {
     softmax(values, manifest_.temperature);
     label_id = static_cast<std::int32_t>(std::max_element(values.begin(), values.end()) - values.begin());
-    for (double& value : values) value = std::nearbyint(value * millionth) / millionth;
+    for (double& value : values) value = std::nearbyint(value * steps_to_one) / steps_to_one;
     confidence = values[static_cast<std::size_t>(label_id)];
   }
   if (rows.label_ids != nullptr) rows.label_ids[row] = label_id;
@@ -105,20 +127,26 @@ void Classifier::logits(const std::int32_t* ids, std::size_t count, std::size_t 
     throw Error(ErrorCode::usage, "rows of " + std::to_string(width) + " token ids are wider than the bundle's " +
                                       "max_tokens, " + std::to_string(manifest_.text.max_tokens) + "; cut them");
   }
-  const auto vocabulary_size = static_cast<std::int32_t>(manifest_.architecture.vocabulary_size);
-  for (std::size_t i = 0; i < count * width; ++i) {
-    if (ids[i] < 0 || ids[i] >= vocabulary_size) {
-      throw Error(ErrorCode::usage, "the token id " + std::to_string(ids[i]) + " lies outside the vocabulary");
-    }
-  }
   in_threads(count, threads, [&](std::size_t begin, std::size_t end) {
     static thread_local Student::Scratch scratch;
+    std::vector<std::int32_t> row_ids(width);
     for (std::size_t row = begin; row < end; ++row) {
-      const std::int32_t* first = ids + row * width;
-      const auto tokens = static_cast<std::size_t>(std::find(first, first + width, pad_id) - first);
-      student_.logits(first, tokens, scratch, out + row * student_.classes());
+      copy_checked(ids + row * width, row_ids);
+      const auto tokens = std::find(row_ids.begin(), row_ids.end(), pad_id) - row_ids.begin();
+      student_.logits(row_ids.data(), static_cast<std::size_t>(tokens), scratch, out + row * student_.classes());
     }
   });
+}
+
+void Classifier::copy_checked(const std::int32_t* ids, std::vector<std::int32_t>& copy) const {
+  const auto vocabulary_size = static_cast<std::int32_t>(manifest_.architecture.vocabulary_size);
+  for (std::size_t i = 0; i < copy.size(); ++i) {
+    const std::int32_t id = __atomic_load_n(ids + i, __ATOMIC_RELAXED);
+    if (id < 0 || id >= vocabulary_size) {
+      throw Error(ErrorCode::usage, "the token id " + std::to_string(id) + " lies outside the vocabulary");
+    }
+    copy[i] = id;
+  }
 }
 
 }  // namespace kuaixun

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "bundle.h"
 #include "student.h"
@@ -37,8 +38,8 @@ class Classifier {
   void classify(const std::string_view* texts, std::size_t count, Surrogates surrogates, unsigned threads,
                 const PredictionRows& rows) const;
 
-  // Logits of ids (count, width), each row padded with PAD. Raises Error (usage) for an id beyond the vocabulary
-  // and for a width beyond max_tokens, within which alone the sums are sure to hold.
+  // Logits of ids (count, width), each row padded with PAD. Raises Error (usage) for an id beyond the vocabulary, when
+  // some rows may be answered already, and for a width beyond max_tokens, within which alone the sums are sure to hold.
   void logits(const std::int32_t* ids, std::size_t count, std::size_t width, unsigned threads, double* out) const;
 
  private:
@@ -46,8 +47,12 @@ class Classifier {
   struct EncodedText;
 
   explicit Classifier(Bundle bundle, std::optional<Precision> precision);
-  // Answers the golden cases in one batch, by the way that serves. Returns and raises as check_golden does.
-  double check_as_batch(const Bundle& bundle) const;
+  // Answers the golden cases one by one, and in one batch by the way that serves. Returns the largest difference of a
+  // logit, raises GoldenError.
+  double check_golden(const std::vector<GoldenCase>& cases, const std::string& folder) const;
+  // A row of ids, each of which is looked at once: whoever writes to them meanwhile changes nothing that was checked.
+  // Raises Error (usage) for one beyond the vocabulary.
+  void copy_checked(const std::int32_t* ids, std::vector<std::int32_t>& copy) const;
   void classify_range(const std::string_view* texts, std::size_t begin, std::size_t end, Surrogates surrogates,
                       const PredictionRows& rows) const;
   void answer(const EncodedText& encoded, std::size_t row, Scratch& scratch, const PredictionRows& rows) const;

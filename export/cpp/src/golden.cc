@@ -12,11 +12,7 @@
 namespace kuaixun {
 namespace {
 
-// Logits reach about ten. Rounding moves one by far less than half, wrong tables by far more; and it may turn the label
-// only where the reference's first two stand close.
-constexpr double fp32_tolerance = 1e-3;
-constexpr double bf16_tolerance = 0.1;
-constexpr double int8_tolerance = 0.5;
+// Rounding may turn the label only where the reference's first two stand close.
 constexpr double close_margin = 0.25;
 
 constexpr std::size_t quoted_of_a_text = 200;
@@ -57,43 +53,9 @@ double margin(std::vector<double> logits) {
   return logits[0] - logits[1];
 }
 
-// Where a case is refused: which one, of which bundle, on what.
-struct Place {
-  std::size_t number;
-  const std::string& folder;
-  Precision precision;
-  const char* how;
-
-  [[noreturn]] void refuse(const std::string& reason) const {
-    throw GoldenError("golden case " + std::to_string(number + 1) + " of " + folder + " on the native engine (" +
-                      precision_name(precision) + how + "): " + reason);
-  }
-};
-
-double tolerance_of(Precision precision) {
-  switch (precision) {
-    case Precision::fp32:
-      return fp32_tolerance;
-    case Precision::bf16:
-      return bf16_tolerance;
-    default:
-      return int8_tolerance;
-  }
-}
-
-// How far the logits lie from the recorded ones.
-double checked_difference(const GoldenCase& golden, const double* logits, const Place& place) {
-  const double tolerance = tolerance_of(place.precision);
-  const double difference = largest_difference(logits, golden.logits);
-  if (!(difference <= tolerance)) {
-    place.refuse("logits differ by " + std::to_string(difference) + "; at most " + std::to_string(tolerance) +
-                 " is allowed");
-  }
-  const std::size_t classes = golden.logits.size();
-  if (best(logits, classes) != best(golden.logits.data(), classes) && !(margin(golden.logits) <= close_margin)) {
-    place.refuse("the label differs");
-  }
-  return difference;
+[[noreturn]] void refuse(std::size_t number, const GoldenAnswers& answers, const std::string& reason) {
+  throw GoldenError("golden case " + std::to_string(number + 1) + " of " + answers.folder + " on the engine " +
+                    answers.engine + ": " + reason);
 }
 
 }  // namespace
@@ -112,43 +74,45 @@ std::vector<GoldenCase> parse_golden(std::string_view content, std::size_t class
   return cases;
 }
 
-double check_golden(const std::vector<GoldenCase>& cases, const TextPipeline& pipeline, const Student& student,
-                    const std::string& folder) {
-  EncodingScratch encoding;
-  Student::Scratch scratch;
-  Points cleaned;
+void check_golden_texts(const std::vector<GoldenCase>& cases, const TextPipeline& pipeline,
+                        const GoldenAnswers& answers) {
+  EncodingScratch scratch;
+  std::string cleaned;
   std::vector<std::int32_t> ids(pipeline.parameters().max_tokens);
-  std::vector<double> logits(student.classes());
-  double largest = 0.0;
   for (std::size_t number = 0; number < cases.size(); ++number) {
     const GoldenCase& golden = cases[number];
-    const Place place{number, folder, student.precision(), ""};
-    pipeline.clean(golden.text, Surrogates::replace, encoding, cleaned);
-    std::string cleaned_text;
-    for (const char32_t point : cleaned) append_utf8(point, cleaned_text);
-    if (cleaned_text != golden.cleaned) {
-      place.refuse("the text cleans to " + shortened(cleaned_text, quoted_of_a_text) + ", not to " +
-                   shortened(golden.cleaned, quoted_of_a_text));
+    pipeline.clean(golden.text, Surrogates::replace, scratch, cleaned);
+    if (cleaned != golden.cleaned) {
+      refuse(number, answers,
+             "the text cleans to " + shortened(cleaned, quoted_of_a_text) + ", not to " +
+                 shortened(golden.cleaned, quoted_of_a_text));
     }
     bool is_empty = false;
-    const std::size_t count = pipeline.encode(golden.text, Surrogates::replace, encoding, ids.data(), is_empty);
+    const std::size_t count = pipeline.encode(golden.text, Surrogates::replace, scratch, ids.data(), is_empty);
     if (!std::equal(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(count), golden.ids.begin(),
                     golden.ids.end())) {
-      place.refuse("the token ids of " + shortened(cleaned_text, quoted_of_a_text) + " differ");
+      refuse(number, answers, "the token ids of " + shortened(cleaned, quoted_of_a_text) + " differ");
     }
-    student.logits(ids.data(), count, scratch, logits.data());
-    largest = std::max(largest, checked_difference(golden, logits.data(), place));
   }
-  return largest;
 }
 
-double check_golden_batch(const std::vector<GoldenCase>& cases, const std::vector<double>& logits, Precision precision,
-                          const std::string& folder) {
+double check_golden_logits(const std::vector<GoldenCase>& cases, const std::vector<double>& logits,
+                           const GoldenAnswers& answers, const char* how) {
   double largest = 0.0;
   const double* row = logits.data();
   for (std::size_t number = 0; number < cases.size(); ++number) {
-    largest = std::max(largest, checked_difference(cases[number], row, {number, folder, precision, ", as a batch"}));
-    row += cases[number].logits.size();
+    const std::vector<double>& recorded = cases[number].logits;
+    const double difference = largest_difference(row, recorded);
+    if (!(difference <= answers.tolerance)) {
+      refuse(number, answers,
+             std::string(how) + " its logits differ by " + std::to_string(difference) + "; at most " +
+                 std::to_string(answers.tolerance) + " is allowed");
+    }
+    if (best(row, recorded.size()) != best(recorded.data(), recorded.size()) && !(margin(recorded) <= close_margin)) {
+      refuse(number, answers, std::string(how) + " it gets another label");
+    }
+    largest = std::max(largest, difference);
+    row += recorded.size();
   }
   return largest;
 }

@@ -6,7 +6,6 @@
 #include <string_view>
 #include <vector>
 
-#include "student.h"
 #include "text_pipeline.h"
 
 namespace kuaixun {
@@ -21,14 +20,20 @@ struct GoldenCase {
 // Raises FormatError.
 std::vector<GoldenCase> parse_golden(std::string_view content, std::size_t classes);
 
-// Answers the cases one by one. Returns the largest logit difference. Raises GoldenError for a case whose cleaned text,
-// ids or logits differ: by more than the precision is known to cost, or by another label where the reference is not in
-// two minds.
-double check_golden(const std::vector<GoldenCase>& cases, const TextPipeline& pipeline, const Student& student,
-                    const std::string& folder);
+// Whose answers are checked, of which bundle's cases, and how far a logit may lie from the recorded one.
+struct GoldenAnswers {
+  std::string engine;
+  std::string folder;
+  double tolerance;
+};
 
-// The same of logits (cases, classes) that were answered in one batch.
-double check_golden_batch(const std::vector<GoldenCase>& cases, const std::vector<double>& logits, Precision precision,
-                          const std::string& folder);
+// Raises GoldenError for a case whose cleaned text or token ids differ.
+void check_golden_texts(const std::vector<GoldenCase>& cases, const TextPipeline& pipeline,
+                        const GoldenAnswers& answers);
+
+// Logits (cases, classes), answered `how`, such as "in a batch". Returns the largest difference. Raises GoldenError for
+// a case whose logits differ by more than is tolerated, or give another label where the reference is not in two minds.
+double check_golden_logits(const std::vector<GoldenCase>& cases, const std::vector<double>& logits,
+                           const GoldenAnswers& answers, const char* how);
 
 }  // namespace kuaixun

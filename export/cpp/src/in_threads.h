@@ -4,24 +4,12 @@
 #include <algorithm>
 #include <cstddef>
 #include <exception>
-#include <system_error>
 #include <thread>
 #include <vector>
 
-#if defined(__linux__)
-#include <sched.h>
-#endif
+#include "usable_cores.h"
 
 namespace kuaixun {
-
-// The cores that this process may use: fewer than the machine has, where it is bound to some.
-inline unsigned usable_cores() {
-#if defined(__linux__)
-  cpu_set_t cores;
-  if (sched_getaffinity(0, sizeof cores, &cores) == 0) return static_cast<unsigned>(CPU_COUNT(&cores));
-#endif
-  return std::max(1U, std::thread::hardware_concurrency());
-}
 
 // Starting a thread costs as much as this many headlines take.
 constexpr std::size_t rows_worth_a_thread = 256;

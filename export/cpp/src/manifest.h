@@ -3,29 +3,16 @@
 
 #include <cstdint>
 #include <map>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "architecture.h"
 #include "precision.h"
 
 namespace kuaixun {
 
 constexpr std::int64_t bundle_format_version = 3;
-
-struct NgramBranch {
-  std::vector<unsigned> orders;  // distinct, ascending
-  unsigned bucket_bits = 0;
-};
-
-struct Architecture {
-  std::size_t vocabulary_size = 0;
-  std::size_t embedding_size = 0;
-  std::vector<std::size_t> widths;  // distinct, ascending
-  std::size_t filters = 0;
-  std::optional<NgramBranch> ngrams;
-};
 
 struct TextParameters {
   std::size_t max_raw_chars = 0;
@@ -39,8 +26,9 @@ struct FileEntry {
 };
 
 struct Manifest {
-  std::string model_id;
-  std::string sha256;  // of the file as it was read; parse_manifest leaves it empty
+  std::string model_id;    // that it bears
+  std::string content_id;  // that it must bear
+  std::string sha256;      // of the file as it was read; parse_manifest leaves it empty
   std::vector<std::string> labels;
   TextParameters text;
   Architecture architecture;
@@ -52,5 +40,8 @@ struct Manifest {
 // Raises FormatError for what is no manifest or was altered since it was hashed, Error (bundle_version) for a manifest
 // of another format.
 Manifest parse_manifest(std::string_view content);
+
+// The same of a manifest that may bear any id.
+Manifest parse_unsigned_manifest(std::string_view content);
 
 }  // namespace kuaixun

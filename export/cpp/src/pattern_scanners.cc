@@ -157,8 +157,10 @@ Match find_url(const Text& text, std::size_t from) {
   for (std::size_t colon = find_point(text, ':', from); colon < text.size(); colon = find_point(text, ':', colon + 1)) {
     if (at(text, colon + 1) != '/' || at(text, colon + 2) != '/') continue;
     const std::size_t begin = scheme_begin(text, from, colon);
+    // Before the address is walked through: what stands behind a colon without a scheme may be walked through again.
+    if (begin == colon) continue;
     const std::size_t end = run_end(text, colon + 3, address_limit, is_address);
-    if (begin < colon && end > colon + 3) return {begin, end};
+    if (end > colon + 3) return {begin, end};
   }
   return {};
 }

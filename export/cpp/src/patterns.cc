@@ -114,7 +114,14 @@ Patterns parse_patterns(std::string_view content) {
   const Json json = Json::parse(content);
   json.expect_only({"patterns", "entities"}, "the pattern file");
   Patterns patterns;
-  for (const Json& pattern : json.at("patterns").array("patterns")) patterns.kinds.push_back(parse_kind(pattern));
+  for (const Json& pattern : json.at("patterns").array("patterns")) {
+    const PatternKind kind = parse_kind(pattern);
+    // Or a list as long as its file would run as often on every text.
+    if (std::find(patterns.kinds.begin(), patterns.kinds.end(), kind) != patterns.kinds.end()) {
+      throw FormatError("the pattern " + shortened(pattern.at("name").string("name")) + " is listed twice");
+    }
+    patterns.kinds.push_back(kind);
+  }
   for (const auto& [name, character] : json.at("entities").object("entities")) {
     patterns.entities.emplace(name, only_character(character.string("an entity")));
   }

@@ -75,15 +75,15 @@ void Student::pool(KernelOf kernel_of, const std::int32_t* ids, std::size_t coun
                    std::vector<Sum>& maxima) const {
   // What hangs over the end of the text meets PAD, whose row is zero.
   const std::size_t overhang = tables_.widths.back().width - 1;
-  scratch.rows.resize(count + overhang);
+  auto& rows = std::get<std::vector<const Stored*>>(scratch.rows);
+  rows.resize(count + overhang);
   for (std::size_t token = 0; token < count + overhang; ++token) {
     const auto id = static_cast<std::size_t>(token < count ? ids[token] : pad_id);
-    scratch.rows[token] = tables_.rows.as<Stored>() + id * tables_.row_elements;
+    rows[token] = tables_.rows.as<Stored>() + id * tables_.row_elements;
   }
-  const auto rows = reinterpret_cast<const Stored* const*>(scratch.rows.data());
   maxima.resize(tables_.features);
   for (const auto& [width, row_offset, feature_offset] : tables_.widths) {
-    kernel_of(width)({row_offset, width, tables_.filters}, rows, count, maxima.data() + feature_offset);
+    kernel_of(width)({row_offset, width, tables_.filters}, rows.data(), count, maxima.data() + feature_offset);
   }
 }
 
@@ -104,8 +104,8 @@ void Student::pool_all(const std::int32_t* ids, std::size_t count, Scratch& scra
   switch (tables_.precision) {
     case Precision::int8:
       return pool<std::int8_t>(
-          [this](std::size_t width) { return sums_in_int8(width) ? kernel_.pool_narrow_int8 : kernel_.pool_int8; },
-          ids, count, scratch, scratch.integer_maxima);
+          [this](std::size_t width) { return sums_in_int8(width) ? kernel_.pool_narrow_int8 : kernel_.pool_int8; }, ids,
+          count, scratch, scratch.integer_maxima);
     case Precision::bf16:
       return pool<std::uint16_t>([this](std::size_t) { return kernel_.pool_bfloat16; }, ids, count, scratch,
                                  scratch.maxima);

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <tuple>
 #include <vector>
 
 #include "manifest.h"
@@ -16,7 +17,8 @@ class Student {
  public:
   // What one thread needs; reused from text to text.
   struct Scratch {
-    std::vector<const void*> rows;
+    // For each token of the text and what hangs over its end, of the one kind that the tables are of.
+    std::tuple<std::vector<const std::int8_t*>, std::vector<const std::uint16_t*>, std::vector<const float*>> rows;
     std::vector<std::int16_t> integer_maxima;
     std::vector<std::int16_t> integer_features;
     std::vector<std::int64_t> integer_class_sums;

@@ -12,7 +12,6 @@
 namespace kuaixun {
 namespace {
 
-constexpr std::size_t table_limit_bytes = std::size_t{1} << 30;
 constexpr float int8_limit = 127.0F;
 constexpr float int16_limit = 32767.0F;
 
@@ -30,12 +29,6 @@ StudentTables lay_out(const Architecture& architecture, std::size_t classes, Pre
   tables.element_bytes = precision == Precision::fp32 ? sizeof(float) : precision == Precision::bf16 ? 2 : 1;
   tables.classes = classes;
   tables.padded_classes = round_up(classes, class_padding);
-  if (architecture.vocabulary_size > table_limit_bytes / sizeof(float) / tables.row_elements ||
-      tables.padded_classes > table_limit_bytes / sizeof(double) / tables.features) {
-    throw Error(ErrorCode::engine, "the folded tables of this student would take more than " +
-                                       std::to_string(table_limit_bytes >> 30) +
-                                       " GiB; serve it by the torchscript-convolutional engine");
-  }
   return tables;
 }
 
@@ -224,11 +217,14 @@ StudentTables fold_student(const StudentWeights& weights, const Architecture& ar
                            const StudentKernel& kernel) {
   const std::size_t classes = weights.linear_bias.size();
   try {
+    check_folded_bytes(architecture, classes);
     StudentTables tables = lay_out(architecture, classes, precision);
     lay_out_last_layer(tables, weights, architecture.filters);
     lay_out_rows(tables, weights, architecture, kernel);
     if (!weights.ngram_steps.empty()) lay_out_ngrams(tables, weights);
     return tables;
+  } catch (const FormatError& error) {
+    throw Error(ErrorCode::engine, error.what());
   } catch (const std::bad_alloc&) {
     throw Error(ErrorCode::engine, "there is not enough memory for the folded tables of this student");
   }

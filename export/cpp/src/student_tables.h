@@ -60,7 +60,7 @@ struct StudentTables {
   std::vector<std::int16_t> ngram_owners;  // (buckets,)
 };
 
-// Raises Error (engine) where the tables would be larger than any sensible student's, or memory is short.
+// Raises Error (engine) where the tables would be larger than the limit of architecture.h, or memory is short.
 StudentTables fold_student(const StudentWeights& weights, const Architecture& architecture, Precision precision,
                            const StudentKernel& kernel);
 

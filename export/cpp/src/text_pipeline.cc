@@ -100,6 +100,15 @@ void TextPipeline::clean(std::string_view text, Surrogates surrogates, EncodingS
   if (!cleaned.empty() && cleaned.back() == space) cleaned.pop_back();
 }
 
+std::size_t TextPipeline::clean(std::string_view text, Surrogates surrogates, EncodingScratch& scratch,
+                                std::string& utf8) const {
+  Points cleaned;
+  clean(text, surrogates, scratch, cleaned);
+  utf8.clear();
+  for (const char32_t point : cleaned) append_utf8(point, utf8);
+  return cleaned.size();
+}
+
 std::size_t TextPipeline::encode(std::string_view text, Surrogates surrogates, EncodingScratch& scratch,
                                  std::int32_t* ids, bool& is_empty) const {
   IdWriter writer(*this, ids);

@@ -32,6 +32,8 @@ class TextPipeline {
 
   // The cleaned text as code points, before the vocabulary and the cut to max_tokens.
   void clean(std::string_view text, Surrogates surrogates, EncodingScratch& scratch, Points& cleaned) const;
+  // The same as UTF-8. Returns how many code points it has.
+  std::size_t clean(std::string_view text, Surrogates surrogates, EncodingScratch& scratch, std::string& utf8) const;
 
   // Writes at most max_tokens ids, returns how many; `is_empty` tells whether cleaning left nothing (with a CLS token
   // there are ids all the same).

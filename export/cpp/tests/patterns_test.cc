@@ -67,6 +67,13 @@ TEST(Patterns, Emails) {
   EXPECT_EQ(cleaned_of(email, "a@b" + times(".c", 10)), " .c.c");
 }
 
+TEST(Patterns, NoneIsListedTwice) {
+  const std::string tag = R"j({"name":"tag","guard":"<","regex":"<[A-Za-z/!][^<>]{0,512}>","replacement":""})j";
+  const auto file = [](const std::string& patterns) { return R"({"patterns":[)" + patterns + R"(],"entities":{}})"; };
+  EXPECT_EQ(parse_patterns(file(tag)).kinds.size(), 1U);
+  EXPECT_THROW(parse_patterns(file(tag + "," + tag)), FormatError);
+}
+
 TEST(Patterns, AnyOtherThanTheFormatsIsRefused) {
   const auto file = [](const char* regex, const char* replacement) {
     return std::string(R"({"patterns":[{"name":"tag","guard":"<","regex":")") + regex + R"(","replacement":)" +

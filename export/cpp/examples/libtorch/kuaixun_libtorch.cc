@@ -21,6 +21,8 @@
 
 #include "bundle.h"
 #include "error.h"
+#include "file_names.h"
+#include "golden.h"
 #include "json_text.h"
 #include "printable.h"
 #include "sha256.h"
@@ -33,10 +35,15 @@ using kuaixun::ErrorCode;
 constexpr const char* usage =
     "usage: kuaixun-libtorch --bundle DIR [--device cpu|cuda] [--golden]\n"
     "Labels standard input, one text per line, as JSON lines. --golden answers the golden cases and nothing else.\n";
-constexpr const char* student_file = "student.pt";
 constexpr std::size_t batch_texts = 1024;
 // Single precision: other orders of addition, on other hardware; logits reach about ten.
 constexpr double logit_tolerance = 1e-3;
+
+// Logits (texts, classes) behind those that are there.
+void append_to(std::vector<double>& rows, const torch::Tensor& logits) {
+  const double* const begin = logits.const_data_ptr<double>();
+  rows.insert(rows.end(), begin, begin + logits.numel());
+}
 
 class LibtorchStudent {
  public:
@@ -44,10 +51,10 @@ class LibtorchStudent {
     // TF32 would round the convolutions to ten bits.
     at::globalContext().setAllowTF32CuDNN(false);
     at::globalContext().setAllowTF32CuBLAS(false);
-    const std::string path = bundle_.folder + "/" + student_file;
+    const std::string path = bundle_.folder + "/" + kuaixun::torchscript_file;
     std::ifstream file(path, std::ios::binary);
     std::string content{std::istreambuf_iterator<char>(file), {}};
-    if (kuaixun::sha256(content) != bundle_.manifest.files.at(student_file).sha256) {
+    if (kuaixun::sha256(content) != bundle_.manifest.files.at(kuaixun::torchscript_file).sha256) {
       throw Error(ErrorCode::bundle, path + " was altered since the bundle was read");
     }
     std::istringstream checked(std::move(content));
@@ -82,56 +89,35 @@ class LibtorchStudent {
     return ids;
   }
 
-  std::string cleaned(std::string_view text) const {
-    kuaixun::EncodingScratch scratch;
-    kuaixun::Points points;
-    bundle_.pipeline.clean(text, kuaixun::Surrogates::replace, scratch, points);
-    std::string utf8;
-    for (const char32_t point : points) kuaixun::append_utf8(point, utf8);
-    return utf8;
-  }
-
   // Token ids (texts, tokens) → logits (texts, classes) float64 on the CPU.
   torch::Tensor logits(const torch::Tensor& ids) {
     const c10::InferenceMode no_gradients;
     const torch::Tensor scores = module_.forward({ids.to(device_)}).toTensor();
     const auto classes = static_cast<std::int64_t>(bundle_.manifest.labels.size());
     if (scores.sizes() != torch::IntArrayRef({ids.size(0), classes})) {
-      throw Error(ErrorCode::bundle, bundle_.folder + "/student.pt does not score the manifest's labels");
+      throw Error(ErrorCode::bundle,
+                  bundle_.folder + "/" + kuaixun::torchscript_file + " does not score the manifest's labels");
     }
     return scores.to(torch::kCPU, torch::kDouble).contiguous();
   }
 
-  // The largest logit difference over the golden cases, one by one and as a batch. Raises Error where one differs.
+  // The largest logit difference over the golden cases, one by one and in a batch. Raises GoldenError where one
+  // differs.
   double check_golden() {
+    const std::vector<kuaixun::GoldenCase>& cases = bundle_.golden;
+    const kuaixun::GoldenAnswers answers{"libtorch", bundle_.folder, logit_tolerance};
+    check_golden_texts(cases, bundle_.pipeline, answers);
     std::vector<std::string_view> texts;
-    for (const auto& golden : bundle_.golden) texts.push_back(golden.text);
+    std::vector<double> answered;
     std::vector<bool> is_empty;
-    const torch::Tensor ids = encode(texts, is_empty);
-    const torch::Tensor batch = logits(ids);
-    double largest = 0.0;
-    for (std::size_t number = 0; number < texts.size(); ++number) {
-      const auto& golden = bundle_.golden[number];
-      const std::string place =
-          "golden case " + std::to_string(number + 1) + " of " + bundle_.folder + " on libtorch: ";
-      const auto row = static_cast<std::int64_t>(number);
-      if (cleaned(golden.text) != golden.cleaned) throw Error(ErrorCode::bundle, place + "the text cleans otherwise");
-      const torch::Tensor alone = encode({texts[number]}, is_empty);
-      const auto tokens = static_cast<std::int64_t>(std::max<std::size_t>(1, golden.ids.size()));
-      torch::Tensor expected_ids = torch::zeros({1, tokens}, torch::kLong);
-      std::copy(golden.ids.begin(), golden.ids.end(), expected_ids.mutable_data_ptr<std::int64_t>());
-      if (!torch::equal(alone, expected_ids)) throw Error(ErrorCode::bundle, place + "the token ids differ");
-      const torch::Tensor expected = torch::tensor(golden.logits, torch::kDouble);  // (classes)
-      for (const torch::Tensor& got : {batch[row], logits(alone)[0]}) {
-        const double difference = (got - expected).abs().max().item<double>();
-        if (!(difference <= logit_tolerance)) {  // a NaN is refused too
-          throw Error(ErrorCode::bundle, place + "logits differ by " + std::to_string(difference) + "; at most " +
-                                             std::to_string(logit_tolerance) + " is allowed");
-        }
-        largest = std::max(largest, difference);
-      }
+    for (const auto& golden : cases) {
+      append_to(answered, logits(encode({golden.text}, is_empty)));
+      texts.push_back(golden.text);
     }
-    return largest;
+    const double alone = check_golden_logits(cases, answered, answers, "alone");
+    answered.clear();
+    append_to(answered, logits(encode(texts, is_empty)));
+    return std::max(alone, check_golden_logits(cases, answered, answers, "in a batch"));
   }
 
   // One line of JSON a text: {"label":…,"logits":[…]}; no label where nothing is left of the text.

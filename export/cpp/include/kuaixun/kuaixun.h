@@ -74,7 +74,7 @@ KUAIXUN_API int kuaixun_classify(const kuaixun_classifier* classifier, const kua
                                  double* scores, double* logits);
 
 /* Logits (count, classes) of token ids (count, width), each row padded on the right with 0. KUAIXUN_USAGE where
- * width is more than kuaixun_max_tokens, or an id lies outside the vocabulary. */
+ * width is more than kuaixun_max_tokens, or an id lies outside the vocabulary: some rows may be written then. */
 KUAIXUN_API int kuaixun_logits(const kuaixun_classifier* classifier, const int32_t* ids, size_t count, size_t width,
                                unsigned threads, double* logits);
 
