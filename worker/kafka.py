@@ -31,7 +31,7 @@ from confluent_kafka import (
 from kuaixun.schemas.dead_letter import Header
 from kuaixun.worker.call_in_time import OverdueError, call_in_time
 from kuaixun.worker.connection import SLICE_SECONDS, Connection, error_of, seen
-from kuaixun.worker.errors import BrokerUnreachableError, OffsetsMissingError, WorkerError
+from kuaixun.worker.errors import BrokerUnreachableError, FencedError, OffsetsMissingError, WorkerError
 from kuaixun.worker.kafka_errors import (
     COORDINATOR_ON_ITS_WAY,
     FATAL,
@@ -771,8 +771,10 @@ class KafkaTransactionalSink(KafkaSink):
                 step()
             except (KafkaException, SystemError) as exception:
                 error = error_of(exception)
-                if error.fatal() or error.code() in FATAL:
-                    raise self._connection.error(error, "giving up a producer") from None
+                found = self._connection.error(error, "giving up a producer")
+                if isinstance(found, FencedError):
+                    raise found from None
+                # Whatever else is fatal to it: the next one makes an end of what it has open.
                 LOG.debug("giving up a producer: %s", self._connection.hide(error.str()))
 
     def _until_done(self, call: Callable[[float], None], deadline: float, doing: str) -> None:
