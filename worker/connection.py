@@ -111,6 +111,17 @@ class Connection:
         """The worker's error for what the client raises while it serves callbacks: a fatal error of its own."""
         return self.error(error_of(exception), doing)
 
+    def raise_written(self, exception: KafkaException | SystemError) -> None:
+        """Raise the worker's error for what a producer raises while it serves reports, as `raised` says it.
+
+        Of two errors in one call the client (2.16) keeps neither, and raises a SystemError of nothing. That one is let
+        pass: reports have come or will, and what is fatal is said again by whatever is asked for next.
+        """
+        if isinstance(exception, SystemError) and exception.__cause__ is None:
+            LOG.debug("writing outcomes: %s", exception)
+        else:
+            raise self.raised(exception, "writing outcomes") from None
+
     def raise_later(self, error: WorkerError) -> None:
         """Note an error met in a callback; the first one counts."""
         self._raised = self._raised or error

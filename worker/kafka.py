@@ -614,7 +614,7 @@ class KafkaSink:
         try:
             self._producer.poll(timeout_seconds)
         except (KafkaException, SystemError) as exception:
-            raise self._connection.raised(exception, "writing outcomes") from None
+            self._connection.raise_written(exception)
         self._note_delivery()
         self._connection.probe(self._producer, self._topic)
         self._connection.raise_noted()
@@ -685,7 +685,8 @@ class KafkaTransactionalSink(KafkaSink):
             try:
                 left = self._producer.flush(min(SLICE_SECONDS, max(0.0, deadline - time.monotonic())))
             except (KafkaException, SystemError) as exception:
-                raise self._connection.raised(exception, "writing outcomes") from None
+                self._connection.raise_written(exception)
+                left = len(self._producer)
             self._note_delivery()
             self._connection.raise_noted()
             if not left or time.monotonic() >= deadline:

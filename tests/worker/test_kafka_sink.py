@@ -69,6 +69,33 @@ def test_a_producer_found_fenced_as_it_is_given_up_ends_the_worker_in_order(monk
     sink.close(1.0)
 
 
+def test_an_error_of_which_the_client_keeps_nothing_is_let_pass_and_reports_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class ForgetfulProducer:
+        """Met two errors in its first call, and raises neither."""
+
+        def __init__(self, *_: object, **__: object) -> None:
+            self.calls = 0
+
+        def __len__(self) -> int:
+            return 1
+
+        def flush(self, _timeout_seconds: float) -> int:
+            self.calls += 1
+            if self.calls == 1:
+                raise SystemError("returned NULL without setting an exception")
+            return 0
+
+        def poll(self, _timeout_seconds: float) -> int:
+            raise SystemError("returned NULL without setting an exception")
+
+    monkeypatch.setattr(kafka, "Producer", ForgetfulProducer)
+    sink = KafkaTransactionalSink(read_settings({}))
+    assert sink.flush(5.0)
+    sink.poll(0.0)
+
+
 def test_what_is_fatal_to_a_producer_that_is_given_up_does_not_keep_the_next_one_from_taking_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

