@@ -75,6 +75,7 @@ LEAST_SECONDS = 0.1  # what a call that blocks is given even when the time is ov
 _HEADERS_OF = methodcaller("headers")
 # Of a record, in the order of its fields.
 _PARTS = (Message.topic, Message.partition, Message.offset, Message.key, Message.value)
+GIVE_UP_SHARE = 0.25  # of the time for a new producer: how long the old one may take to say that another has its name
 STAY_EVERY_SECONDS = 1.0  # the group waits for the slowest member, and calls one that is silent too long lost
 _BY_KEY = -1  # no partition: the partitioner's choice
 _NOW = 0  # no timestamp, to librdkafka, so the nearest other stands for one of 0
@@ -741,7 +742,7 @@ class KafkaTransactionalSink(KafkaSink):
     def renew(self, timeout_seconds: float) -> None:
         """See streams.TransactionalSink. Raises BrokerUnreachableError where no coordinator answers in time."""
         deadline = time.monotonic() + timeout_seconds
-        self._give_up_the_producer(min(SLICE_SECONDS, timeout_seconds))
+        self._give_up_the_producer(time.monotonic() + GIVE_UP_SHARE * timeout_seconds)
         self._producer = self._new_producer()
         doing = f"asking for the transactional id {self.transactional_id}"
         try:
@@ -754,11 +755,11 @@ class KafkaTransactionalSink(KafkaSink):
                 "brokers at least)."
             ) from None
 
-    def _give_up_the_producer(self, timeout_seconds: float) -> None:
+    def _give_up_the_producer(self, deadline: float) -> None:
         """Make an end of it. Raises FencedError where a newer one has its name, which is to be honoured.
 
         Not by its `close`, which aborts without end where the brokers are away (confluent-kafka 2.16). What it has
-        open is undone by whoever takes its name next, so an answer is asked for once and not waited for.
+        open is undone by whoever takes its name next, so no more than a part of the time is spent on asking.
         """
         old = self._producer
         if self._in_a_call:
@@ -766,17 +767,26 @@ class KafkaTransactionalSink(KafkaSink):
             self._in_a_call = False
             return
         old.purge()
-        reports_alone = partial(old.flush, 0.0)
-        for step in (partial(old.abort_transaction, max(LEAST_SECONDS, timeout_seconds)), reports_alone):
-            try:
-                step()
-            except (KafkaException, SystemError) as exception:
-                error = error_of(exception)
-                found = self._connection.error(error, "giving up a producer")
-                if isinstance(found, FencedError):
-                    raise found from None
-                # Whatever else is fatal to it: the next one makes an end of what it has open.
-                LOG.debug("giving up a producer: %s", self._connection.hide(error.str()))
+        ends = False
+        while not ends:
+            left_seconds = max(LEAST_SECONDS, min(SLICE_SECONDS, deadline - time.monotonic()))
+            error = self._error_of_giving_up(partial(old.abort_transaction, left_seconds))
+            ends = error is None or not error.retriable() or time.monotonic() >= deadline
+        self._error_of_giving_up(partial(old.flush, 0.0))  # which serves the reports on what was purged
+
+    def _error_of_giving_up(self, step: Callable[[], object]) -> KafkaError | None:
+        """What the old producer says to a step; what is fatal to it alone is no matter to the next one."""
+        doing = "giving up a producer"
+        try:
+            step()
+        except (KafkaException, SystemError) as exception:
+            error = error_of(exception)
+            found = self._connection.error(error, doing)
+            if isinstance(found, FencedError):
+                raise found from None
+            LOG.debug("%s: %s", doing, self._connection.hide(error.str()))
+            return error
+        return None
 
     def _until_done(self, call: Callable[[float], None], deadline: float, doing: str) -> None:
         """Call once, and again where the client says that it may be, until it is done.

@@ -47,6 +47,8 @@ def test_a_timestamp_of_zero_is_not_sent_as_now(
 
 
 def test_a_producer_found_fenced_as_it_is_given_up_ends_the_worker_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    silences = [KafkaError(KafkaError._TIMED_OUT, "late", False, True) for _ in range(2)]
+
     class FencedProducer:
         """Says so when what it has open is to be undone."""
 
@@ -60,12 +62,14 @@ def test_a_producer_found_fenced_as_it_is_given_up_ends_the_worker_in_order(monk
             return 0
 
         def abort_transaction(self, _timeout_seconds: float) -> None:
+            if silences:
+                raise KafkaException(silences.pop())
             raise KafkaException(KafkaError(KafkaError._FENCED, "fenced by a newer instance", True))
 
     monkeypatch.setattr(kafka, "Producer", FencedProducer)
     sink = KafkaTransactionalSink(read_settings({}))
     with pytest.raises(FencedError):
-        sink.renew(1.0)
+        sink.renew(100.0)
     sink.close(1.0)
 
 
