@@ -92,7 +92,7 @@ def test_a_further_output_answers_as_the_reference_does_for_any_batch_and_paddin
 def test_hashes_are_exact_in_onnx_for_the_largest_ids() -> None:
     """Products of 2^20 and a 32-bit multiplier, and bitwise operations on them, in somebody else's runtime."""
     architecture = Architecture(
-        vocabulary_size=1 << 20, embedding_size=1, widths=(2,), filters=1, ngrams=NgramBranch(bucket_bits=6, size=3)
+        vocabulary_size=1 << 20, embedding_size=1, widths=(1,), filters=1, ngrams=NgramBranch(bucket_bits=6, size=3)
     )
     trained = TextCNN(architecture, len(LABELS))
     assert trained.ngrams is not None

@@ -19,6 +19,7 @@ from tests.kafka_broker import BrokerUnavailableError, kafka_jars
 from tests.proxied_broker import ProxiedBroker
 from tests.tcp_proxy import Network
 from tests.worker.fake_classifier import FakeClassifier
+from tests.worker.one_by_one import OneByOne
 from tests.worker.running import RunningWorker, running_worker
 from tests.worker.test_contract import assert_each_once, assert_in_order, first_appearances, many, process
 from tests.worker.test_real_kafka import wait_for_offsets
@@ -176,6 +177,7 @@ def test_what_an_abort_purges_is_no_failed_delivery(broker: ProxiedBroker, monke
                 door.stop_from_within()
 
     monkeypatch.setattr(KafkaTransactionalSink, "send", listening)
+    monkeypatch.setattr(KafkaTransactionalSink, "send_all", OneByOne.send_all)
     monkeypatch.setattr(KafkaTransactionalSink, "abort", healing)
     produced: list[int] = []
     topics = Topics.create(broker.bootstrap, real=True, delivery=Guarantee.EXACTLY_ONCE)

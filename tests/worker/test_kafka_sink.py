@@ -73,6 +73,35 @@ def test_a_producer_found_fenced_as_it_is_given_up_ends_the_worker_in_order(monk
     sink.close(1.0)
 
 
+def test_what_is_fatal_to_a_producer_that_is_given_up_does_not_keep_the_next_one_from_taking_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ready: list[object] = []
+
+    class SpoiltProducer:
+        """Can neither end what it has open nor do anything else; the next one is whole."""
+
+        def __init__(self, *_: object, **__: object) -> None:
+            pass
+
+        def purge(self) -> None:
+            pass
+
+        def flush(self, _timeout_seconds: float) -> int:
+            return 0
+
+        def abort_transaction(self, _timeout_seconds: float) -> None:
+            raise KafkaException(KafkaError(KafkaError.INVALID_TXN_STATE, "in an invalid state", True))
+
+        def init_transactions(self, _timeout_seconds: float) -> None:
+            ready.append(self)
+
+    monkeypatch.setattr(kafka, "Producer", SpoiltProducer)
+    sink = KafkaTransactionalSink(read_settings({}))
+    sink.renew(1.0)
+    assert len(ready) == 1
+
+
 def test_told_to_leave_while_it_waits_for_its_transactional_id_it_waits_no_longer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
