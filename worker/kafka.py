@@ -31,7 +31,13 @@ from confluent_kafka import (
 from kuaixun.schemas.dead_letter import Header
 from kuaixun.worker.call_in_time import OverdueError, call_in_time
 from kuaixun.worker.connection import SLICE_SECONDS, Connection, error_of, seen
-from kuaixun.worker.errors import BrokerUnreachableError, FencedError, OffsetsMissingError, WorkerError
+from kuaixun.worker.errors import (
+    AccessRefusedError,
+    BrokerUnreachableError,
+    FencedError,
+    OffsetsMissingError,
+    WorkerError,
+)
 from kuaixun.worker.kafka_errors import (
     COORDINATOR_ON_ITS_WAY,
     FATAL,
@@ -140,6 +146,7 @@ class KafkaSource:
         self._listener: GroupListener | None = None
         self._gathered: list[Record] = []
         self._commits_under_way = 0
+        self._committing: list[TopicPartition] = []
         self._uncommitted: WorkerError | None = None  # why the last commit failed
         self._stay_at = self._turn_ends_at = 0.0
         self._closing = self._joined = False
@@ -221,7 +228,10 @@ class KafkaSource:
             self._commit_outage.check()
             if self._commits_under_way:
                 return
-        positions = [TopicPartition(p.topic, p.number, offset) for p, offset in offsets.items()]
+        self._commit([TopicPartition(p.topic, p.number, offset) for p, offset in offsets.items()])
+
+    def _commit(self, positions: list[TopicPartition]) -> None:
+        self._committing = positions
         try:
             self._consumer.commit(offsets=positions, asynchronous=True)
             self._commits_under_way += 1
@@ -271,7 +281,18 @@ class KafkaSource:
             return True
         return False
 
+    def _await_last_commit(self, deadline: float) -> None:
+        """Wait for its answer, and commit again where that was bad, for a restarted worker would do all of it again."""
+        while (self._commits_under_way or self._uncommitted is not None) and self._monotonic() < deadline:
+            if not self._commits_under_way:
+                if isinstance(self._uncommitted, AccessRefusedError):
+                    return
+                self._commit(self._committing)
+            self._consumer.consume(1, LEAST_SECONDS / 2)
+
     def _leave(self, deadline: float) -> None:
+        with suppress(KafkaException, SystemError):
+            self._await_last_commit(deadline)
         # In the cooperative protocol the client (2.16) tells the group that it leaves by way of giving up partitions,
         # and one that holds none, such as before its first ones come, stays a member until its session times out.
         # Unsubscribing tells it, once a rebalance under way is over, and takes its name in the group away.
@@ -784,7 +805,8 @@ class KafkaTransactionalSink(KafkaSink):
             found = self._connection.error(error, doing)
             if isinstance(found, FencedError):
                 raise found from None
-            LOG.debug("%s: %s", doing, self._connection.hide(error.str()))
+            # Whatever else is fatal to it: the next one makes an end of what it has open.
+            LOG.debug("%s", found)
             return error
         return None
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,8 @@ def _share_of_others(work: Callable[[], object]) -> float:
 
 @pytest.mark.parametrize(("threads", "expected"), [(1, 0.0), (2, 0.5), (5, 0.8)])
 def test_the_native_engine_leaves_other_threads_their_parts(threads: int, expected: float) -> None:
-    """Processor time, which does not depend on when a thread gets it."""
+    """Processor time, which does not depend on when a thread gets it; what a thread gets of the caches does."""
     classifier = open_classifier(default_bundle_path(), engine="native", precision="fp32", threads=threads)
     texts = texts_of(0, 20_000)
-    assert abs(_share_of_others(lambda: classifier.classify(texts)) - expected) < 0.2
+    shares = [_share_of_others(lambda: classifier.classify(texts)) for _ in range(5)]
+    assert abs(median(shares) - expected) < 0.25, shares

@@ -149,7 +149,7 @@ def test_memory_and_files_stay_flat_over_hundreds_of_thousands_of_headlines(guar
     warm, end = source.after_warming, source.at_the_end
     assert delivery.counts.labelled > 0.9 * BATCH * BATCHES
     assert end[0] <= MOST_GROWTH * warm[0], f"grew from {warm[0]:,} to {end[0]:,} bytes"
-    assert end[1] == warm[1]
+    assert end[1] <= warm[1]
 
 
 def test_memory_and_files_stay_flat_over_many_models(tmp_path: Path) -> None:
@@ -181,4 +181,4 @@ def test_memory_and_files_stay_flat_over_many_models(tmp_path: Path) -> None:
     # A model that stays takes more than twice its file; what the allocator keeps of some is less than half of that.
     file_bytes = (tmp_path / "0" / WEIGHTS_FILE).stat().st_size
     assert end[0] - warm[0] < (RELOADS - 2) * file_bytes, f"grew from {warm[0]:,} to {end[0]:,} bytes"
-    assert end[1] == warm[1]
+    assert end[1] <= warm[1]

@@ -175,6 +175,8 @@ def test_of_two_workers_of_one_instance_id_one_is_fenced_and_ends_and_the_other_
         fenced, serving = workers if protocol is GroupProtocol.COOPERATIVE else reversed(workers)
         assert isinstance(fenced.error, FencedError), fenced.error
         assert "group.instance.id" in str(fenced.error)
+        while not any(ready[serving.stop]) and serving.running and time.monotonic() < deadline:
+            time.sleep(0.05)
         assert any(ready[serving.stop])
         assert protocol is GroupProtocol.COOPERATIVE or not any(ready[fenced.stop]), "it has never held a share"
         turns = len(ready[fenced.stop])

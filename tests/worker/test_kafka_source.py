@@ -227,24 +227,35 @@ def test_commits_that_fail_for_longer_than_an_outage_may_last_end_the_worker(mon
     [
         ([None], True),
         ([KafkaError(KafkaError.ILLEGAL_GENERATION)], True),
-        ([KafkaError(KafkaError._TIMED_OUT)], False),
+        ([KafkaError(KafkaError._WAIT_COORD), KafkaError(KafkaError._TIMED_OUT), None], True),
+        ([KafkaError(KafkaError._WAIT_COORD)] * 1000, False),
+        ([KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED)], False),
         ([], False),
     ],
 )
 def test_a_group_is_not_left_in_order_before_the_last_commit_is_answered_well(
     monkeypatch: pytest.MonkeyPatch, answers: list[KafkaError | None], is_left: bool
 ) -> None:
+    now, answers = [0.0], list(answers)
+
     class LastCommitting(CommittingConsumer):
-        """Answers the last commit while it is closed, or never."""
+        """Answers each commit in turn, or never."""
+
+        def consume(self, limit: int, timeout_seconds: float) -> list[Message]:
+            now[0] += timeout_seconds
+            if self._waiting and answers:
+                waiting, self._waiting = self._waiting, []
+                self._on_commit(answers.pop(0), waiting)
+            return [] if self._calls else RebalancingConsumer.consume(self, limit, timeout_seconds)
 
         def close(self) -> None:
-            for answer in answers:
-                self._on_commit(answer, self._waiting)
+            pass
 
     monkeypatch.setattr(kafka, "Consumer", LastCommitting)
-    source, listener = KafkaSource(read_settings({"input_topic": "raw"})), Listener()
+    source, listener = KafkaSource(read_settings({"input_topic": "raw"}), monotonic=lambda: now[0]), Listener()
     monkeypatch.setattr(listener, "committed", lambda _: None)
     source.subscribe(listener)
     source.batch(1, 0.0, 0.0)
     source.commit({Partition("raw", 0): 7}, last_chance=True)
     assert source.close(10.0) is is_left
+    assert now[0] <= 10.0
