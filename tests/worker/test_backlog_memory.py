@@ -1,4 +1,4 @@
-"""Whatever waits on the topic, a worker needs no more than an idle one and the buffers that were set.
+"""Whatever waits on the topic, a worker needs no more than an idle one, the buffers that were set and the batch in hand.
 
 KUAIXUN_TEST_BACKLOG says how many headlines wait; an hour's lag is five million.
 """
@@ -24,7 +24,7 @@ MOST_GROWTH = 1.5
 # Bodies are read and dropped: a headline weighs about a kilobyte, all of them far more than the buffers.
 BODY = "".join(chr(0x4E00 + i * 7 % 20000) for i in range(300))
 FLAGS = (
-    *("--threads", "1", "--commit-interval-seconds", "0.2"),
+    *("--threads", "1", "--commit-interval-seconds", "0.2", "--max-batch", "500"),
     *("--consumer", f"queued.max.messages.kbytes={BUFFER_KBYTES}", "--consumer", "fetch.message.max.bytes=1048576"),
     *("--producer", f"queue.buffering.max.kbytes={BUFFER_KBYTES}"),
 )
