@@ -1,4 +1,4 @@
-"""Whatever waits on the topic, a worker needs no more than an idle one, the buffers that were set and the batch in hand.
+"""Whatever waits on the topic, a worker needs no more than an idle one, its buffers and the batch in hand.
 
 KUAIXUN_TEST_BACKLOG says how many headlines wait; an hour's lag is five million.
 """
