@@ -17,7 +17,7 @@ from kuaixun.worker.labelling import Labels, Outcome
 from kuaixun.worker.observability.exposition import exposition
 from kuaixun.worker.observability.figures import Figures
 from kuaixun.worker.observability.health import Answer, Health
-from kuaixun.worker.observability.routes import Request, Response, Route, Routes, json_response
+from kuaixun.worker.observability.routes import Request, Response, Route, json_response
 from kuaixun.worker.observability.server import HttpServer
 from kuaixun.worker.settings import WorkerSettings
 from kuaixun.worker.stop import Stop
@@ -31,7 +31,13 @@ class Observatory:
     def __init__(self, settings: WorkerSettings, stop: Stop, stuck_seconds: float) -> None:
         self.figures = Figures(settings.confidence_threshold)
         self.health = Health(stuck_seconds, lambda: stop.requested)
-        self.routes = dict(_routes(self.figures, self.health))
+        self.page = exposition(self.figures, self.health)
+        self.routes: dict[tuple[str, str], Route] = {
+            ("GET", "/metrics"): self._metrics,
+            ("GET", "/live"): _probe(self.health.live),
+            ("GET", "/ready"): _probe(self.health.ready),
+            ("GET", "/startup"): _probe(self.health.started),
+        }
 
     def begin(self, parts: Parts) -> None:
         """See Witness."""
@@ -54,6 +60,10 @@ class Observatory:
         self.health.turned(joined)
         self.figures.turned()
 
+    def _metrics(self, request: Request) -> Response:
+        content, content_type = self.page(request.headers.get("accept", ""))
+        return Response(content_type=content_type, body=content)
+
 
 @contextmanager
 def watched(settings: WorkerSettings, stop: Stop, stuck_seconds: float) -> Iterator[Observatory | None]:
@@ -67,21 +77,6 @@ def watched(settings: WorkerSettings, stop: Stop, stuck_seconds: float) -> Itera
     observatory = Observatory(settings, stop, stuck_seconds)
     with HttpServer(*host_and_port(settings.health_address), observatory.routes):
         yield observatory
-
-
-def _routes(figures: Figures, health: Health) -> Routes:
-    page = exposition(figures, health)
-
-    def metrics(request: Request) -> Response:
-        content, content_type = page(request.headers.get("accept", ""))
-        return Response(content_type=content_type, body=content)
-
-    return {
-        ("GET", "/metrics"): metrics,
-        ("GET", "/live"): _probe(health.live),
-        ("GET", "/ready"): _probe(health.ready),
-        ("GET", "/startup"): _probe(health.started),
-    }
 
 
 def _probe(ask: Callable[[], Answer]) -> Route:
