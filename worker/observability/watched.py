@@ -39,8 +39,10 @@ class ModelFigures:
 
     def add(self, predictions: Predictions) -> None:
         """Count a batch's predictions; a text that nothing is left of has no label, and counts for nothing."""
-        has_label = predictions.label_ids >= 0  # (n,)
-        ids, confidences = predictions.label_ids[has_label], predictions.confidences[has_label]  # (labelled,)
+        ids, confidences = predictions.label_ids, predictions.confidences  # (n,)
+        if len(ids) and ids.min() < 0:
+            has_label = ids >= 0  # (n,)
+            ids, confidences = ids[has_label], confidences[has_label]  # (labelled,)
         counts = np.bincount(ids, minlength=len(self._counts))  # (classes,)
         self._counts += counts
         self.mix.add(counts)

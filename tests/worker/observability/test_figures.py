@@ -36,6 +36,21 @@ def test_a_histogram_by_the_batch_is_the_same_as_prometheus_own_one_by_one() -> 
     assert ours.sum == pytest.approx(registry.get_sample_value("h_sum"))
 
 
+def test_of_a_large_batch_a_few_stand_for_all_and_their_number_is_exact() -> None:
+    values = np.random.default_rng(1).random(4099)
+    histogram = Histogram((0.25, 0.5, 0.75))
+    histogram.add(values)
+    below = dict(histogram.cumulative())
+    assert below["+Inf"] == 4099
+    for bound in ("0.25", "0.5", "0.75"):
+        assert below[bound] == round(below[bound])
+        assert below[bound] / 4099 == pytest.approx(float(bound), abs=0.1)
+    assert histogram.sum == pytest.approx(values.sum(), rel=0.1)
+    histogram.add(np.array([]))
+    histogram.add(np.array([1.0]), 0)
+    assert dict(histogram.cumulative()) == below
+
+
 def test_the_index_is_nothing_for_the_same_mix_and_known_for_a_known_one() -> None:
     half = np.array([5000.0, 5000.0])
     assert population_stability_index(half, half * 3) == pytest.approx(0, abs=1e-6)
