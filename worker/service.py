@@ -268,7 +268,8 @@ def _delivery(station: Station, connect_seconds: float, pace: Pace, stop: Stop, 
         station.close(CLOSE_SECONDS)
         raise
     # Whoever finds a transaction of a killed worker's open looks for its name here.
-    LOG.info("writing in transactions as %s", sink.transactional_id)
+    name = sink.transactional_id
+    LOG.info("writing in transactions as %s", name, extra={"transactional_id": name})
     return ExactlyOnce(
         source, sink, routes=station.routes, pace=pace, stop=stop, worker_version=__version__, observer=observer
     )

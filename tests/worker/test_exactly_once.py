@@ -86,7 +86,7 @@ def test_readers_wait_for_a_killed_worker_s_transaction_which_can_be_ended_by_th
         held_back = {m.partition() or 0 for m in topics.read(topics.output, 60, "read_uncommitted")}
         worker.send_signal(signal.SIGKILL)
         _, said = worker.communicate(timeout=PATIENCE_SECONDS)
-    name = re.search(rf"writing in transactions as ({topics.group}-[0-9a-f-]{{36}})$", said, re.MULTILINE)
+    name = re.search(rf'"transactional_id":"({topics.group}-[0-9a-f-]{{36}})"', said)
     assert name is not None, said
     replace(topics, input=topics.output).write([record(number, b"of another writer") for number in held_back])
     assert topics.read(topics.output) == []
