@@ -43,7 +43,7 @@ class Seen:
         return self.observatory
 
     def page(self) -> str:
-        return self.observatory.page("")[0].decode()
+        return self.observatory.exposition("")[0].decode()
 
     def until(self, is_so: Callable[[str], bool]) -> str:
         deadline = time.monotonic() + PATIENCE_SECONDS
