@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kuaixun.worker.delivery.promise import Guarantee
-from kuaixun.worker.kafka import EmbeddedBroker
+from kuaixun.worker.kafka.embedded_broker import EmbeddedBroker
 from tests.conftest import do_without_kafka
 from tests.kafka_broker import BrokerUnavailableError, kafka_jars
 from tests.secured_broker import SecuredBroker

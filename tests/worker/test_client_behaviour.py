@@ -10,7 +10,8 @@ import pytest
 from confluent_kafka import KafkaError, cimpl
 
 from kuaixun.worker.errors import FatalKafkaError
-from kuaixun.worker.kafka import KafkaSink, KafkaSource
+from kuaixun.worker.kafka.sink import KafkaSink
+from kuaixun.worker.kafka.source import KafkaSource
 from kuaixun.worker.routing import Partitioning
 from tests.kafka_broker import create_topic
 from tests.kafka_tools import CONSOLE_PRODUCER, kafka_tool

@@ -13,7 +13,9 @@ from confluent_kafka import KafkaError
 from kuaixun.export import Predictions
 from kuaixun.worker.delivery.promise import Guarantee
 from kuaixun.worker.errors import DeliveryFailedError, ShutdownBudgetError
-from kuaixun.worker.kafka import KafkaSink, KafkaSource, KafkaTransactionalSink
+from kuaixun.worker.kafka.sink import KafkaSink
+from kuaixun.worker.kafka.source import KafkaSource
+from kuaixun.worker.kafka.transactional_sink import KafkaTransactionalSink
 from kuaixun.worker.streams import AbortableError, GroupListener
 from tests.conftest import do_without_kafka
 from tests.kafka_broker import BrokerUnavailableError, kafka_jars

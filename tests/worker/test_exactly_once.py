@@ -18,7 +18,7 @@ from msgspec import structs
 from kuaixun.worker import cli
 from kuaixun.worker.delivery.promise import Guarantee
 from kuaixun.worker.errors import FencedError, SettingError
-from kuaixun.worker.kafka import KafkaTransactionalSink
+from kuaixun.worker.kafka.transactional_sink import KafkaTransactionalSink
 from kuaixun.worker.streams import AbortableError, EndUnknownError, Partition, Record
 from tests.kafka_tools import TRANSACTIONS, kafka_tool
 from tests.worker.running import RunningWorker, running_worker

@@ -15,9 +15,9 @@ from confluent_kafka.admin import AdminClient
 from kuaixun.worker import service
 from kuaixun.worker.delivery.promise import Counts, Guarantee, Observer
 from kuaixun.worker.errors import FencedError, SettingError
-from kuaixun.worker.kafka import KafkaSource
+from kuaixun.worker.kafka.membership import GroupProtocol
+from kuaixun.worker.kafka.source import KafkaSource
 from kuaixun.worker.labelling import Outcome
-from kuaixun.worker.membership import GroupProtocol
 from kuaixun.worker.settings import WorkerSettings
 from kuaixun.worker.stop import Stop
 from kuaixun.worker.streams import Partition, Record
@@ -105,7 +105,7 @@ def test_a_worker_that_holds_no_partition_leaves_the_group_at_once(
     admin = AdminClient({"bootstrap.servers": topics.bootstrap})
 
     def group() -> tuple[ConsumerGroupState, int] | None:
-        if not any(source._owned for source in sources):
+        if not any(source._member.owned for source in sources):
             return None  # a new group may have no coordinator to ask yet
         found = admin.describe_consumer_groups([topics.group])[topics.group].result(PATIENCE_SECONDS)
         return found.state, len(found.members)
@@ -123,7 +123,7 @@ def test_a_worker_that_holds_no_partition_leaves_the_group_at_once(
             source.batch(1, 0.0, 0.1)
         assert group() == (ConsumerGroupState.STABLE, 2)
         assert all(source.joined for source in sources), "one without a share of its own is ready too"
-        (idle,) = (source for source in sources if not source._owned)
+        (idle,) = (source for source in sources if not source._member.owned)
         sources.remove(idle)
         assert idle.close(PATIENCE_SECONDS)
         left = group()

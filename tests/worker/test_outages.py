@@ -13,8 +13,8 @@ import pytest
 
 from kuaixun.worker.delivery.promise import Guarantee
 from kuaixun.worker.errors import BrokerUnreachableError, DeliveryFailedError, ShutdownBudgetError
-from kuaixun.worker.kafka import KafkaTransactionalSink
-from kuaixun.worker.membership import GroupProtocol
+from kuaixun.worker.kafka.membership import GroupProtocol
+from kuaixun.worker.kafka.transactional_sink import KafkaTransactionalSink
 from kuaixun.worker.streams import AbortableError
 from tests.conftest import do_without_kafka
 from tests.deploy.unit import worker_unit

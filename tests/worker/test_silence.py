@@ -15,7 +15,7 @@ import pytest
 from kuaixun.export import Predictions
 from kuaixun.worker.delivery.promise import Guarantee
 from kuaixun.worker.errors import FencedError
-from kuaixun.worker.membership import GroupProtocol
+from kuaixun.worker.kafka.membership import GroupProtocol
 from tests.worker.fake_classifier import FakeClassifier
 from tests.worker.running import RunningWorker, running_worker
 from tests.worker.test_contract import assert_each_once, assert_in_order, first_appearances, many

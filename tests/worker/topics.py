@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from confluent_kafka.admin import AdminClient
 
 from kuaixun.worker.delivery.promise import Guarantee
-from kuaixun.worker.kafka_errors import COORDINATOR_ON_ITS_WAY
+from kuaixun.worker.kafka.client_errors import COORDINATOR_ON_ITS_WAY
 from kuaixun.worker.settings import WorkerSettings
 from kuaixun.worker.streams import Record
 from tests.kafka_broker import create_topic
