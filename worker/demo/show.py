@@ -27,7 +27,10 @@ from kuaixun.worker.demo.summary import summarise, summary_lines
 from kuaixun.worker.demo.terminal import TerminalScreen
 from kuaixun.worker.demo.worker_thread import WorkerThread
 from kuaixun.worker.errors import SettingError, WorkerError
-from kuaixun.worker.kafka import CLIENT_LOG, EmbeddedBroker, KafkaSink, KafkaSource
+from kuaixun.worker.kafka.client_log import CLIENT_LOG
+from kuaixun.worker.kafka.embedded_broker import EmbeddedBroker
+from kuaixun.worker.kafka.sink import KafkaSink
+from kuaixun.worker.kafka.source import KafkaSource
 from kuaixun.worker.observability.server import HttpServer
 from kuaixun.worker.service import open_settings_classifier
 from kuaixun.worker.settings import WorkerSettings, read_settings

@@ -15,7 +15,7 @@ from kuaixun.export import Predictions
 from kuaixun.export.bundle.reader import default_bundle_path
 from kuaixun.schemas.dead_letter import DeadLetterReason
 from kuaixun.worker.errors import DeadLetterLimitError, SettingError
-from kuaixun.worker.kafka import EmbeddedBroker
+from kuaixun.worker.kafka.embedded_broker import EmbeddedBroker
 from kuaixun.worker.observability import metric_names as names
 from kuaixun.worker.observability.observatory import Observatory, watched
 from kuaixun.worker.settings import WorkerSettings, read_settings
