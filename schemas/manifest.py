@@ -129,13 +129,18 @@ class DataFile(msgspec.Struct, frozen=True, kw_only=True):
     sha256: Sha256
 
 
-class Training(msgspec.Struct, frozen=True, kw_only=True):
-    """How to make the model again: the command, the seed, the versions, the data."""
+class Training(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How to make the model again: the command, the seed, the versions, the data.
+
+    `label_counts` says how many training texts had each label, for whoever compares a stream with them; nothing where
+    that is not known. It is left out then, so that bundles from before there was any keep their id.
+    """
 
     command: str
     seed: int
     versions: dict[str, str]
     data: tuple[DataFile, ...]
+    label_counts: dict[str, Annotated[int, msgspec.Meta(ge=0)]] = {}
 
 
 class FileEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,10 +1,17 @@
-"""The brokers' addresses as the operator writes them, looked at before librdkafka, which takes more than it should."""
+"""Addresses as the operator writes them.
+
+The brokers' are looked at before librdkafka, which takes more than it should; the other is where the worker answers.
+"""
 
 from __future__ import annotations
+
+import re
 
 from kuaixun.worker.errors import SettingError
 
 PORTS = range(1, 65_536)
+LOOPBACK = "127.0.0.1"
+_LISTENING = re.compile(r"(?:(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):)?(?P<port>[0-9]{1,5})", re.ASCII)
 
 
 def check_addresses(written: str) -> str:
@@ -36,3 +43,24 @@ def _refusal(position: int, what: str) -> SettingError:
     return SettingError(
         f"Address {position} in KUAIXUN_BOOTSTRAP_SERVERS or --bootstrap-servers {what}. Write host:port, by commas."
     )
+
+
+def host_and_port(written: str) -> tuple[str, int]:
+    """Where to listen: on loopback where there is no host, on a free port where it is 0. Raises SettingError.
+
+    >>> host_and_port("9464"), host_and_port("0.0.0.0:9464"), host_and_port("[::]:0")
+    (('127.0.0.1', 9464), ('0.0.0.0', 9464), ('::', 0))
+    """
+    match = _LISTENING.fullmatch(written)
+    if match is None or int(match["port"]) > PORTS[-1]:
+        raise SettingError(
+            "KUAIXUN_HEALTH_ADDRESS or --health-address is no address to listen on. Write a port, such as 9464, for "
+            "this machine alone, or host:port, such as 0.0.0.0:9464 for whoever can reach it."
+        )
+    return (match["host"] or LOOPBACK).strip("[]"), int(match["port"])
+
+
+def check_listening(written: str) -> str:
+    """An address to listen on, unchanged. Raises SettingError."""
+    host_and_port(written)
+    return written

@@ -16,6 +16,7 @@ from typing import NoReturn
 from kuaixun import __version__
 from kuaixun.export.command_line import OneLineParser, finish
 from kuaixun.worker.errors import WorkerError
+from kuaixun.worker.observability.log_lines import LogFormat, last_words, log_to
 
 PROGRAM = "kuaixun-worker"
 LOG = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ def _command(arguments: Sequence[str] | None) -> int:
         parsed = _parser().parse_args(arguments)
         code: int = parsed.command(parsed)
     except WorkerError as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        last_words(PROGRAM, str(error), error.exit_code)
         return error.exit_code
     except Exception as error:
         if isinstance(error, OSError) and error.errno in OF_THE_OUTPUT:
@@ -56,21 +57,29 @@ def _run(parsed: argparse.Namespace) -> int:
     # Imported here, as below: `--version` needs no Kafka client, and Ctrl-C must find `finish` on the stack.
     from kuaixun.worker.flags import setting_flags
     from kuaixun.worker.life import STUCK_BEYOND_SECONDS, Life
+    from kuaixun.worker.observability.observatory import watched
     from kuaixun.worker.reload import Reloads, reload_on_hangup
     from kuaixun.worker.service import run_worker
     from kuaixun.worker.settings import read_settings
     from kuaixun.worker.stop import Stop, hard_stop, stop_on_signals
 
     settings = read_settings(setting_flags(parsed))
-    _log_to_stderr(settings.log_level)
+    log_to(sys.stderr, settings.log_level, settings.log_format)
     # A headline's objects are freed by their counts, and thousands wait for their confirmation: looking through them,
     # and through all that was imported, every 700 took a sixth of the loop.
     gc.freeze()
     gc.set_threshold(OBJECTS_PER_COLLECTION)
     stop, reloads = Stop(settings.shutdown_budget_seconds), Reloads()
-    life = Life(settings.longest_turn_seconds + STUCK_BEYOND_SECONDS, settings.heartbeat_file)
-    with stop_on_signals(stop), reload_on_hangup(reloads, stop), hard_stop(stop), life:
-        run_worker(settings, stop, reloads=reloads, turned=life.turned)
+    stuck_seconds = settings.longest_turn_seconds + STUCK_BEYOND_SECONDS
+    life = Life(stuck_seconds, settings.heartbeat_file)
+    with (
+        watched(settings, stop, stuck_seconds) as witness,
+        stop_on_signals(stop),
+        reload_on_hangup(reloads, stop),
+        hard_stop(stop),
+        life,
+    ):
+        run_worker(settings, stop, reloads=reloads, turned=life.turned, witness=witness)
     return 0
 
 
@@ -80,7 +89,8 @@ def _check(parsed: argparse.Namespace) -> int:
     from kuaixun.worker.settings import read_settings
 
     settings = read_settings(setting_flags(parsed))
-    _log_to_stderr("error")
+    # For somebody who looks on, wherever its lines go.
+    log_to(sys.stderr, "error", LogFormat.JSON if settings.log_format is LogFormat.JSON else LogFormat.TEXT)
     logging.getLogger("kuaixun.export").setLevel(logging.WARNING)  # which engine stands in for which, and why
     check(settings)
     return 0
@@ -94,7 +104,7 @@ def _replay(parsed: argparse.Namespace) -> int:
     from kuaixun.worker.stop import Stop, hard_stop, stop_on_signals
 
     settings = read_settings(setting_flags(parsed))
-    _log_to_stderr(settings.log_level)
+    log_to(sys.stderr, settings.log_level, settings.log_format)
     stop = Stop(settings.shutdown_budget_seconds)
     with stop_on_signals(stop), hard_stop(stop):
         tally = run_replay(settings, request_of(parsed), stop)
@@ -132,12 +142,6 @@ def _parser() -> argparse.ArgumentParser:
     add_setting_flags(replay)
     replay.set_defaults(command=_replay)
     return parser
-
-
-def _log_to_stderr(level: str) -> None:
-    logging.basicConfig(
-        stream=sys.stderr, level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
 
 
 class _Parser(OneLineParser):

@@ -28,7 +28,7 @@ class Limits:
 
 
 class DeadLetterLimit:
-    """An Observer that asks for a stop, and then has the reason in `error`.
+    """An Observer that asks for a stop, and then has the reason in `error`; `in_a_row` is the run that lasts.
 
     The window is counted in records, in whole batches: the fewest of the last ones that hold as many. Until so many
     have come the ratio says nothing. Small batches count as one until they hold a thousandth of the window together, so
@@ -37,9 +37,15 @@ class DeadLetterLimit:
 
     def __init__(self, limits: Limits, stop: Stop) -> None:
         self.error: DeadLetterLimitError | None = None
-        self._limits, self._stop = limits, stop
+        self.limits, self._stop = limits, stop
         self._window: deque[tuple[int, int]] = deque()
-        self._records = self._dead = self._in_a_row = 0
+        self._records = self._dead = 0
+        self.in_a_row = 0
+
+    @property
+    def ratio(self) -> float:
+        """The share of dead letters in the window, as far as it is filled. For any thread."""
+        return self._dead / self._records if self._records else 0.0
 
     def __call__(self, records: Sequence[Record], outcomes: Sequence[Outcome]) -> None:
         """Look at a batch that is confirmed. See Observer."""
@@ -48,7 +54,7 @@ class DeadLetterLimit:
         longest = self._longest_run(dead_at, len(outcomes))
         if self.error is not None or not dead_at:
             return
-        limits, found = self._limits, ""
+        limits, found = self.limits, ""
         if limits.in_a_row and longest >= limits.in_a_row:
             found = f"{longest:,} records in a row, the limit (KUAIXUN_DEAD_LETTERS_IN_A_ROW) is {limits.in_a_row:,}"
         elif self._records >= limits.window and self._dead > limits.ratio * self._records:
@@ -69,20 +75,20 @@ class DeadLetterLimit:
 
     def _count(self, records: int, dead: int) -> None:
         last = self._window[-1] if self._window else None
-        if last is not None and last[0] + records <= self._limits.window / MOST_COUNTS:
+        if last is not None and last[0] + records <= self.limits.window / MOST_COUNTS:
             self._window[-1] = (last[0] + records, last[1] + dead)
         else:
             self._window.append((records, dead))
         self._records, self._dead = self._records + records, self._dead + dead
-        while self._records - self._window[0][0] >= self._limits.window:
+        while self._records - self._window[0][0] >= self.limits.window:
             gone, gone_dead = self._window.popleft()
             self._records, self._dead = self._records - gone, self._dead - gone_dead
 
     def _longest_run(self, dead_at: Sequence[int], count: int) -> int:
         """The longest run of dead letters that this batch has, the one that it goes on with included."""
-        longest, run, next_index = 0, self._in_a_row, 0
+        longest, run, next_index = 0, self.in_a_row, 0
         for index in dead_at:
             run = run + 1 if index == next_index else 1
             longest, next_index = max(longest, run), index + 1
-        self._in_a_row = run if next_index == count else 0
+        self.in_a_row = run if next_index == count else 0
         return longest

@@ -153,6 +153,7 @@ class KafkaSource:
         self._owned: frozenset[Partition] = frozenset()
         self._rewinds: dict[Partition, int] = {}
         self._gone: dict[Partition, KafkaError] = {}
+        self.rebalances = {"assigned": 0, "revoked": 0, "lost": 0}
         self._membership = Membership(settings.group_protocol)
         self._stranger = b""  # what a member is to a group that it has not joined
         self._static = bool(properties.get("group.instance.id"))
@@ -198,6 +199,26 @@ class KafkaSource:
         if not self._joined and self._membership.is_called_back_only_with_a_share:
             self._joined = self._name() != self._stranger
         return self._joined
+
+    @property
+    def outage_seconds(self) -> float:
+        """How long the brokers have not answered the consumer by now, 0 while they do. For any thread."""
+        return max(self._connection.outage.seconds, self._commit_outage.seconds)
+
+    def lags(self) -> Mapping[Partition, int | None]:
+        """How many records of each partition that is ours wait to be read, None where the client has not heard yet.
+
+        Does not block: the client knows a partition's end from what it fetched last.
+        """
+        lags: dict[Partition, int | None] = {}
+        with suppress(KafkaException, RuntimeError):
+            held = self._consumer.assignment()
+            for start, position in zip(held, self._consumer.position(held) if held else [], strict=True):
+                low, high = self._consumer.get_watermark_offsets(position, cached=True)
+                read_up_to = position.offset if position.offset >= 0 else max(start.offset, low)
+                known = high >= 0 and read_up_to >= 0
+                lags[Partition(position.topic, position.partition)] = max(0, high - read_up_to) if known else None
+        return lags
 
     def batch(self, max_records: int, max_delay_seconds: float, idle_seconds: float) -> Sequence[Record]:
         """See streams.Source."""
@@ -402,7 +423,9 @@ class KafkaSource:
         else:
             self._owned |= _partitions(assigned)
             self._joined = True
-            LOG.info("assigned %s", named(_partitions(assigned)) or "nothing")
+            self.rebalances["assigned"] += 1
+            taken = named(_partitions(assigned))
+            LOG.info("assigned %s", taken or "nothing", extra={"partitions": taken})
 
     def _starting_positions(self, assigned: list[TopicPartition]) -> list[TopicPartition]:
         """Committed offsets, or what the operator chose where there is none."""
@@ -456,15 +479,16 @@ class KafkaSource:
             self._listener.positioned({Partition(p.topic, p.partition): p.offset for p in positions})
 
     def _on_revoke(self, _consumer: Consumer, revoked: list[TopicPartition]) -> None:
-        self._let_go(revoked, lambda listener, partitions: listener.revoked(partitions))
+        self._let_go("revoked", revoked, lambda listener, partitions: listener.revoked(partitions))
 
     def _on_lost(self, _consumer: Consumer, lost: list[TopicPartition]) -> None:
-        self._let_go(lost, lambda listener, partitions: listener.lost(partitions))
+        self._let_go("lost", lost, lambda listener, partitions: listener.lost(partitions))
 
-    def _let_go(self, leaving: list[TopicPartition], tell: _Tell) -> None:
+    def _let_go(self, event: str, leaving: list[TopicPartition], tell: _Tell) -> None:
         partitions = _partitions(leaving)
         if self._closing or self._listener is None or not partitions:
             return
+        self.rebalances[event] += 1
         self._owned -= partitions
         for partition in partitions:
             self._rewinds.pop(partition, None)
@@ -478,7 +502,7 @@ class KafkaSource:
         except WorkerError as error:
             self._connection.raise_later(error)
         else:
-            LOG.info("gave up %s", named(partitions))
+            LOG.info("gave up %s", named(partitions), extra={"partitions": named(partitions)})
 
     def _on_commit(self, error: KafkaError | None, positions: list[TopicPartition]) -> None:
         self._commits_under_way -= 1
@@ -586,6 +610,11 @@ class KafkaSink:
     def partition_count(self, topic: str) -> int:
         """How many partitions a topic has. Ask the source first, for this may create a topic that is missing."""
         return self._connection.partition_count(self._producer, topic)
+
+    @property
+    def outage_seconds(self) -> float:
+        """How long the brokers have not answered the producer by now, 0 while they do. For any thread."""
+        return self._connection.outage.seconds
 
     def send(self, message: Outgoing, report: Report) -> None:
         """See streams.Sink."""

@@ -169,6 +169,12 @@ class Outage:
         return self._since is not None
 
     @property
+    def seconds(self) -> float:
+        """How long it has been away by now, 0 while it answers. For any thread."""
+        since = self._since
+        return 0.0 if since is None else self._monotonic() - since
+
+    @property
     def error(self) -> WorkerError | None:
         """The last trouble of an outage that lasts."""
         return self._error

@@ -24,6 +24,7 @@ from kuaixun.worker.gathering import Gathering
 from kuaixun.worker.labelling import Labels, Policy, label_batch
 from kuaixun.worker.stop import Stop
 from kuaixun.worker.streams import Record, Source
+from kuaixun.worker.witness import Handled
 
 LOG = logging.getLogger(__name__)
 
@@ -33,8 +34,8 @@ IDLE_SECONDS = 0.1  # how long a quiet topic may keep the loop from noticing a s
 class Loop:
     """The loop over one source, with a delivery that is the source's GroupListener.
 
-    `successor` is asked in each turn for a classifier that takes over from there on; `turned` is told of every
-    turn, and whether the group has given this worker its share by then.
+    `successor` is asked in each turn for a classifier that takes over from there on; `handled` is told of every batch
+    once it is sent; `turned` of every turn, and whether the group has given this worker its share by then.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Loop:
         pace: Pace,
         stop: Stop,
         successor: Callable[[], Labels | None] = lambda: None,
+        handled: Callable[[Handled], None] = lambda _batch: None,
         turned: Callable[[bool], None] = lambda _ready: None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
@@ -54,7 +56,7 @@ class Loop:
         self._source, self._classifier, self._delivery = source, classifier, delivery
         self._policy, self._stop, self._clock, self._monotonic = policy, stop, clock, monotonic
         self._gathering = Gathering(pace)
-        self._successor, self._turned = successor, turned
+        self._successor, self._handled, self._turned = successor, handled, turned
 
     def run(self) -> None:
         """Label until asked to stop. Raises the WorkerError that ended it; commits what is confirmed either way."""
@@ -74,21 +76,25 @@ class Loop:
         """One turn."""
         # 1. consume, or where the broker has to take something first, be there for the group alone
         records: Sequence[Record] = ()
+        began_at = self._monotonic()
         if self._delivery.blocked:
             self._source.stay()
         else:
             gathering = self._gathering
             records = self._source.batch(gathering.max_records, gathering.max_delay_seconds, IDLE_SECONDS)
-        received_at, began_at = self._clock(), self._monotonic()
+        received_at, read_at = self._clock(), self._monotonic()
         # On a quiet topic too, for the model that served until now is in memory as long.
         self._classifier = self._successor() or self._classifier
         if records:
             self._delivery.counts.consumed += len(records)
             # 2. decode, 3. classify
             outcomes = label_batch(records, self._classifier, self._policy, received_at=received_at, clock=self._clock)
+            labelled_at = self._monotonic()
             # 4. produce
             self._delivery.send(records, outcomes)
-            self._gathering.took(len(records), self._monotonic() - began_at)
+            sent_at = self._monotonic()
+            self._gathering.took(len(records), sent_at - read_at)
+            self._handled(Handled(records, outcomes, began_at, read_at, labelled_at, sent_at))
         # 5. confirm, 6. commit
         self._delivery.advance()
         self._turned(self._source.joined)

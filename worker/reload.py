@@ -86,7 +86,7 @@ class Succession:
         if found.model_id == self._serving.model_id:
             LOG.info("model %s serves already", self._serving.model_id)
             return None
-        LOG.info("model %s takes over from %s", found.model_id, self._serving.model_id)
+        LOG.info("model %s takes over from %s", found.model_id, self._serving.model_id, extra={"model": found.model_id})
         self._serving = found
         self._reloads.taken_up += 1
         return found
@@ -97,7 +97,7 @@ class Succession:
         if named == self._named and not self._reloads.requested and not self._mended():
             return
         self._reloads.requested, self._named = False, named
-        LOG.info("opening the bundle %s", named)
+        LOG.info("opening the bundle %s", named, extra={"bundle": named})
         files, self._refused_files = _files_of(Path(named)), None
         try:
             found = self._open_bundle()
@@ -110,6 +110,7 @@ class Succession:
                 "bundle refused, model %s serves on: %s",
                 *(self._serving.model_id, error),
                 exc_info=not isinstance(error, WorkerError),
+                extra={"model": self._serving.model_id, "bundle": named},
             )
             return
         self._reloads.refusal = None

@@ -23,6 +23,7 @@ from kuaixun.worker.routing import Routes, Target
 from kuaixun.worker.settings import WorkerSettings
 from kuaixun.worker.stop import EarlyStop, Stop, StoppedEarlyError
 from kuaixun.worker.streams import Record
+from kuaixun.worker.witness import Nobody, Parts, Witness
 
 LOG = logging.getLogger(__name__)
 
@@ -121,43 +122,67 @@ def run_worker(
     observer: Observer | None = None,
     reloads: Reloads | None = None,
     turned: Callable[[bool], None] = lambda _ready: None,
+    witness: Witness | None = None,
 ) -> Counts:
     """Check everything, then label until `stop` is requested. Blocks; raises the WorkerError that ended it.
 
     A stop while it checks ends it at once, with nothing counted.
 
     A `classifier` that is open already takes the place of the settings' bundle, and is not reloaded.
-    `turned` is told of every turn of the loop; see Loop.
+    `turned` is told of every turn of the loop; see Loop. A `witness` is told of everything.
     """
     reloads = reloads or Reloads()
     limits = Limits(settings.dead_letter_ratio, settings.dead_letter_window, settings.dead_letters_in_a_row)
     limit = DeadLetterLimit(limits, stop)
+    told: Witness = witness or Nobody()
+    observers: list[Observer] = [limit, told.confirmed, *([observer] if observer is not None else [])]
 
     def observe(records: Sequence[Record], outcomes: Sequence[Outcome]) -> None:
-        limit(records, outcomes)
-        if observer is not None:
-            observer(records, outcomes)
+        for one in observers:
+            one(records, outcomes)
+
+    def tell(joined: bool) -> None:
+        turned(joined)
+        told.turned(joined)
 
     try:
-        loop, delivery, succession = _put_together(settings, stop, classifier, observe, reloads, turned)
+        whole = _put_together(settings, stop, classifier, observe, reloads, tell, told)
     except (StoppedEarlyError, BrokerUnreachableError) as error:
         if not stop.requested:
             raise
         LOG.info("told to leave before there was anything to finish. %s", error)
         return Counts()
+    told.begin(Parts(whole.source, whole.sink, whole.delivery, reloads, limit))
     try:
-        with succession.watching(stop) if succession is not None else nullcontext():
-            loop.run()
+        with whole.succession.watching(stop) if whole.succession is not None else nullcontext():
+            whole.loop.run()
     finally:
-        counts = delivery.counts
+        counts = whole.delivery.counts
         LOG.info(
             "consumed %d, labelled %d, dead-lettered %d, tombstones %d, models taken up %d, refused %d",
             *(counts.consumed, counts.labelled, counts.dead_lettered.total(), counts.tombstones),
             *(reloads.taken_up, reloads.refused),
+            extra={
+                "consumed": counts.consumed,
+                "labelled": counts.labelled,
+                "dead_lettered": {reason.value: count for reason, count in counts.dead_lettered.items()},
+                "tombstones": counts.tombstones,
+            },
         )
     if limit.error is not None:
         raise limit.error
-    return delivery.counts
+    return whole.delivery.counts
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """A loop that has joined the group, and its parts but for the model: that is to leave the memory with its time."""
+
+    loop: Loop
+    delivery: Delivery
+    source: KafkaSource
+    sink: KafkaSink
+    succession: Succession | None
 
 
 def _put_together(
@@ -167,8 +192,9 @@ def _put_together(
     observer: Observer,
     reloads: Reloads,
     turned: Callable[[bool], None],
-) -> tuple[Loop, Delivery, Succession | None]:
-    """A loop that has joined the group. Keeps nothing else, for a model that is replaced is to leave the memory."""
+    witness: Witness,
+) -> _Whole:
+    """All of a worker, the group joined."""
     look = EarlyStop(stop)
     station = open_station(settings, lambda what, found: LOG.info("%s: %s", what, found), classifier, look)
     policy = Policy(
@@ -191,18 +217,27 @@ def _put_together(
     look.over = True
     succession = None if classifier is not None else _succession(settings, station.classifier, reloads)
     station.source.subscribe(delivery)
-    LOG.info("reading %s as group %s", settings.input_topic, settings.group_id)
+    LOG.info(
+        *("reading %s as group %s", settings.input_topic, settings.group_id),
+        extra={"topic": settings.input_topic, "group": settings.group_id, "model": station.classifier.model_id},
+    )
+
+    def successor() -> Labels | None:
+        model = succession.successor() if succession is not None else None
+        return witness.take_up(model) if model is not None else None
+
     loop = Loop(
         station.source,
-        station.classifier,
+        witness.take_up(station.classifier),
         delivery,
         policy=policy,
         pace=pace,
         stop=stop,
-        successor=succession.successor if succession is not None else lambda: None,
+        successor=successor,
+        handled=witness.handled,
         turned=turned,
     )
-    return loop, delivery, succession
+    return _Whole(loop, delivery, station.source, station.sink, succession)
 
 
 def _succession(settings: WorkerSettings, serving: Labels, reloads: Reloads) -> Succession | None:

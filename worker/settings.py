@@ -18,10 +18,11 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from kuaixun.export.real_path import real_path
-from kuaixun.worker.addresses import check_addresses
+from kuaixun.worker.addresses import check_addresses, check_listening
 from kuaixun.worker.delivery.promise import Guarantee
 from kuaixun.worker.errors import SettingError
 from kuaixun.worker.membership import GroupProtocol
+from kuaixun.worker.observability.log_lines import LogFormat
 from kuaixun.worker.properties import property_name, refuse_owned, shown
 from kuaixun.worker.routing import Partitioning
 from kuaixun.worker.secrets_folder import SecretsSource, secrets_in
@@ -57,6 +58,7 @@ Properties: TypeAlias = dict[str, SecretStr]
 Text: TypeAlias = Annotated[str, Field(min_length=1)]
 Topic: TypeAlias = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
 Brokers: TypeAlias = Annotated[str, Field(min_length=1), AfterValidator(check_addresses)]
+HealthAddress: TypeAlias = Annotated[str, AfterValidator(check_listening)]
 Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400)]
 REVOKE_SHARE = 0.2  # of max.poll.interval.ms, for the group waits for the slowest member that gives up a partition
 
@@ -160,7 +162,14 @@ class WorkerSettings(BaseSettings):
     heartbeat_file: Path | None = Field(
         None, description="File that is touched while the loop turns, about once a second; it says ready in time."
     )
+    health_address: HealthAddress | None = Field(
+        None,
+        description="Port, or host:port, of /metrics, /live, /ready and /startup; without it there are none of them.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severity to log.")
+    log_format: LogFormat = Field(
+        LogFormat.AUTO, description="Of log lines: text, json, or auto: text on a terminal, else JSON."
+    )
 
     oauth_token_source: Annotated[SecretStr, Field(min_length=1)] | None = Field(
         None, description="For OAUTHBEARER: a command that prints a token, or module:function that returns one."

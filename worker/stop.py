@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from kuaixun.worker.errors import ShutdownBudgetError
+from kuaixun.worker.observability.log_lines import last_words
 
 LOOK_EVERY_SECONDS = 0.1
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -109,7 +110,7 @@ def hard_stop(stop: Stop, leave: Callable[[int], None] = os._exit) -> Iterator[N
     def watch() -> None:
         while not done.wait(LOOK_EVERY_SECONDS):
             if stop.seconds_left() == 0.0:
-                print(f"kuaixun-worker: {budget_error(stop)}", file=sys.stderr, flush=True)
+                last_words("kuaixun-worker", str(budget_error(stop)), ShutdownBudgetError.exit_code)
                 if sys.__stderr__ is not None:
                     faulthandler.dump_traceback(sys.__stderr__)  # where it hangs, for whoever is to mend that
                 leave(ShutdownBudgetError.exit_code)

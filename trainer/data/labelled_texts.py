@@ -49,6 +49,12 @@ class LabelledTexts:
     def __len__(self) -> int:
         return len(self.texts)
 
+    @property
+    def label_counts(self) -> dict[str, int]:
+        """How many texts each label has."""
+        counts = np.bincount(self.label_ids, minlength=len(self.labels))
+        return dict(zip(self.labels, counts.tolist(), strict=True))
+
     def label_of(self, row: int) -> str:
         """The name of a row's class."""
         return self.labels[int(self.label_ids[row])]

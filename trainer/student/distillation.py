@@ -111,6 +111,7 @@ def distil(
                 seed=settings.seed,
                 versions=library_versions("torch", "numpy"),
                 data=(*split.files, *(embeddings.files if embeddings else ()), *teaching.files, *more_files),
+                label_counts=split.train.label_counts,
             ),
         )
         state = {name: tensor.numpy() for name, tensor in result.state.items()}

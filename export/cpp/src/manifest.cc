@@ -94,6 +94,14 @@ std::string canonical_training(const Json& json) {
     files.push_back(file.text());
   }
   canonical.member("data", canonical_array(files));
+  if (const Json* counts = json.find("label_counts")) {
+    CanonicalObject canonical_counts;
+    for (const auto& [label, count] : counts->object("label_counts")) {
+      canonical_counts.integer(label, checked(count, "a label's count", 0, unbounded));
+    }
+    // Nothing is the default, which is left out.
+    if (canonical_counts.text() != "{}") canonical.member("label_counts", canonical_counts.text());
+  }
   return canonical.text();
 }
 

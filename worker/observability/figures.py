@@ -1,0 +1,93 @@
+"""All that a worker's metrics are made of, counted by batch in the loop's own thread.
+
+What is counted elsewhere anyway (outcomes, reloads, rebalances, dead letters near their limit) is not counted again: it
+is read from there by whoever asks, so that no two figures contradict each other.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
+
+import numpy as np
+
+from kuaixun.worker.labelling import Outcome
+from kuaixun.worker.observability.histogram import Histogram
+from kuaixun.worker.observability.metric_names import BATCH_RECORDS, END_TO_END, STAGE
+from kuaixun.worker.observability.watched import ModelFigures
+from kuaixun.worker.streams import Partition, Record
+from kuaixun.worker.witness import Handled, Parts
+
+STAGES = ("read", "label", "send", "confirm")
+LAG_EVERY_SECONDS = 1.0
+MOST_UNDER_WAY = 1000  # batches whose confirmation is awaited; far more than may be in flight
+_timestamp_of = attrgetter("timestamp_ms")
+
+
+class Figures:
+    """What happens in the loop, as numbers. All methods are the loop's to call; anybody may read the rest.
+
+    `monotonic` is the loop's clock, and `wall` the one of the records' timestamps, both in seconds.
+    """
+
+    def __init__(
+        self,
+        confidence_threshold: float,
+        monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.parts: Parts | None = None
+        self.model = ModelFigures(confidence_threshold)
+        self.batch_records = Histogram(BATCH_RECORDS.bounds)
+        self.stages = {stage: Histogram(STAGE.bounds) for stage in STAGES}
+        self.end_to_end = Histogram(END_TO_END.bounds)
+        self.lags: Mapping[Partition, int | None] = {}
+        self.blocked_seconds = 0.0
+        self._monotonic, self._wall = monotonic, wall
+        self._under_way: deque[tuple[Sequence[Record], float]] = deque(maxlen=MOST_UNDER_WAY)
+        self._blocked_since: float | None = None
+        self._lag_at = 0.0
+
+    def begin(self, parts: Parts) -> None:
+        """These are the parts of the worker that begins."""
+        self.parts = parts
+
+    def handled(self, batch: Handled) -> None:
+        """A batch is on its way."""
+        self.batch_records.add_one(len(batch.records))
+        self.stages["read"].add_one(batch.read_at - batch.began_at)
+        self.stages["label"].add_one(batch.labelled_at - batch.read_at)
+        self.stages["send"].add_one(batch.sent_at - batch.labelled_at)
+        self._under_way.append((batch.records, batch.sent_at))
+
+    def confirmed(self, records: Sequence[Record], _outcomes: Sequence[Outcome]) -> None:
+        """A batch is confirmed. See Observer."""
+        self._note_confirmation(records)
+        sent_ms = np.array(list(map(_timestamp_of, records)), np.float64)  # (n,), NaN where there is none
+        seconds = self._wall() - sent_ms / 1000  # (n,)
+        # Clocks of other machines may be ahead, and what is confirmed before it was sent took no time.
+        self.end_to_end.add(np.maximum(seconds[~np.isnan(seconds)], 0.0))
+
+    def _note_confirmation(self, records: Sequence[Record]) -> None:
+        # In the order of their sending. Those before this one were undone, and are sent again as another batch; one
+        # that was parted on the way, as at a rebalance, is not found, and its time not noted.
+        for place, (sent, sent_at) in enumerate(self._under_way):
+            if sent is records:
+                self.stages["confirm"].add_one(self._monotonic() - sent_at)
+                for _ in range(place + 1):
+                    self._under_way.popleft()
+                return
+
+    def turned(self) -> None:
+        """The loop has turned."""
+        parts, now = self.parts, self._monotonic()
+        if parts is None:
+            return
+        if self._blocked_since is not None:
+            self.blocked_seconds += now - self._blocked_since
+        self._blocked_since = now if parts.delivery.blocked else None
+        if now >= self._lag_at:
+            self._lag_at = now + LAG_EVERY_SECONDS
+            self.lags = parts.source.lags()
