@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kuaixun.worker.settings import WorkerSettings
+from kuaixun.worker.settings import read_settings
 from tests.deploy.tools import DEPLOY, ROOT, of_environment, passes
 
 CONTAINERFILE = DEPLOY / "Containerfile"
@@ -99,7 +99,7 @@ def test_a_worker_s_image_asks_its_own_health_port_whether_it_lives() -> None:
     assert "/live" in said[0]
     variables = " ".join(one for stage in with_parents("worker") for one in stage.all_of("ENV"))
     (address,) = re.findall(r"KUAIXUN_HEALTH_ADDRESS=(\S+)", variables)
-    assert WorkerSettings(health_address=address).health_address
+    assert read_settings({"health_address": address}).health_address is not None
     (port,) = [port for stage in with_parents("worker") for port in stage.all_of("EXPOSE")]
     assert address.endswith(f":{port}")
 
