@@ -71,6 +71,13 @@ class OffsetReset(StrEnum):
     STOP = "stop"
 
 
+class TraceExport(StrEnum):
+    """Where traces go."""
+
+    OFF = "off"
+    OTLP = "otlp"
+
+
 class WorkerSettings(BaseSettings):
     """All settings. Each is also `KUAIXUN_<NAME>` in the environment or in `.env`, and `--<name>` as a flag."""
 
@@ -165,6 +172,9 @@ class WorkerSettings(BaseSettings):
     health_address: HealthAddress | None = Field(
         None,
         description="Port, or host:port, of /metrics, /live, /ready and /startup; without it there are none of them.",
+    )
+    traces: TraceExport = Field(
+        TraceExport.OFF, description="Where traces go: off, or otlp, which OTEL_ variables say more of."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severity to log.")
     log_format: LogFormat = Field(

@@ -79,6 +79,7 @@ def checkpoint(pipeline: TextPipeline) -> Checkpoint:
             seed=20,
             versions={"torch": str(torch.__version__)},
             data=(DataFile(role="train", name="train.txt", rows=1, sha256="0" * 64),),
+            label_counts={label: number for number, label in enumerate(LABELS)},
         ),
     )
     return Checkpoint(record, pipeline, {name: tensor.numpy() for name, tensor in module.state_dict().items()})

@@ -46,6 +46,14 @@ MANIFEST = Manifest(
 )
 
 
+def test_a_manifest_without_label_counts_is_as_it_was_before_there_were_any() -> None:
+    assert b"label_counts" not in msgspec.json.encode(MANIFEST)
+    counted = msgspec.structs.replace(MANIFEST.training, label_counts={"a": 3, "b": 0})
+    telling = msgspec.structs.replace(MANIFEST, training=counted)
+    assert msgspec.json.decode(msgspec.json.encode(telling), type=Manifest) == telling
+    assert telling.content_id() != MANIFEST.content_id()
+
+
 def test_written_manifest_is_read_back_the_same() -> None:
     assert msgspec.json.decode(msgspec.json.encode(MANIFEST), type=Manifest) == MANIFEST
 

@@ -24,6 +24,7 @@ from kuaixun.worker.replay import run as replay
 from kuaixun.worker.replay.selection import Request, Selection
 from kuaixun.worker.settings import WorkerSettings
 from kuaixun.worker.stop import Stop
+from kuaixun.worker.witness import Witness
 from tests.worker.fake_classifier import FakeClassifier
 from tests.worker.topics import PATIENCE_SECONDS, Topics
 
@@ -76,10 +77,12 @@ class RunningWorker(Running):
         observer: Observer | None = None,
         classifier: Labels | None = None,
         reloads: Reloads | None = None,
+        witness: Callable[[Stop], Witness] | None = None,
     ) -> None:
         self.stop = Stop(settings.shutdown_budget_seconds)
         self.counts = Counts()
         self._settings, self._observer, self._reloads = settings, observer, reloads
+        self._witness = witness(self.stop) if witness is not None else None
         self._classifier = classifier or (None if settings.bundle else FakeClassifier())
         super().__init__(self._run)
 
@@ -90,6 +93,7 @@ class RunningWorker(Running):
             classifier=self._classifier,
             observer=self._observer,
             reloads=self._reloads,
+            witness=self._witness,
         )
 
 
@@ -99,9 +103,10 @@ def running_worker(
     observer: Observer | None = None,
     classifier: Labels | None = None,
     reloads: Reloads | None = None,
+    witness: Callable[[Stop], Witness] | None = None,
 ) -> Iterator[RunningWorker]:
     """A worker for as long as the context lasts; an error of its own is raised at the end."""
-    worker = RunningWorker(settings, observer, classifier, reloads)
+    worker = RunningWorker(settings, observer, classifier, reloads, witness)
     try:
         yield worker
     finally:

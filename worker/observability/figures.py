@@ -7,22 +7,20 @@ is read from there by whoever asks, so that no two figures contradict each other
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 
 import numpy as np
 
-from kuaixun.worker.labelling import Outcome
-from kuaixun.worker.observability.histogram import Histogram
+from kuaixun.worker.observability.histogram import Histogram, spread
 from kuaixun.worker.observability.metric_names import BATCH_RECORDS, END_TO_END, STAGE
+from kuaixun.worker.observability.under_way import UnderWay
 from kuaixun.worker.observability.watched import ModelFigures
 from kuaixun.worker.streams import Partition, Record
 from kuaixun.worker.witness import Handled, Parts
 
 STAGES = ("read", "label", "send", "confirm")
 LAG_EVERY_SECONDS = 1.0
-MOST_UNDER_WAY = 1000  # batches whose confirmation is awaited; far more than may be in flight
 _timestamp_of = attrgetter("timestamp_ms")
 
 
@@ -46,7 +44,7 @@ class Figures:
         self.lags: Mapping[Partition, int | None] = {}
         self.blocked_seconds = 0.0
         self._monotonic, self._wall = monotonic, wall
-        self._under_way: deque[tuple[Sequence[Record], float]] = deque(maxlen=MOST_UNDER_WAY)
+        self._under_way: UnderWay[float] = UnderWay()
         self._blocked_since: float | None = None
         self._lag_at = 0.0
 
@@ -60,25 +58,21 @@ class Figures:
         self.stages["read"].add_one(batch.read_at - batch.began_at)
         self.stages["label"].add_one(batch.labelled_at - batch.read_at)
         self.stages["send"].add_one(batch.sent_at - batch.labelled_at)
-        self._under_way.append((batch.records, batch.sent_at))
+        self._under_way.sent(batch.records, batch.sent_at)
 
-    def confirmed(self, records: Sequence[Record], _outcomes: Sequence[Outcome]) -> None:
-        """A batch is confirmed. See Observer."""
-        self._note_confirmation(records)
-        sent_ms = np.array(list(map(_timestamp_of, records)), np.float64)  # (n,), NaN where there is none
-        seconds = self._wall() - sent_ms / 1000  # (n,)
+    def confirmed(self, records: Sequence[Record]) -> None:
+        """A batch is confirmed."""
+        sent_at, _ = self._under_way.landed(records)
+        if sent_at is not None:
+            self.stages["confirm"].add_one(self._monotonic() - sent_at)
+        looked_at = records[:: spread(len(records))]
+        sent_ms = np.array(list(map(_timestamp_of, looked_at)), np.float64)  # (k,), NaN where there is none
+        seconds = self._wall() - sent_ms / 1000  # (k,)
+        has_time = ~np.isnan(seconds)  # (k,)
         # Clocks of other machines may be ahead, and what is confirmed before it was sent took no time.
-        self.end_to_end.add(np.maximum(seconds[~np.isnan(seconds)], 0.0))
-
-    def _note_confirmation(self, records: Sequence[Record]) -> None:
-        # In the order of their sending. Those before this one were undone, and are sent again as another batch; one
-        # that was parted on the way, as at a rebalance, is not found, and its time not noted.
-        for place, (sent, sent_at) in enumerate(self._under_way):
-            if sent is records:
-                self.stages["confirm"].add_one(self._monotonic() - sent_at)
-                for _ in range(place + 1):
-                    self._under_way.popleft()
-                return
+        self.end_to_end.add(
+            np.maximum(seconds[has_time], 0.0), round(len(records) * has_time.sum() / max(1, len(looked_at)))
+        )
 
     def turned(self) -> None:
         """The loop has turned."""

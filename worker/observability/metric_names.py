@@ -118,7 +118,8 @@ STAGE: Final = _histogram(
 )
 END_TO_END: Final = _histogram(
     "kuaixun_end_to_end_seconds",
-    "From a record's timestamp to the confirmation of its outcome; records without a timestamp are left out.",
+    "From a record's timestamp to the confirmation of its outcome; records without a timestamp are left out. Of a "
+    "large batch some stand for all.",
     _LATENCY_BOUNDS,
 )
 BLOCKED_SECONDS: Final = _counter(
@@ -157,7 +158,9 @@ LABELS: Final = _counter(
     "Headlines by the label that the model gave them. Counted when they are labelled, so again what is read again.",
     "label",
 )
-CONFIDENCE: Final = _histogram("kuaixun_confidence", "Confidence of the labels given.", _CONFIDENCE_BOUNDS)
+CONFIDENCE: Final = _histogram(
+    "kuaixun_confidence", "Confidence of the labels given. Of a large batch some stand for all.", _CONFIDENCE_BOUNDS
+)
 ABSTENTIONS: Final = _counter(
     "kuaixun_abstentions_total", "Labels given with a confidence under KUAIXUN_CONFIDENCE_THRESHOLD."
 )

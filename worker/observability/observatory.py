@@ -8,30 +8,59 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from kuaixun.worker.addresses import host_and_port
+from kuaixun.worker.errors import SettingError
 from kuaixun.worker.labelling import Labels, Outcome
 from kuaixun.worker.observability.exposition import exposition
 from kuaixun.worker.observability.figures import Figures
 from kuaixun.worker.observability.health import Answer, Health
-from kuaixun.worker.observability.routes import Request, Response, Route, Routes, json_response
+from kuaixun.worker.observability.routes import Request, Response, Route, json_response
 from kuaixun.worker.observability.server import HttpServer
-from kuaixun.worker.settings import WorkerSettings
+from kuaixun.worker.settings import TraceExport, WorkerSettings
 from kuaixun.worker.stop import Stop
 from kuaixun.worker.streams import Record
 from kuaixun.worker.witness import Handled, Parts
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+
+    from kuaixun.worker.observability.traces import Traces
+
+LOG = logging.getLogger(__name__)
 
 
 class Observatory:
     """A Witness of one worker, which shows what it sees. `routes` may be added to before they are served."""
 
-    def __init__(self, settings: WorkerSettings, stop: Stop, stuck_seconds: float) -> None:
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        stop: Stop,
+        stuck_seconds: float,
+        trace_into: TracerProvider | None = None,
+    ) -> None:
+        self._failed = False
+        self._traces: Traces | None = None
         self.figures = Figures(settings.confidence_threshold)
         self.health = Health(stuck_seconds, lambda: stop.requested)
-        self.routes = dict(_routes(self.figures, self.health))
+        self.page = exposition(self.figures, self.health)
+        self.routes: dict[tuple[str, str], Route] = {
+            ("GET", "/metrics"): self._metrics,
+            ("GET", "/live"): _probe(self.health.live),
+            ("GET", "/ready"): _probe(self.health.ready),
+            ("GET", "/startup"): _probe(self.health.started),
+        }
+        if trace_into is not None:
+            from kuaixun.worker.observability.traces import Traces
+
+            self._traces = Traces(settings, trace_into, lambda: self.figures.model.model_id)
 
     def begin(self, parts: Parts) -> None:
         """See Witness."""
@@ -39,20 +68,42 @@ class Observatory:
 
     def take_up(self, model: Labels) -> Labels:
         """See Witness."""
-        return self.figures.model.take_up(model)
+        return self.figures.model.take_up(model, self._unharmed)
 
     def handled(self, batch: Handled) -> None:
         """See Witness."""
-        self.figures.handled(batch)
+        self._unharmed(lambda: self.figures.handled(batch))
+        if self._traces is not None:
+            self._unharmed(partial(self._traces.handled, batch))
 
     def confirmed(self, records: Sequence[Record], outcomes: Sequence[Outcome]) -> None:
         """See Witness."""
-        self.figures.confirmed(records, outcomes)
+        self._unharmed(lambda: self.figures.confirmed(records))
+        if self._traces is not None:
+            self._unharmed(partial(self._traces.confirmed, records))
 
     def turned(self, joined: bool) -> None:
         """See Witness."""
         self.health.turned(joined)
-        self.figures.turned()
+        self._unharmed(self.figures.turned)
+
+    def close(self) -> None:
+        """Send off what is left of the traces."""
+        if self._traces is not None:
+            self._unharmed(self._traces.close)
+
+    def _unharmed(self, look: Callable[[], None]) -> None:
+        """Look on; where that fails the worker goes on, and the log says so once."""
+        try:
+            look()
+        except Exception:
+            if not self._failed:
+                LOG.exception("a figure or a span is wrong from here on; the worker goes on. Please report it.")
+            self._failed = True
+
+    def _metrics(self, request: Request) -> Response:
+        content, content_type = self.page(request.headers.get("accept", ""))
+        return Response(content_type=content_type, body=content)
 
 
 @contextmanager
@@ -61,27 +112,27 @@ def watched(settings: WorkerSettings, stop: Stop, stuck_seconds: float) -> Itera
 
     Entering raises SettingError.
     """
-    if settings.health_address is None:
+    if settings.health_address is None and settings.traces is TraceExport.OFF:
         yield None
         return
-    observatory = Observatory(settings, stop, stuck_seconds)
-    with HttpServer(*host_and_port(settings.health_address), observatory.routes):
+    trace_into = None if settings.traces is TraceExport.OFF else _provider()
+    observatory = Observatory(settings, stop, stuck_seconds, trace_into)
+    with ExitStack() as stack:
+        stack.callback(observatory.close)
+        if settings.health_address is not None:
+            stack.enter_context(HttpServer(*host_and_port(settings.health_address), observatory.routes))
         yield observatory
 
 
-def _routes(figures: Figures, health: Health) -> Routes:
-    page = exposition(figures, health)
-
-    def metrics(request: Request) -> Response:
-        content, content_type = page(request.headers.get("accept", ""))
-        return Response(content_type=content_type, body=content)
-
-    return {
-        ("GET", "/metrics"): metrics,
-        ("GET", "/live"): _probe(health.live),
-        ("GET", "/ready"): _probe(health.ready),
-        ("GET", "/startup"): _probe(health.started),
-    }
+def _provider() -> TracerProvider:
+    try:
+        from kuaixun.worker.observability.traces import provider
+    except ImportError as error:
+        raise SettingError(
+            f"KUAIXUN_TRACES=otlp needs OpenTelemetry, which is not installed ({error.name}): pip install "
+            "'kuaixun[traces]', or set it to off."
+        ) from None
+    return provider()
 
 
 def _probe(ask: Callable[[], Answer]) -> Route:

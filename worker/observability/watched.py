@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -26,8 +26,8 @@ class ModelFigures:
         self._counts = np.zeros(0, np.int64)  # (classes,)
         self._earlier: dict[str, int] = {}
 
-    def take_up(self, model: Labels) -> Labels:
-        """A model labels from here on; the same one, watched."""
+    def take_up(self, model: Labels, look: Callable[[Callable[[], None]], None] = lambda look: look()) -> Labels:
+        """A model labels from here on; the same one, watched. `look` is what calls whatever counts."""
         earlier = self.by_label()
         self.model_id, self.labels = model.model_id, model.labels
         self.engine, training = type(model).__name__, None
@@ -35,12 +35,14 @@ class ModelFigures:
             self.engine, training = model.engine.name, model.bundle.manifest.training.label_counts
         self.mix = LabelMix(model.labels, training)
         self._earlier, self._counts = earlier, np.zeros(len(model.labels), np.int64)
-        return _Watched(model, self)
+        return _Watched(model, lambda predictions: look(lambda: self.add(predictions)))
 
     def add(self, predictions: Predictions) -> None:
         """Count a batch's predictions; a text that nothing is left of has no label, and counts for nothing."""
-        has_label = predictions.label_ids >= 0  # (n,)
-        ids, confidences = predictions.label_ids[has_label], predictions.confidences[has_label]  # (labelled,)
+        ids, confidences = predictions.label_ids, predictions.confidences  # (n,)
+        if len(ids) and ids.min() < 0:
+            has_label = ids >= 0  # (n,)
+            ids, confidences = ids[has_label], confidences[has_label]  # (labelled,)
         counts = np.bincount(ids, minlength=len(self._counts))  # (classes,)
         self._counts += counts
         self.mix.add(counts)
@@ -57,12 +59,12 @@ class ModelFigures:
 class _Watched:
     """See labelling.Labels."""
 
-    def __init__(self, model: Labels, figures: ModelFigures) -> None:
-        self._model, self._figures = model, figures
+    def __init__(self, model: Labels, tell: Callable[[Predictions], None]) -> None:
+        self._model, self._tell = model, tell
         self.labels, self.model_id = model.labels, model.model_id
 
     def classify(self, texts: Sequence[str]) -> Predictions:
         """See labelling.Labels."""
         predictions = self._model.classify(texts)
-        self._figures.add(predictions)
+        self._tell(predictions)
         return predictions

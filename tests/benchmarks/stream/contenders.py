@@ -36,11 +36,11 @@ def _null(topics: Topics) -> list[str]:
     return [sys.executable, "-m", "tests.benchmarks.stream.null_engine", *topics.flags(), *THREADS]
 
 
-def _worker(engine: str) -> Callable[[Topics], list[str]]:
+def _worker(engine: str, *flags: str) -> Callable[[Topics], list[str]]:
     def command(topics: Topics) -> list[str]:
         return [
             *(sys.executable, "-m", "kuaixun.worker.cli", "run", *topics.flags(), *THREADS),
-            *("--engine", engine, "--device", "cpu"),
+            *("--engine", engine, "--device", "cpu", *flags),
         ]
 
     return command
@@ -64,6 +64,8 @@ CONTENDERS = {
         Contender(PASSTHROUGH, _passthrough),
         Contender("null", _null),
         Contender("native", _worker("native")),
+        # What metrics and probes cost: the same worker, watched.
+        Contender("native-watched", _worker("native", "--health-address", "0"), shares=False),
         Contender("torchscript", _worker("torchscript")),
         *(_peer(name, engine) for engine in ENGINES for name in PEERS),
     )

@@ -36,6 +36,21 @@ def test_a_histogram_by_the_batch_is_the_same_as_prometheus_own_one_by_one() -> 
     assert ours.sum == pytest.approx(registry.get_sample_value("h_sum"))
 
 
+def test_of_a_large_batch_a_few_stand_for_all_and_their_number_is_exact() -> None:
+    values = np.random.default_rng(1).random(4099)
+    histogram = Histogram((0.25, 0.5, 0.75))
+    histogram.add(values)
+    below = dict(histogram.cumulative())
+    assert below["+Inf"] == 4099
+    for bound in ("0.25", "0.5", "0.75"):
+        assert below[bound] == round(below[bound])
+        assert below[bound] / 4099 == pytest.approx(float(bound), abs=0.1)
+    assert histogram.sum == pytest.approx(values.sum(), rel=0.1)
+    histogram.add(np.array([]))
+    histogram.add(np.array([1.0]), 0)
+    assert dict(histogram.cumulative()) == below
+
+
 def test_the_index_is_nothing_for_the_same_mix_and_known_for_a_known_one() -> None:
     half = np.array([5000.0, 5000.0])
     assert population_stability_index(half, half * 3) == pytest.approx(0, abs=1e-6)
@@ -104,10 +119,10 @@ def record(offset: int, timestamp_ms: int | None) -> Record:
 
 def test_latency_is_from_the_records_timestamp_to_its_confirmation() -> None:
     figures = Figures(0.0, wall=lambda: 100.0)
-    figures.confirmed([record(0, 99_900), record(1, None), record(2, 95_000), record(3, 101_000)], [])
+    figures.confirmed([record(0, 99_900), record(1, None), record(2, 95_000), record(3, 101_000)])
     assert figures.end_to_end.cumulative()[-1] == ("+Inf", 3.0), "one without a timestamp has no latency"
     assert figures.end_to_end.sum == pytest.approx(0.1 + 5.0), "one from a clock ahead took no time"
-    figures.confirmed([record(4, None)], [TOMBSTONE])
+    figures.confirmed([record(4, None)])
     assert figures.end_to_end.cumulative()[-1] == ("+Inf", 3.0)
 
 
@@ -118,13 +133,13 @@ def test_stages_are_timed_and_what_was_undone_is_not_confirmed() -> None:
     figures.handled(Handled(undone, [TOMBSTONE], 0.0, 1.0, 3.0, 6.0))
     figures.handled(Handled(done, [TOMBSTONE], 10.0, 11.0, 13.0, 16.0))
     clock.now = 20.0
-    figures.confirmed(done, [TOMBSTONE])
+    figures.confirmed(done)
     assert {stage: times.sum for stage, times in figures.stages.items()} == {
         "read": 2.0,
         "label": 4.0,
         "send": 6.0,
         "confirm": 4.0,
     }
-    figures.confirmed(undone, [TOMBSTONE])
+    figures.confirmed(undone)
     assert figures.stages["confirm"].sum == 4.0
     assert figures.batch_records.cumulative()[0] == ("1.0", 2.0)

@@ -101,7 +101,11 @@ def test_a_stream_goes_on_until_the_server_closes() -> None:
 
 def test_who_says_nothing_is_cut_off_and_nobody_waits_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server._Handler, "timeout", 0.1)
-    with HttpServer("127.0.0.1", 0, ROUTES) as running, connected(running.url) as silent, connected(running.url) as half:
+    with (
+        HttpServer("127.0.0.1", 0, ROUTES) as running,
+        connected(running.url) as silent,
+        connected(running.url) as half,
+    ):
         half.sendall(b"POST /echo HTTP/1.1\r\nContent-Length: 10\r\n\r\nab")
         assert ask(f"{running.url}/").status == 200
         assert silent.recv(10) == b""
