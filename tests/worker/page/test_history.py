@@ -22,8 +22,9 @@ class Stream:
     def __init__(self) -> None:
         self.now = 0.0
         self.figures = Figures(0.0)
+        self.dead: int = 0
         self.counts = SimpleNamespace(labelled=0, tombstones=0, dead_lettered=SimpleNamespace(total=lambda: self.dead))
-        self.dead = 0
+
         self.figures.parts = cast("Parts", SimpleNamespace(delivery=SimpleNamespace(counts=self.counts)))
         self.model = self.figures.model.take_up(FakeClassifier(), lambda look: look())
         self.seconds = Seconds(self.figures, monotonic=lambda: self.now, wall=lambda: 1000.0 + self.now)
