@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from confluent_kafka import libversion
+
 CONSUMER_DEFAULTS: dict[str, str] = {
     "queued.max.messages.kbytes": "65536",  # what a backlog may take in memory
     # Of small messages what the client keeps beside each, half a kilobyte, would be several times that: fewer of them.
@@ -18,3 +20,8 @@ PRODUCER_DEFAULTS: dict[str, str] = {
     "message.max.bytes": "1048588",
     "queue.buffering.max.kbytes": "131072",  # what may await its confirmation in memory
 }
+
+
+def client_version() -> str:
+    """The version of librdkafka."""
+    return str(libversion()[0])
