@@ -212,7 +212,7 @@ def test_a_worker_whose_outcomes_are_not_confirmed_for_too_long_ends_and_a_resta
     topics.write(many(COUNT))
     with broker.door(0, let_none_be_confirmed) as door:
         worker = RunningWorker(
-            topics.settings(bootstrap_servers=f"127.0.0.1:{door.port}", outage_seconds=4, transaction_timeout_seconds=2)
+            topics.settings(bootstrap_servers=f"127.0.0.1:{door.port}", outage_seconds=6, transaction_timeout_seconds=2)
         )
         worker.wait()
     assert isinstance(worker.error, DeliveryFailedError), worker.error
