@@ -57,7 +57,7 @@ def _run(parsed: argparse.Namespace) -> int:
     # Imported here, as below: `--version` needs no Kafka client, and Ctrl-C must find `finish` on the stack.
     from kuaixun.worker.flags import setting_flags
     from kuaixun.worker.life import STUCK_BEYOND_SECONDS, Life
-    from kuaixun.worker.observability.observatory import watched
+    from kuaixun.worker.observability.watching import watched
     from kuaixun.worker.reload import Reloads, reload_on_hangup
     from kuaixun.worker.service import run_worker
     from kuaixun.worker.settings import read_settings

@@ -9,21 +9,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from kuaixun.worker.addresses import host_and_port
-from kuaixun.worker.errors import SettingError
 from kuaixun.worker.labelling import Labels, Outcome
 from kuaixun.worker.observability.exposition import exposition
 from kuaixun.worker.observability.figures import Figures
 from kuaixun.worker.observability.health import Answer, Health
 from kuaixun.worker.observability.routes import Request, Response, Route, json_response
-from kuaixun.worker.observability.server import HttpServer
-from kuaixun.worker.settings import TraceExport, WorkerSettings
+from kuaixun.worker.settings import WorkerSettings
 from kuaixun.worker.stop import Stop
 from kuaixun.worker.streams import Record
 from kuaixun.worker.witness import Handled, Parts
@@ -104,35 +100,6 @@ class Observatory:
     def _metrics(self, request: Request) -> Response:
         content, content_type = self.page(request.headers.get("accept", ""))
         return Response(content_type=content_type, body=content)
-
-
-@contextmanager
-def watched(settings: WorkerSettings, stop: Stop, stuck_seconds: float) -> Iterator[Observatory | None]:
-    """What looks on for as long as the context lasts, as the settings say; None where nothing is asked for.
-
-    Entering raises SettingError.
-    """
-    if settings.health_address is None and settings.traces is TraceExport.OFF:
-        yield None
-        return
-    trace_into = None if settings.traces is TraceExport.OFF else _provider()
-    observatory = Observatory(settings, stop, stuck_seconds, trace_into)
-    with ExitStack() as stack:
-        stack.callback(observatory.close)
-        if settings.health_address is not None:
-            stack.enter_context(HttpServer(*host_and_port(settings.health_address), observatory.routes))
-        yield observatory
-
-
-def _provider() -> TracerProvider:
-    try:
-        from kuaixun.worker.observability.traces import provider
-    except ImportError as error:
-        raise SettingError(
-            f"KUAIXUN_TRACES=otlp needs OpenTelemetry, which is not installed ({error.name}): pip install "
-            "'kuaixun[traces]', or set it to off."
-        ) from None
-    return provider()
 
 
 def _probe(ask: Callable[[], Answer]) -> Route:

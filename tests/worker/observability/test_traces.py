@@ -18,10 +18,12 @@ from kuaixun.schemas.dead_letter import DeadLetterReason
 from kuaixun.worker import cli
 from kuaixun.worker.errors import SettingError
 from kuaixun.worker.labelling import TOMBSTONE, dead_letter
-from kuaixun.worker.observability.observatory import Observatory, watched
+from kuaixun.worker.observability import traces
+from kuaixun.worker.observability.observatory import Observatory
 from kuaixun.worker.observability.routes import Request, Response
 from kuaixun.worker.observability.server import HttpServer
-from kuaixun.worker.observability.traces import MOST_LINKS, Traces
+from kuaixun.worker.observability.traces import Traces
+from kuaixun.worker.observability.watching import watched
 from kuaixun.worker.settings import WorkerSettings, read_settings
 from kuaixun.worker.stop import Stop
 from kuaixun.worker.streams import Record
@@ -123,11 +125,15 @@ def test_reading_spans_link_to_the_span_that_each_headline_comes_from() -> None:
         assert links[1].context.trace_state.get("vendor") == "1"
 
 
-def test_links_are_bounded_whatever_a_batch_holds() -> None:
+def test_links_are_bounded_whatever_a_batch_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traces, "MOST_LINKS", 5)
     traced = Traced()
     parents = [PARENT.replace("b7ad", f"{number:04x}") for number in range(1, 2000)]
     traced.traces.handled(handled([traced_record(n, parent) for n, parent in enumerate(parents)]))
-    assert len(traced.spans()["process"].links) == MOST_LINKS
+    assert len(traced.spans()["process"].links) == 5
+    monkeypatch.setattr(traces, "MOST_LOOKED_AT", 3)
+    traced.traces.handled(handled([traced_record(n, parent) for n, parent in enumerate(parents)]))
+    assert len(traced.spans()["process"].links) == 3
 
 
 @pytest.mark.parametrize(

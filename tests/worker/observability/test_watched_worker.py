@@ -16,10 +16,15 @@ from kuaixun.export.bundle.reader import default_bundle_path
 from kuaixun.schemas.dead_letter import DeadLetterReason
 from kuaixun.worker.errors import DeadLetterLimitError, SettingError
 from kuaixun.worker.kafka import EmbeddedBroker
+from kuaixun.worker.labelling import TOMBSTONE
 from kuaixun.worker.observability import metric_names as names
-from kuaixun.worker.observability.observatory import Observatory, watched
+from kuaixun.worker.observability.figures import Figures
+from kuaixun.worker.observability.observatory import Observatory
+from kuaixun.worker.observability.watched import ModelFigures
+from kuaixun.worker.observability.watching import watched
 from kuaixun.worker.settings import WorkerSettings, read_settings
 from kuaixun.worker.stop import Stop
+from kuaixun.worker.witness import Handled
 from tests.worker.bundles import damaged_bundle, renamed_bundle, turn
 from tests.worker.fake_classifier import LABELS, FakeClassifier
 from tests.worker.observability.asked import ask, samples, value
@@ -196,7 +201,26 @@ def test_the_command_answers_on_its_port_and_says_where_as_lines_of_json(embedde
     assert (counted["consumed"], counted["labelled"], counted["dead_lettered"]) == (0, 0, {})
 
 
-def test_nothing_is_watched_where_nobody_asks_for_it(tmp_path: Path) -> None:
+def test_a_figure_that_goes_wrong_stops_nothing_and_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    for method in ("handled", "confirmed", "turned"):
+        monkeypatch.setattr(Figures, method, fail)
+    monkeypatch.setattr(ModelFigures, "add", fail)
+    observatory = Observatory(read_settings({}), Stop(1.0), NEVER_SECONDS)
+    records = many(2)
+    assert observatory.take_up(FakeClassifier()).classify(["一"]).confidences.tolist() == [0.7]
+    observatory.handled(Handled(records, [TOMBSTONE] * 2, 0.0, 0.0, 0.0, 0.0))
+    observatory.confirmed(records, [TOMBSTONE] * 2)
+    observatory.turned(True)
+    assert observatory.health.ready().yes
+    assert caplog.text.count("wrong from here on") == 1
+
+
+def test_nothing_is_watched_where_nobody_asks_for_it() -> None:
     with watched(read_settings({}), Stop(1.0), 60.0) as witness:
         assert witness is None
 

@@ -1,0 +1,50 @@
+"""Who looks on while the worker runs, as the settings say: nobody, a server for probes and readers, traces, or both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from kuaixun.worker.addresses import host_and_port
+from kuaixun.worker.errors import SettingError
+from kuaixun.worker.settings import TraceExport, WorkerSettings
+from kuaixun.worker.stop import Stop
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+
+    from kuaixun.worker.observability.observatory import Observatory
+
+
+@contextmanager
+def watched(settings: WorkerSettings, stop: Stop, stuck_seconds: float) -> Iterator[Observatory | None]:
+    """What looks on for as long as the context lasts, as the settings say; None where nothing is asked for.
+
+    Entering raises SettingError.
+    """
+    if settings.health_address is None and settings.traces is TraceExport.OFF:
+        yield None
+        return
+    # Here, for a worker that nobody looks at starts without them.
+    from kuaixun.worker.observability.observatory import Observatory
+    from kuaixun.worker.observability.server import HttpServer
+
+    trace_into = None if settings.traces is TraceExport.OFF else _provider()
+    observatory = Observatory(settings, stop, stuck_seconds, trace_into)
+    with ExitStack() as stack:
+        stack.callback(observatory.close)
+        if settings.health_address is not None:
+            stack.enter_context(HttpServer(*host_and_port(settings.health_address), observatory.routes))
+        yield observatory
+
+
+def _provider() -> TracerProvider:
+    try:
+        from kuaixun.worker.observability.traces import provider
+    except ImportError as error:
+        raise SettingError(
+            f"KUAIXUN_TRACES=otlp needs OpenTelemetry, which is not installed ({error.name}): pip install "
+            "'kuaixun[traces]', or set it to off."
+        ) from None
+    return provider()
