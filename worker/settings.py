@@ -21,7 +21,7 @@ from kuaixun.export.real_path import real_path
 from kuaixun.worker.addresses import check_addresses, check_listening
 from kuaixun.worker.delivery.promise import Guarantee
 from kuaixun.worker.errors import SettingError
-from kuaixun.worker.membership import GroupProtocol
+from kuaixun.worker.kafka.membership import GroupProtocol
 from kuaixun.worker.observability.log_lines import LogFormat
 from kuaixun.worker.properties import property_name, refuse_owned, shown
 from kuaixun.worker.routing import Partitioning
