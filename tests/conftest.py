@@ -33,7 +33,7 @@ def kafka_bootstrap() -> Iterator[str]:
         yield named
         return
     try:
-        with running_broker() as broker:
+        with running_broker(short_lived=True) as broker:
             yield broker.bootstrap
     except BrokerUnavailableError as error:
         do_without_kafka(error)

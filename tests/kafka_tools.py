@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 
 from tests.conftest import do_without_kafka
-from tests.kafka_broker import BrokerUnavailableError, kafka_jars
+from tests.kafka_broker import SHORT_LIVED, BrokerUnavailableError, kafka_jars
 
 CONSOLE_PRODUCER = "org.apache.kafka.tools.ConsoleProducer"
 CONSOLE_CONSUMER = "org.apache.kafka.tools.consumer.ConsoleConsumer"
@@ -22,6 +22,7 @@ def kafka_tool(tool: str, *arguments: str, standard_input: str = "") -> str:
     command = [
         "java",
         "-Xmx256m",
+        *SHORT_LIVED,
         "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
         "-cp",
         f"{jars}/*",

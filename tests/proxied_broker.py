@@ -20,8 +20,8 @@ class ProxiedBroker(KafkaBroker):
     `clean_up_seconds` is how often it looks for transactions whose time is over.
     """
 
-    def __init__(self, jars: Path, doors: int, clean_up_seconds: int = 10) -> None:
-        super().__init__(jars)
+    def __init__(self, jars: Path, doors: int, clean_up_seconds: int = 10, *, short_lived: bool = False) -> None:
+        super().__init__(jars, short_lived=short_lived)
         self._clean_up_seconds = clean_up_seconds
         ports = free_ports(2 * doors)
         self._inner, self._outer = ports[:doors], ports[doors:]

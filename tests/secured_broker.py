@@ -26,7 +26,7 @@ class SecuredBroker(KafkaBroker):
     """A node with one more listener. `ca` is the certificate that vouches for it, `other_ca` one that does not."""
 
     def __init__(self, jars: Path, port: int | None = None) -> None:
-        super().__init__(jars, port)
+        super().__init__(jars, port, short_lived=True)
         (self._secured_port,) = free_ports(1)
         self.ca, self.other_ca = self.folder / "ca.pem", self.folder / "other-ca.pem"
         self._keystore = self.folder / "server.pem"

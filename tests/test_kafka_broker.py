@@ -25,7 +25,7 @@ def topics_of(broker: KafkaBroker) -> set[str]:
 
 
 def test_topics_survive_an_outage_at_the_same_address_and_nothing_is_left_behind(jars: Path) -> None:
-    with KafkaBroker(jars) as broker:
+    with KafkaBroker(jars, short_lived=True) as broker:
         address = broker.bootstrap
         create_topic(address, "news.raw", max_message_bytes="2000000")
         broker.stop()

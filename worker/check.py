@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kuaixun.worker.kafka import KafkaTransactionalSink
+from kuaixun.worker.kafka.transactional_sink import KafkaTransactionalSink
 from kuaixun.worker.service import Station, open_station
 from kuaixun.worker.settings import WorkerSettings
 

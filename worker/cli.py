@@ -115,7 +115,7 @@ def _replay(parsed: argparse.Namespace) -> int:
 def _demo(parsed: argparse.Namespace) -> int:
     from kuaixun.worker.demo import run_demo
 
-    return run_demo(headlines=parsed.headlines, count=parsed.count)
+    return run_demo(headlines=parsed.headlines, count=parsed.count, seconds=parsed.seconds)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -136,6 +136,7 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="label headlines on a broker inside this process", allow_abbrev=False)
     demo.add_argument("--headlines", type=Path, metavar="FILE", help="your own: a headline, or a JSON event, a line")
     demo.add_argument("--count", type=int, metavar="N", help="how many to send, from the start again when they run out")
+    demo.add_argument("--seconds", type=float, metavar="N", help="how long to go on, such as 300 to look at the page")
     demo.set_defaults(command=_demo)
     replay = commands.add_parser("replay", help="send dead letters through the worker again", allow_abbrev=False)
     add_replay_flags(replay)

@@ -14,11 +14,13 @@ from kuaixun.worker.delivery.at_least_once import AtLeastOnce
 from kuaixun.worker.delivery.exactly_once import ExactlyOnce
 from kuaixun.worker.delivery.promise import Counts, Delivery, Guarantee, Observer, Pace
 from kuaixun.worker.errors import BrokerUnreachableError, TopicMissingError, WorkerError, from_export
-from kuaixun.worker.kafka import KafkaSink, KafkaSource, KafkaTransactionalSink
+from kuaixun.worker.kafka.rights import check_rights
+from kuaixun.worker.kafka.sink import KafkaSink
+from kuaixun.worker.kafka.source import KafkaSource
+from kuaixun.worker.kafka.transactional_sink import KafkaTransactionalSink
 from kuaixun.worker.labelling import Labels, Outcome, Policy
 from kuaixun.worker.loop import Loop
 from kuaixun.worker.reload import Reloads, Succession
-from kuaixun.worker.rights import check_rights
 from kuaixun.worker.routing import Routes, Target
 from kuaixun.worker.settings import WorkerSettings
 from kuaixun.worker.stop import EarlyStop, Stop, StoppedEarlyError

@@ -1,4 +1,4 @@
-"""What the operator decides: flags before environment before `.env`, checked once before anything is opened."""
+"""What the operator decides: flags before environment before `.env` before the folder of secrets, checked once."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ from kuaixun.export.real_path import real_path
 from kuaixun.worker.addresses import check_addresses, check_listening
 from kuaixun.worker.delivery.promise import Guarantee
 from kuaixun.worker.errors import SettingError
-from kuaixun.worker.membership import GroupProtocol
+from kuaixun.worker.kafka.membership import GroupProtocol
 from kuaixun.worker.observability.log_lines import LogFormat
 from kuaixun.worker.properties import property_name, refuse_owned, shown
 from kuaixun.worker.routing import Partitioning
+from kuaixun.worker.secrets_folder import SecretsSource, secrets_in
 
 PREFIX = "KUAIXUN_"
 TEST_PREFIX = "KUAIXUN_TEST_"
@@ -183,6 +184,10 @@ class WorkerSettings(BaseSettings):
     oauth_token_source: Annotated[SecretStr, Field(min_length=1)] | None = Field(
         None, description="For OAUTHBEARER: a command that prints a token, or module:function that returns one."
     )
+    secrets_folder: Path | None = Field(
+        None,
+        description="Folder with settings in files, each named as its variable and holding its value, to keep secrets.",
+    )
     kafka: Properties = Field({}, description="librdkafka properties of both clients, such as security.protocol=SSL.")
     consumer: Properties = Field({}, description="librdkafka properties of the consumer alone; they win over --kafka.")
     producer: Properties = Field({}, description="librdkafka properties of the producer alone; they win over --kafka.")
@@ -277,8 +282,14 @@ class WorkerSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Flags, environment, `.env`, in this order, property names brought to one spelling so that they merge."""
-        return tuple(_Dotted(settings_cls, source) for source in (init_settings, env_settings, dotenv_settings))
+        """Flags, environment, `.env`, folder, in this order, property names in one spelling so that they merge."""
+        sources = [init_settings, env_settings, dotenv_settings]
+        named = next((folder for source in sources if (folder := source().get("secrets_folder"))), None)
+        if named is not None:
+            secrets = secrets_in(Path(named), PREFIX)
+            refuse_misspelt({f"the folder {named}": secrets})
+            sources.append(SecretsSource(settings_cls, secrets))
+        return tuple(_Dotted(settings_cls, source) for source in sources)
 
 
 class _Dotted(PydanticBaseSettingsSource):

@@ -1,6 +1,6 @@
 """What the loop needs of Kafka, and nothing else: records in, messages out, and word of what became of them.
 
-The first and the last station of a headline's journey. `kafka.py` is the real thing; tests put fakes here.
+The first and the last station of a headline's journey. `kafka/` is the real thing; tests put fakes here.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ from typing import Protocol
 
 from kuaixun.worker.dead_letter_limit import DeadLetterLimit
 from kuaixun.worker.delivery.promise import Delivery
-from kuaixun.worker.kafka import KafkaSink, KafkaSource
+from kuaixun.worker.kafka.sink import KafkaSink
+from kuaixun.worker.kafka.source import KafkaSource
 from kuaixun.worker.labelling import Labels, Outcome
 from kuaixun.worker.reload import Reloads
 from kuaixun.worker.streams import Record

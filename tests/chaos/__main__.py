@@ -25,7 +25,7 @@ import msgspec
 from rich.console import Console
 
 from kuaixun.worker.delivery.promise import Guarantee
-from kuaixun.worker.membership import GroupProtocol
+from kuaixun.worker.kafka.membership import GroupProtocol
 from tests.chaos.inputs import Inputs
 from tests.chaos.models import Models
 from tests.chaos.run import Found, Plan, run

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kuaixun.worker.delivery.promise import Guarantee
-from kuaixun.worker.membership import GroupProtocol
+from kuaixun.worker.kafka.membership import GroupProtocol
 from tests.chaos.account import Account
 from tests.chaos.inputs import PARTITIONS, Inputs
 from tests.chaos.models import Models

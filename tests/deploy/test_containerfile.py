@@ -1,17 +1,110 @@
-"""The image holds what a worker in it may be asked for."""
+"""The images: pinned, without root, with what a worker in them may be asked for."""
 
 from __future__ import annotations
 
 import re
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+import pytest
+
+from kuaixun.worker.settings import read_settings
+from tests.deploy.tools import DEPLOY, ROOT, of_environment, passes
+
+CONTAINERFILE = DEPLOY / "Containerfile"
+IMAGES = ("worker", "worker-cuda", "trainer")
 
 
-def test_the_image_can_check_a_bundle_s_signature() -> None:
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
-    installed = re.findall(r"'\.\[([\w,]+)\]'", (ROOT / "deploy" / "Containerfile").read_text(encoding="utf-8"))
-    assert len(installed) == 1
-    brought = [requirement for extra in installed[0].split(",") for requirement in extras[extra]]
-    assert {"confluent-kafka", "cryptography"} <= {re.split("[^a-z-]", requirement)[0] for requirement in brought}
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One FROM and what follows, comments and line ends taken out."""
+
+    name: str
+    parent: str
+    instructions: tuple[str, ...]
+
+    def all_of(self, instruction: str) -> list[str]:
+        """What stands behind each such instruction."""
+        return [one.partition(" ")[2] for one in self.instructions if one.split()[0] == instruction]
+
+
+def stages() -> dict[str, Stage]:
+    text = re.sub(r"^#.*\n", "", CONTAINERFILE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    lines = [line.strip() for line in re.sub(r"\\\n\s*", "", text).splitlines() if line.strip()]
+    found: list[Stage] = []
+    for line in lines:
+        if made := re.fullmatch(r"FROM (\S+) AS (\S+)", line):
+            found.append(Stage(made[2], made[1], ()))
+        elif found:
+            found[-1] = Stage(found[-1].name, found[-1].parent, (*found[-1].instructions, line))
+    return {stage.name: stage for stage in found}
+
+
+def with_parents(name: str) -> list[Stage]:
+    """A stage and what it is made on, the last first."""
+    every = stages()
+    return [every[name], *(with_parents(every[name].parent) if every[name].parent in every else [])]
+
+
+def installed_extras(image: str) -> set[str]:
+    """The extras that the environment of an image is made with."""
+    (copied,) = [one for one in stages()[image].all_of("COPY") if one.startswith("--from=")]
+    environment = copied.split()[0].removeprefix("--from=")
+    (command,) = stages()[environment].all_of("RUN")
+    script, folder, extras = command.split()
+    assert (ROOT / script).is_file()
+    assert copied.split()[1:] == [folder, folder], "an environment works only where it was made"
+    return set(extras.split(","))
+
+
+def test_the_linter_finds_nothing_wrong() -> None:
+    passes(of_environment("hadolint"), "--failure-threshold=style", CONTAINERFILE)
+
+
+def test_every_image_stands_on_one_that_is_pinned_by_its_digest() -> None:
+    (base,) = re.findall(r"^ARG PYTHON_IMAGE=(\S+)", CONTAINERFILE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert re.fullmatch(r"docker\.io/library/python:3\.\d+\.\d+-slim-\w+@sha256:[0-9a-f]{64}", base)
+    every = stages()
+    assert {stage.parent for stage in every.values()} - every.keys() == {"${PYTHON_IMAGE}"}
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_an_image_runs_as_nobody_and_holds_neither_compiler_nor_source(image: str) -> None:
+    users = [user for stage in with_parents(image) for user in stage.all_of("USER")]
+    assert users == ["65532:65532"]
+    assert [stage.name for stage in with_parents(image) if "source" in stage.name or stage.all_of("RUN")] == []
+
+
+@pytest.mark.parametrize(
+    ("image", "with_torch"), [("worker", False), ("worker-cuda", True), ("trainer", True)], ids=IMAGES
+)
+def test_torch_is_where_it_is_needed_and_nowhere_else(image: str, with_torch: bool) -> None:
+    extras = installed_extras(image)
+    assert bool(extras & {"torch", "trainer", "onnx"}) is with_torch
+    assert ("worker" in extras) is (image != "trainer")
+
+
+def test_the_extras_are_the_project_s_and_bring_what_checks_a_signature() -> None:
+    known = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    for image in IMAGES:
+        assert installed_extras(image) <= known.keys()
+        brought = {re.split("[^a-z-]", one)[0] for extra in installed_extras(image) for one in known[extra]}
+        assert "cryptography" in brought
+
+
+def test_a_worker_s_image_asks_its_own_health_port_whether_it_lives() -> None:
+    said = [health for stage in with_parents("worker") for health in stage.all_of("HEALTHCHECK")]
+    assert len(said) == 1
+    assert "/live" in said[0]
+    variables = " ".join(one for stage in with_parents("worker") for one in stage.all_of("ENV"))
+    (address,) = re.findall(r"KUAIXUN_HEALTH_ADDRESS=(\S+)", variables)
+    assert read_settings({"health_address": address}).health_address is not None
+    (port,) = [port for stage in with_parents("worker") for port in stage.all_of("EXPOSE")]
+    assert address.endswith(f":{port}")
+
+
+def test_the_build_does_not_see_what_is_not_committed() -> None:
+    ignored = set((ROOT / ".dockerignore").read_text(encoding="utf-8").split())
+    assert {".git", ".venv", "build", ".env", "runs"} <= ignored
+    assert not any(Path(name).parts[0] in {"deploy", "src", "worker", "export", "constraints.txt"} for name in ignored)

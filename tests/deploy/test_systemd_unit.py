@@ -15,11 +15,13 @@ import pytest
 from kuaixun.worker import errors
 from kuaixun.worker.life import STUCK_BEYOND_SECONDS
 from kuaixun.worker.reload import Reloads, reload_on_hangup
-from kuaixun.worker.settings import PREFIX, WorkerSettings, read_settings
+from kuaixun.worker.settings import PREFIX, WorkerSettings, read_settings, refuse_misspelt
 from kuaixun.worker.stop import Stop
-from tests.deploy.unit import UNIT, worker_unit
+from tests.deploy.unit import UNIT, values, worker_unit
 
 ROOT = Path(__file__).resolve().parents[2]
+
+MOST_EXPOSED_TENTHS = 20  # of systemd's scale, where 10.0 is no sandbox at all
 
 # A broker that is away comes back, one fenced for its silence starts anew; so does whatever was no fault of the
 # operator's.
@@ -38,6 +40,11 @@ def service() -> configparser.SectionProxy:
     return worker_unit()["Service"]
 
 
+def environment() -> dict[str, str]:
+    """What the unit sets itself."""
+    return dict(value.split("=", 1) for value in values("Service", "Environment"))
+
+
 def test_exit_codes_that_no_restart_mends_end_the_service(service: configparser.SectionProxy) -> None:
     kinds = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.WorkerError)}
     final = {kind.exit_code for kind in kinds - MENDED_BY_A_RESTART}
@@ -50,8 +57,8 @@ def test_systemd_never_gives_up_on_a_worker_that_a_restart_may_mend() -> None:
 
 
 def test_the_service_waits_longer_than_a_worker_takes_to_leave(service: configparser.SectionProxy) -> None:
-    budget = WorkerSettings.model_fields["shutdown_budget_seconds"].default
-    assert int(service["TimeoutStopSec"]) > budget
+    settings = read_settings({})
+    assert int(service["TimeoutStopSec"]) > settings.revoke_budget_seconds + settings.shutdown_budget_seconds
 
 
 def test_the_watchdog_waits_longer_than_the_worker_itself_before_it_calls_the_loop_stuck(
@@ -71,8 +78,7 @@ def test_a_liveness_probe_waits_longer_than_the_worker_itself_before_it_calls_th
 def test_each_instance_has_a_transactional_id_of_its_own_that_a_right_to_the_group_s_prefix_covers(
     service: configparser.SectionProxy,
 ) -> None:
-    name, _, value = service["Environment"].partition("=")
-    assert name == f"{PREFIX}TRANSACTIONAL_ID"
+    value = environment()[f"{PREFIX}TRANSACTIONAL_ID"]
     assert {"%i", "%H"} <= set(re.findall("%.", value)), "another machine's instance has the same"
     unit_prefix = UNIT.name.partition("@")[0]
     assert value.replace("%p", unit_prefix).startswith(f"{WorkerSettings.model_fields['group_id'].default}-")
@@ -92,10 +98,45 @@ def test_a_reload_is_the_signal_that_the_worker_listens_to(service: configparser
         assert signal.getsignal(signal.SIGHUP) is not before
 
 
-def test_systemd_itself_finds_nothing_wrong(tmp_path: Path) -> None:
-    analyze = shutil.which("systemd-analyze")
-    if analyze is None:
+def test_a_credential_is_the_setting_that_its_file_is_named_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (loaded,) = values("Service", "LoadCredential")
+    name, _, folder = loaded.partition(":")
+    assert Path(folder).is_absolute()
+    assert environment()[f"{PREFIX}SECRETS_FOLDER"] == "%d"
+    # What systemd makes of a folder: "the ID of each is the given one, an underscore and the file's name".
+    (tmp_path / f"{name}_KAFKA__SASL_PASSWORD").write_text("secret\n", "utf-8")
+    monkeypatch.setenv(f"{PREFIX}SECRETS_FOLDER", str(tmp_path))
+    assert read_settings({}).consumer_properties() == {"sasl.password": "secret"}
+
+
+def test_every_setting_of_the_unit_is_one_of_the_worker_s() -> None:
+    refuse_misspelt({UNIT.name: environment()})
+
+
+def test_the_sandbox_is_tight_by_systemd_s_own_count() -> None:
+    outcome = subprocess.run(
+        [analyzer(), "security", "--offline=true", f"--threshold={MOST_EXPOSED_TENTHS}", "--no-pager", str(UNIT)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "unrecognized option" in outcome.stderr:
+        pytest.skip("this systemd-analyze cannot look at units that are not installed; 250 can")
+    assert outcome.returncode == 0, f"{outcome.stdout}{outcome.stderr}"
+
+
+def analyzer() -> str:
+    """systemd-analyze, or the test is skipped."""
+    found = shutil.which("systemd-analyze")
+    if found is None:
         pytest.skip("systemd-analyze is not on this machine")
+    return found
+
+
+def test_systemd_itself_finds_nothing_wrong(tmp_path: Path) -> None:
+    analyze = analyzer()
     unit = tmp_path / "kuaixun-worker@1.service"
     unit.write_text(UNIT.read_text(encoding="utf-8").replace("/opt/kuaixun/bin/kuaixun-worker", "/bin/true"))
     outcome = subprocess.run([analyze, "verify", str(unit)], capture_output=True, text=True, check=False)

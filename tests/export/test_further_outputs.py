@@ -35,6 +35,7 @@ from tests.export.conftest import LABELS
 from tests.export.hostile_bundles import rewrite
 
 ALL = tuple(FURTHER_OUTPUTS.values())
+pytestmark = pytest.mark.timeout(1800)  # the compiler of one of them takes a minute of a whole core
 Make = Callable[[FurtherOutput, Architecture, StudentWeights], bytes]
 
 

@@ -17,7 +17,10 @@ from kuaixun.export.text.vocabulary import Vocabulary
 
 
 class KnownPace:
-    """An engine that takes 3 microseconds a text and half of one a character, by a clock of its own."""
+    """An engine that takes 3 microseconds a text and half of one a character, by a clock of its own.
+
+    It is slow in the first of each round's four calls, as what finds the caches full of another's tables.
+    """
 
     name = "known"
     logit_tolerance = 0.0
@@ -25,9 +28,11 @@ class KnownPace:
 
     def __init__(self) -> None:
         self.seconds = 0.0
+        self.calls = 0
 
     def classify(self, texts: Sequence[str]) -> Predictions:
-        self.seconds += sum(3.0 + 0.5 * len(text) for text in texts) / 1e6
+        self.seconds += sum(3.0 + 0.5 * len(text) for text in texts) / 1e6 + (self.calls % 4 == 0)
+        self.calls += 1
         return Predictions(np.zeros(len(texts), np.int64), np.zeros(len(texts)), np.zeros((len(texts), 2)))
 
     def logits(self, encoded: Encoded) -> NDArray[np.float64]:
@@ -44,7 +49,7 @@ def test_the_line_through_the_lengths_is_the_pace_of_the_engine() -> None:
     assert scaling.microseconds_per_character == pytest.approx(0.5)
     assert scaling.microseconds_per_text == pytest.approx(3.0)
     assert scaling.worst_deviation == pytest.approx(0.0)
-    assert engine.seconds * 1e6 == pytest.approx(3 * TEXTS * (5 + 7 + 19))
+    assert engine.seconds == pytest.approx(3 * (1 + TEXTS * (5 + 7 + 19 + 19) / 1e6))
 
 
 @pytest.mark.parametrize(("lengths", "reason"), [("8", "a line needs two or more"), ("4,0", "0 is less than 1")])

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from kuaixun.worker.delivery.promise import Guarantee
-from kuaixun.worker.kafka import EmbeddedBroker
 from tests.conftest import do_without_kafka
 from tests.kafka_broker import BrokerUnavailableError, kafka_jars
 from tests.secured_broker import SecuredBroker
+from tests.worker.mock_broker import MockBroker
 from tests.worker.topics import Topics
 
 
@@ -27,7 +27,7 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def embedded_bootstrap() -> Iterator[str]:
     """librdkafka's own broker, inside this process."""
-    with EmbeddedBroker() as broker:
+    with MockBroker() as broker:
         yield broker.bootstrap
 
 

@@ -28,8 +28,6 @@ from kuaixun.worker.witness import Witness
 from tests.worker.fake_classifier import FakeClassifier
 from tests.worker.topics import PATIENCE_SECONDS, Topics
 
-JOIN_SECONDS = 60
-
 
 class Running:
     """What runs in a thread; `error` is set once it has ended badly."""
@@ -53,7 +51,7 @@ class Running:
 
     def wait(self) -> None:
         """Wait until it ends by itself."""
-        self._thread.join(JOIN_SECONDS)
+        self._thread.join(PATIENCE_SECONDS)
         assert not self._thread.is_alive(), "it does not end"
 
 

@@ -13,7 +13,7 @@ import pytest
 from kuaixun.worker.delivery.at_least_once import AtLeastOnce
 from kuaixun.worker.delivery.exactly_once import ExactlyOnce
 from kuaixun.worker.delivery.promise import Delivery, Guarantee, Pace
-from kuaixun.worker.kafka import KafkaSink
+from kuaixun.worker.kafka.sink import KafkaSink
 from kuaixun.worker.labelling import Policy
 from kuaixun.worker.loop import Loop
 from kuaixun.worker.routing import Routes, Target

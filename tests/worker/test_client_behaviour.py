@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable
-from contextlib import closing
 
 import pytest
-from confluent_kafka import KafkaError, cimpl
+from confluent_kafka import KafkaError
 
 from kuaixun.worker.errors import FatalKafkaError
-from kuaixun.worker.kafka import KafkaSink, KafkaSource
+from kuaixun.worker.kafka.sink import KafkaSink
+from kuaixun.worker.kafka.source import KafkaSource
 from kuaixun.worker.routing import Partitioning
 from tests.kafka_broker import create_topic
 from tests.kafka_tools import CONSOLE_PRODUCER, kafka_tool
+from tests.worker.mock_broker import MockBroker
 from tests.worker.running import RunningWorker, running_worker
 from tests.worker.test_contract import assert_each_once, first_appearances, many, news, record
 from tests.worker.test_group_protocols import Indifferent
@@ -21,7 +21,6 @@ from tests.worker.topics import PARTITIONS, PATIENCE_SECONDS, Topics
 
 Create = Callable[..., Topics]
 FAR_OFF_SECONDS = 3600.0  # a wait for so long would run into the test's own limit
-PRODUCER = 0  # of rdkafka.h
 PRODUCE = 0  # its API key
 
 
@@ -57,34 +56,8 @@ def test_closing_twice_is_no_fault_and_reading_after_it_is_one(kafka_topics: Cre
         source.batch(1, 0.0, 0.1)
 
 
-class FailingBroker:
-    """librdkafka's own broker, which answers requests with an error where it is told to."""
-
-    def __init__(self) -> None:
-        self._librdkafka = librdkafka = ctypes.CDLL(cimpl.__file__)  # what it is linked with is found through it
-        for name in ("rd_kafka_conf_new", "rd_kafka_new", "rd_kafka_handle_mock_cluster"):
-            getattr(librdkafka, name).restype = ctypes.c_void_p
-        librdkafka.rd_kafka_mock_cluster_bootstraps.restype = ctypes.c_char_p
-        why = ctypes.create_string_buffer(512)
-        config = ctypes.c_void_p(librdkafka.rd_kafka_conf_new())
-        librdkafka.rd_kafka_conf_set(config, b"test.mock.num.brokers", b"1", why, ctypes.c_size_t(512))
-        self._host = ctypes.c_void_p(librdkafka.rd_kafka_new(ctypes.c_int(PRODUCER), config, why, ctypes.c_size_t(512)))
-        assert self._host.value, why.value
-        self._cluster = ctypes.c_void_p(librdkafka.rd_kafka_handle_mock_cluster(self._host))
-        self.bootstrap: str = librdkafka.rd_kafka_mock_cluster_bootstraps(self._cluster).decode()
-
-    def fail_next(self, request: int, code: int) -> None:
-        """Answer the next request of this API key with this error."""
-        self._librdkafka.rd_kafka_mock_push_request_errors(
-            self._cluster, ctypes.c_int16(request), ctypes.c_size_t(1), ctypes.c_int(code)
-        )
-
-    def close(self) -> None:
-        self._librdkafka.rd_kafka_destroy(self._host)
-
-
 def test_a_write_out_of_sequence_ends_the_worker_and_the_next_one_labels_what_it_could_not() -> None:
-    with closing(FailingBroker()) as broker:
+    with MockBroker() as broker:
         topics = Topics.create(broker.bootstrap, real=False)
         topics.write(many(40))
         broker.fail_next(PRODUCE, KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER)

@@ -13,7 +13,9 @@ from confluent_kafka import KafkaError
 from kuaixun.export import Predictions
 from kuaixun.worker.delivery.promise import Guarantee
 from kuaixun.worker.errors import DeliveryFailedError, ShutdownBudgetError
-from kuaixun.worker.kafka import KafkaSink, KafkaSource, KafkaTransactionalSink
+from kuaixun.worker.kafka.sink import KafkaSink
+from kuaixun.worker.kafka.source import KafkaSource
+from kuaixun.worker.kafka.transactional_sink import KafkaTransactionalSink
 from kuaixun.worker.streams import AbortableError, GroupListener
 from tests.conftest import do_without_kafka
 from tests.kafka_broker import BrokerUnavailableError, kafka_jars
@@ -22,7 +24,6 @@ from tests.tcp_proxy import Network
 from tests.worker.fake_classifier import FakeClassifier
 from tests.worker.running import RunningWorker, running_worker
 from tests.worker.test_contract import assert_each_once, assert_in_order, first_appearances, many, process
-from tests.worker.test_real_kafka import wait_for_offsets
 from tests.worker.topics import PARTITIONS, PATIENCE_SECONDS, Topics
 
 PRODUCE = 0  # API keys
@@ -36,7 +37,7 @@ def broker() -> Iterator[ProxiedBroker]:
         jars = kafka_jars()
     except BrokerUnavailableError as error:
         do_without_kafka(error)
-    with ProxiedBroker(jars, doors=1) as broker:
+    with ProxiedBroker(jars, doors=1, short_lived=True) as broker:
         yield broker
 
 
@@ -144,7 +145,7 @@ def test_a_worker_whose_group_has_dropped_it_commits_nothing_of_what_another_has
             # What it writes from here on is not confirmed, and that is what it waits for while its session ends.
             door.set_network(Network.HOLE)
             with running_worker(topics.settings()):
-                wait_for_offsets(topics, [COUNT // PARTITIONS] * PARTITIONS)
+                topics.wait_for_offsets([COUNT // PARTITIONS] * PARTITIONS)
                 wait_until_dropped(sources[0])
                 door.set_network(Network.WHOLE)
                 topics.wait_for(topics.output, COUNT)
@@ -211,7 +212,7 @@ def test_a_worker_whose_outcomes_are_not_confirmed_for_too_long_ends_and_a_resta
     topics.write(many(COUNT))
     with broker.door(0, let_none_be_confirmed) as door:
         worker = RunningWorker(
-            topics.settings(bootstrap_servers=f"127.0.0.1:{door.port}", outage_seconds=4, transaction_timeout_seconds=2)
+            topics.settings(bootstrap_servers=f"127.0.0.1:{door.port}", outage_seconds=6, transaction_timeout_seconds=2)
         )
         worker.wait()
     assert isinstance(worker.error, DeliveryFailedError), worker.error
@@ -219,7 +220,7 @@ def test_a_worker_whose_outcomes_are_not_confirmed_for_too_long_ends_and_a_resta
     assert delivery is Guarantee.AT_LEAST_ONCE or len(attempts) > 1, "tried again until that has lasted for too long"
     assert sum(topics.committed()) == 0
     with running_worker(topics.settings()):
-        wait_for_offsets(topics, [COUNT // PARTITIONS] * PARTITIONS)
+        topics.wait_for_offsets([COUNT // PARTITIONS] * PARTITIONS)
     firsts = first_appearances(topics.read(topics.output, COUNT))
     assert_each_once(firsts, COUNT)
     assert_in_order(firsts)

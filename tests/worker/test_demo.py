@@ -26,6 +26,7 @@ from kuaixun.worker.demo.screen import Stage
 from kuaixun.worker.demo.terminal import TerminalScreen
 from kuaixun.worker.errors import WorkerError
 from kuaixun.worker.stop import Stop
+from tests.worker.mock_broker import MockBroker
 
 CLASSES = {
     *("finance", "realty", "stocks", "education", "science"),
@@ -33,6 +34,12 @@ CLASSES = {
 }
 REASONS = {reason.value for reason in DeadLetterReason}
 DIRT = {"html", "entity", "url", "email", "fullwidth", "emoji", "zero_width", "case", "space"}
+
+
+@pytest.fixture
+def hasty_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that does not make the demo's first worker wait for others."""
+    monkeypatch.setattr(show, "EmbeddedBroker", MockBroker)
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +197,7 @@ def test_the_demo_accounts_for_every_headline_and_ends_by_itself() -> None:
     assert any("invalid_utf8" in line for line in lines), "a refused headline is shown with its reason"
 
 
+@pytest.mark.usefixtures("hasty_broker")
 def test_a_worker_that_leaves_without_labelling_is_a_loss(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -199,6 +207,7 @@ def test_a_worker_that_leaves_without_labelling_is_a_loss(
     assert (counts["consumed"], counts["lost"]) == (0, 1)
 
 
+@pytest.mark.usefixtures("hasty_broker")
 def test_the_account_is_given_whatever_goes_wrong(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -209,6 +218,7 @@ def test_the_account_is_given_whatever_goes_wrong(
     assert counts["consumed"] == 3
 
 
+@pytest.mark.usefixtures("hasty_broker")
 def test_the_demo_counts_what_is_consumed_apart_from_what_comes_back(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -275,6 +285,7 @@ def test_the_demo_survives_an_output_that_has_no_chinese() -> None:
     assert any("\\u" in line for line in lines)
 
 
+@pytest.mark.usefixtures("hasty_broker")
 def test_ctrl_c_before_the_first_headline_is_back_is_answered(capsys: pytest.CaptureFixture[str]) -> None:
     with mock.patch.object(show, "Stop") as stop:
         stop.side_effect = lambda budget_seconds: _requested(budget_seconds)

@@ -18,12 +18,11 @@ from msgspec import structs
 from kuaixun.worker import cli
 from kuaixun.worker.delivery.promise import Guarantee
 from kuaixun.worker.errors import FencedError, SettingError
-from kuaixun.worker.kafka import KafkaTransactionalSink
+from kuaixun.worker.kafka.transactional_sink import KafkaTransactionalSink
 from kuaixun.worker.streams import AbortableError, EndUnknownError, Partition, Record
 from tests.kafka_tools import TRANSACTIONS, kafka_tool
 from tests.worker.running import RunningWorker, running_worker
 from tests.worker.test_contract import assert_each_once, assert_in_order, many, process, record
-from tests.worker.test_real_kafka import wait_for_offsets
 from tests.worker.topics import PARTITIONS, PATIENCE_SECONDS, Topics
 
 Create = Callable[..., Topics]
@@ -105,7 +104,7 @@ def test_a_frozen_worker_that_comes_back_to_partitions_of_another_writes_nothing
         topics.read(topics.output, 60, "read_uncommitted")
         frozen.send_signal(signal.SIGSTOP)
         with running_worker(topics.settings(max_batch=60)):
-            wait_for_offsets(topics, [COUNT // PARTITIONS + 1] * PARTITIONS)
+            topics.wait_for_offsets([COUNT // PARTITIONS + 1] * PARTITIONS)
             frozen.send_signal(signal.SIGCONT)
             frozen.send_signal(signal.SIGTERM)  # lets go of the batch that it holds, and would commit it
             _, said = frozen.communicate(timeout=PATIENCE_SECONDS)
@@ -207,7 +206,7 @@ def test_beginning_at_the_latest_commits_where_it_begins(kafka_topics: Create) -
     topics = exactly_once(kafka_topics)
     topics.write(many(8))
     with running_worker(topics.settings(auto_offset_reset="latest")):
-        wait_for_offsets(topics, [2, 2, 2, 2])
+        topics.wait_for_offsets([2, 2, 2, 2])
 
 
 def test_a_quiet_topic_opens_no_transaction(kafka_topics: Create, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from kuaixun.export.bundle.reader import default_bundle_path
-from kuaixun.worker import cli, errors, rights
+from kuaixun.worker import cli, errors
 from kuaixun.worker.delivery.promise import Counts
 from kuaixun.worker.errors import (
     BrokerUnreachableError,
@@ -31,6 +31,7 @@ from kuaixun.worker.errors import (
     ShutdownBudgetError,
     WorkerError,
 )
+from kuaixun.worker.kafka import rights
 from kuaixun.worker.service import run_worker
 from kuaixun.worker.settings import read_settings
 from kuaixun.worker.stop import EarlyStop, Stop, StoppedEarlyError, hard_stop, stop_on_signals

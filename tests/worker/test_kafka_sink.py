@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from kuaixun.worker import kafka
 from kuaixun.worker.errors import FencedError
-from kuaixun.worker.kafka import KafkaSink, KafkaTransactionalSink
+from kuaixun.worker.kafka.sink import KafkaSink
+from kuaixun.worker.kafka.transactional_sink import KafkaTransactionalSink
 from kuaixun.worker.settings import read_settings
 from kuaixun.worker.stop import EarlyStop, Stop, StoppedEarlyError
 from kuaixun.worker.streams import Outgoing, Receipts
@@ -38,7 +38,7 @@ def test_a_timestamp_of_zero_is_not_sent_as_now(
         ) -> None:
             given.append(timestamp)
 
-    monkeypatch.setattr(kafka, "Producer", NotingProducer)
+    monkeypatch.setattr("kuaixun.worker.kafka.sink.Producer", NotingProducer)
     sink = KafkaSink(read_settings({}))
     message = Outgoing("t", 0, None, None, (), of_the_record)
     sink.send(message, lambda _: None)
@@ -66,7 +66,7 @@ def test_a_producer_found_fenced_as_it_is_given_up_ends_the_worker_in_order(monk
                 raise KafkaException(silences.pop())
             raise KafkaException(KafkaError(KafkaError._FENCED, "fenced by a newer instance", True))
 
-    monkeypatch.setattr(kafka, "Producer", FencedProducer)
+    monkeypatch.setattr("kuaixun.worker.kafka.sink.Producer", FencedProducer)
     sink = KafkaTransactionalSink(read_settings({}))
     with pytest.raises(FencedError):
         sink.renew(100.0)
@@ -94,7 +94,7 @@ def test_an_error_of_which_the_client_keeps_nothing_is_let_pass_and_reports_go_o
         def poll(self, _timeout_seconds: float) -> int:
             raise SystemError("returned NULL without setting an exception")
 
-    monkeypatch.setattr(kafka, "Producer", ForgetfulProducer)
+    monkeypatch.setattr("kuaixun.worker.kafka.sink.Producer", ForgetfulProducer)
     sink = KafkaTransactionalSink(read_settings({}))
     assert sink.flush(5.0)
     sink.poll(0.0)
@@ -123,7 +123,7 @@ def test_what_is_fatal_to_a_producer_that_is_given_up_does_not_keep_the_next_one
         def init_transactions(self, _timeout_seconds: float) -> None:
             ready.append(self)
 
-    monkeypatch.setattr(kafka, "Producer", SpoiltProducer)
+    monkeypatch.setattr("kuaixun.worker.kafka.sink.Producer", SpoiltProducer)
     sink = KafkaTransactionalSink(read_settings({}))
     sink.renew(1.0)
     assert len(ready) == 1
@@ -155,7 +155,7 @@ def test_told_to_leave_while_it_waits_for_its_transactional_id_it_waits_no_longe
                 stop.request()
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "no coordinator", False, True))
 
-    monkeypatch.setattr(kafka, "Producer", LonelyProducer)
+    monkeypatch.setattr("kuaixun.worker.kafka.sink.Producer", LonelyProducer)
     sink = KafkaTransactionalSink(read_settings({}), EarlyStop(stop))
     with pytest.raises(StoppedEarlyError):
         sink.renew(1000.0)

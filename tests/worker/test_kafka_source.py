@@ -8,9 +8,8 @@ from typing import Any, ClassVar
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
-from kuaixun.worker import kafka
 from kuaixun.worker.errors import BrokerUnreachableError
-from kuaixun.worker.kafka import KafkaSource
+from kuaixun.worker.kafka.source import KafkaSource
 from kuaixun.worker.settings import read_settings
 from kuaixun.worker.streams import Partition
 
@@ -65,7 +64,7 @@ class Listener:
 
 
 def test_no_record_of_a_partition_revoked_in_the_same_call_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kafka, "Consumer", RebalancingConsumer)
+    monkeypatch.setattr("kuaixun.worker.kafka.source.Consumer", RebalancingConsumer)
     source, listener = KafkaSource(read_settings({"input_topic": "raw"})), Listener()
     source.subscribe(listener)
     assert not source.joined
@@ -86,7 +85,7 @@ def test_an_assignment_outlives_a_coordinator_that_moves(monkeypatch: pytest.Mon
                 raise KafkaException(KafkaError(answers.pop(0)))
             return super().committed(positions, timeout)
 
-    monkeypatch.setattr(kafka, "Consumer", MovingCoordinator)
+    monkeypatch.setattr("kuaixun.worker.kafka.source.Consumer", MovingCoordinator)
     source = KafkaSource(read_settings({"input_topic": "raw"}))
     source.subscribe(Listener())
     assert source.batch(10, 0.0, 0.0) == []
@@ -108,7 +107,7 @@ def test_all_that_callbacks_ask_the_brokers_for_has_one_outage_s_time(monkeypatc
             now[0] += 0.9 * timeout
             return super().committed(positions, timeout)
 
-    monkeypatch.setattr(kafka, "Consumer", SlowCoordinator)
+    monkeypatch.setattr("kuaixun.worker.kafka.source.Consumer", SlowCoordinator)
     settings = read_settings({"input_topic": "raw"})
     source = KafkaSource(settings, monotonic=lambda: now[0])
     source.subscribe(Listener())
@@ -150,7 +149,7 @@ def test_what_was_read_before_a_position_turned_out_to_be_gone_is_handed_over_be
 ) -> None:
     consumer, listener = PassedByRetention(), Listener()
     chosen: list[Mapping[Partition, int]] = []
-    monkeypatch.setattr(kafka, "Consumer", lambda *_, **__: consumer)
+    monkeypatch.setattr("kuaixun.worker.kafka.source.Consumer", lambda *_, **__: consumer)
     monkeypatch.setattr(listener, "positioned", chosen.append)
     source = KafkaSource(read_settings({"input_topic": "raw", "auto_offset_reset": "latest"}))
     source.subscribe(listener)
@@ -186,7 +185,7 @@ class CommittingConsumer(RebalancingConsumer):
 
 @pytest.mark.parametrize("over", ["its partitions leave", "the group answers"])
 def test_commits_that_failed_once_long_ago_do_not_end_the_worker(monkeypatch: pytest.MonkeyPatch, over: str) -> None:
-    monkeypatch.setattr(kafka, "Consumer", CommittingConsumer)
+    monkeypatch.setattr("kuaixun.worker.kafka.source.Consumer", CommittingConsumer)
     errors = [KafkaError._WAIT_COORD, KafkaError.ILLEGAL_GENERATION]
     monkeypatch.setattr(CommittingConsumer, "errors", errors)
     now = [0.0]
@@ -207,7 +206,7 @@ def test_commits_that_failed_once_long_ago_do_not_end_the_worker(monkeypatch: py
 
 
 def test_commits_that_fail_for_longer_than_an_outage_may_last_end_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kafka, "Consumer", CommittingConsumer)
+    monkeypatch.setattr("kuaixun.worker.kafka.source.Consumer", CommittingConsumer)
     monkeypatch.setattr(CommittingConsumer, "errors", [KafkaError._WAIT_COORD] * 2)
     now = [0.0]
     source = KafkaSource(read_settings({"input_topic": "raw"}), monotonic=lambda: now[0])
@@ -251,7 +250,7 @@ def test_a_group_is_not_left_in_order_before_the_last_commit_is_answered_well(
         def close(self) -> None:
             pass
 
-    monkeypatch.setattr(kafka, "Consumer", LastCommitting)
+    monkeypatch.setattr("kuaixun.worker.kafka.source.Consumer", LastCommitting)
     source, listener = KafkaSource(read_settings({"input_topic": "raw"}), monotonic=lambda: now[0]), Listener()
     monkeypatch.setattr(listener, "committed", lambda _: None)
     source.subscribe(listener)

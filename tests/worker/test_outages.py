@@ -13,8 +13,8 @@ import pytest
 
 from kuaixun.worker.delivery.promise import Guarantee
 from kuaixun.worker.errors import BrokerUnreachableError, DeliveryFailedError, ShutdownBudgetError
-from kuaixun.worker.kafka import KafkaTransactionalSink
-from kuaixun.worker.membership import GroupProtocol
+from kuaixun.worker.kafka.membership import GroupProtocol
+from kuaixun.worker.kafka.transactional_sink import KafkaTransactionalSink
 from kuaixun.worker.streams import AbortableError
 from tests.conftest import do_without_kafka
 from tests.deploy.unit import worker_unit
@@ -22,7 +22,6 @@ from tests.kafka_broker import BrokerUnavailableError, KafkaBroker, kafka_jars
 from tests.worker.replay.test_replay import bury, letter
 from tests.worker.running import RunningReplay, RunningWorker, running_worker
 from tests.worker.test_contract import assert_each_once, assert_in_order, first_appearances, many
-from tests.worker.test_real_kafka import wait_for_offsets
 from tests.worker.test_silence import await_words, worker_process
 from tests.worker.topics import PATIENCE_SECONDS, Topics
 
@@ -34,7 +33,7 @@ STARTS_IN_THE_OUTAGE = 2
 def broker() -> Iterator[KafkaBroker]:
     """One that may be stopped: nobody else's."""
     try:
-        with KafkaBroker(kafka_jars()) as broker:
+        with KafkaBroker(kafka_jars(), short_lived=True) as broker:
             yield broker
     except BrokerUnavailableError as error:
         do_without_kafka(error)
@@ -71,7 +70,7 @@ def test_idle_workers_outlive_a_restart_of_the_broker(
         for topics in both:
             workers.enter_context(running_worker(topics.settings(transaction_timeout_seconds=OUTAGE_SECONDS)))
             topics.write(many(4))
-            wait_for_offsets(topics, [1, 1, 1, 1])
+            topics.wait_for_offsets([1, 1, 1, 1])
         broker.stop()
         assert wait_for_word("trouble with Kafka") == clients, "consumer and producer both notice"
         broker.start()
@@ -79,7 +78,7 @@ def test_idle_workers_outlive_a_restart_of_the_broker(
         for topics in both:
             topics.write(many(4, 4))
             topics.wait_for(topics.output, 8)
-            wait_for_offsets(topics, [2, 2, 2, 2])
+            topics.wait_for_offsets([2, 2, 2, 2])
     for topics in both:
         assert_outcomes(topics, 8)
 
@@ -148,7 +147,7 @@ def test_workers_end_when_the_brokers_are_away_for_long_and_come_back_with_them_
             )
             ended.append(RunningWorker(settings))
             topics.write(many(40))
-            wait_for_offsets(topics, [10, 10, 10, 10])
+            topics.wait_for_offsets([10, 10, 10, 10])
         broker.stop()
         for worker in ended:
             worker.wait()
@@ -165,7 +164,7 @@ def test_workers_end_when_the_brokers_are_away_for_long_and_come_back_with_them_
         broker.start()  # and workers are started all along
         for topics in both:
             topics.write(many(40, 40))
-            wait_for_offsets(topics, [20, 20, 20, 20])
+            topics.wait_for_offsets([20, 20, 20, 20])
     finally:
         exit_codes = [one.end() for one in supervised]
     assert set(exit_codes) == {0}

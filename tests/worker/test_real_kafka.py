@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 
 import pytest
@@ -37,14 +36,6 @@ def truncate(topics: Topics, partition: int, before: int) -> None:
         deleted.result(PATIENCE_SECONDS)
 
 
-def wait_for_offsets(topics: Topics, offsets: list[int]) -> None:
-    """Wait until the group has committed these."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while topics.committed() != offsets and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert topics.committed() == offsets
-
-
 @pytest.mark.parametrize("command", ["check", "run"])
 @pytest.mark.parametrize("flag", ["--input-topic", "--output-topic", "--dead-letter-topic"])
 def test_a_missing_topic_is_named_and_not_created(
@@ -55,7 +46,10 @@ def test_a_missing_topic_is_named_and_not_created(
     said = capsys.readouterr().err.splitlines()[-1]
     assert "no.such.topic does not exist" in said
     assert "--create --topic no.such.topic" in said
-    assert "no.such.topic" not in AdminClient({"bootstrap.servers": topics.bootstrap}).list_topics(timeout=10).topics
+    assert (
+        "no.such.topic"
+        not in AdminClient({"bootstrap.servers": topics.bootstrap}).list_topics(timeout=PATIENCE_SECONDS).topics
+    )
 
 
 def test_all_missing_topics_are_named_at_once_each_with_its_own_setting(
@@ -106,7 +100,7 @@ def test_beginning_at_the_latest_skips_nothing_across_a_restart(kafka_topics: Cr
     topics.write(many(8))
     settings = topics.settings(auto_offset_reset="latest")
     with running_worker(settings):
-        wait_for_offsets(topics, [2, 2, 2, 2])
+        topics.wait_for_offsets([2, 2, 2, 2])
     topics.write(many(4))
     with running_worker(settings):
         labelled = topics.read(topics.output, 4)
@@ -123,7 +117,7 @@ def test_beginning_at_the_latest_after_an_offset_that_is_gone_skips_nothing_acro
     truncate(topics, 0, 3)
     settings = topics.settings(auto_offset_reset="latest")
     with running_worker(settings):
-        wait_for_offsets(topics, [5, 5, 5, 5])
+        topics.wait_for_offsets([5, 5, 5, 5])
     topics.write(many(4))
     with running_worker(settings):
         labelled = topics.read(topics.output, 4)
@@ -200,6 +194,6 @@ def test_of_producers_in_transactions_what_they_committed_is_labelled_and_a_mark
     with running_worker(topics.settings()) as worker:
         labelled = topics.read(topics.output, 8)
         # Three records and three markers a partition: the last marker's place is nobody's to commit.
-        wait_for_offsets(topics, [5, 5, 5, 5])
+        topics.wait_for_offsets([5, 5, 5, 5])
     assert {event_of(message)["id"] for message in labelled} == {f"n{i}" for i in (0, 1, 2, 3, 8, 9, 10, 11)}
     assert worker.counts.consumed == 8

@@ -15,11 +15,10 @@ import pytest
 from kuaixun.export import Predictions
 from kuaixun.worker.delivery.promise import Guarantee
 from kuaixun.worker.errors import FencedError
-from kuaixun.worker.membership import GroupProtocol
+from kuaixun.worker.kafka.membership import GroupProtocol
 from tests.worker.fake_classifier import FakeClassifier
 from tests.worker.running import RunningWorker, running_worker
 from tests.worker.test_contract import assert_each_once, assert_in_order, first_appearances, many
-from tests.worker.test_real_kafka import wait_for_offsets
 from tests.worker.topics import PARTITIONS, PATIENCE_SECONDS, Topics
 
 Create = Callable[..., Topics]
@@ -67,7 +66,7 @@ def test_workers_frozen_past_their_session_come_back_under_every_protocol_and_bo
         for protocol, topics in cases:
             stack.enter_context(running_worker(topics.settings(group_protocol=protocol)))
         for _, topics in cases:
-            wait_for_offsets(topics, [COUNT // PARTITIONS] * PARTITIONS)
+            topics.wait_for_offsets([COUNT // PARTITIONS] * PARTITIONS)
         for process in frozen:
             process.send_signal(signal.SIGCONT)
         said = [await_words(process, "lost to another member", "assigned ") for process in frozen]
@@ -78,7 +77,7 @@ def test_workers_frozen_past_their_session_come_back_under_every_protocol_and_bo
         for process, before, (protocol, topics) in zip(frozen, said, cases, strict=True):
             _, after = process.communicate(timeout=PATIENCE_SECONDS)
             assert process.returncode == 0, (protocol, topics.delivery, before + after)
-            wait_for_offsets(topics, [(COUNT + MORE) // PARTITIONS] * PARTITIONS)
+            topics.wait_for_offsets([(COUNT + MORE) // PARTITIONS] * PARTITIONS)
     for _, topics in cases:
         assert_outcomes(topics, COUNT + MORE)
 
@@ -130,6 +129,6 @@ def test_workers_busy_for_longer_than_the_poll_interval_are_dropped_and_join_aga
         worker.wait()
         assert fenced or worker.error is None, worker.error
         with running_worker(topics.settings()) if fenced else nullcontext():
-            wait_for_offsets(topics, [COUNT // PARTITIONS] * PARTITIONS)
+            topics.wait_for_offsets([COUNT // PARTITIONS] * PARTITIONS)
         assert_outcomes(topics, COUNT)
     assert any("silent for too long" in line for line in caplog.messages)

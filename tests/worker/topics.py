@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +13,13 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from confluent_kafka.admin import AdminClient
 
 from kuaixun.worker.delivery.promise import Guarantee
-from kuaixun.worker.kafka_errors import COORDINATOR_ON_ITS_WAY
+from kuaixun.worker.kafka.client_errors import COORDINATOR_ON_ITS_WAY
 from kuaixun.worker.settings import WorkerSettings
 from kuaixun.worker.streams import Record
 from tests.kafka_broker import create_topic
 
 PARTITIONS = 4
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 120  # a busy machine may take a minute over what takes a second
 _NUMBERS = itertools.count()
 
 
@@ -45,8 +45,7 @@ class Topics:
         **output_config: str,
     ) -> Topics:
         name = f"t{os.getpid()}-{next(_NUMBERS)}"
-        # The mock broker does not see that a member leaves, so whoever comes next waits for the session to time out,
-        # and makes the first one wait 3 s for others, which a session must outlast;
+        # The mock broker does not see that a member leaves, so whoever comes next waits for the session to time out.
         # 6 s is the least that a real broker allows.
         session_ms = 6000 if real else 3500
         topics = cls(bootstrap, f"{name}.raw", f"{name}.labelled", f"{name}.dead", name, session_ms, delivery)
@@ -58,7 +57,7 @@ class Topics:
             # The mock broker makes a topic, of four partitions, for whoever asks after it.
             admin = AdminClient({"bootstrap.servers": bootstrap})
             for topic in (topics.input, topics.output, topics.dead_letter):
-                admin.list_topics(topic, timeout=10)
+                admin.list_topics(topic, timeout=PATIENCE_SECONDS)
         return topics
 
     def settings(self, **changes: Any) -> WorkerSettings:
@@ -130,19 +129,36 @@ class Topics:
 
     def committed(self) -> list[int]:
         """The group's next offset in each input partition, 0 where there is none."""
+        return self._wait_for_committed(lambda _: True)
+
+    def wait_until_committed(self, count: int, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        """Wait until the group has committed so many of the input's records, and no more."""
+        offsets = self._wait_for_committed(lambda offsets: sum(offsets) == count, patience_seconds)
+        assert sum(offsets) == count, offsets
+
+    def wait_for_offsets(self, offsets: list[int]) -> None:
+        """Wait until the group has committed these."""
+        assert self._wait_for_committed(lambda found: found == offsets) == offsets
+
+    def _wait_for_committed(
+        self, enough: Callable[[list[int]], bool], patience_seconds: float = PATIENCE_SECONDS
+    ) -> list[int]:
         consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": self.group})
         positions = [TopicPartition(self.input, number) for number in range(PARTITIONS)]
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while True:
+        deadline = time.monotonic() + patience_seconds
+        offsets: list[int] | None = None
+        while offsets is None or (not enough(offsets) and time.monotonic() < deadline):
             try:
-                found = consumer.committed(positions, timeout=10)
-                break
+                offsets = [
+                    max(0, position.offset) for position in consumer.committed(positions, timeout=PATIENCE_SECONDS)
+                ]
             except KafkaException as exception:  # the coordinator of a broker just started is still reading its log
                 if exception.args[0].code() not in COORDINATOR_ON_ITS_WAY or time.monotonic() >= deadline:
                     raise
+            if offsets is None or not enough(offsets):
                 time.sleep(0.05)
         consumer.close()
-        return [max(0, position.offset) for position in found]
+        return offsets
 
     def _reader(self, isolation: str) -> Consumer:
         return Consumer(

@@ -26,6 +26,7 @@ class PlainScreen:
         self._labelled = 0
         self._lines = 0
         self.note(f"model {stage.model} on {stage.engine}, embedded broker at {stage.broker}")
+        self.note(f"the worker's page, until the demo ends: {stage.page}")
         if not self._whole:
             self.note(f"showing 1 of {self._one_in} labelled headlines, and those that are refused")
 

@@ -13,7 +13,8 @@ from kuaixun.worker.demo.ledger import Arrival, Ledger
 class Stage:
     """Who plays: fixed before the first headline.
 
-    `planned` is the number of records to be sent, `by_user` whether they are the user's own.
+    `planned` is the number of records to be sent, `by_user` whether they are the user's own, `page` the address of the
+    worker's page.
     """
 
     planned: int
@@ -22,6 +23,7 @@ class Stage:
     engine: str
     broker: str
     by_user: bool = False
+    page: str = ""
 
 
 class Screen(Protocol):

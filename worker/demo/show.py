@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from dataclasses import replace
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from kuaixun.export import Classifier
+from kuaixun.worker.addresses import host_and_port
 from kuaixun.worker.demo.arrivals import read_arrival
 from kuaixun.worker.demo.headlines import Headline, own_headlines, read_headlines
 from kuaixun.worker.demo.ledger import Ledger
@@ -25,7 +27,11 @@ from kuaixun.worker.demo.summary import summarise, summary_lines
 from kuaixun.worker.demo.terminal import TerminalScreen
 from kuaixun.worker.demo.worker_thread import WorkerThread
 from kuaixun.worker.errors import SettingError, WorkerError
-from kuaixun.worker.kafka import CLIENT_LOG, EmbeddedBroker, KafkaSink, KafkaSource
+from kuaixun.worker.kafka.client_log import CLIENT_LOG
+from kuaixun.worker.kafka.embedded_broker import EmbeddedBroker
+from kuaixun.worker.kafka.sink import KafkaSink
+from kuaixun.worker.kafka.source import KafkaSource
+from kuaixun.worker.observability.server import HttpServer
 from kuaixun.worker.service import open_settings_classifier
 from kuaixun.worker.settings import WorkerSettings, read_settings
 from kuaixun.worker.stop import Stop, stop_on_signals
@@ -33,6 +39,7 @@ from kuaixun.worker.streams import Outgoing, Partition, TooLargeError
 
 DEFAULT_COUNT = 1200
 SECONDS_ON_A_TERMINAL = 15.0
+PAGE_ADDRESS = "127.0.0.1:0"  # a free port, unless the settings name one
 # What may be under way at once: far less than the embedded broker keeps of a partition before it forgets the oldest.
 WINDOW_RECORDS = 2000
 WINDOW_BYTES = 1_000_000
@@ -54,15 +61,22 @@ WITHOUT_LIMITS = {"dead_letters_in_a_row": 0, "dead_letter_ratio": 1.0}
 CONSUMER_PROPERTIES = {"fetch.wait.max.ms": SecretStr("50")}
 
 
-def run_demo(*, headlines: Path | None = None, count: int | None = None) -> int:
+def run_demo(*, headlines: Path | None = None, count: int | None = None, seconds: float | None = None) -> int:
     """Show `count` headlines of a file, or of this project's own. Blocks until all are back; 0 where none was lost.
+
+    They are sent over so many `seconds`; by default over a few on a terminal, and at once elsewhere.
 
     Ctrl-C ends it early: what was sent is still awaited and accounted for. Raises WorkerErrors.
     """
     if count is not None and count < 1:
         raise SettingError(f"--count must be at least 1, but is {count}.")
+    if seconds is not None and not 0 < seconds < float("inf"):
+        raise SettingError(f"--seconds must be above 0, but is {seconds}.")
     lines = read_headlines(headlines or own_headlines())
-    planned = count or (DEFAULT_COUNT if headlines is None else len(lines))
+    rounds = max(1.0, (seconds or 0.0) / SECONDS_ON_A_TERMINAL)
+    planned = count or (int(DEFAULT_COUNT * rounds) if headlines is None else len(lines))
+    if seconds is None and sys.stdout.isatty():
+        seconds = SECONDS_ON_A_TERMINAL
     settings = read_settings({})
     classifier = open_settings_classifier(settings)
     # The broker lives and dies with this process: its clients' farewells are no news.
@@ -70,7 +84,7 @@ def run_demo(*, headlines: Path | None = None, count: int | None = None) -> int:
     stop = Stop(settings.shutdown_budget_seconds)
     with stop_on_signals(stop), EmbeddedBroker() as broker:
         on_the_broker = _on_the_embedded_broker(settings, broker.bootstrap)
-        return Show(on_the_broker, classifier, lines, planned, stop, by_user=headlines is not None).play()
+        return Show(on_the_broker, classifier, lines, planned, stop, seconds, by_user=headlines is not None).play()
 
 
 class Show:
@@ -83,9 +97,11 @@ class Show:
         lines: list[Headline],
         planned: int,
         stop: Stop,
+        seconds: float | None,
         *,
         by_user: bool,
     ) -> None:
+        self._seconds_planned = seconds
         self._settings, self._classifier, self._stop, self._planned = settings, classifier, stop, planned
         self._script = islice(cycle(lines), planned)
         self._ledger = Ledger()
@@ -99,7 +115,9 @@ class Show:
         self._unsent: Exception | None = None
         self._started_at: float | None = None
         self._last_arrival_at = time.monotonic()
-        stage = Stage(
+        host, port = host_and_port(settings.health_address or PAGE_ADDRESS)
+        self._server = HttpServer(host, port, self._worker.observatory.routes)
+        self._stage = Stage(
             planned,
             classifier.labels,
             classifier.model_id,
@@ -107,11 +125,15 @@ class Show:
             settings.bootstrap_servers,
             by_user,
         )
-        self._on_terminal = sys.stdout.isatty()
-        self._screen: Screen = TerminalScreen(stage, Console()) if self._on_terminal else PlainScreen(stage, sys.stdout)
 
     def play(self) -> int:
         """Everything in order; the exit code. Says what became of the headlines whatever it raises."""
+        with self._server:
+            return self._play(replace(self._stage, page=self._server.url))
+
+    def _play(self, stage: Stage) -> int:
+        on_terminal = sys.stdout.isatty()
+        self._screen: Screen = TerminalScreen(stage, Console()) if on_terminal else PlainScreen(stage, sys.stdout)
         try:
             self._screen.note("the worker joins its consumer group …")
             self._source.subscribe(_Audience())
@@ -151,8 +173,9 @@ class Show:
             return False
         if self._ledger.outstanding >= WINDOW_RECORDS or self._ledger.outstanding_bytes >= WINDOW_BYTES:
             return False
-        due = self._planned * (time.monotonic() - self._started_at) / SECONDS_ON_A_TERMINAL
-        return not self._on_terminal or self._ledger.sent < due
+        if self._seconds_planned is None:
+            return True
+        return self._ledger.sent < self._planned * (time.monotonic() - self._started_at) / self._seconds_planned
 
     def _send_next(self) -> None:
         key, value = self._ledger.send(next(self._script))

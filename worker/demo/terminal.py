@@ -104,7 +104,7 @@ class TerminalScreen:
     def _draw(self, ledger: Ledger, seconds: float) -> None:
         stage = self._stage
         title = Text.assemble(
-            ("快讯 kuaixun demo", "bold"), (f"  model {stage.model} on {stage.engine}, broker {stage.broker}", "dim")
+            ("快讯 kuaixun demo", "bold"), (f"  model {stage.model} on {stage.engine}, page {stage.page}", "dim")
         )
         mix = self._mix(ledger)
         height = self._console.height - LINES_AROUND_THE_TABLE - mix.row_count

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 
 from kuaixun.worker.labelling import Labels, Outcome
+from kuaixun.worker.observability.observatory import Observatory
 from kuaixun.worker.service import run_worker
 from kuaixun.worker.settings import WorkerSettings
 from kuaixun.worker.stop import Stop
@@ -15,7 +16,7 @@ from kuaixun.worker.streams import Record
 class WorkerThread:
     """A worker that starts and leaves on request. `error` is what ended it, None where it left as asked.
 
-    `consumed` counts the records that it has taken all the way, whatever became of them.
+    `consumed` counts the records that it has taken all the way, whatever became of them; the `observatory` shows it.
     """
 
     def __init__(self, settings: WorkerSettings, classifier: Labels) -> None:
@@ -23,6 +24,7 @@ class WorkerThread:
         self.consumed = 0
         self._settings, self._classifier = settings, classifier
         self._stop = Stop(settings.shutdown_budget_seconds)
+        self.observatory = Observatory(settings, self._stop, settings.longest_turn_seconds)
         # A daemon, so that a client that never comes back from C cannot keep the process.
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
 
@@ -43,7 +45,13 @@ class WorkerThread:
 
     def _run(self) -> None:
         try:
-            run_worker(self._settings, self._stop, classifier=self._classifier, observer=self._observe)
+            run_worker(
+                self._settings,
+                self._stop,
+                classifier=self._classifier,
+                observer=self._observe,
+                witness=self.observatory,
+            )
         except BaseException as error:
             self.error = error
 

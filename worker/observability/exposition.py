@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from confluent_kafka import libversion
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -12,6 +11,7 @@ from prometheus_client.metrics_core import Metric as Family
 
 from kuaixun import __version__
 from kuaixun.schemas.dead_letter import DeadLetterReason
+from kuaixun.worker.kafka.client_defaults import client_version
 from kuaixun.worker.observability import metric_names as names
 from kuaixun.worker.observability.figures import Figures
 from kuaixun.worker.observability.health import Health
@@ -49,7 +49,7 @@ class _Worker:
 
     def collect(self) -> Iterator[Family]:
         """Everything that is known by now; before the worker is put together that is little."""
-        yield _gauge(names.BUILD, {(__version__, libversion()[0]): 1})
+        yield _gauge(names.BUILD, {(__version__, client_version()): 1})
         yield _gauge(names.READY, {(): self._health.ready().yes})
         since_turn = self._health.since_turn_seconds
         yield _gauge(names.SINCE_TURN, {} if since_turn is None else {(): since_turn})

@@ -48,6 +48,11 @@ class Figures:
         self._blocked_since: float | None = None
         self._lag_at = 0.0
 
+    @property
+    def lag(self) -> int:
+        """Records of all partitions that wait, as far as that is known."""
+        return sum(lag for lag in self.lags.values() if lag is not None)
+
     def begin(self, parts: Parts) -> None:
         """These are the parts of the worker that begins."""
         self.parts = parts

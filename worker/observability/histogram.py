@@ -37,6 +37,15 @@ class Histogram:
         self._names = [*map(str, bounds), "+Inf"]
         self._counts = np.zeros(len(bounds) + 1)  # (buckets,), whole numbers all the same
 
+    @property
+    def bounds(self) -> NDArray[np.floating]:
+        """Where the buckets end, but for the last, which has no end; shape (buckets - 1,)."""
+        return self._bounds
+
+    def counts(self) -> NDArray[np.floating]:
+        """How many values each bucket has by now; shape (buckets,)."""
+        return self._counts.copy()
+
     def add(self, values: NDArray[np.floating], count: int | None = None) -> None:
         """Count a batch's values, none of them NaN: as so many, where these are but some of them."""
         looked_at = values[:: spread(len(values))]  # (k,)
@@ -58,3 +67,24 @@ class Histogram:
     def cumulative(self) -> list[tuple[str, float]]:
         """What Prometheus wants of it: for each bound, how many values are no larger."""
         return list(zip(self._names, accumulate(self._counts.tolist()), strict=True))
+
+
+def quantile(bounds: NDArray[np.floating], counts: NDArray[np.floating], share: float) -> float | None:
+    """The value below which that share of the counted ones lies, by the line through its bucket; None of no values.
+
+    Counts by bucket, shape (buckets,). As Prometheus' histogram_quantile has it: the first bucket begins at 0, and of
+    the last, which has no end, its beginning is told.
+
+    >>> quantile(np.array([1.0, 10.0]), np.array([10, 10, 0]), 0.75)
+    5.5
+    """
+    total = float(counts.sum())
+    if total <= 0:
+        return None
+    cumulative = np.cumsum(counts)  # (buckets,)
+    place = int(np.searchsorted(cumulative, share * total))
+    if place >= len(bounds):
+        return float(bounds[-1])
+    low, high = (bounds[place - 1] if place else 0.0), bounds[place]
+    below = float(cumulative[place - 1]) if place else 0.0
+    return float(low + (high - low) * (share * total - below) / float(counts[place]))

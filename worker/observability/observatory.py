@@ -1,5 +1,6 @@
 """Figures, health and the server that shows them, put together: what a worker tells, and what is told of it.
 
+/           the page, of which `kuaixun.worker.page` is made
 /metrics    all figures, for Prometheus
 /live       200 while the loop turns, or is not to turn yet; else 503
 /ready      200 while it has its share of the partitions and is not leaving; else 503
@@ -19,6 +20,7 @@ from kuaixun.worker.observability.exposition import exposition
 from kuaixun.worker.observability.figures import Figures
 from kuaixun.worker.observability.health import Answer, Health
 from kuaixun.worker.observability.routes import Request, Response, Route, json_response
+from kuaixun.worker.page.page import Page
 from kuaixun.worker.settings import WorkerSettings
 from kuaixun.worker.stop import Stop
 from kuaixun.worker.streams import Record
@@ -33,7 +35,7 @@ LOG = logging.getLogger(__name__)
 
 
 class Observatory:
-    """A Witness of one worker, which shows what it sees. `routes` may be added to before they are served."""
+    """A Witness of one worker, which shows what it sees."""
 
     def __init__(
         self,
@@ -46,8 +48,10 @@ class Observatory:
         self._traces: Traces | None = None
         self.figures = Figures(settings.confidence_threshold)
         self.health = Health(stuck_seconds, lambda: stop.requested)
-        self.page = exposition(self.figures, self.health)
+        self.exposition = exposition(self.figures, self.health)
+        self._page = Page(settings, self.figures, self.health)
         self.routes: dict[tuple[str, str], Route] = {
+            **self._page.routes(),
             ("GET", "/metrics"): self._metrics,
             ("GET", "/live"): _probe(self.health.live),
             ("GET", "/ready"): _probe(self.health.ready),
@@ -64,6 +68,7 @@ class Observatory:
 
     def take_up(self, model: Labels) -> Labels:
         """See Witness."""
+        self._page.take_up(model)
         return self.figures.model.take_up(model, self._unharmed)
 
     def handled(self, batch: Handled) -> None:
@@ -77,11 +82,13 @@ class Observatory:
         self._unharmed(lambda: self.figures.confirmed(records))
         if self._traces is not None:
             self._unharmed(partial(self._traces.confirmed, records))
+        self._unharmed(lambda: self._page.confirmed(records, outcomes))
 
     def turned(self, joined: bool) -> None:
         """See Witness."""
         self.health.turned(joined)
         self._unharmed(self.figures.turned)
+        self._unharmed(self._page.turned)
 
     def close(self) -> None:
         """Send off what is left of the traces."""
@@ -98,7 +105,7 @@ class Observatory:
             self._failed = True
 
     def _metrics(self, request: Request) -> Response:
-        content, content_type = self.page(request.headers.get("accept", ""))
+        content, content_type = self.exposition(request.headers.get("accept", ""))
         return Response(content_type=content_type, body=content)
 
 

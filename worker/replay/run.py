@@ -9,16 +9,17 @@ from datetime import UTC, datetime
 
 from kuaixun import __version__
 from kuaixun.schemas.dead_letter import DeadLetter
-from kuaixun.worker.kafka import KafkaLetterSource, KafkaTransactionalSink
+from kuaixun.worker.kafka.letter_source import KafkaLetterSource
+from kuaixun.worker.kafka.membership import GroupProtocol
+from kuaixun.worker.kafka.rights import check_rights
+from kuaixun.worker.kafka.transactional_sink import KafkaTransactionalSink
 from kuaixun.worker.labelling import Labels, Policy, label_batch
-from kuaixun.worker.membership import GroupProtocol
 from kuaixun.worker.replay.progress import Progress
 from kuaixun.worker.replay.restored import Restored
 from kuaixun.worker.replay.rewriting import Rewriting
 from kuaixun.worker.replay.selection import Passed, Request, Sorting
 from kuaixun.worker.replay.tally import Tally
 from kuaixun.worker.replay.throttle import Throttle
-from kuaixun.worker.rights import check_rights
 from kuaixun.worker.routing import Routes, Target
 from kuaixun.worker.service import CLOSE_SECONDS, open_settings_classifier
 from kuaixun.worker.settings import OffsetReset, WorkerSettings

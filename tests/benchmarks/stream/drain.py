@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, ConsumerGroupState, KafkaException, TopicP
 from confluent_kafka.admin import AdminClient
 
 from kuaixun.worker.delivery.promise import Guarantee
-from kuaixun.worker.kafka_errors import COORDINATOR_ON_ITS_WAY
+from kuaixun.worker.kafka.client_errors import COORDINATOR_ON_ITS_WAY
 from tests.benchmarks.stream.contenders import Contender
 from tests.benchmarks.worker.backlog import write_backlog
 from tests.benchmarks.worker.processes import Process, ended

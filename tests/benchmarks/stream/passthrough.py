@@ -19,8 +19,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 
 from kuaixun.worker.cli import OBJECTS_PER_COLLECTION
 from kuaixun.worker.delivery.promise import Guarantee
-from kuaixun.worker.kafka import CONSUMER_DEFAULTS, PRODUCER_DEFAULTS
-from kuaixun.worker.membership import PROPERTIES, GroupProtocol
+from kuaixun.worker.kafka.client_defaults import CONSUMER_DEFAULTS, PRODUCER_DEFAULTS
+from kuaixun.worker.kafka.membership import PROPERTIES, GroupProtocol
 
 CONSUMER = {
     **CONSUMER_DEFAULTS,

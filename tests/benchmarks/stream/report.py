@@ -16,7 +16,7 @@ from rich.table import Table
 
 from kuaixun.export.bundle.reader import default_bundle_path
 from kuaixun.worker.delivery.promise import Guarantee
-from kuaixun.worker.kafka import CONSUMER_DEFAULTS, PRODUCER_DEFAULTS
+from kuaixun.worker.kafka.client_defaults import CONSUMER_DEFAULTS, PRODUCER_DEFAULTS
 from tests.benchmarks.measurements import machine
 from tests.benchmarks.peers.environments import peer_versions
 from tests.benchmarks.stream import passthrough

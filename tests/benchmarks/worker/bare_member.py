@@ -12,7 +12,7 @@ from types import FrameType
 
 from confluent_kafka import Consumer, TopicPartition
 
-from kuaixun.worker.membership import PROPERTIES, GroupProtocol
+from kuaixun.worker.kafka.membership import PROPERTIES, GroupProtocol
 
 
 def main(bootstrap: str, topic: str, group: str, protocol: str, session_ms: str) -> None:

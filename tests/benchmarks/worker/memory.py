@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, replace
 
 from kuaixun.worker.delivery.promise import Guarantee
-from kuaixun.worker.kafka import CONSUMER_DEFAULTS, PRODUCER_DEFAULTS
+from kuaixun.worker.kafka.client_defaults import CONSUMER_DEFAULTS, PRODUCER_DEFAULTS
 from tests.benchmarks.worker.backlog import write_backlog
 from tests.benchmarks.worker.processes import ended, worker
 from tests.worker.topics import Topics

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kuaixun.worker.membership import GroupProtocol
+from kuaixun.worker.kafka.membership import GroupProtocol
 from tests.worker.topics import Topics
 
 PATIENCE_SECONDS = 120

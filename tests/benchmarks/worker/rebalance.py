@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from kuaixun.worker.delivery.promise import Guarantee
-from kuaixun.worker.membership import GroupProtocol
+from kuaixun.worker.kafka.membership import GroupProtocol
 from tests.benchmarks.worker.arrivals import Arrivals
 from tests.benchmarks.worker.processes import Process, ended, worker
 from tests.worker.test_contract import news

@@ -15,7 +15,7 @@ from kuaixun.export import Predictions
 from kuaixun.export.bundle.reader import default_bundle_path
 from kuaixun.schemas.dead_letter import DeadLetterReason
 from kuaixun.worker.errors import DeadLetterLimitError, SettingError
-from kuaixun.worker.kafka import EmbeddedBroker
+from kuaixun.worker.kafka.embedded_broker import EmbeddedBroker
 from kuaixun.worker.labelling import TOMBSTONE
 from kuaixun.worker.observability import metric_names as names
 from kuaixun.worker.observability.figures import Figures
@@ -48,7 +48,7 @@ class Seen:
         return self.observatory
 
     def page(self) -> str:
-        return self.observatory.page("")[0].decode()
+        return self.observatory.exposition("")[0].decode()
 
     def until(self, is_so: Callable[[str], bool]) -> str:
         deadline = time.monotonic() + PATIENCE_SECONDS

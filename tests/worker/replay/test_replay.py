@@ -21,7 +21,7 @@ from kuaixun.export import Predictions
 from kuaixun.schemas.dead_letter import PREFIX, DeadLetter, DeadLetterReason, Header
 from kuaixun.worker import cli
 from kuaixun.worker.errors import FencedError
-from kuaixun.worker.kafka import KafkaTransactionalSink
+from kuaixun.worker.kafka.transactional_sink import KafkaTransactionalSink
 from kuaixun.worker.replay.run import run_replay
 from kuaixun.worker.replay.selection import Passed, Request, Selection
 from kuaixun.worker.replay.tally import Tally

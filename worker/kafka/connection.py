@@ -12,7 +12,8 @@ from confluent_kafka import KafkaError, KafkaException
 
 from kuaixun.worker.access_token import TokenSource
 from kuaixun.worker.errors import AccessRefusedError, TopicMissingError, WorkerError
-from kuaixun.worker.kafka_errors import AWAY, FATAL, REFUSED, TRANSIENT, Outage, classify
+from kuaixun.worker.kafka.client_errors import AWAY, FATAL, REFUSED, TRANSIENT, classify
+from kuaixun.worker.kafka.outage import Outage
 from kuaixun.worker.properties import hide_secrets
 from kuaixun.worker.settings import PREFIX, TOPIC_FIELDS, WorkerSettings
 
@@ -21,6 +22,7 @@ LOG = logging.getLogger(__name__)
 PROBE_EVERY_SECONDS = 5.0
 PROBE_SECONDS = 1.0
 SLICE_SECONDS = 1.0  # so that a refused password is noticed before the whole time for connecting is over
+LEAST_SECONDS = 0.1  # what a call that blocks is given even when the time is over
 
 
 # On a fatal error the client sets its exception and may call back all the same. The interpreter does not see it in a
@@ -62,10 +64,9 @@ class Connection:
         monotonic: Callable[[], float] = time.monotonic,
         look: Callable[[], None] = lambda: None,
     ) -> None:
-        self.settings, self.look = settings, look
+        self.settings, self.look, self.monotonic = settings, look, monotonic
         self.outage = Outage(settings.outage_seconds, monotonic)
         self._properties = properties
-        self._monotonic = monotonic
         # Several times within the limit, so that an outage that is over is never taken for one that lasted.
         self._probe_every_seconds = min(PROBE_EVERY_SECONDS, settings.outage_seconds / 4)
         self._probe_at = 0.0
@@ -137,9 +138,9 @@ class Connection:
 
         Blocks for up to PROBE_SECONDS when it asks.
         """
-        if not self.outage.lasting or self._monotonic() < self._probe_at:
+        if not self.outage.lasting or self.monotonic() < self._probe_at:
             return
-        self._probe_at = self._monotonic() + self._probe_every_seconds
+        self._probe_at = self.monotonic() + self._probe_every_seconds
         try:
             error = client.list_topics(topic, timeout=PROBE_SECONDS).topics[topic].error
         except KafkaException as exception:
@@ -172,10 +173,10 @@ class Connection:
 
         Raises TopicMissingError, AccessRefusedError or BrokerUnreachableError.
         """
-        deadline = self._monotonic() + self.settings.connect_seconds
+        deadline = self.monotonic() + self.settings.connect_seconds
         while True:
             self.look()
-            left = max(0.1, deadline - self._monotonic())
+            left = max(0.1, deadline - self.monotonic())
             try:
                 found = client.list_topics(topic, timeout=min(SLICE_SECONDS, left)).topics[topic]
                 error = found.error
@@ -188,10 +189,10 @@ class Connection:
             if error is None or error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise missing_topic(topic, self.settings)
             if self.outage.error is not None and (
-                isinstance(self.outage.error, AccessRefusedError) or self._monotonic() >= deadline
+                isinstance(self.outage.error, AccessRefusedError) or self.monotonic() >= deadline
             ):
                 raise self.outage.error
-            if self._monotonic() >= deadline or error.code() not in TRANSIENT:
+            if self.monotonic() >= deadline or error.code() not in TRANSIENT:
                 raise self.error(error, f"asking for topic {topic}")
 
 

@@ -17,9 +17,9 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._acl import AclOperation  # which its package hands on without saying so
 
-from kuaixun.worker.connection import SLICE_SECONDS, Connection
 from kuaixun.worker.errors import AccessRefusedError
-from kuaixun.worker.kafka_errors import COORDINATOR_ON_ITS_WAY
+from kuaixun.worker.kafka.client_errors import COORDINATOR_ON_ITS_WAY
+from kuaixun.worker.kafka.connection import SLICE_SECONDS, Connection
 from kuaixun.worker.settings import WorkerSettings
 
 LOG = logging.getLogger(__name__)

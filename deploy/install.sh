@@ -1,0 +1,23 @@
+#!/bin/sh
+# Makes the environment FOLDER with kuaixun[EXTRAS] of the checkout that this script lies in: the versions of
+# constraints.txt, the native engine compiled here, nothing that points back to the checkout. The images and a machine
+# under systemd run this same script.
+#
+#   deploy/install.sh /opt/kuaixun worker,signing,traces          labels on CPUs; needs a C++ compiler, and no torch
+#   deploy/install.sh /opt/kuaixun worker,signing,traces,torch    labels on GPUs, too
+set -eu
+if [ $# -ne 2 ]; then
+  echo "usage: $0 FOLDER EXTRAS, such as $0 /opt/kuaixun worker,signing,traces" >&2
+  exit 2
+fi
+folder=$1 extras=$2
+cd "$(dirname "$0")/.."
+
+"${PYTHON:-python3}" -m venv "$folder"
+"$folder/bin/python" -m pip install --disable-pip-version-check --constraint constraints.txt ".[$extras]"
+# The install goes on without the engine where there is no compiler, and the worker would want torch.
+"$folder/bin/python" -c 'import kuaixun.export._native' || {
+  echo "$0: the native engine was not built; is there a C++ compiler? Its output stands above." >&2
+  exit 1
+}
+"$folder/bin/kuaixun-export" verify

@@ -1,0 +1,56 @@
+"""The alert rules: valid, asking for what workers show, and speaking when they should."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.deploy.queries import faults
+from tests.deploy.tools import DEPLOY, installed, passes
+
+RULES = DEPLOY / "prometheus" / "rules.yaml"
+UNIT_TESTS = DEPLOY / "prometheus" / "rules.test.yaml"
+OPERATORS_RULES = DEPLOY / "kubernetes" / "components" / "prometheus-operator" / "prometheusrule.yaml"
+GROUPS: list[dict[str, Any]] = yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"]
+ALL = [rule for group in GROUPS for rule in group["rules"]]
+ALERTS = [rule for rule in ALL if "alert" in rule]
+RECORDED = frozenset(rule["record"] for rule in ALL if "record" in rule)
+
+
+@pytest.mark.parametrize("rule", ALL, ids=lambda rule: rule.get("alert") or rule["record"])
+def test_a_rule_asks_for_what_workers_show(rule: dict[str, Any]) -> None:
+    assert faults(rule["expr"], RECORDED) == []
+
+
+@pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])
+def test_an_alert_says_what_is_wrong_and_what_to_do(rule: dict[str, Any]) -> None:
+    assert rule["labels"]["severity"] in {"critical", "warning"}
+    assert rule["annotations"].keys() == {"summary", "description"}
+    # `$labels.instance` is empty where the query sums over workers.
+    asked = set(re.findall(r"\$labels\.(\w+)", f"{rule['annotations']}"))
+    summed = re.findall(r"\b(?:by|without) \(([\w, ]*)\)", rule["expr"])
+    kept = set(re.split(r", ", summed[0])) if summed else {"instance"}
+    assert asked <= kept | {"job", "namespace"}
+
+
+def test_prometheus_finds_nothing_wrong_with_the_rules() -> None:
+    passes(installed("promtool"), "check", "rules", "--lint=all", "--lint-fatal", RULES)
+
+
+def test_the_alerts_speak_when_they_should_and_keep_quiet_when_they_should_not() -> None:
+    passes(installed("promtool"), "test", "rules", UNIT_TESTS)
+
+
+def test_every_alert_is_tried() -> None:
+    tried = yaml.safe_load(UNIT_TESTS.read_text(encoding="utf-8"))["tests"]
+    spoke = {case["alertname"] for test in tried for case in test["alert_rule_test"] if case.get("exp_alerts")}
+    silent = {case["alertname"] for test in tried for case in test["alert_rule_test"] if not case.get("exp_alerts")}
+    assert spoke == silent == {rule["alert"] for rule in ALERTS}
+
+
+def test_the_operator_s_form_holds_the_same_rules() -> None:
+    """Written by `python -m tests.deploy.operators_rules`."""
+    assert yaml.safe_load(OPERATORS_RULES.read_text(encoding="utf-8"))["spec"]["groups"] == GROUPS

@@ -1,0 +1,101 @@
+"""The page in a real browser, while a worker labels: what it shows is what the metrics say, live, in both languages.
+
+Needs Chromium (Debian's `chromium`); without it these tests are skipped.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.worker.observability.asked import ask, value
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PATIENCE_MILLISECONDS = 120_000
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on the PATH: apt-get install chromium")
+
+
+@pytest.fixture(scope="module")
+def demo_url() -> Iterator[str]:
+    """A demo that goes on for as long as the tests need it."""
+    command = [sys.executable, "-m", "kuaixun.worker.cli", "demo", "--seconds", "600"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as demo:
+        try:
+            assert demo.stdout is not None
+            yield next(found[0] for line in demo.stdout if (found := re.search(r"http://127\.0\.0\.1:\d+", line)))
+        finally:
+            demo.terminate()
+            demo.communicate()
+
+
+@pytest.fixture
+def page(demo_url: str) -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(locale="en-GB", viewport={"width": 400, "height": 800})
+        page.set_default_timeout(PATIENCE_MILLISECONDS)
+        expect.set_options(timeout=PATIENCE_MILLISECONDS)
+        said: list[str] = []
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(demo_url)
+        expect(page.locator("#state")).to_have_text("ready")
+        expect(page.locator("#headlines .said").first).to_be_visible()
+        yield page
+        browser.close()
+        assert said == [], "neither a fault nor something that the policy forbids"
+
+
+def shown(page: Page, tile: str) -> int:
+    return int(page.locator(f"#{tile}").inner_text().replace(",", ""))
+
+
+def test_the_figures_are_those_of_the_metrics_and_go_on_without_reloading(page: Page, demo_url: str) -> None:
+    def metric(name: str, **labels: str) -> float:
+        return value(ask(f"{demo_url}/metrics").body, name, **labels)
+
+    found = []
+    for _ in range(3):
+        before = metric("kuaixun_outcomes_total", outcome="labelled")
+        # What is shown was asked for after `before`, once it has changed twice.
+        for _ in range(2):
+            then = page.locator("#labelled").inner_text()
+            expect(page.locator("#labelled")).not_to_have_text(then)
+        count = shown(page, "labelled")
+        assert before <= count <= metric("kuaixun_outcomes_total", outcome="labelled")
+        found.append(count)
+    assert all(one < other for one, other in pairwise(found))
+    assert shown(page, "dead") > 0
+    assert page.locator("#dead-letters li").count() > 0
+    assert page.locator("#rate-plot canvas").is_visible()
+    assert page.locator("#legend li").count() == 10
+
+
+def test_a_headline_is_tried_with_a_bar_for_each_class(page: Page) -> None:
+    page.fill("#title", "央行下调存款准备金率0.5个百分点")
+    page.click("#try button")
+    expect(page.locator("#bars li")).to_have_count(10)
+    shares = [float(share.removesuffix(" %")) for share in page.locator("#bars .share").all_inner_texts()]
+    assert shares == sorted(shares, reverse=True)
+    assert sum(shares) == pytest.approx(100, abs=1)
+    widths = [box["width"] for bar in page.locator("#bars .bar").all() if (box := bar.bounding_box()) is not None]
+    assert widths[0] > 2 * widths[1] > 0
+    page.fill("#title", "<b>&nbsp;</b>")
+    page.click("#try button")
+    expect(page.locator("#verdict")).to_have_text("nothing is left of it after cleaning")
+
+
+def test_it_speaks_chinese_too_and_fits_a_phone(page: Page) -> None:
+    page.click("#language")
+    expect(page.locator("#tiles .tile span").first).to_have_text("条 / 秒")
+    assert page.locator("html").get_attribute("lang") == "zh"
+    width, visible = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+    assert width <= visible, "nothing is to be scrolled for sideways"

@@ -1,0 +1,27 @@
+"""librdkafka's properties where the operator says nothing else: what it keeps in memory. Beside the journey."""
+
+from __future__ import annotations
+
+from confluent_kafka import libversion
+
+CONSUMER_DEFAULTS: dict[str, str] = {
+    "queued.max.messages.kbytes": "65536",  # what a backlog may take in memory
+    # Of small messages what the client keeps beside each, half a kilobyte, would be several times that: fewer of them.
+    "queued.min.messages": "20000",
+    # Of what comes compressed the limit is known when it is there: no more at once than is well within it unpacked.
+    "fetch.message.max.bytes": "1048576",
+    "fetch.max.bytes": "8388608",
+    "fetch.queue.backoff.ms": "50",
+}
+PRODUCER_DEFAULTS: dict[str, str] = {
+    "compression.type": "lz4",
+    "linger.ms": "5",
+    # What fitted the input topic fits the dead-letter topic: Kafka's own limit for a batch, rather than the client's.
+    "message.max.bytes": "1048588",
+    "queue.buffering.max.kbytes": "131072",  # what may await its confirmation in memory
+}
+
+
+def client_version() -> str:
+    """The version of librdkafka."""
+    return str(libversion()[0])

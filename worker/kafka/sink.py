@@ -1,0 +1,153 @@
+"""Writing outcomes, and what becomes of each. The last station of a headline's journey."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from kuaixun.worker.kafka.client_defaults import PRODUCER_DEFAULTS
+from kuaixun.worker.kafka.client_errors import refusal, undelivered
+from kuaixun.worker.kafka.client_log import CLIENT_LOG
+from kuaixun.worker.kafka.connection import Connection, error_of, seen
+from kuaixun.worker.settings import WorkerSettings
+from kuaixun.worker.streams import Outgoing, QueueFullError, Receipts, Report, TooLargeError
+
+LOG = logging.getLogger(__name__)
+
+_BY_KEY = -1  # no partition: the partitioner's choice
+_NOW = 0  # no timestamp, to librdkafka, so the nearest other stands for one of 0
+_LEAST_TIMESTAMP_MS = 1
+
+
+class KafkaSink:
+    """The producer. See streams.Sink; for `look` see Connection."""
+
+    def __init__(self, settings: WorkerSettings, look: Callable[[], None] = lambda: None) -> None:
+        properties = settings.producer_properties()
+        self._connection = Connection(settings, properties, look=look)
+        self._topic = settings.output_topic
+        self._delivered = False  # since it was last noted
+        self._config: dict[str, Any] = {
+            **PRODUCER_DEFAULTS,
+            **properties,
+            "bootstrap.servers": settings.bootstrap_servers,
+            "enable.idempotence": True,
+            "message.timeout.ms": round(settings.outage_seconds * 1000),
+            "partitioner": "murmur2_random",
+            **self._connection.callbacks(),
+            **self._of_the_guarantee(settings),
+        }
+        self._producer = self._new_producer()
+        self._limit_bytes = int(self._config["message.max.bytes"])
+
+    def _of_the_guarantee(self, settings: WorkerSettings) -> dict[str, Any]:
+        """What a guarantee adds to the producer's properties."""
+        return {}
+
+    def _new_producer(self) -> Producer:
+        try:
+            return Producer(self._config, logger=CLIENT_LOG)
+        except KafkaException as exception:
+            raise self._connection.error(exception.args[0], "configuring the producer") from None
+
+    def partition_count(self, topic: str) -> int:
+        """How many partitions a topic has. Ask the source first, for this may create a topic that is missing."""
+        return self._connection.partition_count(self._producer, topic)
+
+    @property
+    def outage_seconds(self) -> float:
+        """How long the brokers have not answered the producer by now, 0 while they do. For any thread."""
+        return self._connection.outage.seconds
+
+    def send(self, message: Outgoing, report: Report) -> None:
+        """See streams.Sink."""
+        try:
+            self._producer.produce(
+                message.topic,
+                message.value,
+                message.key,
+                _BY_KEY if message.partition is None else message.partition,
+                partial(self._on_delivery, message.topic, report),
+                None,
+                _NOW if message.timestamp_ms is None else message.timestamp_ms or _LEAST_TIMESTAMP_MS,
+                [*message.headers],
+            )
+        except BufferError:
+            raise QueueFullError from None
+        except KafkaException as exception:
+            failure = self._failure(exception.args[0], message.topic)
+            if isinstance(failure, TooLargeError):
+                failure.limit_bytes = self._limit_bytes
+            raise failure from None
+
+    def send_all(self, messages: Iterable[Outgoing], receipts: Receipts) -> None:
+        """See streams.Sink."""
+        produce, on_receipt, index = self._producer.produce, self._on_receipt, receipts.queued
+        try:
+            for message in messages:
+                timestamp_ms, partition = message.timestamp_ms, message.partition
+                # By position: names would cost as much again.
+                produce(
+                    message.topic,
+                    message.value,
+                    message.key,
+                    _BY_KEY if partition is None else partition,
+                    partial(on_receipt, receipts, index),
+                    None,  # the same under its other name
+                    _NOW if timestamp_ms is None else timestamp_ms or _LEAST_TIMESTAMP_MS,
+                    [*message.headers] if message.headers else None,
+                )
+                index += 1
+        except (BufferError, KafkaException):
+            pass  # `send` says what it is
+        finally:
+            receipts.queued = index
+
+    def poll(self, timeout_seconds: float) -> None:
+        """See streams.Sink."""
+        try:
+            self._producer.poll(timeout_seconds)
+        except (KafkaException, SystemError) as exception:
+            self._connection.raise_written(exception)
+        self._note_delivery()
+        self._connection.probe(self._producer, self._topic)
+        self._connection.raise_noted()
+
+    def close(self, timeout_seconds: float) -> None:
+        """See streams.Sink."""
+        self._producer.purge()
+        try:
+            self._producer.flush(timeout_seconds)
+        except (KafkaException, SystemError) as exception:  # a producer that has met a fatal error flushes nothing
+            LOG.debug("closing the producer: %s", self._connection.hide(error_of(exception).str()))
+
+    def _on_delivery(self, topic: str, report: Report, error: KafkaError | None, _message: Message) -> None:
+        if error is None:
+            self._connection.outage.over()
+            report(None)
+        else:
+            seen(error)
+            report(self._failure(error, topic))
+
+    def _on_receipt(self, receipts: Receipts, index: int, error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            self._delivered = True
+            receipts.awaited -= 1
+        else:
+            seen(error)
+            receipts.report(index, self._failure(error, str(message.topic())))
+
+    def _note_delivery(self) -> None:
+        """What is confirmed ends an outage: noted once for many."""
+        if self._delivered:
+            self._delivered = False
+            self._connection.outage.over()
+
+    def _failure(self, error: KafkaError, topic: str) -> Exception:
+        """A message's own fault, or the WorkerError that its loss amounts to."""
+        hide = self._connection.hide
+        return refusal(error, hide) or undelivered(error, topic, self._connection.settings.bootstrap_servers, hide)

@@ -1,0 +1,85 @@
+"""The headlines and dead letters that were confirmed last: a few of each, as references, until somebody looks."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from kuaixun.schemas.events import LabelledNews
+from kuaixun.worker.labelling import DeadLettered, Labelled, Outcome
+from kuaixun.worker.streams import Record
+
+SHOWN_HEADLINES = 25
+SHOWN_DEAD_LETTERS = 10
+SHOWN_CHARACTERS = 400  # of a text that a producer sent, which may be long
+_EVENTS = msgspec.json.Decoder(LabelledNews)
+
+
+class Headline(msgspec.Struct, frozen=True, kw_only=True):
+    """A labelled headline as the page shows it; `at` is when it was labelled, in seconds since 1970."""
+
+    at: float
+    title: str
+    label: str
+    confidence: float
+    abstained: bool
+
+
+class ShownDeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """A dead letter as the page shows it: where its input stands, and why it was refused."""
+
+    at: float
+    reason: str
+    message: str
+    topic: str
+    partition: int
+    offset: int
+
+
+class Latest:
+    """Told of each confirmed batch by the loop's thread; anybody may read. `wall` tells seconds since 1970."""
+
+    def __init__(self, wall: Callable[[], float] = time.time) -> None:
+        self._wall = wall
+        self._labelled: deque[Labelled] = deque(maxlen=SHOWN_HEADLINES)
+        self._dead: deque[ShownDeadLetter] = deque(maxlen=SHOWN_DEAD_LETTERS)
+
+    def confirmed(self, _records: Sequence[Record], outcomes: Sequence[Outcome]) -> None:
+        """A batch is confirmed. See Observer."""
+        self._labelled.extend(outcome for outcome in outcomes[-SHOWN_HEADLINES:] if isinstance(outcome, Labelled))
+        if DeadLettered in map(type, outcomes):  # at the speed of C: most batches have none
+            for outcome in outcomes:
+                if isinstance(outcome, DeadLettered):
+                    self._dead.append(self._shown(outcome))
+
+    def headlines(self) -> list[Headline]:
+        """The last ones, newest first."""
+        events = [_EVENTS.decode(outcome.value) for outcome in reversed(tuple(self._labelled))]
+        return [
+            Headline(
+                at=event.labelled_at.timestamp(),
+                title=event.title[:SHOWN_CHARACTERS],
+                label=event.label,
+                confidence=event.confidence,
+                abstained=event.abstained,
+            )
+            for event in events
+        ]
+
+    def dead_letters(self) -> list[ShownDeadLetter]:
+        """The last ones, newest first."""
+        return list(reversed(tuple(self._dead)))
+
+    def _shown(self, outcome: DeadLettered) -> ShownDeadLetter:
+        letter = outcome.letter
+        return ShownDeadLetter(
+            at=self._wall(),
+            reason=letter.reason,
+            message=letter.message[:SHOWN_CHARACTERS],
+            topic=letter.topic,
+            partition=letter.partition,
+            offset=letter.offset,
+        )

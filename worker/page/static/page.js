@@ -1,0 +1,199 @@
+// Draws what the worker says of itself, once a second: GET state.json, POST classify. Texts from outside are only ever
+// set as text, never as markup.
+import { words } from "./words.js";
+
+const EVERY_MILLISECONDS = 1000;
+const PALETTE = ["#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#3ca951", "#ff8ab7", "#a463f2", "#97bbf5", "#9c6b4e", "#9498a0"];
+const $ = (id) => document.getElementById(id);
+
+let language = localStorage.getItem("language") ?? (navigator.language.startsWith("zh") ? "zh" : "en");
+let labels = [];
+let plots = null;
+
+function element(tag, text = "", kind = "") {
+  const made = document.createElement(tag);
+  made.textContent = text;
+  if (kind) made.className = kind;
+  return made;
+}
+
+function colour(label) {
+  const place = Math.max(0, labels.indexOf(label));
+  return PALETTE[place] ?? `hsl(${(place * 137.5) % 360} 55% 55%)`;
+}
+
+function ofLabel(made, label) {
+  made.style.setProperty("--of-label", colour(label));
+  return made;
+}
+
+const say = (key) => words[language][key];
+const number = (value, digits = 0) =>
+  value == null ? "–" : value.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+const percent = (share) => number(100 * share, 1) + " %";
+const milliseconds = (value) => (value == null ? "–" : number(value, value < 10 ? 1 : 0) + " ms");
+const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString(language, { hour12: false });
+
+function translate() {
+  document.documentElement.lang = language;
+  for (const made of document.querySelectorAll("[data-text]")) made.textContent = say(made.dataset.text);
+  $("language").textContent = say("other");
+  $("title").placeholder = "央行下调存款准备金率0.5个百分点";
+}
+
+// Bands are drawn from the top of the stack down, so that each covers the foot of the one above it.
+function stacked(rows) {
+  const sums = rows[0] ? rows[0].map(() => 0) : [];
+  return rows.map((row) => row.map((value, i) => (sums[i] += value ?? 0))).reverse();
+}
+
+function plot(target, series, data) {
+  const style = getComputedStyle(document.body);
+  const axis = { stroke: style.color, grid: { stroke: "#8884", width: 1 }, ticks: { stroke: "#8884", width: 1 } };
+  const values = (_plot, ticks) => ticks.map((tick) => number(tick, tick % 1 ? 1 : 0));
+  const made = new uPlot(
+    {
+      width: target.clientWidth, height: 180, cursor: { show: false }, legend: { show: false },
+      scales: { x: { time: true }, y: { range: (_plot, _low, high) => [0, Math.max(1, (high ?? 0) * 1.1)] } },
+      axes: [{ ...axis, values: (_plot, ticks) => ticks.map(clock), space: 80 }, { ...axis, size: 60, values }],
+      series: [{}, ...series],
+    },
+    data,
+    target,
+  );
+  new ResizeObserver(() => made.setSize({ width: target.clientWidth, height: 180 })).observe(target);
+  return made;
+}
+
+function line(colour, fill) {
+  return { stroke: colour, width: 2, fill, points: { show: false } };
+}
+
+function draw(history) {
+  const { at, per_second, p50_ms, p99_ms, by_label } = history;
+  const data = [[at, per_second], [at, p50_ms, p99_ms], [at, ...stacked(by_label)]];
+  if (plots === null) {
+    const bands = [...labels].reverse().map((label) => line(colour(label), colour(label)));
+    plots = [
+      plot($("rate-plot"), [line(PALETTE[0], PALETTE[0] + "33")], data[0]),
+      plot($("latency-plot"), [line(PALETTE[0]), line(PALETTE[2])], data[1]),
+      plot($("mix-plot"), bands, data[2]),
+    ];
+  } else plots.forEach((one, i) => one.setData(data[i]));
+}
+
+function forget() {
+  plots = null;
+  for (const id of ["rate-plot", "latency-plot", "mix-plot"]) $(id).replaceChildren();
+}
+
+function listed(target, items) {
+  $(target).replaceChildren(...(items.length ? items : [element("li", say("none"), "empty")]));
+}
+
+function headline(event) {
+  const made = element("li", "", event.abstained ? "abstained" : "");
+  made.append(
+    element("time", clock(event.at)),
+    ofLabel(element("span", event.label, "chip"), event.label),
+    element("span", event.title, "said"),
+    element("span", percent(event.confidence), "share"),
+  );
+  return made;
+}
+
+function deadLetter(letter) {
+  const made = element("li");
+  const where = element("span", ` ${letter.topic}[${letter.partition}]@${letter.offset} `, "faint");
+  made.append(element("b", letter.reason), where, element("span", letter.message));
+  return made;
+}
+
+function facts({ worker, model }) {
+  const rows = [
+    [say("model"), model.id], [say("engine"), worker.engine], [say("reads"), worker.input],
+    [say("writes"), `${worker.output}, ${worker.dead_letters}`], [say("group"), worker.group],
+    [say("version"), worker.version], [say("since"), new Date(worker.started_at * 1000).toLocaleString(language, { hour12: false })],
+    [say("threshold"), percent(model.confidence_threshold)], [say("drift"), number(model.drift, 3)],
+    [say("refused"), number(model.refused)],
+    ...Object.entries(model.metrics).map(([name, value]) => [name, number(value, 4)]),
+  ];
+  $("facts").replaceChildren(...rows.flatMap(([name, value]) => [element("dt", name), element("dd", String(value))]));
+}
+
+function show(state) {
+  if (labels.join("\n") !== state.model.labels.join("\n")) {
+    labels = state.model.labels;
+    forget();
+    $("legend").replaceChildren(...labels.map((label) => ofLabel(element("li", label), label)));
+  }
+  if ($("card").dataset.model !== state.model.id) loadCard(state.model.id);
+  $("state").textContent = state.ready ? say("ready") : state.why;
+  $("state").className = state.ready ? "ready" : "";
+  $("model").textContent = `${say("model")} ${state.model.id.slice(0, 16)} · ${state.worker.engine}`;
+  const { now } = state;
+  $("rate").textContent = number(now.per_second, now.per_second < 10 ? 1 : 0);
+  $("p50").textContent = milliseconds(now.p50_ms);
+  $("p99").textContent = milliseconds(now.p99_ms);
+  for (const id of ["lag", "labelled", "abstained", "dead"]) $(id).textContent = number(now[id]);
+  draw(state.history);
+  listed("headlines", state.headlines.map(headline));
+  listed("dead-letters", state.dead_letters.map(deadLetter));
+  $("reasons").replaceChildren(
+    ...Object.entries(state.dead_by_reason).map(([reason, count]) => element("li", `${reason} ${number(count)}`)),
+  );
+  facts(state);
+}
+
+async function loadCard(model) {
+  $("card").dataset.model = model;
+  const answer = await fetch("model-card");
+  $("card").textContent = answer.ok ? await answer.text() : "";
+}
+
+function bar([label, share]) {
+  const made = ofLabel(element("li"), label);
+  const filled = element("div", "", "bar");
+  filled.style.width = 100 * share + "%";
+  made.append(element("span", label, "chip"), filled, element("span", percent(share), "share"));
+  return made;
+}
+
+async function tryHeadline(submitted) {
+  submitted.preventDefault();
+  try {
+    const answer = await fetch("classify", {
+      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ title: $("title").value }),
+    });
+    const said = await answer.json();
+    if (!answer.ok) throw new Error(said.error);
+    $("verdict").textContent = said.label === null ? say("nothingLeft") : `${said.label} · ${say("sure")} ${percent(said.confidence)}`;
+    const scores = said.label === null ? [] : Object.entries(said.scores).sort((one, other) => other[1] - one[1]);
+    $("bars").replaceChildren(...scores.map(bar));
+  } catch (error) {
+    $("verdict").textContent = error.message;
+    $("bars").replaceChildren();
+  }
+}
+
+async function turn() {
+  try {
+    const answer = await fetch("state.json");
+    if (!answer.ok) throw new Error(answer.statusText);
+    show(await answer.json());
+  } catch (error) {
+    $("state").textContent = `${say("gone")}: ${error.message}`;
+    $("state").className = "";
+  }
+  setTimeout(turn, EVERY_MILLISECONDS);
+}
+
+$("language").addEventListener("click", () => {
+  language = language === "zh" ? "en" : "zh";
+  localStorage.setItem("language", language);
+  translate();
+  forget();
+});
+$("try").addEventListener("submit", tryHeadline);
+translate();
+turn();
