@@ -30,7 +30,8 @@ def _kafka(heartbeat_ms: int) -> Iterator[str]:
     if named := os.environ.get("KUAIXUN_TEST_BOOTSTRAP"):
         yield named
         return
-    with KafkaBroker(kafka_jars(), properties={"group.consumer.heartbeat.interval.ms": str(heartbeat_ms)}) as broker:
+    names = ("group.consumer.heartbeat.interval.ms", "group.consumer.min.heartbeat.interval.ms")
+    with KafkaBroker(kafka_jars(), properties=dict.fromkeys(names, str(heartbeat_ms))) as broker:
         yield broker.bootstrap
 
 
