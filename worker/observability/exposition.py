@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, cast
 
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
 from prometheus_client.exposition import choose_encoder
@@ -49,10 +50,10 @@ class _Worker:
 
     def collect(self) -> Iterator[Family]:
         """Everything that is known by now; before the worker is put together that is little."""
-        yield _gauge(names.BUILD, {(__version__, client_version()): 1})
-        yield _gauge(names.READY, {(): self._health.ready().yes})
+        yield _valued(names.BUILD, {(__version__, client_version()): 1})
+        yield _valued(names.READY, {(): self._health.ready().yes})
         since_turn = self._health.since_turn_seconds
-        yield _gauge(names.SINCE_TURN, {} if since_turn is None else {(): since_turn})
+        yield _valued(names.SINCE_TURN, {} if since_turn is None else {(): since_turn})
         yield from self._of_the_loop()
         yield from self._of_the_model()
         if self._figures.parts is not None:
@@ -63,22 +64,22 @@ class _Worker:
         yield _histogram(names.BATCH_RECORDS, {(): figures.batch_records})
         yield _histogram(names.STAGE, {(stage,): times for stage, times in figures.stages.items()})
         yield _histogram(names.END_TO_END, {(): figures.end_to_end})
-        yield _counter(names.BLOCKED_SECONDS, {(): figures.blocked_seconds})
+        yield _valued(names.BLOCKED_SECONDS, {(): figures.blocked_seconds})
         lags = figures.lags
-        yield _gauge(names.LAG, {(p.topic, str(p.number)): lag for p, lag in lags.items() if lag is not None})
-        yield _gauge(names.PARTITIONS, {(): len(lags)})
+        yield _valued(names.LAG, {(p.topic, str(p.number)): lag for p, lag in lags.items() if lag is not None})
+        yield _valued(names.PARTITIONS, {(): len(lags)})
 
     def _of_the_model(self) -> Iterator[Family]:
         model = self._figures.model
         if not model.labels:
             return
         drift = model.mix.drift
-        yield _gauge(names.MODEL, {(model.model_id, model.engine): 1})
-        yield _counter(names.LABELS, _of_the_first(model.by_label()))
+        yield _valued(names.MODEL, {(model.model_id, model.engine): 1})
+        yield _valued(names.LABELS, _of_the_first(model.by_label()))
         yield _histogram(names.CONFIDENCE, {(): model.confidences})
-        yield _counter(names.ABSTENTIONS, {(): model.abstentions})
-        yield _gauge(names.DRIFT, {} if drift is None else {(): drift})
-        yield _gauge(names.TRAINING_SHARE, _of_the_first(model.mix.training_shares))
+        yield _valued(names.ABSTENTIONS, {(): model.abstentions})
+        yield _valued(names.DRIFT, {} if drift is None else {(): drift})
+        yield _valued(names.TRAINING_SHARE, _of_the_first(model.mix.training_shares))
 
 
 def _of_the_parts(parts: Parts) -> Iterator[Family]:
@@ -89,18 +90,18 @@ def _of_the_parts(parts: Parts) -> Iterator[Family]:
         "dead_letter": counts.dead_lettered.total(),
         "tombstone": counts.tombstones,
     }
-    yield _counter(names.CONSUMED, {(): counts.consumed})
-    yield _counter(names.OUTCOMES, {(outcome,): count for outcome, count in outcomes.items()})
-    yield _counter(names.DEAD_LETTERS, {(reason.value,): counts.dead_lettered[reason] for reason in DeadLetterReason})
-    yield _counter(names.REBALANCES, {(event,): count for event, count in parts.source.rebalances.items()})
-    yield _gauge(names.OUTAGE_SECONDS, {(): max(parts.source.outage_seconds, parts.sink.outage_seconds)})
-    yield _counter(names.RELOADS, {("taken_up",): reloads.taken_up, ("refused",): reloads.refused})
-    yield _gauge(names.BUNDLE_REFUSED, {(): reloads.refusal is not None})
-    yield _gauge(names.DEAD_LETTERS_IN_A_ROW, {(): limit.in_a_row})
-    yield _gauge(names.DEAD_LETTERS_IN_A_ROW_LIMIT, {(): limit.limits.in_a_row})
-    yield _gauge(names.DEAD_LETTER_RATIO, {(): limit.ratio})
-    yield _gauge(names.DEAD_LETTER_RATIO_LIMIT, {(): limit.limits.ratio})
-    yield _gauge(names.DEAD_LETTER_LIMIT_REACHED, {(): limit.error is not None})
+    yield _valued(names.CONSUMED, {(): counts.consumed})
+    yield _valued(names.OUTCOMES, {(outcome,): count for outcome, count in outcomes.items()})
+    yield _valued(names.DEAD_LETTERS, {(reason.value,): counts.dead_lettered[reason] for reason in DeadLetterReason})
+    yield _valued(names.REBALANCES, {(event,): count for event, count in parts.source.rebalances.items()})
+    yield _valued(names.OUTAGE_SECONDS, {(): max(parts.source.outage_seconds, parts.sink.outage_seconds)})
+    yield _valued(names.RELOADS, {("taken_up",): reloads.taken_up, ("refused",): reloads.refused})
+    yield _valued(names.BUNDLE_REFUSED, {(): reloads.refusal is not None})
+    yield _valued(names.DEAD_LETTERS_IN_A_ROW, {(): limit.in_a_row})
+    yield _valued(names.DEAD_LETTERS_IN_A_ROW_LIMIT, {(): limit.limits.in_a_row})
+    yield _valued(names.DEAD_LETTER_RATIO, {(): limit.ratio})
+    yield _valued(names.DEAD_LETTER_RATIO_LIMIT, {(): limit.limits.ratio})
+    yield _valued(names.DEAD_LETTER_LIMIT_REACHED, {(): limit.error is not None})
 
 
 def _of_the_first(by_label: Mapping[str, float]) -> dict[tuple[str, ...], float]:
@@ -115,27 +116,20 @@ def _of_the_first(by_label: Mapping[str, float]) -> dict[tuple[str, ...], float]
 _FAMILIES = {Kind.COUNTER: CounterMetricFamily, Kind.GAUGE: GaugeMetricFamily, Kind.HISTOGRAM: HistogramMetricFamily}
 
 
-def _family(metric: Metric) -> Family:
-    family: Family = _FAMILIES[metric.kind](metric.name, metric.meaning, labels=metric.labels)
-    return family
+def _family(metric: Metric) -> Any:  # each of the client's kinds has an `add_metric` of its own
+    return _FAMILIES[metric.kind](metric.name, metric.meaning, labels=metric.labels)
 
 
-def _counter(metric: Metric, values: Mapping[tuple[str, ...], float]) -> Family:
-    family = CounterMetricFamily(metric.name, metric.meaning, labels=metric.labels)
+def _valued(metric: Metric, values: Mapping[tuple[str, ...], float]) -> Family:
+    """A counter or a gauge, whichever the metric is."""
+    family = _family(metric)
     for labels, value in values.items():
         family.add_metric(labels, value)
-    return family
-
-
-def _gauge(metric: Metric, values: Mapping[tuple[str, ...], float]) -> Family:
-    family = GaugeMetricFamily(metric.name, metric.meaning, labels=metric.labels)
-    for labels, value in values.items():
-        family.add_metric(labels, value)
-    return family
+    return cast("Family", family)
 
 
 def _histogram(metric: Metric, values: Mapping[tuple[str, ...], Histogram]) -> Family:
-    family = HistogramMetricFamily(metric.name, metric.meaning, labels=metric.labels)
+    family = _family(metric)
     for labels, histogram in values.items():
         family.add_metric(labels, histogram.cumulative(), histogram.sum)
-    return family
+    return cast("Family", family)
