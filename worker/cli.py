@@ -8,8 +8,8 @@ import gc
 import logging
 import os
 import sys
-import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -25,17 +25,23 @@ OBJECTS_PER_COLLECTION = 100_000  # more than wait at once
 OF_THE_OUTPUT = {errno.EPIPE, errno.ENOSPC}
 
 
+def leave() -> NoReturn:
+    """The program: `main`, and the end of the process with its exit code.
+
+    Without taking the interpreter down first, for a thread of C++ that calls into one which goes down, or comes back
+    to it, takes the process with it, whatever its exit code: the client's that asks for a token (confluent-kafka
+    2.16), or one that opens a bundle which nobody waits for any more.
+    """
+    code = main()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code, as `errors.py` lists them. Errors are one paragraph on standard error."""
-    code = finish(PROGRAM, lambda: _command(arguments))
-    if threading.active_count() > 1:
-        from kuaixun.worker.reload import is_opening
-
-        if is_opening():
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
-    return code
+    return finish(PROGRAM, lambda: _command(arguments))
 
 
 def _command(arguments: Sequence[str] | None) -> int:
@@ -65,10 +71,6 @@ def _run(parsed: argparse.Namespace) -> int:
 
     settings = read_settings(setting_flags(parsed))
     log_to(sys.stderr, settings.log_level, settings.log_format)
-    # A headline's objects are freed by their counts, and thousands wait for their confirmation: looking through them,
-    # and through all that was imported, every 700 took a sixth of the loop.
-    gc.freeze()
-    gc.set_threshold(OBJECTS_PER_COLLECTION)
     stop, reloads = Stop(settings.shutdown_budget_seconds), Reloads()
     stuck_seconds = settings.longest_turn_seconds + STUCK_BEYOND_SECONDS
     life = Life(stuck_seconds, settings.heartbeat_file)
@@ -78,9 +80,27 @@ def _run(parsed: argparse.Namespace) -> int:
         reload_on_hangup(reloads, stop),
         hard_stop(stop),
         life,
+        _seldom_collecting(),
     ):
         run_worker(settings, stop, reloads=reloads, turned=life.turned, witness=witness)
     return 0
+
+
+@contextmanager
+def _seldom_collecting() -> Iterator[None]:
+    """Look for garbage seldom, and not in what is imported, for as long as the context lasts.
+
+    A headline's objects are freed by their counts, and thousands wait for their confirmation: looking through them,
+    and through all that was imported, every 700 took a sixth of the loop.
+    """
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(OBJECTS_PER_COLLECTION)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 def _check(parsed: argparse.Namespace) -> int:
@@ -172,4 +192,4 @@ def _without_values(message: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave()

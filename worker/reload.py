@@ -122,7 +122,7 @@ class Succession:
     def watching(self, stop: Stop) -> Iterator[None]:
         """Look again and again, in a thread, for as long as the context lasts.
 
-        A bundle that is being opened by then is waited for, but not past what a shutdown leaves; see `is_opening`.
+        A bundle that is being opened by then is waited for, but not past what a shutdown leaves.
         """
         done = threading.Event()
 
@@ -157,14 +157,6 @@ class Succession:
                     "behind the others; whoever counts on the old ones would be misled. Where that is meant, set "
                     "KUAIXUN_CHANGED_LABELS_ALLOWED to true, or restart the worker."
                 )
-
-
-def is_opening() -> bool:
-    """Whether a bundle is being opened that nobody waits for any more.
-
-    A thread that comes out of C++ while the interpreter goes down aborts the process, whatever its exit code.
-    """
-    return any(thread.name == WATCHER for thread in threading.enumerate())
 
 
 def _files_of(folder: Path) -> _Files:

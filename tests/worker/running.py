@@ -156,4 +156,4 @@ if __name__ == "__main__":
         mock.patch.object(replay, "open_settings_classifier", return_value=held),
         mock.patch("kuaixun.worker.stop.Stop", held.make_stop),
     ):
-        sys.exit(cli.main(sys.argv[1:]))
+        cli.leave()

@@ -161,6 +161,27 @@ def test_a_full_disk_is_one_line() -> None:
         assert check(output) == (2, "kuaixun-worker: No space left on device\n")
 
 
+LEFT_BEHIND = """
+import atexit, time
+from confluent_kafka import Producer
+from kuaixun.worker import cli
+atexit.register(print, "the interpreter went down", flush=True)
+asking = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "OAUTHBEARER", "bootstrap.servers": "127.0.0.1:1"}
+def command(_arguments):
+    global client
+    client = Producer({**asking, "oauth_cb": lambda _: ("token", time.time() + 0.1)})
+    print("done")
+    return 9
+cli._command = command
+cli.leave()
+"""
+
+
+def test_a_client_that_is_left_asking_for_tokens_costs_the_process_neither_its_words_nor_its_exit_code() -> None:
+    ended = subprocess.run([sys.executable, "-c", LEFT_BEHIND], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (9, "done\n"), ended.stderr
+
+
 def test_an_engine_that_is_none_has_its_own_code(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["check", *NOWHERE, "--engine", "steam"]) == EngineUnavailableError.exit_code
     assert "steam" in paragraph(capsys)

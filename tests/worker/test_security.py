@@ -6,6 +6,7 @@ Every worker here could try on for a quarter of an hour: one that did not end by
 from __future__ import annotations
 
 import base64
+import gc
 import json
 import logging
 import shlex
@@ -14,6 +15,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -107,7 +110,10 @@ class Ear:
 
 @pytest.fixture(autouse=True)
 def ear(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Iterator[Ear]:
-    """After each test of this file: no secret was said."""
+    """After each test of this file: no secret was said, and no client is left that asks for tokens.
+
+    It would go on asking while the interpreter goes down after the last test, and crash that.
+    """
     caplog.set_level(logging.DEBUG)
     ear = Ear(capfd, caplog)
     yield ear
@@ -115,6 +121,15 @@ def ear(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> 
     assert everything.strip()
     for secret in (PASSWORD, WRONG_PASSWORD, TOKEN_SECRET):
         assert secret not in everything
+    gc.collect()
+    assert "rdk:bg" not in set(native_threads())
+
+
+def native_threads() -> Iterator[str]:
+    """What the threads of this process are called, those of C included; none where the system does not say."""
+    for thread in Path("/proc/self/task").glob("*/comm"):
+        with suppress(OSError):  # it has ended meanwhile
+            yield thread.read_text("ascii").strip()
 
 
 def token(lives_seconds: float = 600) -> str:
