@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Protocol, TypeAlias
@@ -22,7 +23,7 @@ from kuaixun.schemas.dead_letter import DeadLetter, DeadLetterReason
 from kuaixun.schemas.events import LabelledNews, Origin, RawNews
 from kuaixun.worker.errors import EngineUnavailableError
 from kuaixun.worker.streams import Record
-from kuaixun.worker.usual_form import labelled_values
+from kuaixun.worker.usual_form import labelled_values, usual_events
 
 # What any engine that works can label; it tells a title that cannot be classified from an engine that cannot classify.
 KNOWN_GOOD_TITLE = "今日新闻"
@@ -101,6 +102,53 @@ class Verdict(NamedTuple):
     scores: dict[str, float]
 
 
+class BatchLabelling:
+    """A batch on its way through the middle. `received_at` is when it came, and `clock` tells when it was labelled."""
+
+    def __init__(
+        self,
+        records: Sequence[Record],
+        classifier: Labels,
+        policy: Policy,
+        *,
+        received_at: datetime,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self.records = records
+        self._classifier, self._policy, self._received_at, self._clock = classifier, policy, received_at, clock
+        self._events = usual_events(records)
+        self._predictions: Predictions | None = None
+
+    def classify(self) -> None:
+        """The step that takes the time, as far as it can be taken at once. For any thread; raises nothing."""
+        if self._events is not None:
+            with suppress(Exception):  # which title is at fault is found out one by one
+                self._predictions = self._classifier.classify(self._events)
+
+    def outcomes(self) -> list[Outcome]:
+        """As many outcomes as records, in their order. Once `classify` is done.
+
+        A record that cannot be labelled becomes a dead letter and does not touch its neighbours. Raises
+        EngineUnavailableError where the classifier fails on anything, and nothing else.
+        """
+        if self._events is None or self._predictions is None:
+            return self._one_by_one(self.records)
+        try:
+            values = labelled_values(
+                *(self.records, self._events, self._predictions, self._classifier, self._policy),
+                received_at=self._received_at,
+                labelled_at=self._clock(),
+            )
+        except Exception:  # no figures that an event can be made of: there too
+            return self._one_by_one(self.records)
+        left = [record for record, value in zip(self.records, values, strict=True) if value is None]
+        others = iter(self._one_by_one(left) if left else ())
+        return [next(others) if value is None else Labelled(value) for value in values]
+
+    def _one_by_one(self, records: Sequence[Record]) -> list[Outcome]:
+        return _label_one_by_one(records, self._classifier, self._policy, self._received_at, self._clock)
+
+
 def label_batch(
     records: Sequence[Record],
     classifier: Labels,
@@ -109,18 +157,10 @@ def label_batch(
     received_at: datetime,
     clock: Callable[[], datetime],
 ) -> list[Outcome]:
-    """Label a batch: as many outcomes as records, in their order.
-
-    A record that cannot be labelled becomes a dead letter and does not touch its neighbours. Raises
-    EngineUnavailableError where the classifier fails on anything, and nothing else.
-    """
-    try:
-        values = labelled_values(records, classifier, policy, received_at=received_at, clock=clock)
-    except Exception:  # which title is at fault is found out one by one
-        return _label_one_by_one(records, classifier, policy, received_at, clock)
-    left = [record for record, value in zip(records, values, strict=True) if value is None]
-    others = iter(_label_one_by_one(left, classifier, policy, received_at, clock) if left else ())
-    return [next(others) if value is None else Labelled(value) for value in values]
+    """All of it in one call. See BatchLabelling."""
+    batch = BatchLabelling(records, classifier, policy, received_at=received_at, clock=clock)
+    batch.classify()
+    return batch.outcomes()
 
 
 def _label_one_by_one(

@@ -1,14 +1,14 @@
 """The worker's loop: a headline's journey on one screen.
 
     1. consume   what has come by now, as much of it as `gathering` allows
-    2. decode    } `labelling.label_batch`: one outcome per record,
-    3. classify  } in order
+    2. decode    } `labelling.BatchLabelling`: one outcome per record,
+    3. classify  } in order; under load, while the batch before is sent
     4. produce   } a guarantee of `delivery/`, which sees to it that nothing is committed
     5. confirm   } before its outcome is on the broker
     6. commit    }
 
 Nothing is read while the delivery is blocked, so that memory is bounded whatever waits on either side.
-One thread does all of it; the client's callbacks run inside `Source.batch` and `Sink.poll`.
+One thread does all of it but classifying ahead; the client's callbacks run inside `Source.batch` and `Sink.poll`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from datetime import UTC, datetime
 from kuaixun.worker.delivery.promise import Delivery, Pace
 from kuaixun.worker.errors import WorkerError
 from kuaixun.worker.gathering import Gathering
-from kuaixun.worker.labelling import Labels, Policy, label_batch
+from kuaixun.worker.labelling import BatchLabelling, Labels, Policy
+from kuaixun.worker.labelling_ahead import LabellingAhead
 from kuaixun.worker.stop import Stop
 from kuaixun.worker.streams import Record, Source
 from kuaixun.worker.witness import Handled
@@ -56,40 +57,44 @@ class Loop:
         self._source, self._classifier, self._delivery = source, classifier, delivery
         self._policy, self._stop, self._clock, self._monotonic = policy, stop, clock, monotonic
         self._gathering = Gathering(pace)
+        self._ahead = LabellingAhead(self._read)
         self._successor, self._handled, self._turned = successor, handled, turned
 
     def run(self) -> None:
         """Label until asked to stop. Raises the WorkerError that ended it; commits what is confirmed either way."""
-        try:
-            while not self._stop.requested:
-                self._step()
-            self._delivery.finish()
-        except BaseException:
+        with self._ahead:
             try:
-                self._delivery.leave()
-            except WorkerError as error:  # what ended the worker is what there is to tell
-                LOG.warning("and it did not leave in order: %s", error)
-            raise
-        self._delivery.leave()
+                while not self._stop.requested:
+                    self._step()
+                self._delivery.finish()
+            except BaseException:
+                try:
+                    self._delivery.leave()
+                except WorkerError as error:  # what ended the worker is what there is to tell
+                    LOG.warning("and it did not leave in order: %s", error)
+                raise
+            self._delivery.leave()
 
     def _step(self) -> None:
         """One turn."""
-        # 1. consume, or where the broker has to take something first, be there for the group alone
         records: Sequence[Record] = ()
         began_at = self._monotonic()
+        # 1. consume, or where the broker has to take something first, be there for the group alone
         if self._delivery.blocked:
             self._source.stay()
         else:
-            gathering = self._gathering
-            records = self._source.batch(gathering.max_records, gathering.max_delay_seconds, IDLE_SECONDS)
-        received_at, read_at = self._clock(), self._monotonic()
-        # On a quiet topic too, for the model that served until now is in memory as long.
-        self._classifier = self._successor() or self._classifier
+            max_records = max(self._gathering.max_records, self._ahead.size)
+            records = self._source.batch(max_records, self._gathering.max_delay_seconds, IDLE_SECONDS)
+            read_at = self._monotonic()
+            # 2. decode, 3. classify
+            outcomes = self._ahead.outcomes(records)
+            labelled_at = self._monotonic()
+        if not self._ahead.size:
+            # On a quiet topic too, for the model that served until now is in memory as long.
+            self._classifier = self._successor() or self._classifier
         if records:
             self._delivery.counts.consumed += len(records)
-            # 2. decode, 3. classify
-            outcomes = label_batch(records, self._classifier, self._policy, received_at=received_at, clock=self._clock)
-            labelled_at = self._monotonic()
+            self._ahead.begin(self._source.upcoming(max_records))
             # 4. produce
             self._delivery.send(records, outcomes)
             sent_at = self._monotonic()
@@ -98,3 +103,6 @@ class Loop:
         # 5. confirm, 6. commit
         self._delivery.advance()
         self._turned(self._source.joined)
+
+    def _read(self, records: Sequence[Record]) -> BatchLabelling:
+        return BatchLabelling(records, self._classifier, self._policy, received_at=self._clock(), clock=self._clock)

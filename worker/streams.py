@@ -150,6 +150,12 @@ class Source(Protocol):
         Waits up to `idle_seconds` for the first, then up to `max_delay_seconds` for more. Empty when none came.
         """
 
+    def upcoming(self, max_records: int) -> Sequence[Record]:
+        """What is read already, as where `batch` found more than it may hand over; does not block.
+
+        The next `batch` begins with these, unless they are not ours by then or are to be read again.
+        """
+
     def stay(self) -> None:
         """Keep this member's place in the group while nothing is to be read; the next `batch` lacks nothing."""
 

@@ -8,12 +8,13 @@ not built.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from kuaixun.export import Predictions
 from kuaixun.worker.streams import Record
 
 if TYPE_CHECKING:
@@ -29,25 +30,28 @@ else:
 _json = msgspec.json.Encoder().encode
 
 
+def usual_events(records: Sequence[Record]) -> RawEvents | None:
+    """The titles of the records that are of the usual form, None where there are none."""
+    if not _IS_BUILT or len({record.topic for record in records}) != 1:
+        return None
+    events = RawEvents([None if record.headers_unreadable else record.value for record in records])
+    return events if len(events) else None
+
+
 def labelled_values(
     records: Sequence[Record],
+    events: RawEvents,
+    predictions: Predictions,
     classifier: Labels,
     policy: Policy,
     *,
     received_at: datetime,
-    clock: Callable[[], datetime],
+    labelled_at: datetime,
 ) -> list[bytes | None]:
     """The labelled event of each record that is of the usual form and has a label, on the wire; None for the others.
 
-    Raises what the classifier raises, without saying by which title.
+    `predictions` are of `events`, which are those of the records.
     """
-    topics = {record.topic for record in records}
-    if not _IS_BUILT or len(topics) != 1:
-        return [None] * len(records)
-    events = RawEvents([None if record.headers_unreadable else record.value for record in records])
-    if not len(events):
-        return [None] * len(records)
-    predictions = classifier.classify(events)
     return events.labelled(
         predictions.label_ids,
         predictions.confidences,
@@ -56,9 +60,9 @@ def labelled_values(
         [record.offset for record in records],
         labels=tuple(map(_json, classifier.labels)),
         model=_json(classifier.model_id),
-        topic=_json(topics.pop()),
+        topic=_json(records[0].topic),
         received_at=_json(received_at),
-        labelled_at=_json(clock()),
+        labelled_at=_json(labelled_at),
         top_scores=policy.top_scores,
         confidence_threshold=policy.confidence_threshold,
     )

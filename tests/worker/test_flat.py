@@ -56,8 +56,13 @@ class Endless:
         if self._batches == BATCHES:
             self.at_the_end = resident_bytes(), open_files()
             self._stop.request()
-        first = self._batches * BATCH
-        return [self._record(offset) for offset in range(first, first + max_records)]
+        return self._records(self._batches, max_records)
+
+    def upcoming(self, max_records: int) -> Sequence[Record]:
+        return self._records(self._batches + 1, max_records)
+
+    def _records(self, batch: int, max_records: int) -> list[Record]:
+        return [self._record(offset) for offset in range(batch * BATCH, batch * BATCH + max_records)]
 
     def _record(self, offset: int) -> Record:
         value: bytes | None = b'{"id": "%d", "title": "headline %d"}' % (offset, offset)

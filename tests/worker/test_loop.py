@@ -59,6 +59,9 @@ class FakeSource:
         turn()
         return []
 
+    def upcoming(self, max_records: int) -> Sequence[Record]:
+        return self.turns[0][:max_records] if self.turns and isinstance(self.turns[0], list) else []
+
     def commit(self, offsets: Mapping[Partition, int], *, last_chance: bool = False) -> None:
         assert not self.closed, "the client raises RuntimeError"
         self.commits.append(dict(offsets))

@@ -52,13 +52,16 @@ class Topic:
     on_stay: list[Callable[[], None]] = field(default_factory=list)
 
     def batch(self, max_records: int, max_delay_seconds: float, idle_seconds: float) -> Sequence[Record]:
-        found = [r for r in self.records if r.offset >= self.positions.get(Partition(r.topic, r.partition), 0)]
-        found = found[:max_records]
+        found = self.upcoming(max_records)
         for record in found:
             self.positions[Partition(record.topic, record.partition)] = record.offset + 1
         if not found:
             (self.script.pop(0) if self.script else self.stop.request)()
         return found
+
+    def upcoming(self, max_records: int) -> list[Record]:
+        positions = self.positions
+        return [r for r in self.records if r.offset >= positions.get(Partition(r.topic, r.partition), 0)][:max_records]
 
     def stay(self) -> None:
         if self.on_stay:

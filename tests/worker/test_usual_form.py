@@ -18,7 +18,7 @@ from kuaixun.export import Predictions
 from kuaixun.worker import usual_form
 from kuaixun.worker.labelling import Labelled, Outcome, Policy, label_batch
 from kuaixun.worker.streams import Record
-from kuaixun.worker.usual_form import labelled_values
+from kuaixun.worker.usual_form import usual_events
 from tests.worker.fake_classifier import POISON, FakeClassifier
 
 native = pytest.importorskip("kuaixun.export._native", reason="the native engine is not built", exc_type=ImportError)
@@ -49,8 +49,7 @@ def both_ways(payloads: Sequence[bytes | None], classifier: FakeClassifier) -> t
 
 
 def taken(payload: bytes) -> bool:
-    (value,) = labelled_values(records([payload]), FakeClassifier(), POLICY, received_at=RECEIVED, clock=lambda: DONE)
-    return value is not None
+    return usual_events(records([payload])) is not None
 
 
 TEXTS = st.text() | st.text('ab"\\\n\x00\x7f国\ud83d\U0001f600\ufffd')
@@ -140,7 +139,7 @@ def test_a_title_at_fault_takes_no_other_with_it() -> None:
 
 def test_unreadable_headers_are_left_to_the_ordinary_way() -> None:
     record = Record("raw", 0, 0, None, b'{"id":"1","title":"a"}', headers_unreadable=True)
-    assert labelled_values([record], FakeClassifier(), POLICY, received_at=RECEIVED, clock=lambda: DONE) == [None]
+    assert usual_events([record]) is None
 
 
 def test_the_native_engine_says_the_same_of_titles_where_they_lie() -> None:

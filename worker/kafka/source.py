@@ -129,8 +129,14 @@ class KafkaSource:
             self._consume(max_records - len(self._ahead.records), max(0.0, deadline - self._monotonic()))
             if self._monotonic() >= deadline:
                 break
+        if max_records <= len(self._ahead.records) < 2 * max_records:
+            self._consume(2 * max_records - len(self._ahead.records), 0.0)
         self._connection.probe(self._consumer, self._topics[0])
         return self._ahead.take(max_records)
+
+    def upcoming(self, max_records: int) -> Sequence[Record]:
+        """See streams.Source."""
+        return self._ahead.records[:max_records]
 
     def stay(self) -> None:
         """See streams.Source. Reads a record a second, which is kept: pausing would throw away what is fetched."""

@@ -1,0 +1,114 @@
+"""Classifying ahead: whatever becomes of the records in between, each batch gets its own outcomes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from kuaixun.worker.errors import EngineUnavailableError
+from kuaixun.worker.labelling import BatchLabelling, Labelled, Outcome
+from kuaixun.worker.labelling_ahead import LabellingAhead
+from kuaixun.worker.streams import Record
+
+PATIENCE_SECONDS = 60
+
+
+def records(*offsets: int) -> list[Record]:
+    return [Record("raw", 0, offset, None, b"%d" % offset) for offset in offsets]
+
+
+def expected(batch: Sequence[Record]) -> list[Outcome]:
+    return [Labelled(b"the label of %d" % record.offset) for record in batch]
+
+
+class Desk:
+    """Where batches are labelled; knows what was classified, and by which thread."""
+
+    def __init__(self) -> None:
+        self.classified: list[tuple[list[int], str]] = []
+        self.may_go_on = threading.Event()
+        self.may_go_on.set()
+        self.error: Exception | None = None
+
+    def read(self, batch: Sequence[Record]) -> BatchLabelling:
+        return _Batch(self, batch)
+
+
+class _Batch(BatchLabelling):
+    def __init__(self, desk: Desk, batch: Sequence[Record]) -> None:
+        self.records, self._desk, self._is_classified = batch, desk, False
+
+    def classify(self) -> None:
+        self._desk.classified.append(([record.offset for record in self.records], threading.current_thread().name))
+        assert self._desk.may_go_on.wait(PATIENCE_SECONDS)
+        self._is_classified = True
+
+    def outcomes(self) -> list[Outcome]:
+        assert self._is_classified
+        if self._desk.error is not None:
+            raise self._desk.error
+        return expected(self.records)
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+@pytest.fixture
+def ahead(desk: Desk) -> Iterator[LabellingAhead]:
+    with LabellingAhead(desk.read) as one:
+        yield one
+
+
+def test_what_was_begun_with_is_not_classified_again_and_what_joins_it_is(ahead: LabellingAhead, desk: Desk) -> None:
+    ahead.begin(records(1, 2))
+    assert ahead.size == 2
+    assert ahead.outcomes(records(1, 2, 3)) == expected(records(1, 2, 3))
+    assert [offsets for offsets, _ in desk.classified] == [[1, 2], [3]]
+    assert ahead.size == 0
+
+
+def test_it_is_another_thread_that_classifies_ahead(ahead: LabellingAhead, desk: Desk) -> None:
+    desk.may_go_on.clear()
+    ahead.begin(records(1))  # comes back all the same
+    desk.may_go_on.set()
+    assert ahead.outcomes(records(1)) == expected(records(1))
+    [(_, name)] = desk.classified
+    assert name.startswith("labelling-ahead")
+
+
+@pytest.mark.parametrize(
+    "handed_over",
+    [
+        pytest.param((2, 3), id="the first is another member's now"),
+        pytest.param((1, 3), id="one in the middle is"),
+        pytest.param((1, 2), id="fewer than were begun with"),
+        pytest.param((7, 8, 9), id="all are read again from elsewhere"),
+        pytest.param((), id="nothing is ours any more"),
+    ],
+)
+def test_records_that_are_not_as_foreseen_get_their_own_outcomes(
+    ahead: LabellingAhead, handed_over: tuple[int, ...]
+) -> None:
+    ahead.begin(records(1, 2, 3))
+    assert ahead.outcomes(records(*handed_over)) == expected(records(*handed_over))
+    assert ahead.size == 0
+
+
+def test_without_anything_begun_it_labels_at_once_in_the_same_thread(ahead: LabellingAhead, desk: Desk) -> None:
+    ahead.begin([])
+    assert ahead.size == 0
+    assert ahead.outcomes(records(1)) == expected(records(1))
+    assert desk.classified == [([1], threading.current_thread().name)]
+
+
+def test_an_engine_that_fails_is_told_of_where_its_records_are_due(ahead: LabellingAhead, desk: Desk) -> None:
+    desk.error = EngineUnavailableError("the device is gone")
+    ahead.begin(records(1))
+    with pytest.raises(EngineUnavailableError, match="the device is gone"):
+        ahead.outcomes(records(1))
+    desk.error = None
+    assert ahead.outcomes(records(1)) == expected(records(1))
