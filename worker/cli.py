@@ -21,6 +21,7 @@ from kuaixun.worker.observability.log_lines import LogFormat, last_words, log_to
 PROGRAM = "kuaixun-worker"
 LOG = logging.getLogger(__name__)
 OBJECTS_PER_COLLECTION = 100_000  # more than wait at once
+SWITCH_SECONDS = 0.0002  # how long a thread keeps the interpreter while another waits for it
 # Whoever reads standard output went away, or the disk that it goes to is full: no fault of this program.
 OF_THE_OUTPUT = {errno.EPIPE, errno.ENOSPC}
 
@@ -80,26 +81,30 @@ def _run(parsed: argparse.Namespace) -> int:
         reload_on_hangup(reloads, stop),
         hard_stop(stop),
         life,
-        _seldom_collecting(),
+        _interpreter_for_the_loop(),
     ):
         run_worker(settings, stop, reloads=reloads, turned=life.turned, witness=witness)
     return 0
 
 
 @contextmanager
-def _seldom_collecting() -> Iterator[None]:
-    """Look for garbage seldom, and not in what is imported, for as long as the context lasts.
+def _interpreter_for_the_loop() -> Iterator[None]:
+    """The interpreter's own pace as the loop needs it, for as long as the context lasts.
 
-    A headline's objects are freed by their counts, and thousands wait for their confirmation: looking through them,
-    and through all that was imported, every 700 took a sixth of the loop.
+    Garbage is looked for seldom, and not in what is imported: a headline's objects are freed by their counts, and
+    thousands wait for their confirmation; looking through all that every 700 objects took a sixth of the loop. And
+    whoever comes back from C++ waits for the loop's thread no longer than a batch can bear: the usual 5 ms, a few
+    times a batch, are as long as classifying takes.
     """
-    before = gc.get_threshold()
+    before = gc.get_threshold(), sys.getswitchinterval()
     gc.freeze()
     gc.set_threshold(OBJECTS_PER_COLLECTION)
+    sys.setswitchinterval(SWITCH_SECONDS)
     try:
         yield
     finally:
-        gc.set_threshold(*before)
+        gc.set_threshold(*before[0])
+        sys.setswitchinterval(before[1])
         gc.unfreeze()
 
 

@@ -29,6 +29,7 @@ from kuaixun.worker.witness import Handled
 
 LOG = logging.getLogger(__name__)
 
+AHEAD = 2  # how many batches may be read and wait, beside the one that is handed over
 IDLE_SECONDS = 0.1  # how long a quiet topic may keep the loop from noticing a stop or a report
 
 
@@ -79,22 +80,22 @@ class Loop:
         """One turn."""
         records: Sequence[Record] = ()
         began_at = self._monotonic()
-        # 1. consume, or where the broker has to take something first, be there for the group alone
+        max_records = max(self._gathering.max_records, self._ahead.size)
+        # 1. consume, or where the broker has to take something first, only read on
         if self._delivery.blocked:
-            self._source.stay()
+            self._source.stay(AHEAD * max_records)
         else:
-            max_records = max(self._gathering.max_records, self._ahead.size)
             records = self._source.batch(max_records, self._gathering.max_delay_seconds, IDLE_SECONDS)
             read_at = self._monotonic()
             # 2. decode, 3. classify
             outcomes = self._ahead.outcomes(records)
             labelled_at = self._monotonic()
+            self._delivery.counts.consumed += len(records)
         if not self._ahead.size:
             # On a quiet topic too, for the model that served until now is in memory as long.
             self._classifier = self._successor() or self._classifier
-        if records:
-            self._delivery.counts.consumed += len(records)
             self._ahead.begin(self._source.upcoming(max_records))
+        if records:
             # 4. produce
             self._delivery.send(records, outcomes)
             sent_at = self._monotonic()

@@ -156,8 +156,11 @@ class Source(Protocol):
         The next `batch` begins with these, unless they are not ours by then or are to be read again.
         """
 
-    def stay(self) -> None:
-        """Keep this member's place in the group while nothing is to be read; the next `batch` lacks nothing."""
+    def stay(self, max_records: int) -> None:
+        """Keep this member's place in the group while nothing may be handed over, and read on up to so many records.
+
+        The next `batch` lacks none of them.
+        """
 
     def commit(self, offsets: Mapping[Partition, int], *, last_chance: bool = False) -> None:
         """Start to commit; does not wait. While a commit is under way another one is not begun, but for the last."""

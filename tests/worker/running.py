@@ -131,8 +131,11 @@ def worker_process(topics: Topics, *flags: str) -> Iterator[subprocess.Popen[byt
             process.kill()
 
 
+HELD_AFTER = 120  # titles, which are two batches of those who ask for 60
+
+
 class HeldClassifier(FakeClassifier):
-    """Holds its third batch until a signal has come: the process is told to stop with a batch in hand."""
+    """Holds what comes after so many titles until a signal has come: the process is told to stop with work in hand."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -144,7 +147,7 @@ class HeldClassifier(FakeClassifier):
         return self.stops[-1]
 
     def classify(self, texts: Sequence[str]) -> Predictions:
-        while len(self.calls) == 2 and not self.stops[-1].requested:
+        while sum(self.calls) >= HELD_AFTER and not self.stops[-1].requested:
             time.sleep(0.01)
         return super().classify(texts)
 

@@ -43,8 +43,8 @@ class PatientSource(FakeSource):
         self.batches += 1
         return super().batch(max_records, max_delay_seconds, idle_seconds)
 
-    def stay(self) -> None:
-        super().stay()
+    def stay(self, max_records: int) -> None:
+        super().stay(max_records)
         self.on_stay()
 
     def rewind(self, offsets: Mapping[Partition, int]) -> None:

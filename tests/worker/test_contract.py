@@ -229,7 +229,7 @@ def test_nothing_is_committed_past_an_outcome_that_was_not_confirmed(
 def process(topics: Topics, *flags: str, module: str = "tests.worker.running") -> Iterator[subprocess.Popen[str]]:
     """A worker as a process of its own, ended by force where the test did not end it.
 
-    It holds its third batch until it is signalled; `kuaixun.worker.cli` holds none.
+    It holds what comes after two batches of 60 until it is signalled; `kuaixun.worker.cli` holds none.
     """
     with subprocess.Popen(
         [sys.executable, "-m", module, "run", *topics.flags(), *flags],

@@ -72,7 +72,7 @@ class Endless:
             value = None
         return Record("raw", offset % 4, offset, b"k", value, (("trace", b"%d" % offset),))
 
-    def stay(self) -> None:
+    def stay(self, max_records: int) -> None:
         """Nobody else is in the group."""
 
     def commit(self, offsets: Mapping[Partition, int], *, last_chance: bool = False) -> None:

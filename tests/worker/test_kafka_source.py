@@ -193,14 +193,14 @@ def test_commits_that_failed_once_long_ago_do_not_end_the_worker(monkeypatch: py
     source.subscribe(Listener())
     source.batch(1, 0.0, 0.0)
     source.commit({Partition("raw", 0): 7})
-    source.stay()
+    source.stay(1)
     if over == "its partitions leave":
         now[0] = 2.0
-        source.stay()
+        source.stay(1)
     else:
         source.commit({Partition("raw", 0): 7})
         now[0] = 2.0
-        source.stay()
+        source.stay(1)
     now[0] = 1000.0
     source.commit({Partition("raw", 0): 7})
 
@@ -215,7 +215,7 @@ def test_commits_that_fail_for_longer_than_an_outage_may_last_end_the_worker(mon
     for moment in (10.0, 20.0):
         source.commit({Partition("raw", 0): 7})
         now[0] = moment
-        source.stay()
+        source.stay(1)
     now[0] = 1000.0
     with pytest.raises(BrokerUnreachableError, match="Given up after 120 s"):
         source.commit({Partition("raw", 0): 7})

@@ -48,7 +48,7 @@ class FakeSource:
     stays: int = 0
     leaves_in_time: bool = True
 
-    def stay(self) -> None:
+    def stay(self, max_records: int) -> None:
         self.stays += 1
 
     def batch(self, max_records: int, max_delay_seconds: float, idle_seconds: float) -> Sequence[Record]:

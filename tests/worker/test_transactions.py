@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ from tests.worker.test_loop import ONE, ZERO, Clock, headline
 OUTAGE_SECONDS = 120.0
 TIMEOUT_SECONDS = 30.0
 BUDGET_SECONDS = 5.0
+PATIENCE_SECONDS = 60
 Turn = list[Record] | Callable[[], None]
 
 
@@ -63,7 +65,7 @@ class Topic:
         positions = self.positions
         return [r for r in self.records if r.offset >= positions.get(Partition(r.topic, r.partition), 0)][:max_records]
 
-    def stay(self) -> None:
+    def stay(self, max_records: int) -> None:
         if self.on_stay:
             self.on_stay.pop()()
 
@@ -385,6 +387,9 @@ def test_a_revocation_among_records_written_apart_ends_within_its_budget() -> No
         stage.clock.now += 2
 
     def revoke() -> None:
+        if not stage.broker.calls["abort"]:  # it is the end of the first attempt that the loop waits for
+            stage.topic.on_stay = [revoke]
+            return
         began_at = stage.clock.now
         stage.broker.silent = True
         stage.delivery.revoked(frozenset({ZERO}))
@@ -460,3 +465,106 @@ def test_all_that_is_waited_for_after_a_failure_is_one_outage() -> None:
         stage.play()
     leaving_seconds = stage.broker.limits.pop()
     assert stage.clock.now <= TIMEOUT_SECONDS + OUTAGE_SECONDS + leaving_seconds
+
+
+class Held:
+    """Brokers that have not said yet how a transaction ended."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.asked, self.may_answer = threading.Event(), threading.Event()
+        stage.broker.on_commit = [self._hold]
+
+    def _hold(self) -> None:
+        self.asked.set()
+        assert self.may_answer.wait(PATIENCE_SECONDS)
+
+
+def test_while_the_brokers_end_a_transaction_the_loop_turns_and_sends_nothing() -> None:
+    stage = Stage(keyed(4), max_batch=2)
+    held = Held(stage)
+    sent: list[int] = []
+
+    def look() -> None:
+        assert held.asked.wait(PATIENCE_SECONDS)
+        sent.append(len(stage.broker.written))
+        if len(sent) < 3:
+            stage.topic.on_stay = [look]
+        else:
+            held.may_answer.set()
+
+    stage.topic.on_stay = [look]
+    stage.play()
+    assert sent == [2, 2, 2]
+    assert stage.topic.stored == {ZERO: 4}
+    assert [message.key for message in stage.broker.visible] == [b"0", b"1", b"2", b"3"]
+
+
+def test_a_partition_that_leaves_while_its_transaction_ends_leaves_with_what_it_commits() -> None:
+    stage = Stage(keyed(4), max_batch=2)
+    held = Held(stage)
+    stored: list[dict[Partition, int]] = []
+
+    def revoke() -> None:
+        assert held.asked.wait(PATIENCE_SECONDS)
+        threading.Timer(0.05, held.may_answer.set).start()
+        stage.delivery.revoked(frozenset({ZERO}))
+        stored.append(dict(stage.topic.stored))
+        stage.topic.records = []
+
+    stage.topic.on_stay = [revoke]
+    stage.play()
+    assert stored == [{ZERO: 2}]
+    assert stage.delivery.counts.labelled == 2
+
+
+def test_a_partition_that_leaves_does_not_wait_longer_than_it_may_for_the_end_of_its_transaction() -> None:
+    stage = Stage(keyed(2), revoke_budget_seconds=0.1)
+    held = Held(stage)
+
+    def revoke() -> None:
+        assert held.asked.wait(PATIENCE_SECONDS)
+        threading.Timer(0.5, held.may_answer.set).start()
+        stage.delivery.revoked(frozenset({ZERO}))
+
+    stage.topic.on_stay = [revoke]
+    with pytest.raises(DeliveryFailedError, match="before the brokers said how their transaction ended"):
+        stage.play()
+    assert stage.topic.stored == {ZERO: 2}, "leaving waits for as long as a shutdown may take"
+
+
+def test_a_position_chosen_while_a_transaction_ends_is_committed_by_the_next() -> None:
+    stage = Stage(keyed(2))
+    held = Held(stage)
+
+    def choose() -> None:
+        assert held.asked.wait(PATIENCE_SECONDS)
+        threading.Timer(0.05, held.may_answer.set).start()
+        stage.delivery.positioned({ONE: 7})
+
+    stage.topic.on_stay = [choose]
+    stage.play()
+    assert stage.topic.stored == {ZERO: 2, ONE: 7}
+    assert stage.broker.calls["commit"] == 2
+
+
+@pytest.mark.parametrize("how", [spoil, unknown])
+def test_a_partition_lost_while_its_transaction_ends_badly_is_read_by_its_next_owner(how: Callable[[], None]) -> None:
+    stage = Stage(keyed(2))
+    held = Held(stage)
+
+    def end_badly() -> None:
+        held.asked.set()
+        how()
+
+    stage.broker.on_commit = [end_badly]
+
+    def lose() -> None:
+        assert held.asked.wait(PATIENCE_SECONDS)
+        stage.topic.records = []
+        stage.delivery.lost(frozenset({ZERO}))
+
+    stage.topic.on_stay = [lose]
+    stage.play()
+    assert stage.topic.stored == {}
+    assert stage.broker.visible == []
+    assert stage.delivery.counts.labelled == 0

@@ -1,8 +1,8 @@
 """Exactly once: outcomes and the offsets of their records are one transaction, which all become visible or none.
 
     4. produce   every outcome, dead letters too, into the open transaction
-    5. confirm   all of it, when its interval is over or a partition leaves
-    6. commit    outcomes and offsets together, in the name of this member of the group
+    5. confirm   } all of it, when its interval is over or a partition leaves; outcomes and offsets together, in the
+    6. commit    } name of this member of the group. The brokers' word is awaited in a thread, while the loop reads on
 
 What spoils a transaction undoes it: its records are read again from where it began. A record that the broker refuses
 spoils it too, so the next attempt writes that record in a transaction of its own, and then what stands in its place.
@@ -14,6 +14,8 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 
 from kuaixun.worker.delivery.attempt import TOO_LATE, doubtful, raise_lost, raise_spoilt
 from kuaixun.worker.delivery.flights import Flight
@@ -66,6 +68,8 @@ class ExactlyOnce:
         self._worker_version, self._observer, self._monotonic = worker_version, observer, monotonic
         self._outbox = Outbox(sink, routes, stop, monotonic)
         self._transaction: Transaction | None = None
+        self._ending: Future[None] | None = None  # of the open transaction, which nobody else touches until it is done
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="transaction-end")
         self._positions: dict[Partition, int] = {}
         # Records that may have spoilt a transaction: each is written in one of its own.
         self._apart: set[Place] = set()
@@ -78,7 +82,9 @@ class ExactlyOnce:
         open_one = self._transaction
         if open_one is None:
             return False
-        return open_one.boarding is not None or open_one.in_flight() >= self._pace.max_in_flight
+        if self._ending is not None or open_one.boarding is not None:
+            return True
+        return open_one.in_flight() >= self._pace.max_in_flight
 
     def send(self, records: Sequence[Record], outcomes: Sequence[Outcome]) -> None:
         """See promise.Delivery."""
@@ -90,22 +96,31 @@ class ExactlyOnce:
 
     def finish(self) -> None:
         """See promise.Delivery."""
+        self._attempt(self._settle)
         self._attempt(self._commit)
 
     def leave(self) -> None:
         """See promise.Delivery. What is still open is undone."""
         try:
+            with suppress(AbortableError):
+                self._settle(self._monotonic() + self._outbox.closing_seconds())
             if self._transaction is not None:
                 self._sink.abort(self._outbox.closing_seconds())
         except (AbortableError, EndUnknownError, WorkerError) as error:
             LOG.warning("the open transaction is left to its timeout: %s", error)
         finally:
+            self._thread.shutdown(wait=False)
             self._sink.close(self._outbox.closing_seconds())
             is_left = self._source.close(self._outbox.closing_seconds())
         if not is_left:
             raise unfinished_error()
 
     def _advance(self) -> None:
+        if self._ending is not None:
+            wait([self._ending], REPORT_SECONDS)
+            if self._ending.done():
+                self._settle()
+            return
         self._sink.poll(REPORT_SECONDS if self.blocked else 0.0)
         if self._positions:
             self._open()
@@ -120,7 +135,7 @@ class ExactlyOnce:
         open_seconds = self._monotonic() - transaction.began_at
         if transaction.boarding is None:
             if open_seconds >= self._pace.transaction_interval_seconds:
-                self._commit()
+                self._ending = self._thread.submit(self._end, transaction, self._source.member())
         elif open_seconds >= BOARDING_SHARE * self._pace.transaction_timeout_seconds:
             raise AbortableError(NO_ROOM)
 
@@ -169,7 +184,7 @@ class ExactlyOnce:
         rest = transaction.part()
         is_open = not transaction.offsets
         if not is_open:
-            self._end(transaction, until)
+            self._end_now(transaction, until)
         behind = rest.split(1)
         while True:
             transaction = self._transaction = Transaction(self._monotonic())
@@ -187,7 +202,7 @@ class ExactlyOnce:
             outcome = instead(record, rest.outcomes[0], rest.refused[0], self._worker_version)
             LOG.info("%s@%d is refused, and a dead letter takes its place", place_of(record)[0], record.offset)
             rest = Flight([record], [outcome])
-        self._end(transaction, until)
+        self._end_now(transaction, until)
         if not behind.records:
             return None
         self._open(behind)
@@ -227,16 +242,32 @@ class ExactlyOnce:
             raise_spoilt(self._transaction.flights)
             self._board(until)
         if self._transaction is not None:
-            self._end(self._transaction, until)
+            self._end_now(self._transaction, until)
 
-    def _end(self, transaction: Transaction, until: float = math.inf) -> None:
+    def _end_now(self, transaction: Transaction, until: float = math.inf) -> None:
+        self._end(transaction, self._source.member(), until)
+        self._conclude(transaction)
+
+    def _settle(self, until: float = math.inf) -> None:
+        """Wait for the end that is under way, if one is. Raises what it met, EndUnknownError where it takes longer."""
+        if self._ending is None or self._transaction is None:
+            return
+        if until < math.inf:
+            wait([self._ending], max(0.0, until - self._monotonic()))
+            if not self._ending.done():
+                raise EndUnknownError("the brokers have not said yet how it ended")
+        ending, self._ending = self._ending, None
+        ending.result()
+        self._conclude(self._transaction)
+
+    def _end(self, transaction: Transaction, member: bytes, until: float = math.inf) -> None:
+        """Bring it to its end, with what it carries unchanged. For any thread."""
         self._flush(transaction, until)
         raise_spoilt(transaction.flights)
         limit_seconds = self._limit_seconds(transaction, until)
         if not limit_seconds:
             raise AbortableError(TOO_LATE)
-        self._sink.commit(transaction.offsets, self._source.member(), limit_seconds)
-        self._conclude(transaction)
+        self._sink.commit(transaction.offsets, member, limit_seconds)
 
     def _conclude(self, transaction: Transaction) -> None:
         self._transaction, self._failing_since = None, None
@@ -328,6 +359,7 @@ class ExactlyOnce:
 
     def positioned(self, offsets: Mapping[Partition, int]) -> None:
         """See GroupListener."""
+        self._attempt(self._settle)
         if self._transaction is not None:
             self._transaction.position(offsets)
         else:
@@ -345,6 +377,7 @@ class ExactlyOnce:
         began_at, budget_seconds = self._monotonic(), self._pace.revoke_budget_seconds
         try:
             try:
+                self._settle(began_at + DRAIN_SHARE * budget_seconds)
                 if not partitions.isdisjoint(self._positions):
                     self._open()
                 if self._transaction is not None and self._transaction.carries(partitions):
@@ -363,6 +396,7 @@ class ExactlyOnce:
     def lost(self, partitions: frozenset[Partition]) -> None:
         """Undo what touches them: its offsets would be refused. See GroupListener."""
         LOG.warning("%s lost to another member", named(partitions))
+        self._attempt(self._settle)
         if self._transaction is not None and self._transaction.carries(partitions):
             self._attempt(lambda: self._abort(AbortableError(f"{named(partitions)} lost")))
         self._forget(partitions)

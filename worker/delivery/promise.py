@@ -57,7 +57,7 @@ class Delivery(GroupListener, Protocol):
 
     @property
     def blocked(self) -> bool:
-        """Whether the broker has to take something before more may be read and sent: what bounds the memory."""
+        """Whether the broker has to take or to say something before more may be sent: what bounds the memory."""
 
     def send(self, records: Sequence[Record], outcomes: Sequence[Outcome]) -> None:
         """Produce a batch's outcomes, in order, as far as the client's queue takes them now. Not while blocked."""

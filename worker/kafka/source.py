@@ -138,14 +138,16 @@ class KafkaSource:
         """See streams.Source."""
         return self._ahead.records[:max_records]
 
-    def stay(self) -> None:
-        """See streams.Source. Reads a record a second, which is kept: pausing would throw away what is fetched."""
-        if self._monotonic() < self._stay_at:
+    def stay(self, max_records: int) -> None:
+        """See streams.Source. Reads a record a second at least: pausing would throw away what is fetched."""
+        room, is_due = max_records - len(self._ahead.records), self._monotonic() >= self._stay_at
+        if room <= 0 and not is_due:
             return
         self._begin_turn()
-        self._consume(1, LEAST_SECONDS / 10)
+        self._consume(max(1, room), LEAST_SECONDS / 10 if is_due else 0.0)
         self._connection.probe(self._consumer, self._topics[0])
-        self._stay_at = self._monotonic() + STAY_EVERY_SECONDS
+        if is_due:
+            self._stay_at = self._monotonic() + STAY_EVERY_SECONDS
 
     def commit(self, offsets: Mapping[Partition, int], *, last_chance: bool = False) -> None:
         """See streams.Source."""
