@@ -61,6 +61,7 @@ class NarrowSink(FakeSink):
     room: int = ROOM
     commits: list[tuple[dict[Partition, int], int]] = field(default_factory=list)
     aborts: int = 0
+    offsets: dict[Partition, int] = field(default_factory=dict)
 
     def send(self, message: Outgoing, report: Report) -> None:
         if len(self.reports) >= self.room:
@@ -74,14 +75,17 @@ class NarrowSink(FakeSink):
         self.poll(timeout_seconds)
         return not self.reports
 
-    def commit(
+    def add_offsets(
         self,
         offsets: Mapping[Partition, int],
         member: bytes,
         timeout_seconds: float,
         notes: Mapping[Partition, str] = NO_NOTES,
     ) -> None:
-        self.commits.append((dict(offsets), len(self.sent)))
+        self.offsets = dict(offsets)
+
+    def commit(self, timeout_seconds: float) -> None:
+        self.commits.append((self.offsets, len(self.sent)))
 
     def abort(self, timeout_seconds: float) -> None:
         self.aborts += 1

@@ -116,14 +116,17 @@ class Brisk(OneByOne):
     def begin(self) -> None:
         """There is nothing to open."""
 
-    def commit(
+    def add_offsets(
         self,
         offsets: Mapping[Partition, int],
         member: bytes,
         timeout_seconds: float,
         notes: Mapping[Partition, str] = NO_NOTES,
     ) -> None:
-        """Nobody reads it."""
+        """Nobody reads them."""
+
+    def commit(self, timeout_seconds: float) -> None:
+        """Nor this."""
 
     def abort(self, timeout_seconds: float) -> None:
         raise AssertionError

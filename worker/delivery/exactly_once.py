@@ -262,12 +262,14 @@ class ExactlyOnce:
 
     def _end(self, transaction: Transaction, member: bytes, until: float = math.inf) -> None:
         """Bring it to its end, with what it carries unchanged. For any thread."""
+        # First, for meanwhile the reports on messages come in.
+        self._sink.add_offsets(transaction.offsets, member, self._limit_seconds(transaction, until))
         self._flush(transaction, until)
         raise_spoilt(transaction.flights)
         limit_seconds = self._limit_seconds(transaction, until)
         if not limit_seconds:
             raise AbortableError(TOO_LATE)
-        self._sink.commit(transaction.offsets, member, limit_seconds)
+        self._sink.commit(limit_seconds)
 
     def _conclude(self, transaction: Transaction) -> None:
         self._transaction, self._failing_since = None, None

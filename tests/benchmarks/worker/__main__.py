@@ -39,7 +39,7 @@ def main() -> None:
     """Measure one thing."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.worker", description=__doc__)
     parser.add_argument("what", choices=["memory", "rebalance", "guarantees"])
-    parser.add_argument("--messages", type=int, help="that wait: of memory (5000000), of guarantees (500000)")
+    parser.add_argument("--messages", type=int, help="that wait: of memory (5000000), of guarantees (2000000)")
     parser.add_argument("--rounds", type=int, default=guarantees.ROUNDS, help="of guarantees")
     parser.add_argument("--heartbeat-ms", type=int, default=1000, help="of members under KIP-848; Kafka's own: 5000")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
@@ -52,7 +52,7 @@ def main() -> None:
             rows = rebalance.measure(bootstrap, SESSION_MS)
             figures |= {"session_ms": SESSION_MS, "heartbeat_ms": options.heartbeat_ms}
         else:
-            rows = guarantees.measure(bootstrap, options.messages or 500_000, options.rounds)
+            rows = guarantees.measure(bootstrap, options.messages or 2_000_000, options.rounds)
             figures |= {"median_share": guarantees.median_share(rows)}
     figures["rows"] = [asdict(row) for row in rows]
     _print(figures["rows"])
