@@ -171,7 +171,7 @@ class WorkerSettings(BaseSettings):
     )
     health_address: HealthAddress | None = Field(
         None,
-        description="Port, or host:port, of /metrics, /live, /ready and /startup; without it there are none of them.",
+        description="Port, or host:port, of the page, /metrics, /live, /ready and /startup; without it there is none.",
     )
     traces: TraceExport = Field(
         TraceExport.OFF, description="Where traces go: off, or otlp, which OTEL_ variables say more of."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -11,6 +12,7 @@ from kuaixun.worker.errors import FatalKafkaError
 from kuaixun.worker.kafka.sink import KafkaSink
 from kuaixun.worker.kafka.source import KafkaSource
 from kuaixun.worker.routing import Partitioning
+from kuaixun.worker.streams import Partition, Record
 from tests.kafka_broker import create_topic
 from tests.kafka_tools import CONSOLE_PRODUCER, kafka_tool
 from tests.worker.mock_broker import MockBroker
@@ -43,6 +45,35 @@ def test_a_batch_is_waited_for_until_it_is_full_or_its_delay_over_and_is_never_e
         found = source.batch(100, 0.0, FAR_OFF_SECONDS)
         assert found
         read += len(found)
+    assert source.close(PATIENCE_SECONDS)
+
+
+def test_what_is_read_ahead_is_shown_handed_over_next_and_read_anew_where_it_is_rewound(kafka_topics: Create) -> None:
+    topics = kafka_topics()
+    source = KafkaSource(topics.settings())
+    source.subscribe(Indifferent())
+    topics.write(many(40))
+
+    def read_on(limit: int) -> list[Record]:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while len(source.upcoming(limit)) < limit:
+            source.stay(limit)
+            assert time.monotonic() < deadline
+        return [*source.upcoming(limit)]
+
+    shown = read_on(40)
+    assert source.upcoming(10) == shown[:10]
+    assert source.batch(10, 0.0, 0.0) == shown[:10]
+    assert source.upcoming(100) == shown[10:], "a batch that is full leaves the rest for the next one"
+    number = shown[0].partition
+    of_the_rewound = [record for record in shown if record.partition == number]
+    others = [record for record in shown[10:] if record.partition != number]
+    source.rewind({Partition(topics.input, number): of_the_rewound[0].offset})
+    again: list[Record] = []
+    while len(again) < len(of_the_rewound) + len(others):
+        again += source.batch(100, 0.0, PATIENCE_SECONDS)
+    assert [record for record in again if record.partition == number] == of_the_rewound
+    assert [record for record in again if record.partition != number] == others
     assert source.close(PATIENCE_SECONDS)
 
 
