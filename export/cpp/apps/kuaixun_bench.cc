@@ -115,8 +115,10 @@ struct Options {
   unsigned threads = 1;
 };
 
+constexpr const char* usage = "usage: kuaixun-bench BUNDLE [SECONDS [THREADS]] < texts";
+
 [[noreturn]] void refuse(const std::string& reason) {
-  throw kuaixun::Error(kuaixun::ErrorCode::usage, reason + "; usage: kuaixun-bench BUNDLE [SECONDS [THREADS]] < texts");
+  throw kuaixun::Error(kuaixun::ErrorCode::usage, reason + "; " + usage);
 }
 
 Options parse_options(int count, char** arguments) {
@@ -140,9 +142,15 @@ Options parse_options(int count, char** arguments) {
 
 int main(int count, char** arguments) {
   try {
+    if (count == 2 && (arguments[1] == std::string_view("--help") || arguments[1] == std::string_view("-h"))) {
+      std::puts(usage);
+      return 0;
+    }
     const Options options = parse_options(count, arguments);
     std::vector<std::string> texts;
+    const kuaixun::Classifier opened(options.bundle, kuaixun::Precision::int8);  // before anybody waits for figures
     for (std::string line; std::getline(std::cin, line);) texts.push_back(line);
+    if (texts.empty()) std::fputs("kuaixun-bench: standard input holds no text, so memory alone is measured\n", stderr);
     report_read_bandwidth(options.seconds);
     if (!texts.empty()) bench(options.bundle, options.seconds, options.threads, texts);
   } catch (const kuaixun::Error& error) {

@@ -51,6 +51,11 @@ int main(int count, char** arguments) {
   }
   code = label_all(classifier, arguments + 2, (size_t)count - 2);
   kuaixun_close(classifier);
-  if (code != KUAIXUN_OK) fprintf(stderr, "kuaixun-label: the texts could not be labelled (%d)\n", code);
+  if (code != KUAIXUN_OK) {
+    fprintf(stderr, "kuaixun-label: the texts could not be labelled (%d)\n", code);
+  } else if (fflush(stdout) != 0 || ferror(stdout)) {
+    perror("kuaixun-label: standard output");
+    code = KUAIXUN_USAGE;
+  }
   return code;
 }
