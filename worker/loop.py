@@ -29,7 +29,7 @@ from kuaixun.worker.witness import Handled
 
 LOG = logging.getLogger(__name__)
 
-AHEAD = 2  # how many batches may be read and wait, beside the one that is handed over
+AHEAD = 3  # how many batches may be read and wait, beside the one that is handed over
 IDLE_SECONDS = 0.1  # how long a quiet topic may keep the loop from noticing a stop or a report
 
 

@@ -262,14 +262,13 @@ class ExactlyOnce:
 
     def _end(self, transaction: Transaction, member: bytes, until: float = math.inf) -> None:
         """Bring it to its end, with what it carries unchanged. For any thread."""
-        # First, for meanwhile the reports on messages come in.
-        self._sink.add_offsets(transaction.offsets, member, self._limit_seconds(transaction, until))
+        # First, though offsets could join meanwhile: a call for that which meets an outage does not outlive it.
         self._flush(transaction, until)
         raise_spoilt(transaction.flights)
-        limit_seconds = self._limit_seconds(transaction, until)
-        if not limit_seconds:
+        if not self._limit_seconds(transaction, until):
             raise AbortableError(TOO_LATE)
-        self._sink.commit(limit_seconds)
+        self._sink.add_offsets(transaction.offsets, member, self._limit_seconds(transaction, until))
+        self._sink.commit(self._limit_seconds(transaction, until))
 
     def _conclude(self, transaction: Transaction) -> None:
         self._transaction, self._failing_since = None, None
