@@ -7,7 +7,7 @@
     5. confirm   } before its outcome is on the broker
     6. commit    }
 
-Nothing is read while the delivery is blocked, so that memory is bounded whatever waits on either side.
+While the delivery is blocked a few batches are read at most, so that memory is bounded whatever waits on either side.
 One thread does all of it but classifying ahead; the client's callbacks run inside `Source.batch` and `Sink.poll`.
 """
 

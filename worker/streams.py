@@ -217,17 +217,14 @@ class TransactionalSink(Sink, Protocol):
     def flush(self, timeout_seconds: float) -> bool:
         """Serve reports until every message sent has had its own; False where the time was over before."""
 
-    def add_offsets(
+    def commit(
         self,
         offsets: Mapping[Partition, int],
         member: bytes,
         timeout_seconds: float,
         notes: Mapping[Partition, str] = NO_NOTES,
     ) -> None:
-        """Have it commit the group's offsets too. Blocks; raises EndUnknownError. Messages may be on their way."""
-
-    def commit(self, timeout_seconds: float) -> None:
-        """Commit messages and offsets together, or neither. Blocks; raises EndUnknownError."""
+        """Commit messages and the group's offsets together, or neither. Blocks; raises EndUnknownError."""
 
     def abort(self, timeout_seconds: float) -> None:
         """Undo it; what is unreported is reported as failed. Blocks; raises EndUnknownError."""

@@ -61,7 +61,6 @@ class NarrowSink(FakeSink):
     room: int = ROOM
     commits: list[tuple[dict[Partition, int], int]] = field(default_factory=list)
     aborts: int = 0
-    offsets: dict[Partition, int] = field(default_factory=dict)
 
     def send(self, message: Outgoing, report: Report) -> None:
         if len(self.reports) >= self.room:
@@ -75,17 +74,14 @@ class NarrowSink(FakeSink):
         self.poll(timeout_seconds)
         return not self.reports
 
-    def add_offsets(
+    def commit(
         self,
         offsets: Mapping[Partition, int],
         member: bytes,
         timeout_seconds: float,
         notes: Mapping[Partition, str] = NO_NOTES,
     ) -> None:
-        self.offsets = dict(offsets)
-
-    def commit(self, timeout_seconds: float) -> None:
-        self.commits.append((self.offsets, len(self.sent)))
+        self.commits.append((dict(offsets), len(self.sent)))
 
     def abort(self, timeout_seconds: float) -> None:
         self.aborts += 1

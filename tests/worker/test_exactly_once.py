@@ -7,7 +7,7 @@ import re
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from kuaixun.worker import cli
 from kuaixun.worker.delivery.promise import Guarantee
 from kuaixun.worker.errors import FencedError, SettingError
 from kuaixun.worker.kafka.transactional_sink import KafkaTransactionalSink
-from kuaixun.worker.streams import AbortableError, EndUnknownError, Record
+from kuaixun.worker.streams import AbortableError, EndUnknownError, Partition, Record
 from tests.kafka_tools import TRANSACTIONS, kafka_tool
 from tests.worker.running import RunningWorker, running_worker
 from tests.worker.test_contract import assert_each_once, assert_in_order, many, process, record
@@ -140,12 +140,14 @@ class Spoiling:
         self.renewed = 0
         commit, renew = KafkaTransactionalSink.commit, KafkaTransactionalSink.renew
 
-        def spoilt(sink: KafkaTransactionalSink, timeout_seconds: float) -> None:
+        def spoilt(
+            sink: KafkaTransactionalSink, offsets: Mapping[Partition, int], member: bytes, timeout_seconds: float
+        ) -> None:
             self.calls += 1
             if self.calls != 2:
-                return commit(sink, timeout_seconds)
+                return commit(sink, offsets, member, timeout_seconds)
             if commits:
-                commit(sink, timeout_seconds)
+                commit(sink, offsets, member, timeout_seconds)
             raise error
 
         def renewed(sink: KafkaTransactionalSink, timeout_seconds: float) -> None:

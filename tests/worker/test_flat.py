@@ -122,17 +122,14 @@ class Brisk(OneByOne):
     def begin(self) -> None:
         """There is nothing to open."""
 
-    def add_offsets(
+    def commit(
         self,
         offsets: Mapping[Partition, int],
         member: bytes,
         timeout_seconds: float,
         notes: Mapping[Partition, str] = NO_NOTES,
     ) -> None:
-        """Nobody reads them."""
-
-    def commit(self, timeout_seconds: float) -> None:
-        """Nor this."""
+        """Nobody reads it."""
 
     def abort(self, timeout_seconds: float) -> None:
         raise AssertionError

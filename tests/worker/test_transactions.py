@@ -104,7 +104,6 @@ class Broker(OneByOne):
     on_commit: list[Callable[[], None]] = field(default_factory=list)
     calls: Counter[str] = field(default_factory=Counter)
     limits: list[float] = field(default_factory=list)
-    offsets: dict[Partition, int] = field(default_factory=dict)
 
     def send(self, message: Outgoing, report: Report) -> None:
         assert self.open
@@ -137,21 +136,17 @@ class Broker(OneByOne):
             else:
                 report(self.along("no"))
 
-    def add_offsets(
+    def commit(
         self,
         offsets: Mapping[Partition, int],
         member: bytes,
         timeout_seconds: float,
         notes: Mapping[Partition, str] = NO_NOTES,
     ) -> None:
-        assert self.open
-        self.offsets = dict(offsets)
-
-    def commit(self, timeout_seconds: float) -> None:
         self.calls["commit"] += 1
         if self.on_commit:
             self.on_commit.pop(0)()
-        self.topic.stored |= self.offsets
+        self.topic.stored |= offsets
         self.visible += self.written
         self.written = []
         self.open = False

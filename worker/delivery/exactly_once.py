@@ -82,9 +82,8 @@ class ExactlyOnce:
         open_one = self._transaction
         if open_one is None:
             return False
-        if self._ending is not None or open_one.boarding is not None:
-            return True
-        return open_one.in_flight() >= self._pace.max_in_flight
+        is_busy = self._ending is not None or open_one.boarding is not None
+        return is_busy or open_one.in_flight() >= self._pace.max_in_flight
 
     def send(self, records: Sequence[Record], outcomes: Sequence[Outcome]) -> None:
         """See promise.Delivery."""
@@ -262,13 +261,13 @@ class ExactlyOnce:
 
     def _end(self, transaction: Transaction, member: bytes, until: float = math.inf) -> None:
         """Bring it to its end, with what it carries unchanged. For any thread."""
-        # First, though offsets could join meanwhile: a call for that which meets an outage does not outlive it.
+        # Before offsets join, though they could meanwhile: a call for that which meets an outage does not outlive it.
         self._flush(transaction, until)
         raise_spoilt(transaction.flights)
-        if not self._limit_seconds(transaction, until):
+        limit_seconds = self._limit_seconds(transaction, until)
+        if not limit_seconds:
             raise AbortableError(TOO_LATE)
-        self._sink.add_offsets(transaction.offsets, member, self._limit_seconds(transaction, until))
-        self._sink.commit(self._limit_seconds(transaction, until))
+        self._sink.commit(transaction.offsets, member, limit_seconds)
 
     def _conclude(self, transaction: Transaction) -> None:
         self._transaction, self._failing_since = None, None

@@ -63,7 +63,7 @@ class KafkaTransactionalSink(KafkaSink):
             if not left or time.monotonic() >= deadline:
                 return not left
 
-    def add_offsets(
+    def commit(
         self,
         offsets: Mapping[Partition, int],
         member: bytes,
@@ -81,10 +81,6 @@ class KafkaTransactionalSink(KafkaSink):
             raise AbortableError(str(late)) from None
         except OverdueError as overdue:
             raise EndUnknownError(f"{doing}: the client did not come back in time") from overdue
-
-    def commit(self, timeout_seconds: float) -> None:
-        """See streams.TransactionalSink."""
-        deadline = time.monotonic() + timeout_seconds
         self._calls.until_done(self._producer.commit_transaction, deadline, "committing a transaction")
 
     def abort(self, timeout_seconds: float) -> None:

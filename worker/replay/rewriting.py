@@ -105,8 +105,7 @@ class Rewriting:
                 self._send(flight, attempt)
                 offsets = {partition: mark.offset for partition, mark in attempt.marks.items()}
                 notes = {partition: mark.note for partition, mark in attempt.marks.items()}
-                self._sink.add_offsets(offsets, self._source.member(), self._limit_seconds(), notes)
-                self._sink.commit(self._limit_seconds())
+                self._sink.commit(offsets, self._source.member(), self._limit_seconds(), notes)
             except AbortableError as error:
                 LOG.info("transaction undone, and written again: %s", error)
                 self._sink.abort(self._limit_seconds())
