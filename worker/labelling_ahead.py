@@ -6,10 +6,12 @@ or a transaction makes of the records meanwhile, only those that the source hand
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from types import TracebackType
-from typing import NamedTuple, Self, TypeAlias
+from typing import Self, TypeAlias
 
 from kuaixun.worker.labelling import BatchLabelling, Outcome
 from kuaixun.worker.streams import Record
@@ -17,21 +19,31 @@ from kuaixun.worker.streams import Record
 _Read: TypeAlias = Callable[[Sequence[Record]], BatchLabelling]
 
 
-class _Begun(NamedTuple):
+@dataclass(slots=True)
+class _Begun:
     batch: BatchLabelling
     classified: Future[None]
+    outcomes: list[Outcome] | None = None
+
+    def conclude(self) -> list[Outcome]:
+        """Waits for the other thread where that is still at work."""
+        if self.outcomes is None:
+            self.classified.result()
+            self.outcomes = self.batch.outcomes()
+        return self.outcomes
 
 
 class LabellingAhead:
-    """One batch at most is classified ahead, in a thread of its own, and nothing else is classified meanwhile.
+    """Batches in the order in which they are likely to be asked for.
 
-    `read` begins the labelling of a batch. What the interpreter does for one stays with the caller's thread.
+    One at a time is classified, in a thread of its own. What the interpreter does for one stays with the caller's
+    thread: `read` begins the labelling of a batch, and `prepare` ends it, where there is time before its turn.
     """
 
     def __init__(self, read: _Read) -> None:
         self._read = read
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="labelling-ahead")
-        self._begun: _Begun | None = None
+        self._begun: deque[_Begun] = deque()
 
     def __enter__(self) -> Self:
         return self
@@ -43,25 +55,42 @@ class LabellingAhead:
 
     @property
     def size(self) -> int:
-        """How many records have been begun with and not been asked for; with none, nothing is under way."""
-        return len(self._begun.batch.records) if self._begun is not None else 0
+        """How many records have been begun with and not been asked for."""
+        return sum(len(one.batch.records) for one in self._begun)
+
+    @property
+    def next_size(self) -> int:
+        """How many of them belong to the first batch; 0 where there is none."""
+        return len(self._begun[0].batch.records) if self._begun else 0
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether a batch is on its way, so that no other may be begun."""
+        return bool(self._begun) and self._begun[-1].outcomes is None
 
     def begin(self, records: Sequence[Record]) -> None:
-        """These are likely to be asked for next. Not while others are."""
+        """These are likely to be asked for after those that were begun with. Not while at work."""
         if records:
             batch = self._read(records)
-            self._begun = _Begun(batch, self._thread.submit(batch.classify))
+            self._begun.append(_Begun(batch, self._thread.submit(batch.classify)))
+
+    def prepare(self) -> None:
+        """Have the outcomes of all that was begun with. Raises what `BatchLabelling.outcomes` raises."""
+        for one in self._begun:
+            one.conclude()
 
     def outcomes(self, records: Sequence[Record]) -> list[Outcome]:
-        """One outcome a record, in order. Raises what `BatchLabelling.outcomes` raises."""
-        begun, self._begun = self._begun, None
-        if begun is None:
-            return self._label(records)
-        begun.classified.result()
-        count = len(begun.batch.records)
-        if records[:count] != begun.batch.records:
-            return self._label(records)
-        return begun.batch.outcomes() + self._label(records[count:])
+        """One outcome a record, in order. Raises what `BatchLabelling.outcomes` raises.
+
+        Where these are not the records that were begun with, nothing of what was is of use any more.
+        """
+        outcomes: list[Outcome] = []
+        while self._begun and self._begun[0].batch.records == records[len(outcomes) :][: self.next_size]:
+            outcomes += self._begun.popleft().conclude()
+        if len(outcomes) < len(records) or not records:
+            wait(one.classified for one in self._begun)
+            self._begun.clear()
+        return outcomes + self._label(records[len(outcomes) :])
 
     def _label(self, records: Sequence[Record]) -> list[Outcome]:
         if not records:

@@ -80,21 +80,24 @@ class Loop:
         """One turn."""
         records: Sequence[Record] = ()
         began_at = self._monotonic()
-        max_records = max(self._gathering.max_records, self._ahead.size)
-        # 1. consume, or where the broker has to take something first, only read on
+        max_records = self._gathering.max_records
+        # 1. consume, or where the broker has to take something first, only go on with what comes after
         if self._delivery.blocked:
             self._source.stay(AHEAD * max_records)
+            self._ahead.prepare()
         else:
-            records = self._source.batch(max_records, self._gathering.max_delay_seconds, IDLE_SECONDS)
+            due = max(max_records, self._ahead.next_size)
+            records = self._source.batch(due, self._gathering.max_delay_seconds, IDLE_SECONDS)
             read_at = self._monotonic()
             # 2. decode, 3. classify
             outcomes = self._ahead.outcomes(records)
             labelled_at = self._monotonic()
             self._delivery.counts.consumed += len(records)
-        if not self._ahead.size:
-            # On a quiet topic too, for the model that served until now is in memory as long.
-            self._classifier = self._successor() or self._classifier
-            self._ahead.begin(self._source.upcoming(max_records))
+        # On a quiet topic too, for the model that served until now is in memory as long.
+        self._classifier = self._successor() or self._classifier
+        if not self._ahead.is_at_work:
+            begun = self._ahead.size
+            self._ahead.begin(self._source.upcoming(begun + max_records)[begun:])
         if records:
             # 4. produce
             self._delivery.send(records, outcomes)

@@ -103,7 +103,8 @@ Report: TypeAlias = Callable[[Exception | None], None]
 class Receipts:
     """What becomes of a batch's messages, each by its place in it.
 
-    `queued` says how many the client has taken, `awaited` how many have no report yet; `error` is the first loss.
+    `queued` says how many the client has taken; `error` is the first loss. `awaited` says how many have no report yet,
+    where each gets one.
     """
 
     def __init__(self, count: int) -> None:
@@ -114,9 +115,13 @@ class Receipts:
 
     def report(self, index: int, error: Exception | None) -> None:
         """Take one message's report: None once it is confirmed, RefusedError, or what its loss amounts to."""
+        self.report_one_of((index,), error)
+
+    def report_one_of(self, indices: Iterable[int], error: Exception | None) -> None:
+        """The same where nobody can tell which of these messages it is: where it is refused, each may be."""
         self.awaited -= 1
         if isinstance(error, RefusedError):
-            self.refused[index] = error
+            self.refused |= dict.fromkeys(indices, error)
         elif error is not None and self.error is None:
             self.error = error
 
@@ -208,14 +213,18 @@ class TransactionalSink(Sink, Protocol):
     """The producer's side where what is sent counts for nothing before `commit`.
 
     All but `flush` raise AbortableError where the transaction is spoilt, and all raise WorkerErrors where the producer
-    is. One transaction at a time.
+    is. One transaction at a time. Only failures are reported, for `commit` has the word on all the rest.
     """
+
+    @property
+    def waiting(self) -> int:
+        """How many messages are sent and have no word from the broker yet."""
 
     def begin(self) -> None:
         """Begin a transaction; does not block."""
 
     def flush(self, timeout_seconds: float) -> bool:
-        """Serve reports until every message sent has had its own; False where the time was over before."""
+        """Wait until no message is waiting, its failure reported if it has failed; False where time was over before."""
 
     def commit(
         self,

@@ -67,6 +67,10 @@ class NarrowSink(FakeSink):
             raise QueueFullError
         super().send(message, report)
 
+    @property
+    def waiting(self) -> int:
+        return len(self.reports)
+
     def begin(self) -> None:
         """There is nothing to open."""
 

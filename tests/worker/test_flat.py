@@ -115,6 +115,10 @@ class Brisk(OneByOne):
         for report in reports:
             report(None)
 
+    @property
+    def waiting(self) -> int:
+        return len(self._reports)
+
     def flush(self, timeout_seconds: float) -> bool:
         self.poll(timeout_seconds)
         return True

@@ -105,6 +105,32 @@ def test_without_anything_begun_it_labels_at_once_in_the_same_thread(ahead: Labe
     assert desk.classified == [([1], threading.current_thread().name)]
 
 
+def test_with_time_before_their_turn_several_batches_are_made_ready_in_order(ahead: LabellingAhead, desk: Desk) -> None:
+    ahead.begin(records(1, 2))
+    assert ahead.is_at_work
+    ahead.prepare()
+    assert not ahead.is_at_work
+    ahead.begin(records(3))
+    assert (ahead.next_size, ahead.size) == (2, 3)
+    ahead.prepare()
+    ahead.begin(records(4, 5))
+    assert ahead.outcomes(records(1, 2, 3)) == expected(records(1, 2, 3))
+    assert ahead.outcomes(records(4, 5)) == expected(records(4, 5))
+    assert [offsets for offsets, _ in desk.classified] == [[1, 2], [3], [4, 5]]
+    assert (ahead.next_size, ahead.size) == (0, 0)
+
+
+@pytest.mark.parametrize("handed_over", [(2, 3), (1, 2, 4), (3,), ()])
+def test_of_several_made_ready_none_is_kept_where_one_is_not_as_foreseen(
+    ahead: LabellingAhead, handed_over: tuple[int, ...]
+) -> None:
+    ahead.begin(records(1, 2))
+    ahead.prepare()
+    ahead.begin(records(3))
+    assert ahead.outcomes(records(*handed_over)) == expected(records(*handed_over))
+    assert ahead.size == 0
+
+
 def test_an_engine_that_fails_is_told_of_where_its_records_are_due(ahead: LabellingAhead, desk: Desk) -> None:
     desk.error = EngineUnavailableError("the device is gone")
     ahead.begin(records(1))

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 import pytest
 
 from kuaixun.worker.delivery.exactly_once import ExactlyOnce
+from kuaixun.worker.delivery.flights import Flight
 from kuaixun.worker.delivery.promise import Pace
+from kuaixun.worker.delivery.transaction import Transaction
 from kuaixun.worker.errors import BrokerUnreachableError, DeliveryFailedError, ShutdownBudgetError, WorkerError
-from kuaixun.worker.labelling import Policy
+from kuaixun.worker.labelling import TOMBSTONE, Policy
 from kuaixun.worker.loop import Loop
 from kuaixun.worker.routing import Routes, Target
 from kuaixun.worker.stop import Stop
@@ -110,6 +112,10 @@ class Broker(OneByOne):
         self.written.append(message)
         self.pending.append((message, report))
 
+    @property
+    def waiting(self) -> int:
+        return len(self.pending)
+
     def poll(self, timeout_seconds: float) -> None:
         self.clock.now += timeout_seconds
 
@@ -128,10 +134,8 @@ class Broker(OneByOne):
     def _report(self) -> None:
         pending, self.pending = self.pending, []
         guilty = [m for m, _ in pending if m.topic == "labelled" and (m.key or b"") in self.refused]
-        for message, report in pending:
-            if not guilty:
-                report(None)
-            elif message in guilty:
+        for message, report in pending if guilty else ():
+            if message in guilty:
                 report(RefusedError("no") if self.along is RefusedAlongError else self.along("no"))
             else:
                 report(self.along("no"))
@@ -568,3 +572,12 @@ def test_a_partition_lost_while_its_transaction_ends_badly_is_read_by_its_next_o
     assert stage.topic.stored == {}
     assert stage.broker.visible == []
     assert stage.delivery.counts.labelled == 0
+
+
+def test_messages_without_word_count_as_the_newest_batches() -> None:
+    transaction = Transaction(0.0)
+    for first in (0, 10, 20):
+        flight = Flight([headline(offset) for offset in range(first, first + 10)], [TOMBSTONE] * 10)
+        flight.queued = 10
+        transaction.add(flight)
+    assert [transaction.in_flight(waiting) for waiting in (0, 1, 10, 11, 30, 31)] == [0, 1, 1, 2, 3, 3]

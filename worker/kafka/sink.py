@@ -13,6 +13,7 @@ from kuaixun.worker.kafka.client_defaults import PRODUCER_DEFAULTS
 from kuaixun.worker.kafka.client_errors import refusal, undelivered
 from kuaixun.worker.kafka.client_log import CLIENT_LOG
 from kuaixun.worker.kafka.connection import Connection, error_of, seen
+from kuaixun.worker.kafka.sent_batch import SentBatch
 from kuaixun.worker.settings import WorkerSettings
 from kuaixun.worker.streams import Outgoing, QueueFullError, Receipts, Report, TooLargeError
 
@@ -86,9 +87,10 @@ class KafkaSink:
 
     def send_all(self, messages: Iterable[Outgoing], receipts: Receipts) -> None:
         """See streams.Sink."""
-        produce, on_receipt, index = self._producer.produce, self._on_receipt, receipts.queued
+        batch = SentBatch([*messages], receipts)
+        produce, on_delivery, index = self._producer.produce, partial(self._on_receipt, batch), receipts.queued
         try:
-            for message in messages:
+            for message in batch.messages:
                 timestamp_ms, partition = message.timestamp_ms, message.partition
                 # By position: names would cost as much again.
                 produce(
@@ -96,7 +98,7 @@ class KafkaSink:
                     message.value,
                     message.key,
                     _BY_KEY if partition is None else partition,
-                    partial(on_receipt, receipts, index),
+                    on_delivery,
                     None,  # the same under its other name
                     _NOW if timestamp_ms is None else timestamp_ms or _LEAST_TIMESTAMP_MS,
                     [*message.headers] if message.headers else None,
@@ -133,13 +135,13 @@ class KafkaSink:
             seen(error)
             report(self._failure(error, topic))
 
-    def _on_receipt(self, receipts: Receipts, index: int, error: KafkaError | None, message: Message) -> None:
+    def _on_receipt(self, batch: SentBatch, error: KafkaError | None, message: Message) -> None:
         if error is None:
             self._delivered = True
-            receipts.awaited -= 1
+            batch.receipts.awaited -= 1
         else:
             seen(error)
-            receipts.report(index, self._failure(error, str(message.topic())))
+            batch.receipts.report_one_of(batch.places_of(message), self._failure(error, str(message.topic())))
 
     def _note_delivery(self) -> None:
         """What is confirmed ends an outage: noted once for many."""
