@@ -6,6 +6,7 @@ time to keep them. Whatever is refused is refused with the reason that its dead 
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
@@ -61,7 +62,8 @@ def _decode_slowly(payload: bytes) -> RawNews:
     except RecursionError:
         raise UndecodableError(DeadLetterReason.INVALID_JSON, "the value is nested too deeply") from None
     except (msgspec.DecodeError, ValueError) as error:
-        raise UndecodableError(DeadLetterReason.INVALID_JSON, f"the value is not JSON: {error}") from None
+        what = _half_a_character(payload) or f"the value is not JSON: {error}"
+        raise UndecodableError(DeadLetterReason.INVALID_JSON, what) from None
     if not isinstance(tree, dict):
         raise UndecodableError(
             DeadLetterReason.INVALID_EVENT, f"the value is a JSON {_json_type(tree)}; an event is an object"
@@ -73,6 +75,18 @@ def _decode_slowly(payload: bytes) -> RawNews:
         raise UndecodableError(DeadLetterReason.INVALID_EVENT, f"the event is not a RawNews: {error}") from None
     unknown = {name: value for name, value in tree.items() if name not in _KNOWN_FIELDS and name not in event.extra}
     return msgspec.structs.replace(event, extra={**event.extra, **unknown})
+
+
+def _half_a_character(payload: bytes) -> str | None:
+    """What is wrong where an escape names one half of a surrogate pair, which msgspec takes for an early end."""
+    try:
+        json.dumps(json.loads(payload), ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        escape = f"\\u{ord(error.object[error.start]):04x}"
+        return f"the value has {escape} without its other half, which is no character"
+    except (ValueError, RecursionError):
+        pass
+    return None
 
 
 def _deeper_than(tree: dict[str, Any], levels: int) -> bool:

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from kuaixun import __version__
 from kuaixun.export.command_line import OneLineParser, finish
-from kuaixun.worker.errors import WorkerError
+from kuaixun.worker.errors import ReplayUnfinishedError, WorkerError
 from kuaixun.worker.observability.log_lines import LogFormat, last_words, log_to
 
 PROGRAM = "kuaixun-worker"
@@ -134,6 +134,8 @@ def _replay(parsed: argparse.Namespace) -> int:
     with stop_on_signals(stop), hard_stop(stop):
         tally = run_replay(settings, request_of(parsed), stop)
     print(tally.as_json() if parsed.json else "\n".join(tally.lines()))
+    if not tally.complete:
+        raise ReplayUnfinishedError("Told to stop before the end. The same command goes on from here.")
     return 0
 
 

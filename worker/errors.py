@@ -16,7 +16,8 @@ message is one paragraph: what was wrong, where, what to do.
     ├── ShutdownBudgetError            11  the shutdown took longer than allowed, or its last commit is not confirmed
     ├── OffsetsMissingError            12  nowhere to continue from, and the operator chose to stop
     ├── FencedError                    13  another worker has this one's place, or it was silent for too long
-    └── DeadLetterLimitError           14  too many dead letters at once; all of them are written and committed
+    ├── DeadLetterLimitError           14  too many dead letters at once; all of them are written and committed
+    └── ReplayUnfinishedError          15  a replay was told to stop before its end; the same command goes on
 
 0 is a clean end, 130 Ctrl-C before there was anything to finish.
 """
@@ -110,6 +111,12 @@ class DeadLetterLimitError(WorkerError):
     """More headlines than allowed could not be labelled: rather than the data, what makes or reads them is at fault."""
 
     exit_code = 14
+
+
+class ReplayUnfinishedError(WorkerError):
+    """A replay was told to stop; what it has written is committed."""
+
+    exit_code = 15
 
 
 def from_export(error: ExportError) -> WorkerError:

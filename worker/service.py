@@ -59,11 +59,13 @@ def open_station(
     waits, and may raise to end them.
     """
     say("settings", f"group {settings.group_id}, properties passed through: {settings.shown_properties()}")
+    exactly_once = settings.delivery is Guarantee.EXACTLY_ONCE
+    if settings.transactional_id and not exactly_once:
+        say("delivery", f"{settings.delivery.value}, to which KUAIXUN_TRANSACTIONAL_ID is of no effect")
     with ExitStack() as undo:
         # Before the bundle, for a property that librdkafka does not know is a wrong setting like any other.
         source = KafkaSource(settings, look=look)
         undo.callback(source.close, CLOSE_SECONDS)
-        exactly_once = settings.delivery is Guarantee.EXACTLY_ONCE
         sink = (KafkaTransactionalSink if exactly_once else KafkaSink)(settings, look)
         undo.callback(sink.close, CLOSE_SECONDS)
         classifier = classifier or _open_classifier(settings, say)

@@ -89,6 +89,7 @@ class WorkerSettings(BaseSettings):
         extra="ignore",  # `refuse_misspelt` looks at names, in the environment as well
         frozen=True,
         hide_input_in_errors=True,
+        allow_inf_nan=False,
     )
 
     bootstrap_servers: Brokers = Field("127.0.0.1:9092", description="Brokers to start from, as host:port, by commas.")

@@ -147,6 +147,9 @@ def test_nesting_is_refused_at_the_same_depth_from_any_stack(opening: bytes, clo
     [
         (b'{"id":"1","title":"\xb9\xc9\xca\xd0"}', DeadLetterReason.INVALID_UTF8, "byte 19 of the value is not UTF-8"),
         (b'{"id":"1","title":"x"', DeadLetterReason.INVALID_JSON, "truncated"),
+        (rb'{"id":"1","title":"\ud83d"}', DeadLetterReason.INVALID_JSON, r"has \ud83d without its other half"),
+        (rb'{"id":"1","title":"\udc00"}', DeadLetterReason.INVALID_JSON, r"has \udc00 without its other half"),
+        (rb'{"id":"1","title":"\ud83d"', DeadLetterReason.INVALID_JSON, "truncated"),
         (b'{"id":"1","title":"a\nb"}', DeadLetterReason.INVALID_JSON, "byte 20"),
         (b"[1]", DeadLetterReason.INVALID_EVENT, "a JSON array; an event is an object"),
         (b"null", DeadLetterReason.INVALID_EVENT, "a JSON null; an event is an object"),

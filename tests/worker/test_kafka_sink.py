@@ -132,6 +132,45 @@ def test_what_is_fatal_to_a_producer_that_is_given_up_does_not_keep_the_next_one
     assert len(ready) == 1
 
 
+def test_an_outage_in_which_a_producer_is_made_anew_is_told_and_counted(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    lasted: list[float] = []
+
+    class CutOffProducer:
+        """Finds no broker at first, and says so where somebody listens."""
+
+        def __init__(self, config: dict[str, Any], **_: object) -> None:
+            self._error_cb = config["error_cb"]
+
+        def purge(self) -> None:
+            pass
+
+        def flush(self, _timeout_seconds: float) -> int:
+            return 0
+
+        def poll(self, _timeout_seconds: float) -> None:
+            self._error_cb(KafkaError(KafkaError._ALL_BROKERS_DOWN))
+
+        def abort_transaction(self, _timeout_seconds: float) -> None:
+            pass
+
+        def init_transactions(self, _timeout_seconds: float) -> None:
+            lasted.append(sink.outage_seconds)
+            if len(lasted) < 3:
+                raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "no coordinator", False, True))
+
+    monkeypatch.setattr("kuaixun.worker.kafka.sink.Producer", CutOffProducer)
+    sink = KafkaTransactionalSink(read_settings({}))
+    sink.renew(100.0)
+    assert 0 == lasted[0] < lasted[1] < lasted[2]
+    assert sink.outage_seconds == 0
+    assert [message.partition(",")[0] for message in caplog.messages] == [
+        "trouble with Kafka",
+        "Kafka answers again after 0.0 s",
+    ]
+
+
 def test_told_to_leave_while_it_waits_for_its_transactional_id_it_waits_no_longer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -150,6 +189,9 @@ def test_told_to_leave_while_it_waits_for_its_transactional_id_it_waits_no_longe
             return 0
 
         def abort_transaction(self, _timeout_seconds: float) -> None:
+            pass
+
+        def poll(self, _timeout_seconds: float) -> None:
             pass
 
         def init_transactions(self, timeout_seconds: float) -> None:

@@ -36,6 +36,7 @@ class TransactionCalls:
                 return call(max(LEAST_SECONDS, min(SLICE_SECONDS, deadline - time.monotonic())))
             except (KafkaException, SystemError) as exception:
                 error = error_of(exception)
+            self._serve()
             self._connection.raise_noted()
             said = f"{doing}: {self._connection.hide(error.str())} ({error.name()})"
             if error.fatal() or error.code() in REFUSED | FENCED:
@@ -48,6 +49,13 @@ class TransactionCalls:
                 raise EndUnknownError(said)
             if error.code() != KafkaError._TIMED_OUT:
                 time.sleep(LEAST_SECONDS)
+
+    def _serve(self) -> None:
+        """Hear what the client has to say, such as that no broker is there: nobody else listens during a call."""
+        try:
+            self._producer.poll(0)
+        except (KafkaException, SystemError) as exception:
+            self._connection.raise_written(exception)
 
     def until_done_in_time(self, call: Callable[[float], None], deadline: float, doing: str) -> None:
         """The same for a call that may not come back: the client (2.16) asks for the group's coordinator without end.

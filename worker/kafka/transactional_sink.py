@@ -19,7 +19,8 @@ from kuaixun.worker.kafka.transaction_calls import TransactionCalls
 from kuaixun.worker.settings import WorkerSettings
 from kuaixun.worker.streams import NO_NOTES, AbortableError, EndUnknownError, Partition
 
-GIVE_UP_SHARE = 0.25  # of the time for a new producer: how long the old one may take to say that another has its name
+GIVE_UP_SECONDS = 3.0  # for an old producer to say that another has its name; the new one makes an end of it anyway
+GIVE_UP_SHARE = 0.25  # and of the time that there is no more than this
 
 
 class KafkaTransactionalSink(KafkaSink):
@@ -108,7 +109,7 @@ class KafkaTransactionalSink(KafkaSink):
     def renew(self, timeout_seconds: float) -> None:
         """See streams.TransactionalSink. Raises BrokerUnreachableError where no coordinator answers in time."""
         deadline = time.monotonic() + timeout_seconds
-        self._calls.give_up(time.monotonic() + GIVE_UP_SHARE * timeout_seconds)
+        self._calls.give_up(time.monotonic() + min(GIVE_UP_SECONDS, GIVE_UP_SHARE * timeout_seconds))
         self._producer = self._new_producer()
         self._calls = TransactionCalls(self._producer, self._connection)
         doing = f"asking for the transactional id {self.transactional_id}"
@@ -121,6 +122,7 @@ class KafkaTransactionalSink(KafkaSink):
                 "brokers, and that they have a transaction coordinator (transaction.state.log.replication.factor "
                 "brokers at least)."
             ) from None
+        self._connection.outage.over()
 
     def _failure(self, error: KafkaError, topic: str) -> Exception:
         # Spoilt, or at an end: to abort it then says which, and why.

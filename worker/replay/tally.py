@@ -63,6 +63,4 @@ class Tally(OutcomeCounts):
         lines = [f"{count:>9,}  {words}" for count, words in figures if count or words == "read"]
         if self.dry_run:
             lines.append("a dry run: nothing was written, and all of it can still be replayed")
-        if not self.complete:
-            lines.append("stopped before the end; the same command goes on from here")
         return lines
