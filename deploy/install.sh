@@ -3,11 +3,11 @@
 # constraints.txt, the native engine compiled here, nothing that points back to the checkout. The images and a machine
 # under systemd run this same script.
 #
-#   deploy/install.sh /opt/kuaixun worker,signing,traces          labels on CPUs; needs a C++ compiler, and no torch
-#   deploy/install.sh /opt/kuaixun worker,signing,traces,torch    labels on GPUs, too
+#   deploy/install.sh /opt/kuaixun worker,registry,signing,traces          labels on CPUs; needs a C++ compiler, and no torch
+#   deploy/install.sh /opt/kuaixun worker,registry,signing,traces,torch    labels on GPUs, too
 set -eu
 if [ $# -ne 2 ]; then
-  echo "usage: $0 FOLDER EXTRAS, such as $0 /opt/kuaixun worker,signing,traces" >&2
+  echo "usage: $0 FOLDER EXTRAS, such as $0 /opt/kuaixun worker,registry,signing,traces" >&2
   exit 2
 fi
 folder=$1 extras=$2

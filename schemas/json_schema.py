@@ -18,21 +18,25 @@ from kuaixun.schemas.manifest import Manifest
 FOLDER = Path(__file__).with_name("json")
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-_FILES: dict[str, type[msgspec.Struct]] = {
-    "raw_news": RawNews,
-    "labelled_news": LabelledNews,
-    "dead_letter": DeadLetter,
-    "manifest": Manifest,
+_FILES: dict[type[msgspec.Struct], str] = {
+    RawNews: "raw_news",
+    LabelledNews: "labelled_news",
+    DeadLetter: "dead_letter",
+    Manifest: "manifest",
 }
 
 
 def generated_files() -> dict[Path, str]:
     """Every schema file's path and the text it must hold."""
     return {
-        FOLDER / f"{name}.schema.json": msgspec.json.format(msgspec.json.encode(schema_of(type_)), indent=2).decode()
-        + "\n"
-        for name, type_ in _FILES.items()
+        FOLDER / file_of(type_): msgspec.json.format(msgspec.json.encode(schema_of(type_)), indent=2).decode() + "\n"
+        for type_ in _FILES
     }
+
+
+def file_of(type_: type[msgspec.Struct]) -> str:
+    """The name of a type's schema file."""
+    return f"{_FILES[type_]}.schema.json"
 
 
 def schema_of(type_: type[msgspec.Struct]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ starts one, prints its address and keeps it until Ctrl-C.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import shutil
 import signal
 import socket
@@ -25,14 +24,14 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from tests.maven import LOG_TAIL_CHARS, UnavailableError, fetched_by_maven
+
 ROOT = Path(__file__).resolve().parent.parent
 POM = Path(__file__).with_name("kafka") / "pom.xml"
 JARS = ROOT / "build" / "kafka"
 
-DOWNLOAD_SECONDS = 600
 START_SECONDS = 240  # where others use the processors too, Java takes its time
 STOP_SECONDS = 20
-LOG_TAIL_CHARS = 4000
 # Java starts with half the work where it compiles everything once and no better; what runs for long is slower then.
 SHORT_LIVED = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 
@@ -220,34 +219,10 @@ def create_topic(bootstrap: str, name: str, partitions: int = 1, **config: str) 
 
 def kafka_jars() -> Path:
     """The folder of Kafka's jars, fetched by Maven where this version has not been fetched before."""
-    for tool in ("java", "mvn"):
-        if shutil.which(tool) is None:
-            raise BrokerUnavailableError(
-                f"`{tool}` is not on the PATH: install Java 17 and Maven, or name a broker in KUAIXUN_TEST_BOOTSTRAP"
-            )
-    jars = JARS / hashlib.sha256(POM.read_bytes()).hexdigest()[:12]
-    if jars.is_dir():
-        return jars
-    JARS.mkdir(parents=True, exist_ok=True)
-    # Fetched aside and renamed: what has the name is complete, whoever was interrupted or ran at the same time.
-    with tempfile.TemporaryDirectory(dir=JARS) as aside:
-        fetched = Path(aside) / "jars"
-        maven = subprocess.run(
-            [
-                *("mvn", "--batch-mode", "--quiet", "--file", str(POM)),
-                *("dependency:copy-dependencies", f"-DoutputDirectory={fetched}", "-DincludeScope=runtime"),
-            ],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=DOWNLOAD_SECONDS,
-            check=False,
-        )
-        if maven.returncode:
-            raise BrokerUnavailableError(f"Maven could not fetch Kafka's jars:\n{maven.stdout[-LOG_TAIL_CHARS:]}")
-        if not jars.is_dir():
-            fetched.rename(jars)
-    return jars
+    try:
+        return fetched_by_maven(POM, JARS, "copy-dependencies", "-DincludeScope=runtime")
+    except UnavailableError as error:
+        raise BrokerUnavailableError(f"{error}, or name a broker in KUAIXUN_TEST_BOOTSTRAP") from None
 
 
 def _answers_at(port: int) -> bool:

@@ -17,7 +17,8 @@ message is one paragraph: what was wrong, where, what to do.
     ├── OffsetsMissingError            12  nowhere to continue from, and the operator chose to stop
     ├── FencedError                    13  another worker has this one's place, or it was silent for too long
     ├── DeadLetterLimitError           14  too many dead letters at once; all of them are written and committed
-    └── ReplayUnfinishedError          15  a replay was told to stop before its end; the same command goes on
+    ├── ReplayUnfinishedError          15  a replay was told to stop before its end; the same command goes on
+    └── SchemaRegistryError            16  the schema registry does not answer, refuses, or does not know the schema
 
 0 is a clean end, 130 Ctrl-C before there was anything to finish.
 """
@@ -117,6 +118,12 @@ class ReplayUnfinishedError(WorkerError):
     """A replay was told to stop; what it has written is committed."""
 
     exit_code = 15
+
+
+class SchemaRegistryError(WorkerError):
+    """Labelled events cannot be written by a schema that the registry knows."""
+
+    exit_code = 16
 
 
 def from_export(error: ExportError) -> WorkerError:

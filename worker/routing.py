@@ -1,17 +1,18 @@
 """An outcome on its way back to Kafka: which topic and partition, and what it carries over from its record.
 
-Key, headers (all of them, in order) and timestamp are the record's own. The partition keeps order: by default record
-n of input partition p stands in output partition p modulo the output's partition count. So order per input partition
-is kept whatever the keys, null keys too; where both topics have as many partitions, or the output a divisor of them,
-the output is also partitioned by key exactly as the input is.
+Key, headers (all of them, in order) and timestamp are the record's own; `envelope` says what is added to an event. The
+partition keeps order: by default record n of input partition p stands in output partition p modulo the output's
+partition count. So order per input partition is kept whatever the keys, null keys too; where both topics have as many
+partitions, or the output a divisor of them, the output is also partitioned by key exactly as the input is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
+from kuaixun.worker.envelope import Envelope
 from kuaixun.worker.labelling import DeadLettered, Labelled, Outcome
 from kuaixun.worker.streams import Outgoing, Record
 
@@ -42,10 +43,11 @@ class Routes:
     labelled: Target
     dead_letters: Target
     partitioning: Partitioning = Partitioning.SOURCE
+    envelope: Envelope = field(default_factory=Envelope)
 
     def address_all(self, records: Sequence[Record], outcomes: Sequence[Outcome]) -> list[Outgoing]:
         """The messages that carry a batch's outcomes."""
-        if self.partitioning is not Partitioning.SOURCE:
+        if self.partitioning is not Partitioning.SOURCE or not self.envelope.is_plain:
             return list(map(self.address, records, outcomes))
         topic, partitions = self.labelled.topic, self.labelled.partitions
         return [
@@ -61,7 +63,7 @@ class Routes:
         """The message that carries an outcome."""
         target, key, value, headers = self.labelled, record.key, None, record.headers
         if isinstance(outcome, Labelled):
-            value = outcome.value
+            value, headers = self.envelope.prefix + outcome.value, self.envelope.headers(record)
         elif isinstance(outcome, DeadLettered):
             letter = outcome.letter
             target, key, value, headers = self.dead_letters, letter.key, letter.value, tuple(letter.to_headers())

@@ -13,6 +13,7 @@ from kuaixun.worker.dead_letter_limit import DeadLetterLimit, Limits
 from kuaixun.worker.delivery.at_least_once import AtLeastOnce
 from kuaixun.worker.delivery.exactly_once import ExactlyOnce
 from kuaixun.worker.delivery.promise import Counts, Delivery, Guarantee, Observer, Pace
+from kuaixun.worker.envelope import Envelope, EventFormat, cloud_events, numbered
 from kuaixun.worker.errors import BrokerUnreachableError, TopicMissingError, WorkerError, from_export
 from kuaixun.worker.kafka.rights import check_rights
 from kuaixun.worker.kafka.sink import KafkaSink
@@ -86,11 +87,13 @@ def open_station(
         writes = (settings.output_topic, settings.dead_letter_topic)
         told = check_rights(settings, reads=[settings.input_topic], writes=writes, look=look)
         say("rights", "to read, to write and of the group are granted" if told else "the brokers do not say")
+        envelope = open_envelope(settings, say)
         undo.pop_all()
     routes = Routes(
         labelled=Target(settings.output_topic, counts[settings.output_topic]),
         dead_letters=Target(settings.dead_letter_topic, counts[settings.dead_letter_topic]),
         partitioning=settings.partitioning,
+        envelope=envelope,
     )
     return Station(classifier, source, sink, routes)
 
@@ -108,6 +111,20 @@ def open_settings_classifier(settings: WorkerSettings) -> Classifier:
         )
     except ExportError as error:
         raise from_export(error) from error
+
+
+def open_envelope(settings: WorkerSettings, say: Callable[[str, str], None] = lambda _what, _found: None) -> Envelope:
+    """What labelled events travel in by the settings. Asks the registry, if one is named; raises WorkerErrors."""
+    schema = None
+    if settings.registry:
+        from kuaixun.worker.kafka.schema_registry import registered_schema
+
+        schema = registered_schema(settings)
+        say("schema", f"{schema.subject} has number {schema.number} at {schema.address}")
+    if settings.event_format is EventFormat.CLOUDEVENTS:
+        source = settings.cloudevents_source or f"kuaixun/{settings.input_topic}"
+        return cloud_events(source, settings.cloudevents_type, schema.address if schema is not None else None)
+    return numbered(schema.number) if schema is not None else Envelope()
 
 
 def _open_classifier(settings: WorkerSettings, say: Callable[[str, str], None]) -> Labels:

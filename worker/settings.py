@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from kuaixun.export.real_path import real_path
 from kuaixun.worker.addresses import check_addresses, check_listening
 from kuaixun.worker.delivery.promise import Guarantee
+from kuaixun.worker.envelope import EventFormat
 from kuaixun.worker.errors import SettingError
 from kuaixun.worker.kafka.membership import GroupProtocol
 from kuaixun.worker.observability.log_lines import LogFormat
@@ -30,7 +31,7 @@ from kuaixun.worker.secrets_folder import SecretsSource, secrets_in
 PREFIX = "KUAIXUN_"
 TEST_PREFIX = "KUAIXUN_TEST_"
 ENV_FILE = ".env"
-PROPERTY_FIELDS = ("kafka", "consumer", "producer")
+PROPERTY_FIELDS = ("kafka", "consumer", "producer", "registry")
 TOPIC_FIELDS = ("input_topic", "output_topic", "dead_letter_topic")
 MAX_POLL_INTERVAL = "max.poll.interval.ms"
 DEFAULT_MAX_POLL_INTERVAL_MS = 300_000
@@ -57,6 +58,7 @@ _MUST = {
 Properties: TypeAlias = dict[str, SecretStr]
 Text: TypeAlias = Annotated[str, Field(min_length=1)]
 Topic: TypeAlias = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
+Uri: TypeAlias = Annotated[str, Field(pattern=r"^[!#-;=?-\[\]_a-z~%]+$")]
 Brokers: TypeAlias = Annotated[str, Field(min_length=1), AfterValidator(check_addresses)]
 HealthAddress: TypeAlias = Annotated[str, AfterValidator(check_listening)]
 Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400)]
@@ -109,6 +111,18 @@ class WorkerSettings(BaseSettings):
     partitioning: Partitioning = Field(
         Partitioning.SOURCE,
         description="Output partition: source keeps each input partition's order, key goes by murmur2 of the key.",
+    )
+
+    event_format: EventFormat = Field(
+        EventFormat.JSON,
+        description="Labelled events as json, or as cloudevents: the same, with CloudEvents' attributes in headers.",
+    )
+    cloudevents_source: Uri | None = Field(
+        None, description="CloudEvents: their source, a URI; default kuaixun/ and the input topic."
+    )
+    cloudevents_type: Text = Field("kuaixun.labelled_news", description="CloudEvents: their type.")
+    register_schema: bool = Field(
+        False, description="Register the schema of labelled events with the registry, rather than look it up."
     )
 
     delivery: Guarantee = Field(
@@ -193,6 +207,11 @@ class WorkerSettings(BaseSettings):
     consumer: Properties = Field({}, description="librdkafka properties of the consumer alone; they win over --kafka.")
     producer: Properties = Field({}, description="librdkafka properties of the producer alone; they win over --kafka.")
 
+    registry: Properties = Field(
+        {},
+        description="Schema registry, by url and the client's other properties: events carry their schema's number.",
+    )
+
     @field_validator(*PROPERTY_FIELDS)
     @classmethod
     def _not_owned(cls, properties: Properties, info: Any) -> Properties:
@@ -207,6 +226,8 @@ class WorkerSettings(BaseSettings):
                 f"Input, output and dead-letter topic must differ, but are {', '.join(topics)}: the worker would read "
                 "what it writes. Change KUAIXUN_INPUT_TOPIC, KUAIXUN_OUTPUT_TOPIC or KUAIXUN_DEAD_LETTER_TOPIC."
             )
+        if self.registry and "url" not in self.registry:
+            raise SettingError("KUAIXUN_REGISTRY has no url, such as url=http://127.0.0.1:8081.")
         if self.oauth_token_source is not None and "OAUTHBEARER" not in self._mechanisms():
             raise SettingError(
                 "KUAIXUN_OAUTH_TOKEN_SOURCE is of no use without sasl.mechanism=OAUTHBEARER in KUAIXUN_KAFKA."
@@ -261,6 +282,10 @@ class WorkerSettings(BaseSettings):
     def producer_properties(self) -> dict[str, str]:
         """The operator's properties for the producer, secrets in clear."""
         return _in_clear({**self.kafka, **self.producer})
+
+    def registry_properties(self) -> dict[str, str]:
+        """The operator's properties for the schema registry's client, secrets in clear; none for no registry."""
+        return _in_clear(self.registry)
 
     def all_properties(self) -> dict[str, str]:
         """Every property passed through, under the names of the fields they came by, secrets in clear."""

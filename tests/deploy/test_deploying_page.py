@@ -69,7 +69,7 @@ def test_the_systemd_section_leaves_a_unit_its_settings_and_a_secret_where_the_u
 ) -> None:
     (tmp_path / "etc" / "systemd" / "system").mkdir(parents=True)
     ran = asked("systemd", tmp_path)
-    assert ran[0] == ["install.sh", "/opt/kuaixun", ",".join(["worker", "signing", "traces"])]
+    assert ran[0] == ["install.sh", "/opt/kuaixun", ",".join(["worker", "registry", "signing", "traces"])]
     assert values("Service", "ExecStart")[0].startswith("/opt/kuaixun/bin/")
     assert set(ran[0][2].split(",")) == installed_extras("worker")
     assert ran[-1] == ["systemctl", "enable", "--now", "kuaixun-worker@1", "kuaixun-worker@2"]

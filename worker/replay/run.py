@@ -21,7 +21,7 @@ from kuaixun.worker.replay.selection import Passed, Request, Sorting
 from kuaixun.worker.replay.tally import Tally
 from kuaixun.worker.replay.throttle import Throttle
 from kuaixun.worker.routing import Routes, Target
-from kuaixun.worker.service import CLOSE_SECONDS, open_settings_classifier
+from kuaixun.worker.service import CLOSE_SECONDS, open_envelope, open_settings_classifier
 from kuaixun.worker.settings import OffsetReset, WorkerSettings
 from kuaixun.worker.stop import Stop
 from kuaixun.worker.streams import Mark, Partition, Record
@@ -62,6 +62,7 @@ def run_replay(settings: WorkerSettings, request: Request, stop: Stop, classifie
             labelled=Target(settings.output_topic, source.partition_count(settings.output_topic)),
             dead_letters=Target(settings.dead_letter_topic, source.partition_count(settings.dead_letter_topic)),
             partitioning=settings.partitioning,
+            envelope=open_envelope(settings),
         )
         rewriting = None
         if not request.dry_run:
