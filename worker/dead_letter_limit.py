@@ -6,6 +6,7 @@ is asked to stop, in order, so that what became a dead letter is committed and t
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from kuaixun.worker.labelling import DeadLettered, Outcome
 from kuaixun.worker.stop import Stop
 from kuaixun.worker.streams import Record
 
+LOG = logging.getLogger(__name__)
+
+NEAR = 0.8  # of a limit
 MOST_COUNTS = 1000  # that the window is kept in: each its records, and the dead letters among them
 
 
@@ -41,6 +45,14 @@ class DeadLetterLimit:
         self._window: deque[tuple[int, int]] = deque()
         self._records = self._dead = 0
         self.in_a_row = 0
+        self._warned = False
+
+    @property
+    def is_near(self) -> bool:
+        """Whether the window, filled, or the run that lasts is NEAR a limit. For any thread."""
+        limits = self.limits
+        by_ratio = limits.ratio < 1 and self._records >= limits.window and self.ratio > NEAR * limits.ratio
+        return by_ratio or self.in_a_row > NEAR * limits.in_a_row > 0
 
     @property
     def ratio(self) -> float:
@@ -52,6 +64,7 @@ class DeadLetterLimit:
         dead_at = [index for index, outcome in enumerate(outcomes) if isinstance(outcome, DeadLettered)]
         self._count(len(outcomes), len(dead_at))
         longest = self._longest_run(dead_at, len(outcomes))
+        self._warn()
         if self.error is not None or not dead_at:
             return
         limits, found = self.limits, ""
@@ -72,6 +85,17 @@ class DeadLetterLimit:
                 "whether the producers, the bundle or this worker changed; raise the limit to go on all the same."
             )
             self._stop.request()
+
+    def _warn(self) -> None:
+        """Once for each time that it comes near."""
+        is_near = self.is_near
+        if is_near and not self._warned:
+            LOG.warning(
+                "dead letters come near the limit that stops this worker: %d in a row, %.1f %% of the last %d records",
+                *(self.in_a_row, 100 * self.ratio, self._records),
+                extra={"dead_letters_in_a_row": self.in_a_row, "dead_letter_ratio": self.ratio},
+            )
+        self._warned = is_near
 
     def _count(self, records: int, dead: int) -> None:
         last = self._window[-1] if self._window else None

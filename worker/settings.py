@@ -188,6 +188,9 @@ class WorkerSettings(BaseSettings):
         None,
         description="Port, or host:port, of the page, /metrics, /live, /ready and /startup; without it there is none.",
     )
+    page_hosts: str = Field(
+        "", description="Names by which the page may be opened besides localhost and addresses, by commas."
+    )
     traces: TraceExport = Field(
         TraceExport.OFF, description="Where traces go: off, or otlp, which OTEL_ variables say more of."
     )

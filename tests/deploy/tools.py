@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 
 HOW_TO_GET = {
+    "prometheus": "apt-get install prometheus",
     "promtool": "apt-get install prometheus",
     "systemd-analyze": "apt-get install systemd",
     "kubectl": "it is part of every Kubernetes client; kustomize does as well",

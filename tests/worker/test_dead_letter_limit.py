@@ -44,6 +44,20 @@ def stopped_after(limits: Limits, batches: Sequence[str]) -> int | None:
     return None
 
 
+def test_coming_near_a_limit_is_said_once_each_time(caplog: pytest.LogCaptureFixture) -> None:
+    limit = DeadLetterLimit(Limits(0.5, 10, 10), Stop(5.0))
+    for pattern, near in [
+        ("x" * 8, False),  # too few for a ratio, and no more than 0.8 of the run
+        ("x", True),
+        (".", True),  # of ten, nine: the run is over, and the window full
+        ("." * 8, False),
+        ("x" * 9, True),
+    ]:
+        limit([], outcomes(pattern))
+        assert limit.is_near is near
+    assert ["dead letters come near" in message for message in caplog.messages] == [True, True]
+
+
 @pytest.mark.parametrize(
     ("batches", "after"),
     [

@@ -101,6 +101,7 @@ def _of_the_parts(parts: Parts) -> Iterator[Family]:
     yield _valued(names.DEAD_LETTERS_IN_A_ROW_LIMIT, {(): limit.limits.in_a_row})
     yield _valued(names.DEAD_LETTER_RATIO, {(): limit.ratio})
     yield _valued(names.DEAD_LETTER_RATIO_LIMIT, {(): limit.limits.ratio})
+    yield _valued(names.DEAD_LETTER_LIMIT_NEAR, {(): limit.is_near})
     yield _valued(names.DEAD_LETTER_LIMIT_REACHED, {(): limit.error is not None})
 
 

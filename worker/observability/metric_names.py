@@ -187,6 +187,10 @@ DEAD_LETTER_RATIO: Final = _gauge(
 DEAD_LETTER_RATIO_LIMIT: Final = _gauge(
     "kuaixun_dead_letter_ratio_limit", "KUAIXUN_DEAD_LETTER_RATIO: a larger share of a full window stops the worker."
 )
+DEAD_LETTER_LIMIT_NEAR: Final = _gauge(
+    "kuaixun_dead_letter_limit_near",
+    "1 while a full window, or the dead letters in a row, are within a fifth of the limit that stops the worker.",
+)
 DEAD_LETTER_LIMIT_REACHED: Final = _gauge(
     "kuaixun_dead_letter_limit_reached",
     "1 once a limit was passed: the worker finishes what is in flight and ends with exit code 14.",
@@ -208,6 +212,7 @@ QUESTIONS: Final = (
             DEAD_LETTERS_IN_A_ROW_LIMIT,
             DEAD_LETTER_RATIO,
             DEAD_LETTER_RATIO_LIMIT,
+            DEAD_LETTER_LIMIT_NEAR,
             DEAD_LETTER_LIMIT_REACHED,
         ),
     ),

@@ -18,7 +18,9 @@ from kuaixun.worker.observability.figures import Figures
 from kuaixun.worker.observability.health import Health
 from kuaixun.worker.observability.routes import PLAIN, Request, Response, Route, Routes, json_response
 from kuaixun.worker.page.history import History, Seconds
+from kuaixun.worker.page.hosts import only_by_name
 from kuaixun.worker.page.latest import Headline, Latest, ShownDeadLetter
+from kuaixun.worker.page.troubles import Trouble, troubles
 from kuaixun.worker.settings import WorkerSettings
 from kuaixun.worker.streams import Record
 
@@ -78,6 +80,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
     ready: bool
     why: str
+    troubles: list[Trouble]
     worker: Worker
     model: Model
     now: Now
@@ -127,7 +130,8 @@ class Page:
         for file in (files("kuaixun.worker.page") / "static").iterdir():
             routes["GET", f"/{file.name}"] = _file(file.name, file.read_bytes())
         routes["GET", "/"] = routes["GET", "/index.html"]
-        return routes
+        names = {name.strip().lower() for name in self._settings.page_hosts.split(",")} - {""}
+        return {asked: only_by_name(route, names) for asked, route in routes.items()}
 
     def _state(self, _: Request) -> Response:
         model, figures, ready = self._figures.model, self._figures, self._health.ready()
@@ -138,6 +142,7 @@ class Page:
             State(
                 ready=ready.yes,
                 why=ready.why,
+                troubles=troubles(parts) if parts is not None else [],
                 worker=Worker(
                     version=__version__,
                     engine=model.engine,

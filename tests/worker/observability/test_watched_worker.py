@@ -165,8 +165,11 @@ def test_dead_letters_near_their_limit_and_beyond_it_are_seen(embedded_bootstrap
     page = seen.until(lambda page: samples(page).get((names.DEAD_LETTERS_IN_A_ROW.name, frozenset())) == 10)
     assert value(page, names.DEAD_LETTERS_IN_A_ROW_LIMIT.name) == 20
     assert value(page, names.DEAD_LETTER_RATIO.name) == 1
+    assert value(page, names.DEAD_LETTER_LIMIT_NEAR.name) == 0
+    topics.write([record(0, b"{")] * 7)
+    seen.until(lambda page: value(page, names.DEAD_LETTER_LIMIT_NEAR.name) == 1)
     assert value(page, names.DEAD_LETTER_LIMIT_REACHED.name) == 0
-    topics.write([record(0, b"{")] * 10)
+    topics.write([record(0, b"{")] * 3)
     worker.wait()
     assert isinstance(worker.error, DeadLetterLimitError)
     assert value(seen.page(), names.DEAD_LETTER_LIMIT_REACHED.name) == 1

@@ -104,6 +104,21 @@ def test_a_headline_tried_is_labelled_as_by_the_stream_and_counted_nowhere() -> 
         assert "A TextCNN" in ask(f"{url}/model-card").body
 
 
+@pytest.mark.parametrize(("host", "status"), [("localhost:1", 200), ("127.0.0.1", 200), ("evil.example:80", 421)])
+def test_another_site_s_name_opens_no_page_and_keeps_nobody_from_the_metrics(host: str, status: int) -> None:
+    with served() as (url, _):
+        for path in ("/", "/state.json", "/page.js"):
+            assert ask(f"{url}{path}", Host=host).status == status
+        assert ask(f"{url}/metrics", Host=host).status == 200
+
+
+def test_a_name_that_the_operator_allows_opens_the_page() -> None:
+    settings = read_settings({"page_hosts": "News.example.org, other.example"})
+    with HttpServer("127.0.0.1", 0, Observatory(settings, Stop(1.0), 60.0).routes) as server:
+        assert ask(f"{server.url}/", Host="news.example.org:443").status == 200
+        assert ask(f"{server.url}/", Host="example.org").status == 421
+
+
 def test_the_files_come_from_here_alone_and_the_browser_is_told_to_run_nothing_else() -> None:
     with served() as (url, observatory):
         page = ask(f"{url}/")
@@ -127,4 +142,7 @@ def test_both_languages_say_the_same_things() -> None:
     english, chinese = (set(re.findall(r"(\w+):\s*\"", part)) for part in re.split(r"\n  zh:", words))
     assert english == chinese
     assert set(re.findall(r'data-text="(\w+)"', (STATIC / "index.html").read_text("utf-8"))) <= english
+    kinds = set(re.findall(r'kind="(\w+)"', (STATIC.parent / "troubles.py").read_text("utf-8")))
+    assert kinds
+    assert kinds <= english
     assert set(re.findall(r'say\("(\w+)"\)', (STATIC / "page.js").read_text("utf-8"))) <= english

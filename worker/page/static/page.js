@@ -109,6 +109,11 @@ function deadLetter(letter) {
   return made;
 }
 
+function trouble({ kind, figure, said }) {
+  const shown = kind === "brokersAway" ? `${number(figure)} s` : percent(figure);
+  return element("li", [say(kind).replace("{}", shown), said].filter(Boolean).join(" · "), kind);
+}
+
 function facts({ worker, model }) {
   const rows = [
     [say("model"), model.id], [say("engine"), worker.engine], [say("reads"), worker.input],
@@ -121,6 +126,14 @@ function facts({ worker, model }) {
   $("facts").replaceChildren(...rows.flatMap(([name, value]) => [element("dt", name), element("dd", String(value))]));
 }
 
+function troubles(found) {
+  // Only where they are others: a screen reader reads out what is replaced.
+  const told = JSON.stringify([language, found]);
+  if ($("troubles").dataset.told === told) return;
+  $("troubles").dataset.told = told;
+  $("troubles").replaceChildren(...found.map(trouble));
+}
+
 function show(state) {
   if (labels.join("\n") !== state.model.labels.join("\n")) {
     labels = state.model.labels;
@@ -129,7 +142,8 @@ function show(state) {
   }
   if ($("card").dataset.model !== state.model.id) loadCard(state.model.id);
   $("state").textContent = state.ready ? say("ready") : state.why;
-  $("state").className = state.ready ? "ready" : "";
+  $("state").className = state.ready && !state.troubles.length ? "ready" : "";
+  troubles(state.troubles);
   $("model").textContent = `${say("model")} ${state.model.id.slice(0, 16)} · ${state.worker.engine}`;
   const { now } = state;
   $("rate").textContent = number(now.per_second, now.per_second < 10 ? 1 : 0);
@@ -184,6 +198,7 @@ async function turn() {
   } catch (error) {
     $("state").textContent = `${say("gone")}: ${error.message}`;
     $("state").className = "";
+    troubles([]);
   }
   setTimeout(turn, EVERY_MILLISECONDS);
 }
