@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from kuaixun.worker.kafka.transactional_sink import KafkaTransactionalSink
+from kuaixun.worker.opening import Opening
 from kuaixun.worker.service import Station, open_station
 from kuaixun.worker.settings import WorkerSettings
 
 
-def check(settings: WorkerSettings) -> None:
-    """Print a line for everything found right. Raises the WorkerError of the first thing that is not."""
+def check(settings: WorkerSettings, opening: Opening | None = None) -> None:
+    """Print a line for everything found right. Raises the WorkerError of the first thing that is not.
+
+    Of the settings' bundle `opening` may have begun.
+    """
 
     def say(what: str, found: str) -> None:
         print(f"{what:<10}{found}", flush=True)
 
-    station = open_station(settings, say)
+    station = open_station(settings, say, opening=opening)
     try:
         say("delivery", _of_the_delivery(settings, station))
     finally:

@@ -46,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _command(arguments: Sequence[str] | None) -> int:
+    # Of whatever is installed beside the worker nothing runs unasked; to look for it takes 15 ms, too.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         parsed = _parser().parse_args(arguments)
         code: int = parsed.command(parsed)
@@ -63,15 +65,18 @@ def _command(arguments: Sequence[str] | None) -> int:
 def _run(parsed: argparse.Namespace) -> int:
     # Imported here, as below: `--version` needs no Kafka client, and Ctrl-C must find `finish` on the stack.
     from kuaixun.worker.flags import setting_flags
+    from kuaixun.worker.opening import Opening
+    from kuaixun.worker.settings import read_settings
+
+    settings = read_settings(setting_flags(parsed))
+    log_to(sys.stderr, settings.log_level, settings.log_format)
+    opening = Opening(settings)  # what else is imported takes as long
     from kuaixun.worker.life import STUCK_BEYOND_SECONDS, Life
     from kuaixun.worker.observability.watching import watched
     from kuaixun.worker.reload import Reloads, reload_on_hangup
     from kuaixun.worker.service import run_worker
-    from kuaixun.worker.settings import read_settings
     from kuaixun.worker.stop import Stop, hard_stop, stop_on_signals
 
-    settings = read_settings(setting_flags(parsed))
-    log_to(sys.stderr, settings.log_level, settings.log_format)
     stop, reloads = Stop(settings.shutdown_budget_seconds), Reloads()
     stuck_seconds = settings.longest_turn_seconds + STUCK_BEYOND_SECONDS
     life = Life(stuck_seconds, settings.heartbeat_file)
@@ -83,7 +88,7 @@ def _run(parsed: argparse.Namespace) -> int:
         life,
         _interpreter_for_the_loop(),
     ):
-        run_worker(settings, stop, reloads=reloads, turned=life.turned, witness=witness)
+        run_worker(settings, stop, reloads=reloads, turned=life.turned, witness=witness, opening=opening)
     return 0
 
 
@@ -109,15 +114,18 @@ def _interpreter_for_the_loop() -> Iterator[None]:
 
 
 def _check(parsed: argparse.Namespace) -> int:
-    from kuaixun.worker.check import check
     from kuaixun.worker.flags import setting_flags
+    from kuaixun.worker.opening import Opening
     from kuaixun.worker.settings import read_settings
 
     settings = read_settings(setting_flags(parsed))
     # For somebody who looks on, wherever its lines go.
     log_to(sys.stderr, "error", LogFormat.JSON if settings.log_format is LogFormat.JSON else LogFormat.TEXT)
     logging.getLogger("kuaixun.export").setLevel(logging.WARNING)  # which engine stands in for which, and why
-    check(settings)
+    opening = Opening(settings)  # what else is imported takes as long
+    from kuaixun.worker.check import check
+
+    check(settings, opening)
     return 0
 
 

@@ -8,19 +8,20 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 
 from kuaixun import __version__
-from kuaixun.export import Classifier, ExportError, open_classifier
+from kuaixun.export import Classifier
 from kuaixun.worker.dead_letter_limit import DeadLetterLimit, Limits
 from kuaixun.worker.delivery.at_least_once import AtLeastOnce
 from kuaixun.worker.delivery.exactly_once import ExactlyOnce
 from kuaixun.worker.delivery.promise import Counts, Delivery, Guarantee, Observer, Pace
 from kuaixun.worker.envelope import Envelope, EventFormat, cloud_events, numbered
-from kuaixun.worker.errors import BrokerUnreachableError, TopicMissingError, WorkerError, from_export
+from kuaixun.worker.errors import BrokerUnreachableError, TopicMissingError, WorkerError
 from kuaixun.worker.kafka.rights import check_rights
 from kuaixun.worker.kafka.sink import KafkaSink
 from kuaixun.worker.kafka.source import KafkaSource
 from kuaixun.worker.kafka.transactional_sink import KafkaTransactionalSink
 from kuaixun.worker.labelling import Labels, Outcome, Policy
 from kuaixun.worker.loop import Loop
+from kuaixun.worker.opening import Opening, open_settings_classifier
 from kuaixun.worker.reload import Reloads, Succession
 from kuaixun.worker.routing import Routes, Target
 from kuaixun.worker.settings import WorkerSettings
@@ -53,40 +54,42 @@ def open_station(
     say: Callable[[str, str], None],
     classifier: Labels | None = None,
     look: Callable[[], None] = lambda: None,
+    opening: Opening | None = None,
 ) -> Station:
     """Open and check everything; `say` is told what was found, line by line. Raises WorkerErrors.
 
-    A classifier that is open already takes the place of the bundle that the settings name. `look` is called between
+    A classifier that is open already takes the place of the bundle that the settings name, of which `opening` may have
+    begun. `look` is called between
     waits, and may raise to end them.
     """
     say("settings", f"group {settings.group_id}, properties passed through: {settings.shown_properties()}")
     exactly_once = settings.delivery is Guarantee.EXACTLY_ONCE
     if settings.transactional_id and not exactly_once:
         say("delivery", f"{settings.delivery.value}, to which KUAIXUN_TRANSACTIONAL_ID is of no effect")
+    opening = None if classifier is not None else opening or Opening(settings)
+    look_at_all = look if opening is None else opening.looking_too(look)
     with ExitStack() as undo:
         # Before the bundle, for a property that librdkafka does not know is a wrong setting like any other.
-        source = KafkaSource(settings, look=look)
+        source = KafkaSource(settings, look=look_at_all)
         undo.callback(source.close, CLOSE_SECONDS)
-        sink = (KafkaTransactionalSink if exactly_once else KafkaSink)(settings, look)
+        sink = (KafkaTransactionalSink if exactly_once else KafkaSink)(settings, look_at_all)
         undo.callback(sink.close, CLOSE_SECONDS)
-        classifier = classifier or _open_classifier(settings, say)
+        lines, counts, failure = list[tuple[str, str]](), dict[str, int](), None
+        try:
+            counts = _ask_the_brokers(settings, source, sink, lambda *line: lines.append(line), look_at_all)
+        except WorkerError as error:
+            failure = error
+        if opening is not None:
+            # What is wrong with the bundle is told rather than what is wrong with the brokers.
+            opened = classifier = opening.result()
+            say("bundle", f"{opened.bundle.path}, every file and golden case right")
+            say("engine", opened.engine.name)
+        assert classifier is not None  # noqa: S101 - it was given, or opened
         say("model", f"{classifier.model_id}, {len(classifier.labels)} labels: {', '.join(classifier.labels)}")
-        counts, missing = dict[str, int](), list[TopicMissingError]()
-        for topic in (settings.input_topic, settings.output_topic, settings.dead_letter_topic):
-            try:
-                counts[topic] = source.partition_count(topic)
-            except TopicMissingError as error:
-                missing.append(error)
-            else:
-                say("topic", f"{topic}, {counts[topic]} partitions")
-        if missing:
-            raise TopicMissingError(" ".join(map(str, missing)))
-        # The producer may have credentials of its own.
-        sink.partition_count(settings.output_topic)
-        say("brokers", f"{settings.bootstrap_servers} answer the consumer and the producer")
-        writes = (settings.output_topic, settings.dead_letter_topic)
-        told = check_rights(settings, reads=[settings.input_topic], writes=writes, look=look)
-        say("rights", "to read, to write and of the group are granted" if told else "the brokers do not say")
+        for line in lines:
+            say(*line)
+        if failure is not None:
+            raise failure
         envelope = open_envelope(settings, say)
         undo.pop_all()
     routes = Routes(
@@ -96,21 +99,6 @@ def open_station(
         envelope=envelope,
     )
     return Station(classifier, source, sink, routes)
-
-
-def open_settings_classifier(settings: WorkerSettings) -> Classifier:
-    """The classifier that the settings name, verified by its package. Raises WorkerErrors."""
-    try:
-        return open_classifier(
-            settings.bundle,
-            engine=settings.engine,
-            device=settings.device,
-            precision=settings.precision,
-            threads=settings.threads,
-            public_key=settings.bundle_public_key,
-        )
-    except ExportError as error:
-        raise from_export(error) from error
 
 
 def open_envelope(settings: WorkerSettings, say: Callable[[str, str], None] = lambda _what, _found: None) -> Envelope:
@@ -127,12 +115,31 @@ def open_envelope(settings: WorkerSettings, say: Callable[[str, str], None] = la
     return numbered(schema.number) if schema is not None else Envelope()
 
 
-def _open_classifier(settings: WorkerSettings, say: Callable[[str, str], None]) -> Labels:
-    """The same, telling what was found."""
-    opened = open_settings_classifier(settings)
-    say("bundle", f"{opened.bundle.path}, every file and golden case right")
-    say("engine", opened.engine.name)
-    return opened
+def _ask_the_brokers(
+    settings: WorkerSettings,
+    source: KafkaSource,
+    sink: KafkaSink,
+    say: Callable[[str, str], None],
+    look: Callable[[], None],
+) -> dict[str, int]:
+    """How many partitions each topic has. Raises WorkerErrors where one, the brokers or a right is missing."""
+    counts, missing = dict[str, int](), list[TopicMissingError]()
+    for topic in (settings.input_topic, settings.output_topic, settings.dead_letter_topic):
+        try:
+            counts[topic] = source.partition_count(topic)
+        except TopicMissingError as error:
+            missing.append(error)
+        else:
+            say("topic", f"{topic}, {counts[topic]} partitions")
+    if missing:
+        raise TopicMissingError(" ".join(map(str, missing)))
+    # The producer may have credentials of its own.
+    sink.partition_count(settings.output_topic)
+    say("brokers", f"{settings.bootstrap_servers} answer the consumer and the producer")
+    writes = (settings.output_topic, settings.dead_letter_topic)
+    told = check_rights(settings, reads=[settings.input_topic], writes=writes, look=look)
+    say("rights", "to read, to write and of the group are granted" if told else "the brokers do not say")
+    return counts
 
 
 def run_worker(
@@ -144,12 +151,14 @@ def run_worker(
     reloads: Reloads | None = None,
     turned: Callable[[bool], None] = lambda _ready: None,
     witness: Witness | None = None,
+    opening: Opening | None = None,
 ) -> Counts:
     """Check everything, then label until `stop` is requested. Blocks; raises the WorkerError that ended it.
 
     A stop while it checks ends it at once, with nothing counted.
 
-    A `classifier` that is open already takes the place of the settings' bundle, and is not reloaded.
+    A `classifier` that is open already takes the place of the settings' bundle, and is not reloaded; of that bundle
+    `opening` may have begun.
     `turned` is told of every turn of the loop; see Loop. A `witness` is told of everything.
     """
     reloads = reloads or Reloads()
@@ -167,7 +176,7 @@ def run_worker(
         told.turned(joined)
 
     try:
-        whole = _put_together(settings, stop, classifier, observe, reloads, tell, told)
+        whole = _put_together(settings, stop, classifier, observe, reloads, tell, told, opening)
     except (StoppedEarlyError, BrokerUnreachableError) as error:
         if not stop.requested:
             raise
@@ -214,10 +223,11 @@ def _put_together(
     reloads: Reloads,
     turned: Callable[[bool], None],
     witness: Witness,
+    opening: Opening | None,
 ) -> _Whole:
     """All of a worker, the group joined."""
     look = EarlyStop(stop)
-    station = open_station(settings, lambda what, found: LOG.info("%s: %s", what, found), classifier, look)
+    station = open_station(settings, lambda what, found: LOG.info("%s: %s", what, found), classifier, look, opening)
     policy = Policy(
         confidence_threshold=settings.confidence_threshold,
         top_scores=settings.top_scores,

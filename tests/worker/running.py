@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from unittest import mock
 
 from kuaixun.export import Predictions
@@ -155,7 +156,7 @@ class HeldClassifier(FakeClassifier):
 if __name__ == "__main__":
     held = HeldClassifier()
     with (
-        mock.patch.object(service, "_open_classifier", return_value=held),
+        mock.patch.object(service, "run_worker", partial(service.run_worker, classifier=held)),
         mock.patch.object(replay, "open_settings_classifier", return_value=held),
         mock.patch("kuaixun.worker.stop.Stop", held.make_stop),
     ):

@@ -18,7 +18,7 @@ import pytest
 
 from kuaixun.export import Classifier
 from kuaixun.export.bundle.reader import default_bundle_path, read_manifest
-from kuaixun.worker import service
+from kuaixun.worker import opening, service
 from kuaixun.worker.errors import BundleRefusedError
 from kuaixun.worker.reload import WATCHER, Reloads, Succession, reload_on_hangup
 from kuaixun.worker.settings import WorkerSettings
@@ -262,14 +262,15 @@ def test_bundles_follow_each_other_under_a_worker_at_work(
     topics: Topics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[weakref.ref[Classifier]] = []
-    open_classifier = service.open_settings_classifier
+    open_classifier = opening.open_settings_classifier
 
     def noted(settings: WorkerSettings) -> Classifier:
         found = open_classifier(settings)
         opened.append(weakref.ref(found))
         return found
 
-    monkeypatch.setattr(service, "open_settings_classifier", noted)
+    for module in (opening, service):
+        monkeypatch.setattr(module, "open_settings_classifier", noted)
     labels = read_manifest(default_bundle_path()).labels
     first = copied_bundle(tmp_path / "a")
     second = renamed_bundle(tmp_path / "b", [f"{label}2" for label in labels])

@@ -32,7 +32,7 @@ from kuaixun.worker.kafka.embedded_broker import EmbeddedBroker
 from kuaixun.worker.kafka.sink import KafkaSink
 from kuaixun.worker.kafka.source import KafkaSource
 from kuaixun.worker.observability.server import HttpServer
-from kuaixun.worker.service import open_settings_classifier
+from kuaixun.worker.opening import open_settings_classifier
 from kuaixun.worker.settings import WorkerSettings, read_settings
 from kuaixun.worker.stop import Stop, stop_on_signals
 from kuaixun.worker.streams import Outgoing, Partition, TooLargeError

@@ -14,6 +14,7 @@ from kuaixun.worker.kafka.membership import GroupProtocol
 from kuaixun.worker.kafka.rights import check_rights
 from kuaixun.worker.kafka.transactional_sink import KafkaTransactionalSink
 from kuaixun.worker.labelling import Labels, Policy, label_batch
+from kuaixun.worker.opening import open_settings_classifier
 from kuaixun.worker.replay.progress import Progress
 from kuaixun.worker.replay.restored import Restored
 from kuaixun.worker.replay.rewriting import Rewriting
@@ -21,7 +22,7 @@ from kuaixun.worker.replay.selection import Passed, Request, Sorting
 from kuaixun.worker.replay.tally import Tally
 from kuaixun.worker.replay.throttle import Throttle
 from kuaixun.worker.routing import Routes, Target
-from kuaixun.worker.service import CLOSE_SECONDS, open_envelope, open_settings_classifier
+from kuaixun.worker.service import CLOSE_SECONDS, open_envelope
 from kuaixun.worker.settings import OffsetReset, WorkerSettings
 from kuaixun.worker.stop import Stop
 from kuaixun.worker.streams import Mark, Partition, Record
