@@ -12,6 +12,7 @@ from kuaixun.export.batches import in_batches
 from kuaixun.export.classifier import Classifier
 from kuaixun.export.patient_streams import read_some, write_whole
 from kuaixun.export.predictions import NO_LABEL
+from kuaixun.export.text.pipeline import TextPipeline
 
 READ_BYTES = 1 << 18
 BATCH_LINES = 1024  # for each thread, which is worth starting for a fourth of it
@@ -24,6 +25,35 @@ class ClassifiedLine(msgspec.Struct, frozen=True):
     label: str | None
     confidence: float
     scores: dict[str, float]
+
+
+class DumpedLine(msgspec.Struct, frozen=True):
+    """What the text pipeline makes of one line: the text that is left, and its token ids without pads."""
+
+    cleaned: str
+    ids: list[int]
+
+
+def dump_lines(source: int, sink: BinaryIO, pipeline: TextPipeline) -> int:
+    """As `classify_lines`, with a DumpedLine for each: what `kuaixun-classify --dump` prints, byte for byte."""
+    encoder = msgspec.json.Encoder()
+    limit_bytes = pipeline.parameters.max_raw_chars * UTF8_BYTES_PER_CHARACTER
+    count = 0
+    for lines in _arriving_lines(source, limit_bytes, BATCH_LINES):
+        for batch in in_batches(lines, BATCH_LINES):
+            dumped = dumped_lines([line.decode("utf-8", "replace") for line in batch], pipeline)
+            write_whole(sink, b"".join(encoder.encode(line) + b"\n" for line in dumped))
+        count += len(lines)
+    return count
+
+
+def dumped_lines(texts: Sequence[str], pipeline: TextPipeline) -> list[DumpedLine]:
+    """What the pipeline makes of texts, one each."""
+    encoded, first = pipeline.encode(texts), int(pipeline.parameters.prepend_cls)
+    return [
+        DumpedLine(cleaned, ids[: min(length + first, pipeline.parameters.max_tokens)].tolist())
+        for cleaned, ids, length in zip(pipeline.clean(texts), encoded.ids, encoded.lengths.tolist(), strict=True)
+    ]
 
 
 def classify_lines(source: int, sink: BinaryIO, classifier: Classifier, threads: int = 1) -> int:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 BATCH_LIMIT = 1 << 20
-BATCHES = (1, 64, 1024)
+BATCHES = (1, 64, 128, 1024)
 
 
 def add_to(commands: Commands) -> None:

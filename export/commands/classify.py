@@ -28,6 +28,7 @@ def add_to(commands: Commands) -> None:
     parser.add_argument("--device", default="auto", choices=DEVICES, help="default: %(default)s")
     parser.add_argument("--precision", default="auto", choices=PRECISIONS, help="default: what the bundle names")
     parser.add_argument("--threads", type=_threads, help="CPU threads; default: the engine's own choice")
+    parser.add_argument("--dump", action="store_true", help="print cleaned texts and token ids, and label nothing")
     parser.set_defaults(run=run)
 
 
@@ -47,11 +48,16 @@ def _no_file(name: str) -> NoReturn:
 
 def run(options: argparse.Namespace) -> int:
     """Label until standard input ends."""
+    from kuaixun.export.bundle.reader import default_bundle_path, open_bundle
     from kuaixun.export.classifier import open_classifier
-    from kuaixun.export.classify_lines import classify_lines
+    from kuaixun.export.classify_lines import classify_lines, dump_lines
 
     if sys.stdin is None:
         raise OSError(f"standard input is closed; run it as in {PROGRAM} classify < FILE")
+    if options.dump:
+        bundle = open_bundle(options.bundle or default_bundle_path(), options.public_key)
+        dump_lines(sys.stdin.fileno(), sys.stdout.buffer, bundle.pipeline)
+        return 0
     classifier = open_classifier(
         options.bundle,
         engine=options.engine,

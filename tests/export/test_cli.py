@@ -22,6 +22,7 @@ from kuaixun import __version__
 from kuaixun.export import Classifier, open_classifier
 from kuaixun.export.benchmark import drawn_texts
 from kuaixun.export.bundle.file_names import MANIFEST_FILE
+from kuaixun.export.bundle.reader import open_bundle
 from kuaixun.export.checkpoint import RECORD_FILE, WEIGHTS_FILE, Checkpoint, write_checkpoint
 from kuaixun.export.classify_lines import BATCH_LINES, ClassifiedLine, classify_lines
 from kuaixun.export.cli import main
@@ -124,6 +125,15 @@ def test_answers_come_before_the_input_ends(bundle_path: Path) -> None:
             assert json.loads(process.stdout.readline())["label"]
         process.stdin.close()
         assert process.wait(60) == 0
+
+
+def test_what_the_pipeline_makes_of_texts_is_printed_where_that_is_asked_for(bundle_path: Path) -> None:
+    command = [sys.executable, "-m", "kuaixun.export.cli", "classify", "--dump", "--bundle", str(bundle_path)]
+    said = subprocess.run(command, input="央行<b>降准</b>\n\n".encode(), capture_output=True, check=True).stdout
+    pipeline = open_bundle(bundle_path).pipeline
+    first, nothing = map(json.loads, said.splitlines())
+    assert first == {"cleaned": "央行降准", "ids": pipeline.encode(["央行降准"]).ids[0].tolist()}
+    assert nothing["cleaned"] == ""
 
 
 def test_a_reader_that_goes_away_is_no_error(bundle_path: Path) -> None:

@@ -26,7 +26,7 @@ from kuaixun.export.bundle.reader import Bundle, read_bundle
 from kuaixun.export.bundle.writer import write_bundle
 from kuaixun.export.checkpoint import Checkpoint
 from kuaixun.export.classifier import open_classifier
-from kuaixun.export.classify_lines import label_lines
+from kuaixun.export.classify_lines import dumped_lines, label_lines
 from kuaixun.export.engine.interface import EngineChoice
 from kuaixun.export.engine.select import open_and_compare
 from kuaixun.export.text.folding import unicode_table
@@ -82,32 +82,13 @@ def classify(runtime: Path) -> Run:
     return run
 
 
-class Dumped(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What `--dump` prints for a line."""
-
-    cleaned: str
-    ids: tuple[int, ...]
-
-
-def expected_dump(lines: Sequence[bytes], pipeline: TextPipeline) -> list[Dumped]:
-    dumped = []
-    first = int(pipeline.parameters.prepend_cls)
-    for batch in in_batches(lines, 4096):
-        texts = [line.decode("utf-8", "replace") for line in batch]
-        encoded = pipeline.encode(texts)
-        dumped += [
-            Dumped(cleaned, tuple(ids[: min(length + first, pipeline.parameters.max_tokens)].tolist()))
-            for cleaned, ids, length in zip(pipeline.clean(texts), encoded.ids, encoded.lengths.tolist(), strict=True)
-        ]
-    return dumped
-
-
 def assert_same_dump(classify: Run, bundle: Bundle, lines: Sequence[bytes]) -> None:
     done = classify(bundle.path, b"".join(line + b"\n" for line in lines), "--dump")
     assert done.returncode == 0, done.stderr
-    dumped = msgspec.json.Decoder(Dumped).decode_lines(done.stdout)
-    for line, ours, theirs in zip(lines, dumped, expected_dump(lines, bundle.pipeline), strict=True):
-        assert ours == theirs, line
+    texts = [line.decode("utf-8", "replace") for line in lines]
+    expected = (line for batch in in_batches(texts, 4096) for line in dumped_lines(batch, bundle.pipeline))
+    for line, ours, theirs in zip(lines, done.stdout.splitlines(), expected, strict=True):
+        assert ours == msgspec.json.encode(theirs), line
 
 
 def test_cleaned_text_and_ids_are_the_same_for_any_bytes(classify: Run, bundle: Bundle) -> None:

@@ -1,4 +1,5 @@
-// Opening a bundle: every byte is checked before it is parsed, and parsed from the bytes that were checked.
+// Opening a bundle: every byte is checked before it is parsed, and parsed from the bytes that were checked. All but the
+// white space between the manifest's tokens, which says nothing and is no part of its own id.
 //
 // version → manifest's own id → what a bundle may weigh → size and SHA-256 of every file → contents against each other
 // (→ golden cases, on the student that will serve: see golden.h)
