@@ -41,7 +41,9 @@ def main() -> None:
     parser.add_argument("what", choices=["memory", "rebalance", "guarantees"])
     parser.add_argument("--messages", type=int, help="that wait: of memory (5000000), of guarantees (2000000)")
     parser.add_argument("--rounds", type=int, default=guarantees.ROUNDS, help="of guarantees")
-    parser.add_argument("--heartbeat-ms", type=int, default=1000, help="of members under KIP-848; Kafka's own: 5000")
+    parser.add_argument(
+        "--heartbeat-ms", type=int, default=1000, help="of members under KIP-848 (1000); Kafka's own: 5000"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     options = parser.parse_args()
     with _kafka(options.heartbeat_ms) as bootstrap:
