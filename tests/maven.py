@@ -31,7 +31,8 @@ def fetched_by_maven(pom: Path, kept_in: Path, goal: str, *properties: str) -> P
         maven = subprocess.run(
             [
                 *("mvn", "--batch-mode", "--quiet", "--file", str(pom)),
-                *(f"dependency:{goal}", f"-DoutputDirectory={fetched}", *properties),
+                *(f"dependency:{goal}", f"-DoutputDirectory={fetched}", f"-DmarkersDirectory={aside}/markers"),
+                *properties,
             ],
             stdin=subprocess.DEVNULL,
             capture_output=True,
