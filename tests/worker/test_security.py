@@ -17,13 +17,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from confluent_kafka.admin._acl import AclOperation
 from confluent_kafka.admin._resource import ResourceType
 
-from kuaixun.worker import cli, service
+from kuaixun.worker import cli, opening, service
 from kuaixun.worker.delivery.promise import Counts, Guarantee
 from kuaixun.worker.errors import AccessRefusedError, ShutdownBudgetError
 from kuaixun.worker.replay import run as replay
@@ -82,10 +83,16 @@ def flags(broker: SecuredBroker, topics: Topics, **properties: str) -> list[str]
     return [*topics.flags(), "--bootstrap-servers", broker.secured_bootstrap, *named, *PATIENT]
 
 
+class Opened(FakeClassifier):
+    """As if it were of a bundle."""
+
+    bundle, engine = SimpleNamespace(path="none"), SimpleNamespace(name="none")
+
+
 @pytest.fixture(autouse=True)
 def no_bundle(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a model costs to open says nothing here."""
-    monkeypatch.setattr(service, "_open_classifier", lambda *_: FakeClassifier())
+    monkeypatch.setattr(opening, "open_settings_classifier", lambda _: Opened())
     monkeypatch.setattr(replay, "open_settings_classifier", lambda _: FakeClassifier())
 
 

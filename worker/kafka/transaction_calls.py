@@ -36,7 +36,6 @@ class TransactionCalls:
                 return call(max(LEAST_SECONDS, min(SLICE_SECONDS, deadline - time.monotonic())))
             except (KafkaException, SystemError) as exception:
                 error = error_of(exception)
-            self._serve()
             self._connection.raise_noted()
             said = f"{doing}: {self._connection.hide(error.str())} ({error.name()})"
             if error.fatal() or error.code() in REFUSED | FENCED:
@@ -45,6 +44,7 @@ class TransactionCalls:
                 raise AbortableError(said)
             if not error.retriable():
                 raise self._connection.error(error, doing)
+            self._serve()
             if time.monotonic() >= deadline:
                 raise EndUnknownError(said)
             if error.code() != KafkaError._TIMED_OUT:
