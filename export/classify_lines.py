@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import select
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO
 
 import msgspec
@@ -36,15 +36,7 @@ class DumpedLine(msgspec.Struct, frozen=True):
 
 def dump_lines(source: int, sink: BinaryIO, pipeline: TextPipeline) -> int:
     """As `classify_lines`, with a DumpedLine for each: what `kuaixun-classify --dump` prints, byte for byte."""
-    encoder = msgspec.json.Encoder()
-    limit_bytes = pipeline.parameters.max_raw_chars * UTF8_BYTES_PER_CHARACTER
-    count = 0
-    for lines in _arriving_lines(source, limit_bytes, BATCH_LINES):
-        for batch in in_batches(lines, BATCH_LINES):
-            dumped = dumped_lines([line.decode("utf-8", "replace") for line in batch], pipeline)
-            write_whole(sink, b"".join(encoder.encode(line) + b"\n" for line in dumped))
-        count += len(lines)
-    return count
+    return _answer_lines(source, sink, lambda texts: dumped_lines(texts, pipeline), pipeline, BATCH_LINES)
 
 
 def dumped_lines(texts: Sequence[str], pipeline: TextPipeline) -> list[DumpedLine]:
@@ -64,17 +56,8 @@ def classify_lines(source: int, sink: BinaryIO, classifier: Classifier, threads:
     are labelled together, as many as `threads` are worth, and none waits for lines that are not. Streams that are set
     not to block are waited for all the same.
     """
-    encoder = msgspec.json.Encoder()
-    # The pipeline reads no further than this into a text, so neither need we.
-    limit_bytes = classifier.bundle.manifest.text.max_raw_chars * UTF8_BYTES_PER_CHARACTER
-    count = 0
-    batch_lines = BATCH_LINES * threads
-    for lines in _arriving_lines(source, limit_bytes, batch_lines):
-        for batch in in_batches(lines, batch_lines):
-            answers = label_lines([line.decode("utf-8", "replace") for line in batch], classifier)
-            write_whole(sink, b"".join(encoder.encode(answer) + b"\n" for answer in answers))
-        count += len(lines)
-    return count
+    pipeline = classifier.bundle.pipeline
+    return _answer_lines(source, sink, lambda texts: label_lines(texts, classifier), pipeline, BATCH_LINES * threads)
 
 
 def label_lines(texts: Sequence[str], classifier: Classifier) -> list[ClassifiedLine]:
@@ -89,6 +72,26 @@ def label_lines(texts: Sequence[str], classifier: Classifier) -> list[Classified
         else ClassifiedLine(classifier.labels[label_id], confidence, dict(zip(classifier.labels, scores, strict=True)))
         for label_id, confidence, scores in rows
     ]
+
+
+def _answer_lines(
+    source: int,
+    sink: BinaryIO,
+    answer: Callable[[Sequence[str]], Sequence[msgspec.Struct]],
+    pipeline: TextPipeline,
+    batch_lines: int,
+) -> int:
+    """Write what `answer` makes of the lines, one JSON object each; how many lines there were."""
+    encoder = msgspec.json.Encoder()
+    # The pipeline reads no further than this into a text, so neither need we.
+    limit_bytes = pipeline.parameters.max_raw_chars * UTF8_BYTES_PER_CHARACTER
+    count = 0
+    for lines in _arriving_lines(source, limit_bytes, batch_lines):
+        for batch in in_batches(lines, batch_lines):
+            answers = answer([line.decode("utf-8", "replace") for line in batch])
+            write_whole(sink, b"".join(encoder.encode(one) + b"\n" for one in answers))
+        count += len(lines)
+    return count
 
 
 def _arriving_lines(source: int, limit_bytes: int, wanted: int) -> Iterator[list[bytes]]:

@@ -40,7 +40,12 @@ def kafka_bootstrap() -> Iterator[str]:
 
 
 def do_without_kafka(error: BrokerUnavailableError) -> NoReturn:
-    """Skip the test that cannot have its broker; where CI=true promises that nothing is skipped, fail it."""
+    """See `do_without`."""
+    do_without("Kafka", error)
+
+
+def do_without(what: str, error: Exception) -> NoReturn:
+    """Skip the test that cannot have its server; where CI=true promises that nothing is skipped, fail it."""
     if os.environ.get("CI") == "true":
-        pytest.fail(f"under CI=true the tests need a real Kafka: {error}", pytrace=False)
-    pytest.skip(f"no real Kafka: {error}")
+        pytest.fail(f"under CI=true the tests need a real {what}: {error}", pytrace=False)
+    pytest.skip(f"no real {what}: {error}")

@@ -59,8 +59,7 @@ def open_station(
     """Open and check everything; `say` is told what was found, line by line. Raises WorkerErrors.
 
     A classifier that is open already takes the place of the bundle that the settings name, of which `opening` may have
-    begun. `look` is called between
-    waits, and may raise to end them.
+    begun. `look` is called between waits, and may raise to end them.
     """
     say("settings", f"group {settings.group_id}, properties passed through: {settings.shown_properties()}")
     exactly_once = settings.delivery is Guarantee.EXACTLY_ONCE

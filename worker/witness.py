@@ -41,6 +41,11 @@ class Parts:
     reloads: Reloads
     limit: DeadLetterLimit
 
+    @property
+    def outage_seconds(self) -> float:
+        """How long the brokers have not answered one of the clients by now, 0 while they do."""
+        return max(self.source.outage_seconds, self.sink.outage_seconds)
+
 
 class Witness(Protocol):
     """Told of everything by the loop's own thread, which waits until it is done. Raises nothing."""

@@ -123,6 +123,13 @@ class Connection:
         else:
             raise self.raised(exception, "writing outcomes") from None
 
+    def serve_reports(self, producer: Client, timeout_seconds: float) -> None:
+        """Have a producer call back, waiting up to the timeout for the first. Raises as `raise_written` does."""
+        try:
+            producer.poll(timeout_seconds)
+        except (KafkaException, SystemError) as exception:
+            self.raise_written(exception)
+
     def raise_later(self, error: WorkerError) -> None:
         """Note an error met in a callback; the first one counts."""
         self._raised = self._raised or error

@@ -5,7 +5,6 @@ Confluent's REST interface, which other registries speak too; the client is conf
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -16,7 +15,6 @@ from kuaixun.worker.errors import SchemaRegistryError, SettingError
 from kuaixun.worker.properties import hide_secrets
 from kuaixun.worker.settings import WorkerSettings
 
-LOG = logging.getLogger(__name__)
 NOT_FOUND = 404
 _NUMBERS = {"timeout", "max.retries", "retries.wait.ms", "retries.max.wait.ms", "cache.capacity"}
 

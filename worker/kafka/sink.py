@@ -111,10 +111,7 @@ class KafkaSink:
 
     def poll(self, timeout_seconds: float) -> None:
         """See streams.Sink."""
-        try:
-            self._producer.poll(timeout_seconds)
-        except (KafkaException, SystemError) as exception:
-            self._connection.raise_written(exception)
+        self._connection.serve_reports(self._producer, timeout_seconds)
         self._note_delivery()
         self._connection.probe(self._producer, self._topic)
         self._connection.raise_noted()

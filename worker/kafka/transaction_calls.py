@@ -44,18 +44,12 @@ class TransactionCalls:
                 raise AbortableError(said)
             if not error.retriable():
                 raise self._connection.error(error, doing)
-            self._serve()
+            # Such as that no broker is there: nobody else listens during a call.
+            self._connection.serve_reports(self._producer, 0)
             if time.monotonic() >= deadline:
                 raise EndUnknownError(said)
             if error.code() != KafkaError._TIMED_OUT:
                 time.sleep(LEAST_SECONDS)
-
-    def _serve(self) -> None:
-        """Hear what the client has to say, such as that no broker is there: nobody else listens during a call."""
-        try:
-            self._producer.poll(0)
-        except (KafkaException, SystemError) as exception:
-            self._connection.raise_written(exception)
 
     def until_done_in_time(self, call: Callable[[float], None], deadline: float, doing: str) -> None:
         """The same for a call that may not come back: the client (2.16) asks for the group's coordinator without end.

@@ -94,7 +94,7 @@ def _of_the_parts(parts: Parts) -> Iterator[Family]:
     yield _valued(names.OUTCOMES, {(outcome,): count for outcome, count in outcomes.items()})
     yield _valued(names.DEAD_LETTERS, {(reason.value,): counts.dead_lettered[reason] for reason in DeadLetterReason})
     yield _valued(names.REBALANCES, {(event,): count for event, count in parts.source.rebalances.items()})
-    yield _valued(names.OUTAGE_SECONDS, {(): max(parts.source.outage_seconds, parts.sink.outage_seconds)})
+    yield _valued(names.OUTAGE_SECONDS, {(): parts.outage_seconds})
     yield _valued(names.RELOADS, {("taken_up",): reloads.taken_up, ("refused",): reloads.refused})
     yield _valued(names.BUNDLE_REFUSED, {(): reloads.refusal is not None})
     yield _valued(names.DEAD_LETTERS_IN_A_ROW, {(): limit.in_a_row})

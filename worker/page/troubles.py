@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-from kuaixun.worker.dead_letter_limit import DeadLetterLimit
 from kuaixun.worker.witness import Parts
 
 DEAD_SHARE = 0.01  # of the last headlines: KuaixunDeadLetters
@@ -21,10 +20,9 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True):
 def troubles(parts: Parts) -> list[Trouble]:
     """All that there are, the worst first."""
     found: list[Trouble] = []
-    away_seconds = max(parts.source.outage_seconds, parts.sink.outage_seconds)
-    if away_seconds > 0:
+    if (away_seconds := parts.outage_seconds) > 0:
         found.append(Trouble(kind="brokersAway", figure=round(away_seconds, 1)))
-    limit: DeadLetterLimit = parts.limit
+    limit = parts.limit
     if limit.error is not None:
         found.append(Trouble(kind="limitReached", figure=limit.ratio, said=str(limit.error)))
     elif limit.is_near:
