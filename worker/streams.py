@@ -147,7 +147,7 @@ class Source(Protocol):
 
     @property
     def joined(self) -> bool:
-        """Whether the group has ever given this member its share of the partitions, be it none."""
+        """Whether the group has given this member its share of the partitions, be it none, and not dropped it since."""
 
     def batch(self, max_records: int, max_delay_seconds: float, idle_seconds: float) -> Sequence[Record]:
         """The next records, in order within each partition, all of partitions that are ours on return.

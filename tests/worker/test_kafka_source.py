@@ -23,7 +23,7 @@ class RebalancingConsumer:
         self._calls = 0
 
     def subscribe(self, _topics: list[str], on_assign: Callback, on_revoke: Callback, on_lost: Callback) -> None:
-        self._on_assign, self._on_revoke = on_assign, on_revoke
+        self._on_assign, self._on_revoke, self._on_lost = on_assign, on_revoke, on_lost
 
     def consume(self, _limit: int, _timeout_seconds: float) -> list[Message]:
         self._calls += 1
@@ -72,6 +72,34 @@ def test_no_record_of_a_partition_revoked_in_the_same_call_is_handed_on(monkeypa
     assert source.joined
     assert [(record.partition, record.offset) for record in source.batch(10, 0.0, 0.0)] == [(1, 7)]
     assert listener.let_go == [frozenset({Partition("raw", 0)})]
+
+
+def test_a_member_that_the_group_has_dropped_has_not_joined_until_it_is_given_a_share_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class DroppedMember(RebalancingConsumer):
+        """Given both partitions, dropped, and then given a share of nothing, one call after the other."""
+
+        def consume(self, _limit: int, _timeout_seconds: float) -> list[Message]:
+            places = [TopicPartition("raw", number) for number in (0, 1)]
+            called_back, told = [(self._on_assign, places), (self._on_lost, places), (self._on_assign, [])][self._calls]
+            called_back(self, told)
+            self._calls += 1
+            return []
+
+    class Dropped(Listener):
+        def lost(self, partitions: frozenset[Partition]) -> None:
+            self.let_go.append(partitions)
+
+    monkeypatch.setattr("kuaixun.worker.kafka.source.Consumer", DroppedMember)
+    source, listener = KafkaSource(read_settings({"input_topic": "raw"})), Dropped()
+    source.subscribe(listener)
+    joined = []
+    for _ in range(3):
+        source.batch(10, 0.0, 0.0)
+        joined.append(source.joined)
+    assert joined == [True, False, True]
+    assert listener.let_go == [frozenset({Partition("raw", 0), Partition("raw", 1)})]
 
 
 def test_an_assignment_outlives_a_coordinator_that_moves(monkeypatch: pytest.MonkeyPatch) -> None:

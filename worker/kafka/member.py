@@ -56,7 +56,11 @@ class Member:
 
     @property
     def joined(self) -> bool:
-        """See streams.Source. Under KIP-848 a member with no share is not called back, but the group has named it."""
+        """See streams.Source. Under KIP-848 a member with no share is not called back, but the group has named it.
+
+        A member that is dropped has not joined until it is given a share again; under KIP-848, where it keeps its name,
+        that cannot be told.
+        """
         if not self._joined and self._membership.is_called_back_only_with_a_share:
             self._joined = self._name() != self._stranger
         return self._joined
@@ -109,6 +113,7 @@ class Member:
         self._let_go("revoked", revoked, lambda listener, partitions: listener.revoked(partitions))
 
     def _on_lost(self, _consumer: Consumer, lost: list[TopicPartition]) -> None:
+        self._joined = False
         self._let_go("lost", lost, lambda listener, partitions: listener.lost(partitions))
 
     def _let_go(self, event: str, leaving: list[TopicPartition], tell: _Tell) -> None:
