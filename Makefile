@@ -22,7 +22,7 @@ demo: .venv/worker-installed ## label real headlines through an embedded broker;
 	@$(BIN)/kuaixun-worker demo $(ARGS)
 
 test: lint ## the whole test suite, real Kafka included where Java 17 and Maven are
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile $(ARGS)
 
 lint: .venv/dev-installed ## ruff and mypy over everything, and no line of C++ beyond 120 columns
 	@! LC_ALL=C.UTF-8 grep -rnE '.{121}' export/cpp --include=*.cc --include=*.h --include=CMakeLists.txt

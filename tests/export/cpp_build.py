@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -17,11 +18,15 @@ def built(name: str, *options: str, source: Path = SOURCE) -> Path:
     """The folder `build/name` with everything built in it. Skips the test where cmake or a compiler is missing."""
     needs_compiler()
     build = ROOT / "build" / name
-    configured = done(["cmake", *generator(build), "-S", str(source), "-B", str(build), *options])
-    if _lacks_googletest(configured.stderr):
-        pytest.skip("the C++ unit tests need GoogleTest, which no step installs (Debian's libgtest-dev); all else runs")
-    for finished in (configured, done(["cmake", "--build", str(build), "--parallel", str(os.cpu_count() or 1)])):
-        assert finished.returncode == 0, finished.stdout + finished.stderr
+    build.mkdir(parents=True, exist_ok=True)
+    # Several processes run the tests, and cmake wants a folder for itself.
+    with (build / "one-at-a-time").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        configured = done(["cmake", *generator(build), "-S", str(source), "-B", str(build), *options])
+        if _lacks_googletest(configured.stderr):
+            pytest.skip("the C++ unit tests need GoogleTest, which no step installs (Debian's libgtest-dev)")
+        for finished in (configured, done(["cmake", "--build", str(build), "--parallel", str(os.cpu_count() or 1)])):
+            assert finished.returncode == 0, finished.stdout + finished.stderr
     return build
 
 

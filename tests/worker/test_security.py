@@ -26,7 +26,7 @@ from confluent_kafka.admin._resource import ResourceType
 
 from kuaixun.worker import cli, opening, service
 from kuaixun.worker.delivery.promise import Counts, Guarantee
-from kuaixun.worker.errors import AccessRefusedError, ShutdownBudgetError
+from kuaixun.worker.errors import AccessRefusedError
 from kuaixun.worker.replay import run as replay
 from kuaixun.worker.settings import WorkerSettings
 from kuaixun.worker.stop import Stop
@@ -199,12 +199,12 @@ ASKED = Counter[int]()  # for a renewal, by a client's own thread
 
 
 def short_lived() -> str:
-    """A token that must be renewed within seconds; a client's first attempt to do so fails."""
+    """A token that a client is to renew within seconds, long before brokers refuse it; its first attempt fails."""
     if threading.current_thread() is not threading.main_thread():  # which asks for the first ones
         ASKED[threading.get_ident()] += 1
         if ASKED[threading.get_ident()] == 1:
             return failing_endpoint()
-    return json.dumps({"access_token": token(4), "expires_in": 4})
+    return json.dumps({"access_token": token(PATIENCE_SECONDS), "expires_in": 4})
 
 
 def renewed_after_all() -> int:
@@ -227,8 +227,7 @@ def test_a_token_is_renewed_before_it_expires_and_again_where_that_fails(
     stop_after(topics, 20, monkeypatch, outlive_tokens)
     properties, more = oauth("tests.worker.test_security:short_lived")
     code, _, err = ear.run("run", *flags(secured_broker, topics, **properties), *more)
-    # Tokens so short-lived may cut it off from the coordinator as it leaves; it says so then, and all is labelled.
-    assert code in (0, ShutdownBudgetError.exit_code), err
+    assert code == 0, err
     assert renewed_after_all() >= 2, "consumer and producer"
     assert_each_once(topics.read(topics.output, 20), 20)
 
