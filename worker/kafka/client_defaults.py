@@ -1,10 +1,15 @@
-"""librdkafka's properties where the operator says nothing else: what it keeps in memory. Beside the journey."""
+"""librdkafka's properties where the operator says nothing else: memory, and the time after an outage."""
 
 from __future__ import annotations
 
 from confluent_kafka import libversion
 
+# How long a connection that was lost may wait before it is tried again. The client's own ten seconds are added to every
+# outage, and let what one worker has queued be written next to what another has taken over.
+RECONNECT_MS = "2000"
+
 CONSUMER_DEFAULTS: dict[str, str] = {
+    "reconnect.backoff.max.ms": RECONNECT_MS,
     "queued.max.messages.kbytes": "65536",  # what a backlog may take in memory
     # Of small messages what the client keeps beside each, half a kilobyte, would be several times that: fewer of them.
     "queued.min.messages": "20000",
@@ -14,6 +19,7 @@ CONSUMER_DEFAULTS: dict[str, str] = {
     "fetch.queue.backoff.ms": "50",
 }
 PRODUCER_DEFAULTS: dict[str, str] = {
+    "reconnect.backoff.max.ms": RECONNECT_MS,
     "compression.type": "lz4",
     "linger.ms": "5",
     # What fitted the input topic fits the dead-letter topic: Kafka's own limit for a batch, rather than the client's.
