@@ -17,12 +17,18 @@ THREADS = ("--threads", "1")
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """`command` starts one process on given topics, in their group, ended by SIGTERM."""
+    """`command` starts one process on given topics, in their group, ended by SIGTERM.
+
+    `beside` names the contender that this one is but for one thing, whose cost is the ratio of the two. One that is
+    `visited` has its page open and is scraped.
+    """
 
     name: str
     command: Callable[[Topics], list[str]]
     exactly_once: bool = True  # whether it can
     shares: bool = True  # whether several processes are measured, which share the partitions
+    beside: str = PASSTHROUGH
+    visited: bool = False
 
 
 def _passthrough(topics: Topics) -> list[str]:
@@ -64,8 +70,15 @@ CONTENDERS = {
         Contender(PASSTHROUGH, _passthrough),
         Contender("null", _null),
         Contender("native", _worker("native")),
-        # What metrics and probes cost: the same worker, watched.
-        Contender("native-watched", _worker("native", "--health-address", "0"), shares=False),
+        # What metrics, probes and the page cost.
+        Contender(
+            "native-watched",
+            _worker("native", "--health-address", "0"),
+            exactly_once=False,
+            shares=False,
+            beside="native",
+            visited=True,
+        ),
         Contender("torchscript", _worker("torchscript")),
         *(_peer(name, engine) for engine in ENGINES for name in PEERS),
     )

@@ -14,6 +14,7 @@ from confluent_kafka.admin import AdminClient
 from kuaixun.worker.delivery.promise import Guarantee
 from kuaixun.worker.kafka.client_errors import COORDINATOR_ON_ITS_WAY
 from tests.benchmarks.stream.contenders import Contender
+from tests.benchmarks.stream.visitor import Visitor
 from tests.benchmarks.worker.backlog import write_backlog
 from tests.benchmarks.worker.processes import Process, ended
 from tests.worker.topics import PARTITIONS, PATIENCE_SECONDS, Topics
@@ -67,13 +68,17 @@ def drain(contender: Contender, backlog: Backlog, delivery: Guarantee, processes
         if processes > 1:
             wait_for_members(topics, processes)
             write_backlog(topics, backlog.messages, backlog.texts, all_at_once=True)
-        first = progress.wait_for(1, members)
-        began_at = time.monotonic()
-        processor_seconds = -sum(one.processor_seconds() for one in members)
-        last = progress.wait_for(backlog.messages, members, MOST_SECONDS)
-        seconds = time.monotonic() - began_at
-        processor_seconds += sum(one.processor_seconds() for one in members)
-        peak_kilobytes = max(one.kilobytes("VmHWM") for one in members)
+        with ExitStack() as stack:
+            visitors = [stack.enter_context(Visitor(one)) for one in members if contender.visited]
+            first = progress.wait_for(1, members)
+            began_at = time.monotonic()
+            processor_seconds = -sum(one.processor_seconds() for one in members)
+            last = progress.wait_for(backlog.messages, members, MOST_SECONDS)
+            seconds = time.monotonic() - began_at
+            processor_seconds += sum(one.processor_seconds() for one in members)
+            peak_kilobytes = max(one.kilobytes("VmHWM") for one in members)
+        for visitor in visitors:
+            visitor.raise_any()
     progress.close()
     if last == first:
         raise RuntimeError(f"{contender.name} was through before it could be looked at: let more messages wait")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -20,6 +21,7 @@ from kuaixun.worker.kafka.client_defaults import CONSUMER_DEFAULTS, PRODUCER_DEF
 from tests.benchmarks.measurements import machine
 from tests.benchmarks.peers.environments import peer_versions
 from tests.benchmarks.stream import passthrough
+from tests.benchmarks.stream.contenders import PASSTHROUGH
 from tests.benchmarks.stream.latency import Latency, Start
 from tests.benchmarks.stream.rounds import Throughput
 
@@ -61,6 +63,14 @@ class Report:
                 *(self._latency(row.contender, share) if alone else "" for share in self._shares()),
             )
         console.print(table)
+        for row in self.throughput:
+            if row.shares_beside and row.beside != PASSTHROUGH:
+                console.print(
+                    f"{row.contender}, {row.delivery}: {statistics.median(row.shares_beside):.3f} of {row.beside}'s "
+                    f"throughput (in rounds {min(row.shares_beside):.2f} … {max(row.shares_beside):.2f}), "
+                    f"{statistics.median(row.processor_time_beside):.3f} × its processor time",
+                    markup=False,
+                )
         for name, ratio in self.parts.get("ratios", {}).items():
             console.print(f"{name}: {ratio}", markup=False)
 

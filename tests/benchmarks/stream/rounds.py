@@ -20,15 +20,18 @@ class Case:
     delivery: Guarantee
     processes: int
 
-    @property
-    def yardstick(self) -> Case:
-        """What it is measured by."""
-        return Case(CONTENDERS[PASSTHROUGH], self.delivery, self.processes)
+    def of(self, contender: str) -> Case:
+        """The same of another contender."""
+        return Case(CONTENDERS[contender], self.delivery, self.processes)
 
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """A case's medians; `share_of_passthrough` is the median of the rounds' shares, which lie within `shares`."""
+    """A case's medians; `share_of_passthrough` is the median of the rounds' shares, which lie within `shares`.
+
+    `shares_beside` and `processor_time_beside` are by round too, and to the contender that it is measured `beside`:
+    empty where that is not one of this run's.
+    """
 
     contender: str
     delivery: str
@@ -36,6 +39,9 @@ class Throughput:
     messages_per_second: float
     share_of_passthrough: float
     shares: list[float]
+    beside: str
+    shares_beside: list[float]
+    processor_time_beside: list[float]
     processor_microseconds: float
     peak_megabytes: float
 
@@ -64,18 +70,30 @@ def summed_up(found: Sequence[tuple[int, Case, Drained]]) -> list[Throughput]:
     """One row a case, in the order of the first round."""
     by_round = {(number, case): drained for number, case, drained in found}
     by_case: dict[Case, list[Drained]] = defaultdict(list)
-    shares: dict[Case, list[float]] = defaultdict(list)
+    pairs: dict[tuple[Case, str], list[tuple[Drained, Drained]]] = defaultdict(list)
     for (number, case), drained in by_round.items():
         by_case[case].append(drained)
-        shares[case].append(drained.messages_per_second / by_round[number, case.yardstick].messages_per_second)
+        for name in {PASSTHROUGH, case.contender.beside}:
+            if (other := by_round.get((number, case.of(name)))) is not None:
+                pairs[case, name].append((drained, other))
+
+    def shares(case: Case, name: str) -> list[float]:
+        return [round(one.messages_per_second / other.messages_per_second, 3) for one, other in pairs[case, name]]
+
     return [
         Throughput(
             contender=case.contender.name,
             delivery=case.delivery,
             processes=case.processes,
             messages_per_second=round(statistics.median(one.messages_per_second for one in drains)),
-            share_of_passthrough=round(statistics.median(shares[case]), 3),
-            shares=[round(share, 3) for share in shares[case]],
+            share_of_passthrough=round(statistics.median(shares(case, PASSTHROUGH)), 3),
+            shares=shares(case, PASSTHROUGH),
+            beside=case.contender.beside,
+            shares_beside=shares(case, case.contender.beside),
+            processor_time_beside=[
+                round(one.processor_microseconds / other.processor_microseconds, 3)
+                for one, other in pairs[case, case.contender.beside]
+            ],
             processor_microseconds=round(statistics.median(one.processor_microseconds for one in drains), 2),
             peak_megabytes=round(statistics.median(one.peak_megabytes for one in drains), 1),
         )
