@@ -38,8 +38,8 @@ void check_golden(const kuaixun::Bundle& bundle, kuaixun::Precision precision) {
   std::vector<double> logits(bundle.golden.size() * student.classes());
   kuaixun::Student::Scratch scratch;
   for (std::size_t row = 0; row < bundle.golden.size(); ++row) {
-    const std::vector<std::int32_t>& ids = bundle.golden[row].ids;
-    student.logits(ids.data(), ids.size(), scratch, logits.data() + row * student.classes());
+    const kuaixun::TokenIds text{bundle.golden[row].ids.data(), bundle.golden[row].ids.size()};
+    student.logits(&text, 1, scratch, logits.data() + row * student.classes());
   }
   check_golden_logits(bundle.golden, logits, answers, "alone");
 }

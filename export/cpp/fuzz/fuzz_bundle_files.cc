@@ -89,7 +89,8 @@ void score(const kuaixun::StudentWeights& weights) {
   for (const Precision precision : {Precision::fp32, Precision::bf16, Precision::int8}) {
     const kuaixun::Student student(weights, architecture(), precision);
     for (std::size_t count = 0; count <= ids.size(); ++count) {
-      student.logits(ids.data(), count, scratch, logits.data());
+      const kuaixun::TokenIds tokens{ids.data(), count};
+      student.logits(&tokens, 1, scratch, logits.data());
     }
   }
 }
@@ -102,7 +103,8 @@ void check_golden(const std::vector<kuaixun::GoldenCase>& cases) {
   std::vector<double> logits(cases.size() * classes);
   kuaixun::Student::Scratch scratch;
   for (std::size_t row = 0; row < cases.size(); ++row) {
-    student.logits(cases[row].ids.data(), cases[row].ids.size(), scratch, logits.data() + row * classes);
+    const kuaixun::TokenIds tokens{cases[row].ids.data(), cases[row].ids.size()};
+    student.logits(&tokens, 1, scratch, logits.data() + row * classes);
   }
   kuaixun::check_golden_logits(cases, logits, answers, "alone");
 }

@@ -26,30 +26,26 @@ double tolerance_of(Precision precision) {
   }
 }
 
-// Row-wise, in place.
-void softmax(std::vector<double>& values, double temperature) {
-  const double largest = *std::max_element(values.begin(), values.end()) / temperature;
+// In place.
+void softmax(double* values, std::size_t count, double temperature) {
+  const double largest = *std::max_element(values, values + count) / temperature;
   double sum = 0.0;
-  for (double& value : values) {
-    value = std::exp(value / temperature - largest);
-    sum += value;
+  for (std::size_t i = 0; i < count; ++i) {
+    values[i] = std::exp(values[i] / temperature - largest);
+    sum += values[i];
   }
-  for (double& value : values) value /= sum;
+  for (std::size_t i = 0; i < count; ++i) values[i] /= sum;
 }
 
 }  // namespace
 
-struct Classifier::EncodedText {
-  std::vector<std::int32_t> ids;
-  std::size_t count = 0;
-  bool is_empty = true;
-};
-
 struct Classifier::Scratch {
   EncodingScratch encoding;
   Student::Scratch student;
-  EncodedText encoded;
-  std::vector<double> probabilities;
+  std::vector<std::int32_t> ids;  // of all texts, max_tokens each
+  std::vector<TokenIds> texts;
+  std::vector<char> empty;
+  std::vector<double> logits;
 };
 
 Classifier::Classifier(const std::string& folder, std::optional<Precision> precision)
@@ -69,8 +65,8 @@ double Classifier::check_golden(const std::vector<GoldenCase>& cases, const std:
   std::vector<double> logits(cases.size() * student_.classes());
   Student::Scratch scratch;
   for (std::size_t row = 0; row < cases.size(); ++row) {
-    const std::vector<std::int32_t>& ids = cases[row].ids;
-    student_.logits(ids.data(), ids.size(), scratch, logits.data() + row * student_.classes());
+    const TokenIds text{cases[row].ids.data(), cases[row].ids.size()};
+    student_.logits(&text, 1, scratch, logits.data() + row * student_.classes());
   }
   const double alone = check_golden_logits(cases, logits, answers, "alone");
 
@@ -90,35 +86,49 @@ void Classifier::classify(const std::string_view* texts, std::size_t count, Surr
 void Classifier::classify_range(const std::string_view* texts, std::size_t begin, std::size_t end,
                                 Surrogates surrogates, const PredictionRows& rows) const {
   static thread_local Scratch scratch;
-  EncodedText& encoded = scratch.encoded;
-  encoded.ids.resize(manifest_.text.max_tokens);
-  for (std::size_t row = begin; row < end; ++row) {
-    encoded.count = pipeline_.encode(texts[row], surrogates, scratch.encoding, encoded.ids.data(), encoded.is_empty);
-    answer(encoded, row, scratch, rows);
+  const std::size_t classes = student_.classes();
+  for (std::size_t first = begin; first < end; first += student_.texts_together()) {
+    const std::size_t count = std::min(student_.texts_together(), end - first);
+    encode(texts + first, count, surrogates, scratch);
+    scratch.logits.resize(std::max(scratch.logits.size(), count * classes));
+    student_.logits(scratch.texts.data(), count, scratch.student, scratch.logits.data());
+    for (std::size_t row = 0; row < count; ++row) {
+      answer(scratch.logits.data() + row * classes, scratch.empty[row] != 0, first + row, rows);
+    }
   }
 }
 
-void Classifier::answer(const EncodedText& encoded, std::size_t row, Scratch& scratch,
-                        const PredictionRows& rows) const {
+void Classifier::encode(const std::string_view* texts, std::size_t count, Surrogates surrogates,
+                        Scratch& scratch) const {
+  const std::size_t width = manifest_.text.max_tokens;
+  scratch.ids.resize(std::max(scratch.ids.size(), count * width));
+  scratch.texts.resize(count);
+  scratch.empty.resize(count);
+  for (std::size_t row = 0; row < count; ++row) {
+    std::int32_t* const ids = scratch.ids.data() + row * width;
+    bool is_empty = true;
+    scratch.texts[row] = {ids, pipeline_.encode(texts[row], surrogates, scratch.encoding, ids, is_empty)};
+    scratch.empty[row] = is_empty ? 1 : 0;
+  }
+}
+
+void Classifier::answer(double* values, bool is_empty, std::size_t row, const PredictionRows& rows) const {
   const std::size_t classes = student_.classes();
-  std::vector<double>& values = scratch.probabilities;
-  values.resize(classes);
-  student_.logits(encoded.ids.data(), encoded.count, scratch.student, values.data());
-  if (rows.logits != nullptr) std::copy(values.begin(), values.end(), rows.logits + row * classes);
+  if (rows.logits != nullptr) std::copy_n(values, classes, rows.logits + row * classes);
 
   std::int32_t label_id = no_label;
   double confidence = 0.0;
-  if (encoded.is_empty) {
-    std::fill(values.begin(), values.end(), 0.0);
+  if (is_empty) {
+    std::fill_n(values, classes, 0.0);
   } else {
-    softmax(values, manifest_.temperature);
-    label_id = static_cast<std::int32_t>(std::max_element(values.begin(), values.end()) - values.begin());
-    for (double& value : values) value = std::nearbyint(value * steps_to_one) / steps_to_one;
-    confidence = values[static_cast<std::size_t>(label_id)];
+    softmax(values, classes, manifest_.temperature);
+    label_id = static_cast<std::int32_t>(std::max_element(values, values + classes) - values);
+    for (std::size_t c = 0; c < classes; ++c) values[c] = std::nearbyint(values[c] * steps_to_one) / steps_to_one;
+    confidence = values[label_id];
   }
   if (rows.label_ids != nullptr) rows.label_ids[row] = label_id;
   if (rows.confidences != nullptr) rows.confidences[row] = confidence;
-  if (rows.scores != nullptr) std::copy(values.begin(), values.end(), rows.scores + row * classes);
+  if (rows.scores != nullptr) std::copy_n(values, classes, rows.scores + row * classes);
 }
 
 void Classifier::logits(const std::int32_t* ids, std::size_t count, std::size_t width, unsigned threads,
@@ -128,19 +138,24 @@ void Classifier::logits(const std::int32_t* ids, std::size_t count, std::size_t 
                                       "max_tokens, " + std::to_string(manifest_.text.max_tokens) + "; cut them");
   }
   in_threads(count, threads, [&](std::size_t begin, std::size_t end) {
-    static thread_local Student::Scratch scratch;
-    std::vector<std::int32_t> row_ids(width);
-    for (std::size_t row = begin; row < end; ++row) {
-      copy_checked(ids + row * width, row_ids);
-      const auto tokens = std::find(row_ids.begin(), row_ids.end(), pad_id) - row_ids.begin();
-      student_.logits(row_ids.data(), static_cast<std::size_t>(tokens), scratch, out + row * student_.classes());
+    static thread_local Scratch scratch;
+    for (std::size_t first = begin; first < end; first += student_.texts_together()) {
+      const std::size_t together = std::min(student_.texts_together(), end - first);
+      scratch.ids.resize(std::max(scratch.ids.size(), together * width));
+      scratch.texts.resize(together);
+      for (std::size_t row = 0; row < together; ++row) {
+        std::int32_t* const copy = scratch.ids.data() + row * width;
+        copy_checked(ids + (first + row) * width, copy, width);
+        scratch.texts[row] = {copy, static_cast<std::size_t>(std::find(copy, copy + width, pad_id) - copy)};
+      }
+      student_.logits(scratch.texts.data(), together, scratch.student, out + first * student_.classes());
     }
   });
 }
 
-void Classifier::copy_checked(const std::int32_t* ids, std::vector<std::int32_t>& copy) const {
+void Classifier::copy_checked(const std::int32_t* ids, std::int32_t* copy, std::size_t width) const {
   const auto vocabulary_size = static_cast<std::int32_t>(manifest_.architecture.vocabulary_size);
-  for (std::size_t i = 0; i < copy.size(); ++i) {
+  for (std::size_t i = 0; i < width; ++i) {
     const std::int32_t id = __atomic_load_n(ids + i, __ATOMIC_RELAXED);
     if (id < 0 || id >= vocabulary_size) {
       throw Error(ErrorCode::usage, "the token id " + std::to_string(id) + " lies outside the vocabulary");

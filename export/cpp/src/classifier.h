@@ -44,7 +44,6 @@ class Classifier {
 
  private:
   struct Scratch;
-  struct EncodedText;
 
   explicit Classifier(Bundle bundle, std::optional<Precision> precision);
   // Answers the golden cases one by one, and in one batch by the way that serves. Returns the largest difference of a
@@ -52,10 +51,12 @@ class Classifier {
   double check_golden(const std::vector<GoldenCase>& cases, const std::string& folder) const;
   // A row of ids, each of which is looked at once: whoever writes to them meanwhile changes nothing that was checked.
   // Raises Error (usage) for one beyond the vocabulary.
-  void copy_checked(const std::int32_t* ids, std::vector<std::int32_t>& copy) const;
+  void copy_checked(const std::int32_t* ids, std::int32_t* copy, std::size_t width) const;
   void classify_range(const std::string_view* texts, std::size_t begin, std::size_t end, Surrogates surrogates,
                       const PredictionRows& rows) const;
-  void answer(const EncodedText& encoded, std::size_t row, Scratch& scratch, const PredictionRows& rows) const;
+  void encode(const std::string_view* texts, std::size_t count, Surrogates surrogates, Scratch& scratch) const;
+  // From a text's logits, which do not outlive it, to the `row`th of what is asked for.
+  void answer(double* values, bool is_empty, std::size_t row, const PredictionRows& rows) const;
 
   Manifest manifest_;
   TextPipeline pipeline_;

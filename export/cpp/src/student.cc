@@ -14,6 +14,10 @@ constexpr std::uint32_t finaliser = 0x2C1B3C6D;
 
 constexpr int owner_shift = 17;
 
+// More texts gain nothing, and a bundle's features may be many more than anybody has use for.
+constexpr std::size_t most_texts_together = 1024;
+constexpr std::size_t most_maxima_bytes = std::size_t{6} << 20;
+
 std::uint32_t finished_hash(std::uint32_t mixed) {
   mixed = (mixed ^ mixed >> 15) * finaliser;
   return mixed ^ mixed >> 12;
@@ -24,10 +28,13 @@ std::uint32_t finished_hash(std::uint32_t mixed) {
 Student::Student(const StudentWeights& weights, const Architecture& architecture, Precision precision,
                  const StudentKernel& kernel)
     : architecture_(architecture), kernel_(kernel), tables_(fold_student(weights, architecture, precision, kernel)) {
+  const std::size_t texts = most_maxima_bytes / sizeof(float) / tables_.features;
+  texts_together_ = std::clamp<std::size_t>(texts, 1, most_texts_together);
   check_arithmetic(kernel);
 }
 
-void Student::hash_ngrams(const std::int32_t* ids, std::size_t count, std::vector<std::uint32_t>& hashes) const {
+void Student::hash_ngrams(TokenIds text, std::vector<std::uint32_t>& hashes) const {
+  const auto [ids, count] = text;
   const std::uint32_t mask = (std::uint32_t{1} << architecture_.ngrams->bucket_bits) - 1;
   const std::int16_t* const owners = tables_.ngram_owners.data();
   hashes.resize(architecture_.ngrams->orders.size() * count);
@@ -71,64 +78,72 @@ void Student::add_ngrams(Scratch& scratch, double* out) const {
 }
 
 template <typename Stored, typename KernelOf, typename Sum>
-void Student::pool(KernelOf kernel_of, const std::int32_t* ids, std::size_t count, Scratch& scratch,
-                   std::vector<Sum>& maxima) const {
-  // What hangs over the end of the text meets PAD, whose row is zero.
-  const std::size_t overhang = tables_.widths.back().width - 1;
-  auto& rows = std::get<std::vector<const Stored*>>(scratch.rows);
-  rows.resize(count + overhang);
-  for (std::size_t token = 0; token < count + overhang; ++token) {
-    const auto id = static_cast<std::size_t>(token < count ? ids[token] : pad_id);
-    rows[token] = tables_.rows.as<Stored>() + id * tables_.row_elements;
-  }
-  maxima.resize(tables_.features);
-  for (const auto& [width, row_offset, feature_offset] : tables_.widths) {
-    kernel_of(width)({row_offset, width, tables_.filters}, rows.data(), count, maxima.data() + feature_offset);
+void Student::pool(KernelOf kernel_of, const TokenIds* texts, std::size_t count, std::vector<Sum>& maxima) const {
+  static_assert(pad_id == 0, "where the kernel looks for it");
+  maxima.resize(std::max(maxima.size(), count * tables_.features));
+  for (const auto& [width, offset, feature_offset] : tables_.widths) {
+    const auto pool_slice = kernel_of(width);
+    const Stored* table = tables_.rows.as<Stored>() + offset * architecture_.vocabulary_size;
+    for (std::size_t first = 0; first < tables_.filters; first += tables_.slice_filters) {
+      pool_slice(table, width, texts, count, maxima.data() + feature_offset + first, tables_.features);
+      table += architecture_.vocabulary_size * width * tables_.slice_filters;
+    }
   }
 }
 
-void Student::logits(const std::int32_t* ids, std::size_t count, Scratch& scratch, double* out) const {
-  std::copy(tables_.linear_bias.begin(), tables_.linear_bias.end(), out);
-  if (count == 0) return;
-  // What n-grams read lies anywhere in megabytes: it is asked for a step ahead, owners while the convolutions are
-  // summed, rows during the last layer. Rows of tokens need no such help: the frequent ones are at hand, and asking
-  // ahead for the others was measured to gain nothing.
-  if (architecture_.ngrams) hash_ngrams(ids, count, scratch.buckets);
-  pool_all(ids, count, scratch);
-  if (architecture_.ngrams) find_owned_buckets(scratch.buckets);
-  add_last_layer(scratch, out);
-  if (architecture_.ngrams) add_ngrams(scratch, out);
+void Student::logits(const TokenIds* texts, std::size_t count, Scratch& scratch, double* out) const {
+  for (std::size_t first = 0; first < count; first += texts_together_) {
+    logits_together(texts + first, std::min(texts_together_, count - first), scratch, out + first * classes());
+  }
 }
 
-void Student::pool_all(const std::int32_t* ids, std::size_t count, Scratch& scratch) const {
+void Student::logits_together(const TokenIds* texts, std::size_t count, Scratch& scratch, double* out) const {
+  pool_all(texts, count, scratch);
+  // What n-grams read lies anywhere in megabytes. It is asked for early: owners a text ahead, rows in the last layer.
+  if (architecture_.ngrams) hash_ngrams(texts[0], scratch.next_buckets);
+  for (std::size_t row = 0; row < count; ++row, out += classes()) {
+    std::copy(tables_.linear_bias.begin(), tables_.linear_bias.end(), out);
+    if (architecture_.ngrams) {
+      std::swap(scratch.buckets, scratch.next_buckets);
+      if (row + 1 < count) hash_ngrams(texts[row + 1], scratch.next_buckets);
+      find_owned_buckets(scratch.buckets);
+    }
+    if (texts[row].count == 0) continue;
+    add_last_layer(row, scratch, out);
+    if (architecture_.ngrams) add_ngrams(scratch, out);
+  }
+}
+
+void Student::pool_all(const TokenIds* texts, std::size_t count, Scratch& scratch) const {
   switch (tables_.precision) {
     case Precision::int8:
       return pool<std::int8_t>(
-          [this](std::size_t width) { return sums_in_int8(width) ? kernel_.pool_narrow_int8 : kernel_.pool_int8; }, ids,
-          count, scratch, scratch.integer_maxima);
+          [this](std::size_t width) { return sums_in_int8(width) ? kernel_.pool_narrow_int8 : kernel_.pool_int8; },
+          texts, count, scratch.integer_maxima);
     case Precision::bf16:
-      return pool<std::uint16_t>([this](std::size_t) { return kernel_.pool_bfloat16; }, ids, count, scratch,
-                                 scratch.maxima);
+      return pool<std::uint16_t>([this](std::size_t) { return kernel_.pool_bfloat16; }, texts, count, scratch.maxima);
     case Precision::fp32:
-      return pool<float>([this](std::size_t) { return kernel_.pool_float; }, ids, count, scratch, scratch.maxima);
+      return pool<float>([this](std::size_t) { return kernel_.pool_float; }, texts, count, scratch.maxima);
   }
 }
 
-void Student::add_last_layer(Scratch& scratch, double* out) const {
+void Student::add_last_layer(std::size_t row, Scratch& scratch, double* out) const {
+  const std::size_t first = row * tables_.features;
   switch (tables_.precision) {
     case Precision::int8:
-      return add_int8(scratch, out);
+      return add_int8(scratch.integer_maxima.data() + first, scratch, out);
     case Precision::bf16:
-      return add_float(kernel_.classify_float, tables_.single_linear, scratch, scratch.class_sums, out);
+      return add_float(kernel_.classify_float, tables_.single_linear, scratch.maxima.data() + first, scratch,
+                       scratch.class_sums, out);
     case Precision::fp32:
-      return add_float(kernel_.classify_double, tables_.linear, scratch, scratch.class_sums_double, out);
+      return add_float(kernel_.classify_double, tables_.linear, scratch.maxima.data() + first, scratch,
+                       scratch.class_sums_double, out);
   }
 }
 
-void Student::add_int8(Scratch& scratch, double* out) const {
+void Student::add_int8(const std::int16_t* maxima, Scratch& scratch, double* out) const {
   scratch.integer_features.resize(tables_.features);
-  kernel_.activate_int16(scratch.integer_maxima.data(), tables_.integer_bias.data(), tables_.features,
-                         scratch.integer_features.data());
+  kernel_.activate_int16(maxima, tables_.integer_bias.data(), tables_.features, scratch.integer_features.data());
   scratch.integer_class_sums.resize(tables_.classes);
   kernel_.classify_int16(scratch.integer_features.data(), tables_.integer_linear.data(), tables_.features,
                          tables_.classes, scratch.integer_class_sums.data());
@@ -139,9 +154,10 @@ void Student::add_int8(Scratch& scratch, double* out) const {
 
 template <typename T>
 void Student::add_float(void (*classify)(const float*, const T*, std::size_t, std::size_t, T*),
-                        const std::vector<T>& linear, Scratch& scratch, std::vector<T>& class_sums, double* out) const {
+                        const std::vector<T>& linear, const float* maxima, Scratch& scratch, std::vector<T>& class_sums,
+                        double* out) const {
   scratch.features.resize(tables_.features);
-  kernel_.activate_float(scratch.maxima.data(), tables_.bias.data(), tables_.features, scratch.features.data());
+  kernel_.activate_float(maxima, tables_.bias.data(), tables_.features, scratch.features.data());
   class_sums.resize(tables_.padded_classes);
   classify(scratch.features.data(), linear.data(), tables_.features, tables_.padded_classes, class_sums.data());
   for (std::size_t c = 0; c < tables_.classes; ++c) out[c] += static_cast<double>(class_sums[c]);

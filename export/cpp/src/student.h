@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <tuple>
 #include <vector>
 
 #include "manifest.h"
@@ -15,10 +14,8 @@ namespace kuaixun {
 
 class Student {
  public:
-  // What one thread needs; reused from text to text.
+  // What one thread needs; reused from call to call. Maxima are of as many texts as are summed together.
   struct Scratch {
-    // For each token of the text and what hangs over its end, of the one kind that the tables are of.
-    std::tuple<std::vector<const std::int8_t*>, std::vector<const std::uint16_t*>, std::vector<const float*>> rows;
     std::vector<std::int16_t> integer_maxima;
     std::vector<std::int16_t> integer_features;
     std::vector<std::int64_t> integer_class_sums;
@@ -27,6 +24,7 @@ class Student {
     std::vector<float> class_sums;
     std::vector<double> class_sums_double;
     std::vector<std::uint32_t> buckets;
+    std::vector<std::uint32_t> next_buckets;
     std::vector<std::int32_t> ngram_steps;
   };
 
@@ -37,23 +35,26 @@ class Student {
   std::size_t classes() const { return tables_.classes; }
   Precision precision() const { return tables_.precision; }
   const char* instruction_set() const { return kernel_.instruction_set; }
+  // A slice's table comes into the cache once for so many texts, whose maxima go to memory and back in return.
+  std::size_t texts_together() const { return texts_together_; }
 
-  // Writes `classes` logits of `count` ids, none PAD and all within the vocabulary. No ids give the last layer's bias.
-  void logits(const std::int32_t* ids, std::size_t count, Scratch& scratch, double* out) const;
+  // Writes logits (count, classes). A text without ids has the last layer's bias.
+  void logits(const TokenIds* texts, std::size_t count, Scratch& scratch, double* out) const;
 
  private:
-  // The largest sum of rows for each filter; `kernel_of(width)` gives the function that finds those of one width.
-  void pool_all(const std::int32_t* ids, std::size_t count, Scratch& scratch) const;
+  void logits_together(const TokenIds* texts, std::size_t count, Scratch& scratch, double* out) const;
+  // The largest sum of rows for each text and filter; `kernel_of(width)` gives the function that finds those of one
+  // width.
+  void pool_all(const TokenIds* texts, std::size_t count, Scratch& scratch) const;
   template <typename Stored, typename KernelOf, typename Sum>
-  void pool(KernelOf kernel_of, const std::int32_t* ids, std::size_t count, Scratch& scratch,
-            std::vector<Sum>& maxima) const;
-  // Bias, ReLU, last layer.
-  void add_last_layer(Scratch& scratch, double* out) const;
-  void add_int8(Scratch& scratch, double* out) const;
+  void pool(KernelOf kernel_of, const TokenIds* texts, std::size_t count, std::vector<Sum>& maxima) const;
+  // Bias, ReLU, last layer of the text whose maxima are the `row`th.
+  void add_last_layer(std::size_t row, Scratch& scratch, double* out) const;
+  void add_int8(const std::int16_t* maxima, Scratch& scratch, double* out) const;
   template <typename T>
   void add_float(void (*classify)(const float*, const T*, std::size_t, std::size_t, T*), const std::vector<T>& linear,
-                 Scratch& scratch, std::vector<T>& class_sums, double* out) const;
-  void hash_ngrams(const std::int32_t* ids, std::size_t count, std::vector<std::uint32_t>& hashes) const;
+                 const float* maxima, Scratch& scratch, std::vector<T>& class_sums, double* out) const;
+  void hash_ngrams(TokenIds text, std::vector<std::uint32_t>& hashes) const;
   // Hashes to the buckets of those n-grams that own theirs, in place.
   void find_owned_buckets(std::vector<std::uint32_t>& hashes) const;
   void add_ngrams(Scratch& scratch, double* out) const;
@@ -61,6 +62,7 @@ class Student {
   Architecture architecture_;
   const StudentKernel& kernel_;
   StudentTables tables_;
+  std::size_t texts_together_;
 };
 
 }  // namespace kuaixun

@@ -13,6 +13,8 @@ namespace kuaixun {
 
 // Filters, and features, are padded with zeros to a multiple of this, so that no loop has a remainder.
 constexpr size_t filter_padding = 64;
+// Of one place of a token's row, what is summed at a time: a cache line.
+constexpr size_t slice_bytes = 64;
 constexpr size_t class_padding = 4;
 constexpr size_t ngram_padding = 16;
 // How many steps of an integer feature make one of an integer table row, so that biases are rounded more finely.
@@ -22,23 +24,27 @@ constexpr size_t classify_chunk = 1024;
 constexpr size_t fold_columns = 16;
 constexpr size_t fold_rows = 8;
 
-// All filters of one width: for each token a run of `width * filters` numbers within its row, place by place.
-struct PoolShape {
-  size_t offset;  // of the run within the row
-  size_t width;
-  size_t filters;  // padded
+// A text's token ids: none PAD, and all within the vocabulary.
+struct TokenIds {
+  const int32_t* ids;
+  size_t count;
 };
 
 struct StudentKernel {
   const char* instruction_set;
 
-  // out (filters): for each filter the largest sum, over the windows t < tokens, of rows[t + place] + offset + place *
-  // filters. `rows` has tokens + width - 1 pointers, tokens > 0. The narrow one sums in 8 bits, with half the
-  // instructions; its sums saturate, place by place in order.
-  void (*pool_int8)(PoolShape shape, const int8_t* const* rows, size_t tokens, int16_t* out);
-  void (*pool_narrow_int8)(PoolShape shape, const int8_t* const* rows, size_t tokens, int16_t* out);
-  void (*pool_bfloat16)(PoolShape shape, const uint16_t* const* rows, size_t tokens, float* out);
-  void (*pool_float)(PoolShape shape, const float* const* rows, size_t tokens, float* out);
+  // A slice of the filters of one width, for all texts. table (vocabulary, width, slice): rows of as many numbers as
+  // slice_bytes hold. The row of PAD, token 0, is zero: windows that hang over the end of their text meet it. Of text i
+  // out + i * stride (slice): for each filter the largest sum, over the windows that begin at a token, of their tokens'
+  // rows, place by place. A text without tokens is left out. The narrow one sums in 8 bits, with half the instructions;
+  // its sums saturate, in that order.
+  void (*pool_int8)(const int8_t* table, size_t width, const TokenIds* texts, size_t count, int16_t* out,
+                    size_t stride);
+  void (*pool_narrow_int8)(const int8_t* table, size_t width, const TokenIds* texts, size_t count, int16_t* out,
+                           size_t stride);
+  void (*pool_bfloat16)(const uint16_t* table, size_t width, const TokenIds* texts, size_t count, float* out,
+                        size_t stride);
+  void (*pool_float)(const float* table, size_t width, const TokenIds* texts, size_t count, float* out, size_t stride);
 
   // features[i] = max(0, maxima[i] + bias[i]), i < count; of integers, maxima[i] * feature_steps. The caller sees to it
   // that 16 bits suffice.

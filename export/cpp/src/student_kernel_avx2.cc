@@ -2,5 +2,4 @@
 #define KUAIXUN_KERNEL student_kernel_avx2
 #define KUAIXUN_INSTRUCTION_SET "avx2"
 #define KUAIXUN_VECTOR_BYTES 32
-#define KUAIXUN_POOL_VECTORS 4
 #include "student_kernel_loops.h"

@@ -2,7 +2,6 @@
 //   KUAIXUN_KERNEL          the name of the StudentKernel to define
 //   KUAIXUN_INSTRUCTION_SET what it is called in reports
 //   KUAIXUN_VECTOR_BYTES    the size of a vector register
-//   KUAIXUN_POOL_VECTORS    how many of them hold running maxima at a time (as many again hold sums)
 //
 // Vectors are the compilers' own (GCC and Clang), with all operators elementwise. Intrinsics stand only where GCC 12
 // makes several instructions of one.
@@ -19,7 +18,6 @@ namespace kuaixun {
 namespace {
 
 constexpr size_t vector_bytes = KUAIXUN_VECTOR_BYTES;
-constexpr size_t pool_vectors = KUAIXUN_POOL_VECTORS;
 
 template <typename T, size_t lanes>
 struct VectorOf {
@@ -43,14 +41,6 @@ inline void store(V vector, T* to) {
 template <typename V>
 inline V larger(V left, V right) {
   return left > right ? left : right;
-}
-
-// The same pointer, of an origin that the optimiser cannot see: it would keep the offset of every vector in a register
-// of its own, and runs out of them.
-template <typename T>
-inline const T* hidden(const T* pointer) {
-  asm("" : "+r"(pointer));
-  return pointer;
 }
 
 // How the numbers of a table row are held, and what they are summed in.
@@ -134,62 +124,105 @@ struct FloatRows {
   static Sums least() { return Sums{} - __builtin_inff(); }
 };
 
-// A block of `vectors` vectors of filters over all windows, the running maxima in registers. A `fixed_width` of 0
-// leaves the width to be read when it runs.
-template <typename Rows, size_t vectors, size_t fixed_width>
-inline void pool_block(PoolShape shape, const typename Rows::Stored* const* rows, size_t first, size_t tokens,
-                       typename Rows::Out* out) {
+// What the windows under way have summed so far, and the maxima of those that are over: a slice of filters, kept in
+// registers.
+template <typename Rows, size_t width>
+struct Windows {
+  using Stored = typename Rows::Stored;
   using Sums = typename Rows::Sums;
-  const size_t width = fixed_width != 0 ? fixed_width : shape.width;
+  static constexpr size_t slice = slice_bytes / sizeof(Stored);
+  static constexpr size_t vectors = slice / Rows::lanes;
+
   Sums maxima[vectors];
-  for (size_t v = 0; v < vectors; ++v) maxima[v] = Rows::least();
-  for (size_t token = 0; token < tokens; ++token) {
-    Sums sums[vectors];
-    const typename Rows::Stored* row = hidden(rows[token] + shape.offset + first);
-    for (size_t v = 0; v < vectors; ++v) sums[v] = Rows::widen(row + v * Rows::lanes);
-    for (size_t place = 1; place < width; ++place) {
-      row = hidden(rows[token + place] + shape.offset + place * shape.filters + first);
-      for (size_t v = 0; v < vectors; ++v) sums[v] = Rows::add(sums[v], Rows::widen(row + v * Rows::lanes));
+  Sums begun[width][vectors];  // by how many places they have; the last is not used
+
+  // The windows take up one more token. `full` says whether one of them is complete by it.
+  void take(const Stored* row, bool full) {
+    for (size_t v = 0; v < vectors; ++v) {
+      const Stored* const lane = row + v * Rows::lanes;
+      if (width == 1) {
+        maxima[v] = larger(maxima[v], Rows::widen(lane));
+        continue;
+      }
+      if (full) {
+        maxima[v] = larger(maxima[v], Rows::add(begun[width - 2][v], Rows::widen(lane + (width - 1) * slice)));
+      }
+      for (size_t place = width - 2; place > 0; --place) {
+        begun[place][v] = Rows::add(begun[place - 1][v], Rows::widen(lane + place * slice));
+      }
+      begun[0][v] = Rows::widen(lane);
     }
-    for (size_t v = 0; v < vectors; ++v) maxima[v] = larger(maxima[v], sums[v]);
   }
-  for (size_t v = 0; v < vectors; ++v) {
-    using Outs = Vector<typename Rows::Out, Rows::lanes>;
-    store(__builtin_convertvector(maxima[v], Outs), out + first + v * Rows::lanes);
+};
+
+template <typename Rows, size_t width>
+void pool_width(const typename Rows::Stored* table, const TokenIds* texts, size_t count, typename Rows::Out* out,
+                size_t stride) {
+  using State = Windows<Rows, width>;
+  constexpr size_t row_elements = width * State::slice;
+  for (size_t text = 0; text < count; ++text, out += stride) {
+    const int32_t* const ids = texts[text].ids;
+    const size_t tokens = texts[text].count;
+    if (tokens == 0) continue;
+    const auto row = [&](size_t token) {
+      return table + (token < tokens ? static_cast<size_t>(ids[token]) * row_elements : 0);
+    };
+    State windows;
+    for (size_t v = 0; v < State::vectors; ++v) {
+      windows.maxima[v] = Rows::least();
+      for (size_t place = 0; place < width; ++place) windows.begun[place][v] = typename Rows::Sums{};
+    }
+    size_t token = 0;
+    for (; token + 1 < width; ++token) windows.take(row(token), false);
+    for (; token < tokens; ++token) windows.take(table + static_cast<size_t>(ids[token]) * row_elements, true);
+    for (; token + 1 < tokens + width; ++token) windows.take(table, true);
+    for (size_t v = 0; v < State::vectors; ++v) {
+      using Outs = Vector<typename Rows::Out, Rows::lanes>;
+      store(__builtin_convertvector(windows.maxima[v], Outs), out + v * Rows::lanes);
+    }
   }
 }
 
-template <typename Rows, size_t fixed_width>
-void pool_width(PoolShape shape, const typename Rows::Stored* const* rows, size_t tokens, typename Rows::Out* out) {
-  constexpr size_t wide = pool_vectors * Rows::lanes;
-  // What is left over is a multiple of filter_padding.
-  constexpr size_t narrow_vectors =
-      filter_padding / Rows::lanes < pool_vectors ? filter_padding / Rows::lanes : pool_vectors;
-  constexpr size_t narrow = narrow_vectors * Rows::lanes;
-  size_t first = 0;
-  for (; first + wide <= shape.filters; first += wide) {
-    pool_block<Rows, pool_vectors, fixed_width>(shape, rows, first, tokens, out);
-  }
-  for (; first < shape.filters; first += narrow) {
-    pool_block<Rows, narrow_vectors, fixed_width>(shape, rows, first, tokens, out);
+// Widths that nobody has asked for yet.
+template <typename Rows>
+void pool_any_width(const typename Rows::Stored* table, size_t width, const TokenIds* texts, size_t count,
+                    typename Rows::Out* out, size_t stride) {
+  constexpr size_t slice = slice_bytes / sizeof(typename Rows::Stored);
+  for (size_t text = 0; text < count; ++text, out += stride) {
+    const TokenIds tokens = texts[text];
+    for (size_t first = 0; first < slice && tokens.count > 0; first += Rows::lanes) {
+      typename Rows::Sums maxima = Rows::least();
+      for (size_t token = 0; token < tokens.count; ++token) {
+        typename Rows::Sums sums = {};
+        for (size_t place = 0; place < width; ++place) {
+          const size_t id = token + place < tokens.count ? static_cast<size_t>(tokens.ids[token + place]) : 0;
+          const auto row = Rows::widen(table + (id * width + place) * slice + first);
+          sums = place == 0 ? row : Rows::add(sums, row);
+        }
+        maxima = larger(maxima, sums);
+      }
+      using Outs = Vector<typename Rows::Out, Rows::lanes>;
+      store(__builtin_convertvector(maxima, Outs), out + first);
+    }
   }
 }
 
 template <typename Rows>
-void pool(PoolShape shape, const typename Rows::Stored* const* rows, size_t tokens, typename Rows::Out* out) {
-  switch (shape.width) {
+void pool(const typename Rows::Stored* table, size_t width, const TokenIds* texts, size_t count,
+          typename Rows::Out* out, size_t stride) {
+  switch (width) {
     case 1:
-      return pool_width<Rows, 1>(shape, rows, tokens, out);
+      return pool_width<Rows, 1>(table, texts, count, out, stride);
     case 2:
-      return pool_width<Rows, 2>(shape, rows, tokens, out);
+      return pool_width<Rows, 2>(table, texts, count, out, stride);
     case 3:
-      return pool_width<Rows, 3>(shape, rows, tokens, out);
+      return pool_width<Rows, 3>(table, texts, count, out, stride);
     case 4:
-      return pool_width<Rows, 4>(shape, rows, tokens, out);
+      return pool_width<Rows, 4>(table, texts, count, out, stride);
     case 5:
-      return pool_width<Rows, 5>(shape, rows, tokens, out);
+      return pool_width<Rows, 5>(table, texts, count, out, stride);
     default:
-      return pool_width<Rows, 0>(shape, rows, tokens, out);
+      return pool_any_width<Rows>(table, width, texts, count, out, stride);
   }
 }
 

@@ -2,5 +2,4 @@
 #define KUAIXUN_KERNEL student_kernel_portable
 #define KUAIXUN_INSTRUCTION_SET "portable"
 #define KUAIXUN_VECTOR_BYTES 16
-#define KUAIXUN_POOL_VECTORS 4
 #include "student_kernel_loops.h"

@@ -21,12 +21,14 @@ StudentTables lay_out(const Architecture& architecture, std::size_t classes, Pre
   StudentTables tables;
   tables.precision = precision;
   tables.filters = round_up(architecture.filters, filter_padding);
+  tables.element_bytes = precision == Precision::fp32 ? sizeof(float) : precision == Precision::bf16 ? 2 : 1;
+  tables.slice_filters = slice_bytes / tables.element_bytes;
+  tables.slices = tables.filters / tables.slice_filters;
   for (const std::size_t width : architecture.widths) {
     tables.widths.push_back({width, tables.row_elements, tables.features});
     tables.row_elements += width * tables.filters;
     tables.features += tables.filters;
   }
-  tables.element_bytes = precision == Precision::fp32 ? sizeof(float) : precision == Precision::bf16 ? 2 : 1;
   tables.classes = classes;
   tables.padded_classes = round_up(classes, class_padding);
   return tables;
@@ -43,12 +45,14 @@ std::vector<double> lay_out_panels(const StudentWeights& weights, const Architec
   const std::size_t depth = architecture.embedding_size;
   std::vector<double> panels(depth * tables.row_elements);
   for (std::size_t index = 0; index < tables.widths.size(); ++index) {
-    const auto& [width, row_offset, feature_offset] = tables.widths[index];
+    const auto& [width, offset, feature_offset] = tables.widths[index];
     const float* from = weights.convolutions[index].data();  // (filters, depth, width)
     for (std::size_t filter = 0; filter < architecture.filters; ++filter) {
+      const std::size_t slice = filter / tables.slice_filters;
+      const std::size_t first = offset + slice * width * tables.slice_filters + filter % tables.slice_filters;
       for (std::size_t k = 0; k < depth; ++k) {
         for (std::size_t place = 0; place < width; ++place) {
-          const std::size_t element = row_offset + place * tables.filters + filter;
+          const std::size_t element = first + place * tables.slice_filters;
           const std::size_t panel = element / fold_columns;
           panels[(panel * depth + k) * fold_columns + element % fold_columns] = *from++;
         }
@@ -70,15 +74,16 @@ void fold_rows_of(const StudentWeights& weights, const Architecture& architectur
     // Of a vocabulary smaller than a block, the widest rows allowed would take gigabytes that nobody reads.
     const std::size_t tokens = std::min(fold_tokens, round_up(end - begin, fold_rows));
     std::vector<double> embedding(tokens * depth);
-    std::vector<float> rows(tokens * tables.row_elements);
+    const std::size_t elements = tables.row_elements;
+    std::vector<float> rows(tokens * elements);
     for (std::size_t first = begin; first < end; first += tokens) {
       const std::size_t count = std::min(tokens, end - first);
       std::copy_n(weights.embedding.data() + first * depth, count * depth, embedding.begin());
       // After the last tokens, what is left of the ones before fills up the rows that `fold` takes at a time.
-      for (std::size_t column = 0; column < tables.row_elements; column += fold_columns) {
+      for (std::size_t column = 0; column < elements; column += fold_columns) {
         for (std::size_t token = 0; token < count; token += fold_rows) {
           kernel.fold(embedding.data() + token * depth, panels.data() + column * depth, depth,
-                      rows.data() + token * tables.row_elements + column, tables.row_elements);
+                      rows.data() + token * elements + column, elements);
         }
       }
       finish(first, count, rows.data());
@@ -90,8 +95,10 @@ void fold_rows_of(const StudentWeights& weights, const Architecture& architectur
 std::vector<std::size_t> feature_of_element(const StudentTables& tables) {
   std::vector<std::size_t> features;
   for (const auto& table : tables.widths) {
-    for (std::size_t i = 0; i < table.width * tables.filters; ++i) {
-      features.push_back(table.feature_offset + i % tables.filters);
+    for (std::size_t slice = 0; slice < tables.slices; ++slice) {
+      for (std::size_t i = 0; i < table.width * tables.slice_filters; ++i) {
+        features.push_back(table.feature_offset + slice * tables.slice_filters + i % tables.slice_filters);
+      }
     }
   }
   return features;
@@ -181,17 +188,31 @@ void lay_out_ngrams(StudentTables& tables, const StudentWeights& weights) {
 // The rows of all tokens, in the precision of the tables, and what goes with them.
 void lay_out_rows(StudentTables& tables, const StudentWeights& weights, const Architecture& architecture,
                   const StudentKernel& kernel) {
-  const std::size_t elements = tables.row_elements;
-  tables.rows = HugeBuffer(architecture.vocabulary_size * elements * tables.element_bytes);
-  const auto fold = [&](const auto& finish) { fold_rows_of(weights, architecture, tables, kernel, finish); };
+  const std::size_t vocabulary = architecture.vocabulary_size;
+  tables.rows = HugeBuffer(vocabulary * tables.row_elements * tables.element_bytes);
+  // Calls finish(from, count, element, to) for each run of a token in a slice: `element` is its place within the row of
+  // its token, `to` the one in the tables.
+  const auto fold = [&](const auto& finish) {
+    fold_rows_of(weights, architecture, tables, kernel, [&](std::size_t first, std::size_t count, const float* rows) {
+      for (const auto& table : tables.widths) {
+        const std::size_t run = table.width * tables.slice_filters;
+        for (std::size_t slice = 0; slice < tables.slices; ++slice) {
+          const std::size_t element = table.offset + slice * run;
+          for (std::size_t row = 0; row < count; ++row) {
+            const std::size_t to = table.offset * vocabulary + (slice * vocabulary + first + row) * run;
+            finish(rows + row * tables.row_elements + element, run, element, to);
+          }
+        }
+      }
+    });
+  };
   if (tables.precision == Precision::fp32) {
-    fold([&](std::size_t first, std::size_t count, const float* rows) {
-      std::copy_n(rows, count * elements, tables.rows.as<float>() + first * elements);
+    fold([&](const float* from, std::size_t count, std::size_t, std::size_t to) {
+      std::copy_n(from, count, tables.rows.as<float>() + to);
     });
   } else if (tables.precision == Precision::bf16) {
-    fold([&](std::size_t first, std::size_t count, const float* rows) {
-      std::transform(rows, rows + count * elements, tables.rows.as<std::uint16_t>() + first * elements,
-                     bfloat16_of_float);
+    fold([&](const float* from, std::size_t count, std::size_t, std::size_t to) {
+      std::transform(from, from + count, tables.rows.as<std::uint16_t>() + to, bfloat16_of_float);
     });
     tables.single_linear.assign(tables.linear.begin(), tables.linear.end());
   } else {
@@ -200,11 +221,8 @@ void lay_out_rows(StudentTables& tables, const StudentWeights& weights, const Ar
     for (const float scale : scales) steps_per_unit.push_back(1.0F / scale);
     std::vector<float> steps_of_element;
     for (const std::size_t feature : feature_of_element(tables)) steps_of_element.push_back(steps_per_unit[feature]);
-    fold([&](std::size_t first, std::size_t count, const float* rows) {
-      for (std::size_t row = 0; row < count; ++row) {
-        kernel.round_int8(rows + row * elements, steps_of_element.data(), elements,
-                          tables.rows.as<std::int8_t>() + (first + row) * elements);
-      }
+    fold([&](const float* from, std::size_t count, std::size_t element, std::size_t to) {
+      kernel.round_int8(from, steps_of_element.data() + element, count, tables.rows.as<std::int8_t>() + to);
     });
     round_biases(tables, steps_per_unit);
     round_last_layer(tables, scales);

@@ -1,6 +1,6 @@
 // The student folded: what export/student/folded.py describes. The convolution of width k over a fixed embedding is a
-// sum of k table rows, T[place] = E @ W[:, :, place].T; a token's rows of all widths and places lie side by side, so
-// that a token is one run of memory.
+// sum of k table rows, T[place] = E @ W[:, :, place].T. Filters are cut into slices of a cache line, each a table of
+// its own of the rows of all tokens, place by place: it stays in a core's own cache while many texts are summed in it.
 //
 // fp32   the tables as they are; answers as the reference does, to the last digit that is printed
 // bf16   half the memory
@@ -30,19 +30,21 @@ constexpr bool sums_in_int8(std::size_t width) { return width <= 4; }
 struct StudentTables {
   struct WidthTable {
     std::size_t width;
-    std::size_t row_offset;      // of its run within a token's row, in elements
+    std::size_t offset;          // of its first slice within a vocabulary of one, in elements
     std::size_t feature_offset;  // of its filters among the features
   };
 
   Precision precision;
   std::vector<WidthTable> widths;
-  std::size_t filters = 0;       // of one width, padded
-  std::size_t row_elements = 0;  // of one token
+  std::size_t filters = 0;         // of one width, padded
+  std::size_t slice_filters = 0;   // of one width in a slice
+  std::size_t slices = 0;          // filters / slice_filters
+  std::size_t row_elements = 0;    // of one token, in all slices of all widths
   std::size_t element_bytes = 0;
   std::size_t features = 0;         // widths * filters, padded
   std::size_t classes = 0;          // as they are
   std::size_t padded_classes = 0;   // as the kernel wants them
-  HugeBuffer rows;                  // (vocabulary, row_elements) of int8, bfloat16 or float
+  HugeBuffer rows;  // for each width: (slices, vocabulary, width, slice_filters) of int8, bfloat16 or float
   std::vector<float> bias;          // (features,)
   std::vector<double> linear;       // (padded_classes, features)
   std::vector<double> linear_bias;  // (classes,)

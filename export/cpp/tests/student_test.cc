@@ -164,7 +164,8 @@ std::vector<double> logits_by_definition(const Case& shape, const StudentWeights
 std::vector<double> logits_of(const Student& student, const std::vector<std::int32_t>& ids) {
   Student::Scratch scratch;
   std::vector<double> logits(student.classes());
-  student.logits(ids.data(), ids.size(), scratch, logits.data());
+  const TokenIds text{ids.data(), ids.size()};
+  student.logits(&text, 1, scratch, logits.data());
   return logits;
 }
 
@@ -200,6 +201,31 @@ TEST(Student, EveryPrecisionOnEveryInstructionSetComputesTheDefinition) {
           if (first.empty()) first = logits;
           ASSERT_EQ(logits, first) << kernel->instruction_set << " " << precision_name(precision);
         }
+      }
+    }
+  }
+}
+
+// One more than are summed together, texts without tokens among them; the scratch has been larger before and smaller.
+TEST(Student, ATextAmongManyHasTheBitsThatItHasAlone) {
+  std::mt19937 generator(6);
+  for (const Case& shape : cases()) {
+    const StudentWeights weights = random_weights(shape, generator);
+    for (const Precision precision : {Precision::fp32, Precision::bf16, Precision::int8}) {
+      const Student student(weights, shape.architecture, precision);
+      std::vector<std::vector<std::int32_t>> ids;
+      std::vector<TokenIds> texts;
+      for (std::size_t i = 0; i < student.texts_together() + 1; ++i) ids.push_back(random_ids(shape, i % 7, generator));
+      for (const auto& text : ids) texts.push_back({text.data(), text.size()});
+      Student::Scratch scratch;
+      std::vector<double> logits(texts.size() * shape.classes);
+      for (const std::size_t count : {texts.size(), std::size_t{3}, texts.size()}) {
+        student.logits(texts.data(), count, scratch, logits.data());
+      }
+      for (std::size_t i = 0; i < texts.size(); ++i) {
+        const auto first = logits.begin() + static_cast<std::ptrdiff_t>(i * shape.classes);
+        const std::vector<double> among(first, first + static_cast<std::ptrdiff_t>(shape.classes));
+        ASSERT_EQ(among, logits_of(student, ids[i])) << i << " " << precision_name(precision);
       }
     }
   }
