@@ -12,7 +12,7 @@ from tests.benchmarks.worker.processes import PATIENCE_SECONDS, Process
 
 PAGE_EVERY_SECONDS = 1.0  # as the page's script does
 SCRAPE_EVERY_PAGES = 5
-ANSWERING = re.compile(r"answering on (http://\S+?)/?\s")
+ANSWERING = re.compile(r"answering on (http://[^\s/\"]+)")
 
 
 class Visitor:
