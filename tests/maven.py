@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import shutil
 import subprocess
@@ -25,8 +26,12 @@ def fetched_by_maven(pom: Path, kept_in: Path, goal: str, *properties: str) -> P
     if kept.is_dir():
         return kept
     kept_in.mkdir(parents=True, exist_ok=True)
-    # Fetched aside and renamed: what has the name is complete, whoever was interrupted or ran at the same time.
-    with tempfile.TemporaryDirectory(dir=kept_in) as aside:
+    # Several processes run the tests, and Maven wants its own folder to itself. Fetched aside and renamed: what has the
+    # name is complete, whoever was interrupted.
+    with (kept_in.parent / "maven-one-at-a-time").open("w") as lock, tempfile.TemporaryDirectory(dir=kept_in) as aside:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if kept.is_dir():
+            return kept
         fetched = Path(aside) / "fetched"
         maven = subprocess.run(
             [
@@ -42,6 +47,5 @@ def fetched_by_maven(pom: Path, kept_in: Path, goal: str, *properties: str) -> P
         )
         if maven.returncode:
             raise UnavailableError(f"Maven could not fetch what {pom} names:\n{maven.stdout[-LOG_TAIL_CHARS:]}")
-        if not kept.is_dir():
-            fetched.rename(kept)
+        fetched.rename(kept)
     return kept

@@ -217,7 +217,8 @@ def test_a_worker_whose_outcomes_are_not_confirmed_for_too_long_ends_and_a_resta
         worker.wait()
     # An open transaction ends by the broker's clock too: which of the two gives up first is not for a test to say.
     fenced = delivery is Guarantee.EXACTLY_ONCE and isinstance(worker.error, FencedError)
-    assert fenced or isinstance(worker.error, DeliveryFailedError), worker.error
+    assert isinstance(worker.error, FencedError if fenced else DeliveryFailedError), worker.error
+    assert worker.error.exit_code == (13 if fenced else 9)
     assert delivery is Guarantee.AT_LEAST_ONCE or len(attempts) > 1, "tried again until that has lasted for too long"
     assert sum(topics.committed()) == 0
     with running_worker(topics.settings()):

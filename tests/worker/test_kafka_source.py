@@ -9,6 +9,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from kuaixun.worker.errors import BrokerUnreachableError
+from kuaixun.worker.kafka.sink import KafkaSink
 from kuaixun.worker.kafka.source import KafkaSource
 from kuaixun.worker.settings import read_settings
 from kuaixun.worker.streams import Partition
@@ -286,3 +287,9 @@ def test_a_group_is_not_left_in_order_before_the_last_commit_is_answered_well(
     source.commit({Partition("raw", 0): 7}, last_chance=True)
     assert source.close(10.0) is is_left
     assert now[0] <= 10.0
+
+
+def test_an_operator_may_choose_the_first_pause_before_a_lost_connection_is_tried_again_alone() -> None:
+    settings = read_settings({"input_topic": "raw", "kafka": {"reconnect.backoff.ms": "5000", "log_level": "0"}})
+    KafkaSink(settings)
+    KafkaSource(settings).close(0.0)

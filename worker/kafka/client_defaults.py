@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from confluent_kafka import libversion
 
 # How long a connection that was lost may wait before it is tried again. The client's own ten seconds are added to every
@@ -26,6 +28,13 @@ PRODUCER_DEFAULTS: dict[str, str] = {
     "message.max.bytes": "1048588",
     "queue.buffering.max.kbytes": "131072",  # what may await its confirmation in memory
 }
+
+
+def with_defaults(defaults: Mapping[str, str], chosen: Mapping[str, str]) -> dict[str, str]:
+    """The operator's properties, and the defaults of the others."""
+    # The client refuses a longest pause below the first one, which the operator may have chosen alone.
+    apart = {"reconnect.backoff.max.ms"} if "reconnect.backoff.ms" in chosen else set()
+    return {name: value for name, value in defaults.items() if name not in apart} | dict(chosen)
 
 
 def client_version() -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from kuaixun.worker.kafka.client_defaults import PRODUCER_DEFAULTS
+from kuaixun.worker.kafka.client_defaults import PRODUCER_DEFAULTS, with_defaults
 from kuaixun.worker.kafka.client_errors import refusal, undelivered
 from kuaixun.worker.kafka.client_log import CLIENT_LOG
 from kuaixun.worker.kafka.connection import Connection, error_of, seen
@@ -33,8 +33,7 @@ class KafkaSink:
         self._topic = settings.output_topic
         self._delivered = False  # since it was last noted
         self._config: dict[str, Any] = {
-            **PRODUCER_DEFAULTS,
-            **properties,
+            **with_defaults(PRODUCER_DEFAULTS, properties),
             "bootstrap.servers": settings.bootstrap_servers,
             "enable.idempotence": True,
             "message.timeout.ms": round(settings.outage_seconds * 1000),

@@ -11,7 +11,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from kuaixun.worker.kafka.client_defaults import CONSUMER_DEFAULTS
+from kuaixun.worker.kafka.client_defaults import CONSUMER_DEFAULTS, with_defaults
 from kuaixun.worker.kafka.client_errors import REBALANCING, TRANSIENT
 from kuaixun.worker.kafka.client_log import CLIENT_LOG
 from kuaixun.worker.kafka.commits import Commits
@@ -47,8 +47,7 @@ class KafkaSource:
         self._ahead = ReadAhead()
         self._commits = Commits(self._connection)
         config: dict[str, Any] = {
-            **CONSUMER_DEFAULTS,
-            **properties,
+            **with_defaults(CONSUMER_DEFAULTS, properties),
             "bootstrap.servers": settings.bootstrap_servers,
             "group.id": settings.group_id,
             # "error", whatever the operator chose: the choice is made here, aloud, and not silently by the client.

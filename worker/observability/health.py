@@ -15,6 +15,9 @@ class Answer:
     why: str
 
 
+WAITING = Answer(False, "waiting for a share of the partitions")
+
+
 class Health:
     """Told of the loop's turns by its thread, asked by any other. `monotonic` is a clock in seconds.
 
@@ -30,11 +33,12 @@ class Health:
     ) -> None:
         self._stuck_seconds, self._leaving, self._monotonic = stuck_seconds, leaving, monotonic
         self._turned_at: float | None = None
-        self._joined = False
+        self._joined = self._has_joined = False
 
     def turned(self, joined: bool) -> None:
-        """The loop has turned; `joined` once the group has given this worker its share."""
+        """The loop has turned; `joined` while the group has given this worker its share."""
         self._joined = joined
+        self._has_joined = self._has_joined or joined
         self._turned_at = self._monotonic()
 
     @property
@@ -55,13 +59,13 @@ class Health:
         """Whether the bundle is verified, the brokers have answered, and the group has given this worker its share."""
         if self._turned_at is None:
             return Answer(False, "the bundle, the topics and the rights are being checked")
-        return Answer(True, "started") if self._joined else Answer(False, "waiting for a share of the partitions")
+        return Answer(True, "started") if self._has_joined else WAITING
 
     def ready(self) -> Answer:
-        """Whether it is started, alive, and not about to leave."""
+        """Whether it is started, alive, a member of its group, and not about to leave."""
         if self._leaving():
             return Answer(False, "leaving")
         for answer in (self.live(), self.started()):
             if not answer.yes:
                 return answer
-        return Answer(True, "ready")
+        return Answer(True, "ready") if self._joined else WAITING

@@ -14,9 +14,9 @@ constexpr std::uint32_t finaliser = 0x2C1B3C6D;
 
 constexpr int owner_shift = 17;
 
-// More texts gain nothing, and a bundle's features may be many more than anybody has use for.
+// More texts gain nothing, and a bundle's features and classes may be many more than anybody has use for.
 constexpr std::size_t most_texts_together = 1024;
-constexpr std::size_t most_maxima_bytes = std::size_t{6} << 20;
+constexpr std::size_t most_bytes_together = std::size_t{6} << 20;
 
 std::uint32_t finished_hash(std::uint32_t mixed) {
   mixed = (mixed ^ mixed >> 15) * finaliser;
@@ -28,8 +28,8 @@ std::uint32_t finished_hash(std::uint32_t mixed) {
 Student::Student(const StudentWeights& weights, const Architecture& architecture, Precision precision,
                  const StudentKernel& kernel)
     : architecture_(architecture), kernel_(kernel), tables_(fold_student(weights, architecture, precision, kernel)) {
-  const std::size_t texts = most_maxima_bytes / sizeof(float) / tables_.features;
-  texts_together_ = std::clamp<std::size_t>(texts, 1, most_texts_together);
+  const std::size_t text_bytes = std::max(tables_.features * sizeof(float), tables_.classes * sizeof(double));
+  texts_together_ = std::clamp<std::size_t>(most_bytes_together / text_bytes, 1, most_texts_together);
   check_arithmetic(kernel);
 }
 

@@ -9,7 +9,11 @@
 #include "student_kernel.h"
 
 #if defined(__SSE2__)
+// GCC 12 takes the registers that its own intrinsics leave undefined on purpose for a mistake.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #include <immintrin.h>
+#pragma GCC diagnostic pop
 #elif defined(__ARM_NEON)
 #include <arm_neon.h>
 #endif
@@ -124,61 +128,80 @@ struct FloatRows {
   static Sums least() { return Sums{} - __builtin_inff(); }
 };
 
-// What the windows under way have summed so far, and the maxima of those that are over: a slice of filters, kept in
-// registers.
-template <typename Rows, size_t width>
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr size_t registers = 32;
+#else
+constexpr size_t registers = 16;
+#endif
+
+// As many of a slice's vectors as leave two registers beside what Windows keeps of them.
+constexpr size_t vectors_at_a_time(size_t slice_vectors, size_t width) {
+  size_t vectors = slice_vectors;
+  while (vectors > 1 && vectors * width + 2 > registers) vectors /= 2;
+  return vectors;
+}
+
+// What the windows under way have summed so far, by how many places they have, and the maxima of those that are over.
+template <typename Rows, size_t width, size_t vectors>
 struct Windows {
   using Stored = typename Rows::Stored;
   using Sums = typename Rows::Sums;
   static constexpr size_t slice = slice_bytes / sizeof(Stored);
-  static constexpr size_t vectors = slice / Rows::lanes;
 
   Sums maxima[vectors];
-  Sums begun[width][vectors];  // by how many places they have; the last is not used
+  Sums begun[width > 1 ? width - 1 : 1][vectors];
 
   // The windows take up one more token. `full` says whether one of them is complete by it.
   void take(const Stored* row, bool full) {
     for (size_t v = 0; v < vectors; ++v) {
       const Stored* const lane = row + v * Rows::lanes;
-      if (width == 1) {
+      if constexpr (width == 1) {
         maxima[v] = larger(maxima[v], Rows::widen(lane));
-        continue;
+      } else {
+        if (full) {
+          maxima[v] = larger(maxima[v], Rows::add(begun[width - 2][v], Rows::widen(lane + (width - 1) * slice)));
+        }
+        for (size_t place = width - 2; place > 0; --place) {
+          begun[place][v] = Rows::add(begun[place - 1][v], Rows::widen(lane + place * slice));
+        }
+        begun[0][v] = Rows::widen(lane);
       }
-      if (full) {
-        maxima[v] = larger(maxima[v], Rows::add(begun[width - 2][v], Rows::widen(lane + (width - 1) * slice)));
-      }
-      for (size_t place = width - 2; place > 0; --place) {
-        begun[place][v] = Rows::add(begun[place - 1][v], Rows::widen(lane + place * slice));
-      }
-      begun[0][v] = Rows::widen(lane);
     }
   }
 };
 
+// Of one text, the part of a slice that `table` begins with.
+template <typename Rows, size_t width, size_t vectors>
+inline void pool_part(const typename Rows::Stored* table, const int32_t* ids, size_t tokens, typename Rows::Out* out) {
+  using State = Windows<Rows, width, vectors>;
+  constexpr size_t row_elements = width * State::slice;
+  State windows;
+  for (size_t v = 0; v < vectors; ++v) {
+    windows.maxima[v] = Rows::least();
+    for (auto& begun : windows.begun) begun[v] = typename Rows::Sums{};
+  }
+  size_t token = 0;
+  for (; token + 1 < width; ++token) {
+    windows.take(table + (token < tokens ? static_cast<size_t>(ids[token]) * row_elements : 0), false);
+  }
+  for (; token < tokens; ++token) windows.take(table + static_cast<size_t>(ids[token]) * row_elements, true);
+  for (; token + 1 < tokens + width; ++token) windows.take(table, true);
+  for (size_t v = 0; v < vectors; ++v) {
+    using Outs = Vector<typename Rows::Out, Rows::lanes>;
+    store(__builtin_convertvector(windows.maxima[v], Outs), out + v * Rows::lanes);
+  }
+}
+
 template <typename Rows, size_t width>
 void pool_width(const typename Rows::Stored* table, const TokenIds* texts, size_t count, typename Rows::Out* out,
                 size_t stride) {
-  using State = Windows<Rows, width>;
-  constexpr size_t row_elements = width * State::slice;
+  constexpr size_t slice = slice_bytes / sizeof(typename Rows::Stored);
+  static_assert(slice % Rows::lanes == 0, "a slice is of whole vectors");
+  constexpr size_t vectors = vectors_at_a_time(slice / Rows::lanes, width);
   for (size_t text = 0; text < count; ++text, out += stride) {
-    const int32_t* const ids = texts[text].ids;
-    const size_t tokens = texts[text].count;
-    if (tokens == 0) continue;
-    const auto row = [&](size_t token) {
-      return table + (token < tokens ? static_cast<size_t>(ids[token]) * row_elements : 0);
-    };
-    State windows;
-    for (size_t v = 0; v < State::vectors; ++v) {
-      windows.maxima[v] = Rows::least();
-      for (size_t place = 0; place < width; ++place) windows.begun[place][v] = typename Rows::Sums{};
-    }
-    size_t token = 0;
-    for (; token + 1 < width; ++token) windows.take(row(token), false);
-    for (; token < tokens; ++token) windows.take(table + static_cast<size_t>(ids[token]) * row_elements, true);
-    for (; token + 1 < tokens + width; ++token) windows.take(table, true);
-    for (size_t v = 0; v < State::vectors; ++v) {
-      using Outs = Vector<typename Rows::Out, Rows::lanes>;
-      store(__builtin_convertvector(windows.maxima[v], Outs), out + v * Rows::lanes);
+    if (texts[text].count == 0) continue;
+    for (size_t first = 0; first < slice; first += vectors * Rows::lanes) {
+      pool_part<Rows, width, vectors>(table + first, texts[text].ids, texts[text].count, out + first);
     }
   }
 }

@@ -211,21 +211,27 @@ TEST(Student, ATextAmongManyHasTheBitsThatItHasAlone) {
   std::mt19937 generator(6);
   for (const Case& shape : cases()) {
     const StudentWeights weights = random_weights(shape, generator);
-    for (const Precision precision : {Precision::fp32, Precision::bf16, Precision::int8}) {
-      const Student student(weights, shape.architecture, precision);
-      std::vector<std::vector<std::int32_t>> ids;
-      std::vector<TokenIds> texts;
-      for (std::size_t i = 0; i < student.texts_together() + 1; ++i) ids.push_back(random_ids(shape, i % 7, generator));
-      for (const auto& text : ids) texts.push_back({text.data(), text.size()});
-      Student::Scratch scratch;
-      std::vector<double> logits(texts.size() * shape.classes);
-      for (const std::size_t count : {texts.size(), std::size_t{3}, texts.size()}) {
-        student.logits(texts.data(), count, scratch, logits.data());
-      }
-      for (std::size_t i = 0; i < texts.size(); ++i) {
-        const auto first = logits.begin() + static_cast<std::ptrdiff_t>(i * shape.classes);
-        const std::vector<double> among(first, first + static_cast<std::ptrdiff_t>(shape.classes));
-        ASSERT_EQ(among, logits_of(student, ids[i])) << i << " " << precision_name(precision);
+    for (const StudentKernel* kernel : kernels()) {
+      for (const Precision precision : {Precision::fp32, Precision::bf16, Precision::int8}) {
+        const Student student(weights, shape.architecture, precision, *kernel);
+        std::vector<std::vector<std::int32_t>> ids;
+        std::vector<TokenIds> texts;
+        for (std::size_t i = 0; i < 15; ++i) ids.push_back(random_ids(shape, i % 7, generator));
+        for (std::size_t i = 0; i < student.texts_together() + 1; ++i) {
+          texts.push_back({ids[i % ids.size()].data(), ids[i % ids.size()].size()});
+        }
+        std::vector<std::vector<double>> alone;
+        for (const auto& text : ids) alone.push_back(logits_of(student, text));
+        Student::Scratch scratch;
+        for (const std::size_t count : {texts.size(), std::size_t{3}, texts.size()}) {
+          std::vector<double> logits(count * shape.classes, std::nan(""));
+          student.logits(texts.data(), count, scratch, logits.data());
+          for (std::size_t i = 0; i < count; ++i) {
+            const auto first = logits.begin() + static_cast<std::ptrdiff_t>(i * shape.classes);
+            const std::vector<double> among(first, first + static_cast<std::ptrdiff_t>(shape.classes));
+            ASSERT_EQ(among, alone[i % ids.size()]) << i << " of " << count << " " << kernel->instruction_set;
+          }
+        }
       }
     }
   }

@@ -25,7 +25,7 @@ class Contender:
 
     name: str
     command: Callable[[Topics], list[str]]
-    exactly_once: bool = True  # whether it can
+    exactly_once: bool = True  # whether it is measured so too
     shares: bool = True  # whether several processes are measured, which share the partitions
     beside: str = PASSTHROUGH
     visited: bool = False

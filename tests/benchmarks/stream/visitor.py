@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import urllib.request
+from http.client import HTTPException
 from types import TracebackType
 from typing import Self
 
@@ -53,7 +54,7 @@ class Visitor:
                     self._ask(f"{url}/metrics")
                 self.visits += 1
                 self._over.wait(PAGE_EVERY_SECONDS)
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, HTTPException) as error:
             self._error = error
 
     def _url(self) -> str:

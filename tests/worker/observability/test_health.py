@@ -27,5 +27,9 @@ def test_a_worker_is_started_ready_and_alive_in_this_order_and_ends_so() -> None
     assert "stood still" in health.ready().why
     health.turned(True)
     assert answers() == (True, True, True)
+    health.turned(False)
+    assert answers() == (True, False, True), "its group has dropped it"
+    health.turned(True)
+    assert answers() == (True, True, True)
     leaving = True
     assert answers() == (True, False, True)
