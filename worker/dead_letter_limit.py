@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kuaixun.worker.errors import DeadLetterLimitError
-from kuaixun.worker.labelling import DeadLettered, Outcome
+from kuaixun.worker.labelling import DeadLettered, Outcome, all_labelled
 from kuaixun.worker.stop import Stop
 from kuaixun.worker.streams import Record
 
@@ -61,7 +61,9 @@ class DeadLetterLimit:
 
     def __call__(self, records: Sequence[Record], outcomes: Sequence[Outcome]) -> None:
         """Look at a batch that is confirmed. See Observer."""
-        dead_at = [index for index, outcome in enumerate(outcomes) if isinstance(outcome, DeadLettered)]
+        dead_at = list[int]()
+        if not all_labelled(outcomes):
+            dead_at = [index for index, outcome in enumerate(outcomes) if isinstance(outcome, DeadLettered)]
         self._count(len(outcomes), len(dead_at))
         longest = self._longest_run(dead_at, len(outcomes))
         self._warn()

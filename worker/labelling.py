@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias, cast
 
 import msgspec
 import numpy as np
@@ -75,6 +75,11 @@ Outcome: TypeAlias = Labelled | DeadLettered | Tombstone
 TOMBSTONE = Tombstone()
 
 
+def all_labelled(outcomes: Sequence[Outcome]) -> bool:
+    """Whether all are Labelled, as those of most batches are: told in a fraction of the time of a look at each."""
+    return list(map(type, outcomes)).count(Labelled) == len(outcomes)
+
+
 @dataclass(slots=True, kw_only=True)
 class OutcomeCounts:
     """What records have become. Outcomes count once they are confirmed, or committed."""
@@ -85,6 +90,9 @@ class OutcomeCounts:
 
     def add(self, outcomes: Sequence[Outcome]) -> None:
         """Count a batch's outcomes."""
+        if all_labelled(outcomes):
+            self.labelled += len(outcomes)
+            return
         for outcome in outcomes:
             if isinstance(outcome, Labelled):
                 self.labelled += 1
@@ -141,8 +149,10 @@ class BatchLabelling:
             )
         except Exception:  # no figures that an event can be made of: there too
             return self._one_by_one(self.records)
+        if None not in values:
+            return list(map(Labelled, cast("list[bytes]", values)))
         left = [record for record, value in zip(self.records, values, strict=True) if value is None]
-        others = iter(self._one_by_one(left) if left else ())
+        others = iter(self._one_by_one(left))
         return [next(others) if value is None else Labelled(value) for value in values]
 
     def _one_by_one(self, records: Sequence[Record]) -> list[Outcome]:

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from kuaixun.worker.envelope import Envelope
 from kuaixun.worker.labelling import DeadLettered, Labelled, Outcome
-from kuaixun.worker.streams import Outgoing, Record
+from kuaixun.worker.streams import Outgoing, OutgoingColumns, Record
 
 
 class Partitioning(StrEnum):
@@ -45,19 +45,23 @@ class Routes:
     partitioning: Partitioning = Partitioning.SOURCE
     envelope: Envelope = field(default_factory=Envelope)
 
-    def address_all(self, records: Sequence[Record], outcomes: Sequence[Outcome]) -> list[Outgoing]:
+    def address_all(self, records: Sequence[Record], outcomes: Sequence[Outcome]) -> OutgoingColumns:
         """The messages that carry a batch's outcomes."""
-        if self.partitioning is not Partitioning.SOURCE or not self.envelope.is_plain:
-            return list(map(self.address, records, outcomes))
-        topic, partitions = self.labelled.topic, self.labelled.partitions
-        return [
-            Outgoing(
-                topic, record.partition % partitions, record.key, outcome.value, record.headers, record.timestamp_ms
-            )
-            if type(outcome) is Labelled
-            else self.address(record, outcome)
-            for record, outcome in zip(records, outcomes, strict=True)
-        ]
+        partitions = self.labelled.partitions
+        messages = OutgoingColumns(
+            topics=[self.labelled.topic] * len(records),
+            partitions=[record.partition % partitions for record in records],
+            keys=[record.key for record in records],
+            values=[outcome.value if type(outcome) is Labelled else None for outcome in outcomes],
+            headers=[record.headers for record in records],
+            timestamps_ms=[record.timestamp_ms for record in records],
+        )
+        usual = self.partitioning is Partitioning.SOURCE and self.envelope.is_plain
+        if not usual or None in messages.values:
+            for row, outcome in enumerate(outcomes):
+                if not usual or type(outcome) is not Labelled:
+                    messages[row] = self.address(records[row], outcome)
+        return messages
 
     def address(self, record: Record, outcome: Outcome) -> Outgoing:
         """The message that carries an outcome."""

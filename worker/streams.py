@@ -5,7 +5,7 @@ The first and the last station of a headline's journey. `kafka/` is the real thi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -68,6 +68,28 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
     value: bytes | None
     headers: tuple[Header, ...] = ()
     timestamp_ms: int | None = None
+
+
+class OutgoingColumns(msgspec.Struct, frozen=True, kw_only=True):
+    """Messages of a batch, each field of theirs a column: as many rows as messages, which are made where asked for."""
+
+    topics: list[str]
+    partitions: list[int | None]
+    keys: list[bytes | None]
+    values: list[bytes | None]
+    headers: list[tuple[Header, ...]]
+    timestamps_ms: list[int | None]
+
+    def __len__(self) -> int:
+        return len(self.topics)
+
+    def __iter__(self) -> Iterator[Outgoing]:
+        return map(Outgoing, self.topics, self.partitions, self.keys, self.values, self.headers, self.timestamps_ms)
+
+    def __setitem__(self, row: int, message: Outgoing) -> None:
+        self.topics[row], self.partitions[row] = message.topic, message.partition
+        self.keys[row], self.values[row] = message.key, message.value
+        self.headers[row], self.timestamps_ms[row] = message.headers, message.timestamp_ms
 
 
 class RefusedError(Exception):
@@ -196,7 +218,7 @@ class Sink(Protocol):
         Raises QueueFullError, RefusedError and WorkerErrors, in which cases `report` is never called.
         """
 
-    def send_all(self, messages: Iterable[Outgoing], receipts: Receipts) -> None:
+    def send_all(self, messages: OutgoingColumns, receipts: Receipts) -> None:
         """Queue a batch's messages from its `queued` on, in order, up to the first that is not taken.
 
         Raises nothing for that one: `send` says what it is. `receipts` hears of each that is taken.

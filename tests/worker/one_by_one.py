@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import partial
 
-from kuaixun.worker.streams import Outgoing, QueueFullError, Receipts, RefusedError, Report
+from kuaixun.worker.streams import Outgoing, OutgoingColumns, QueueFullError, Receipts, RefusedError, Report
 
 
 class OneByOne:
@@ -14,7 +13,7 @@ class OneByOne:
     def send(self, message: Outgoing, report: Report) -> None:
         raise NotImplementedError
 
-    def send_all(self, messages: Iterable[Outgoing], receipts: Receipts) -> None:
+    def send_all(self, messages: OutgoingColumns, receipts: Receipts) -> None:
         for message in messages:
             try:
                 self.send(message, partial(receipts.report, receipts.queued))

@@ -57,7 +57,8 @@ def registry() -> Iterator[str]:
 
 def sent(envelope: Envelope, *records: Record) -> list[Outgoing]:
     routes = Routes(Target("labelled", 4), Target("dead", 4), envelope=envelope)
-    return routes.address_all(records, [Labelled(b'{"id":"1"}') if one.value else TOMBSTONE for one in records])
+    outcomes = [Labelled(b'{"id":"1"}') if one.value else TOMBSTONE for one in records]
+    return [*routes.address_all(records, outcomes)]
 
 
 def cloud_event(value: bytes | None, headers: Any, key: bytes | None = None) -> Any:

@@ -63,10 +63,17 @@ class Flight(Receipts):
         return partial(self.report, index)
 
 
+def last_of_each(records: Sequence[Record]) -> dict[Partition, Record]:
+    """The last record of each partition."""
+    if len({record.topic for record in records}) == 1:  # they are told apart by less
+        last = list({record.partition: record for record in records}.values())
+    else:
+        last = list({(record.topic, record.partition): record for record in records}.values())
+    return {Partition(record.topic, record.partition): record for record in last}
+
+
 def _next_offsets(records: Sequence[Record]) -> dict[Partition, int]:
-    # The last record of each partition wins, for records come in order.
-    offsets = {(record.topic, record.partition): record.offset for record in records}
-    return {Partition(*where): offset + 1 for where, offset in offsets.items()}
+    return {partition: record.offset + 1 for partition, record in last_of_each(records).items()}
 
 
 class Flights:

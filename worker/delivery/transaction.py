@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from kuaixun.worker.delivery.flights import Flight
+from kuaixun.worker.delivery.flights import Flight, last_of_each
 from kuaixun.worker.streams import Partition, Record
 
 Place: TypeAlias = tuple[Partition, int]
@@ -82,6 +82,5 @@ class Transaction:
 
 def firsts(flight: Flight) -> dict[Partition, int]:
     """Where each partition of a batch begins, without those that it has forgotten."""
-    # The first record of each partition wins, for records come in order.
-    found = {(record.topic, record.partition): record.offset for record in reversed(flight.records)}
-    return {Partition(*where): offset for where, offset in found.items() if where in flight.next_offsets}
+    found = last_of_each(flight.records[::-1])
+    return {partition: found[partition].offset for partition in flight.next_offsets.keys() & found.keys()}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import repeat
-from operator import methodcaller
 from typing import Any, cast
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
@@ -12,9 +11,6 @@ from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 from kuaixun.schemas.dead_letter import Header
 from kuaixun.worker.streams import Record
 
-# Where a name is not UTF-8 the client leaves an exception set and returns all the same, which the interpreter does not
-# see in a call of a method that it has specialised; then whatever is called next fails. Here it always sees it.
-_HEADERS_OF = methodcaller("headers")
 # Of a record, in the order of its fields.
 _PARTS = (Message.topic, Message.partition, Message.offset, Message.key, Message.value)
 
@@ -23,7 +19,9 @@ def records_of(messages: Sequence[Message]) -> Iterable[Record]:
     """The records of messages without an error, column by column: a loop over messages would take twice as long."""
     found: list[Any] = []
     unreadable: set[int] = set()
-    asking = map(_HEADERS_OF, messages)
+    # Where a name is not UTF-8 the client leaves an exception set and returns all the same, which the interpreter does
+    # not see in a call of a method that it has specialised; then whatever is called next fails. `map` always sees it.
+    asking = map(Message.headers, messages)
     while len(found) < len(messages):
         try:
             found.extend(asking)
@@ -32,7 +30,9 @@ def records_of(messages: Sequence[Message]) -> Iterable[Record]:
             # once: the second time it hands over what it could not read as if nothing were wrong.
             unreadable.add(len(found))
             found.append(None)
-    headers: list[tuple[Header, ...]] = [tuple(some) if some else () for some in found]
+    headers: Iterable[tuple[Header, ...]] = repeat(())
+    if any(found):
+        headers = [tuple(some) if some else () for some in found]
     headers_unreadable = (index in unreadable for index in range(len(found))) if unreadable else repeat(False)
     # The client types what an error may lack as optional.
     columns = cast("tuple[Iterable[Any], ...]", (map(part, messages) for part in _PARTS))

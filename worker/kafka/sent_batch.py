@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 from confluent_kafka import Message
@@ -20,15 +20,16 @@ class SentBatch:
     what its message looks like, and only where something is amiss. The client (2.16) shows neither headers nor time.
     """
 
-    def __init__(self, messages: Sequence[Outgoing], receipts: Receipts) -> None:
-        self.messages, self.receipts, self._first = messages, receipts, receipts.queued
+    def __init__(self, messages: Iterable[Outgoing], receipts: Receipts) -> None:
+        self.receipts = receipts
+        self._messages, self._first = messages, receipts.queued
         self._places: defaultdict[_Looks, list[int]] | None = None
 
     def places_of(self, message: Message) -> Sequence[int]:
         """The place in the receipts of a message that is reported on; of several that look alike, all of theirs."""
         if self._places is None:
             self._places = defaultdict(list)
-            for place, one in enumerate(self.messages, self._first):
+            for place, one in enumerate(self._messages, self._first):
                 self._places[_looks(one.topic, one.key, one.value)].append(place)
         return self._places[_looks(message.topic(), message.key(), message.value())]
 

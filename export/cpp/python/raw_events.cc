@@ -2,8 +2,6 @@
 
 #include <nanobind/stl/string.h>
 
-#include <utility>
-
 #include "labelled_event.h"
 
 namespace kuaixun {
@@ -16,7 +14,11 @@ std::string text_of(const nb::bytes& bytes) { return {bytes.c_str(), bytes.size(
 std::vector<std::int64_t> integers_of(const nb::list& list) {
   std::vector<std::int64_t> integers;
   integers.reserve(list.size());
-  for (const nb::handle item : list) integers.push_back(nb::cast<std::int64_t>(item));
+  for (const nb::handle item : list) {
+    const std::int64_t integer = PyLong_AsLongLong(item.ptr());
+    if (integer == -1 && PyErr_Occurred() != nullptr) throw nb::python_error();
+    integers.push_back(integer);
+  }
   return integers;
 }
 
@@ -68,7 +70,7 @@ nb::list RawEvents::labelled(const Integers& label_ids, const Figures& confidenc
   frame.top_scores = top_scores;
   frame.confidence_threshold = confidence_threshold;
   const std::size_t classes = frame.labels.size();
-  LabelledEventWriter writer(std::move(frame));
+  LabelledEventWriter writer(frame);
   const std::vector<std::int64_t> partition_of = integers_of(partitions);
   const std::vector<std::int64_t> offset_of = integers_of(offsets);
   const std::size_t count = events_.size();

@@ -1,7 +1,9 @@
 #include "json_text.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstring>
 
 namespace kuaixun {
 
@@ -77,19 +79,32 @@ void append_json_number(double number, std::string& text) {
 }
 
 void append_json_millionths(int millionths, std::string& text) {
+  char buffer[max_millionths_size];
+  text.append(buffer, write_json_millionths(millionths, buffer));
+}
+
+char* write_json_millionths(int millionths, char* place) {
   if (millionths < 10) {
+    std::string text;
     append_json_number(millionths / 1e6, text);
-    return;
+    return std::copy(text.begin(), text.end(), place);
   }
   if (millionths == 1000000) {
-    text.append("1.0");
-    return;
+    std::memcpy(place, "1.0", 3);
+    return place + 3;
   }
-  char buffer[8] = {'0', '.', '0', '0', '0', '0', '0', '0'};
-  for (int place = 7; place > 1; --place, millionths /= 10) buffer[place] = static_cast<char>('0' + millionths % 10);
-  std::size_t size = sizeof buffer;
-  while (buffer[size - 1] == '0') --size;
-  text.append(buffer, size);
+  // Two digits at a time, none of which waits for another.
+  static constexpr char pairs[] =
+      "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051525354"
+      "555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
+  const auto digits = static_cast<unsigned>(millionths);
+  std::memcpy(place, "0.", 2);
+  std::memcpy(place + 2, pairs + 2 * (digits / 10000), 2);
+  std::memcpy(place + 4, pairs + 2 * (digits / 100 % 100), 2);
+  std::memcpy(place + 6, pairs + 2 * (digits % 100), 2);
+  char* end = place + max_millionths_size;
+  while (end[-1] == '0') --end;
+  return end;
 }
 
 }  // namespace kuaixun

@@ -1,6 +1,7 @@
 // JSON as msgspec writes it, byte for byte: the command line's output and the manifest's canonical form.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -13,5 +14,9 @@ void append_json_number(double number, std::string& text);
 
 // append_json_number(millionths / 1e6), for 0 <= millionths <= 1e6, in a fraction of the time.
 void append_json_millionths(int millionths, std::string& text);
+
+// The same to where there is room for so much. Returns the end.
+constexpr std::size_t max_millionths_size = 8;
+char* write_json_millionths(int millionths, char* place);
 
 }  // namespace kuaixun

@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <utility>
+#include <cstring>
+#include <string_view>
 
 #include "json_text.h"
 
@@ -19,53 +20,91 @@ int in_millionths(double figure) {
   return count / millionth == figure ? count : -1;
 }
 
-void append_integer(std::int64_t number, std::string& json) {
-  char buffer[24];
-  json.append(buffer, std::to_chars(buffer, buffer + sizeof buffer, number).ptr);
+constexpr std::size_t max_integer_size = 20;
+
+char* write(std::string_view text, char* place) {
+  std::memcpy(place, text.data(), text.size());
+  return place + text.size();
 }
 
-void append_text(const EventText& text, std::string& json) {
-  if (text.verbatim) {
-    json.append(1, '"').append(text.utf8).append(1, '"');
-  } else {
+char* write_integer(std::int64_t number, char* place) {
+  return std::to_chars(place, place + max_integer_size, number).ptr;
+}
+
+// What of a raw event stands after all else, where it has it.
+struct OptionalField {
+  std::string_view name;
+  EventText RawEvent::*text;
+};
+
+constexpr OptionalField optional_fields[] = {
+    {",\"published_at\":", &RawEvent::published_at},
+    {",\"source\":", &RawEvent::source},
+    {",\"url\":", &RawEvent::url},
+    {",\"language\":", &RawEvent::language},
+};
+constexpr std::string_view begin_to_id = "{\"id\":";
+constexpr std::string_view id_to_title = ",\"title\":";
+constexpr std::string_view confidence_to_scores = ",\"scores\":{";
+constexpr std::string_view partition_to_offset = ",\"offset\":";
+constexpr std::string_view abstained = ",\"abstained\":true";
+
+// A byte of a text takes six at most, as \u0000.
+std::size_t most_of(const EventText& text) { return 2 + text.utf8.size() * (text.verbatim ? 1 : 6); }
+
+char* write_text(const EventText& text, char* place) {
+  if (!text.verbatim) {
+    std::string json;
     append_json_string(text.utf8, json);
+    return write(json, place);
   }
-}
-
-void append_optional(const char* name, const EventText& text, std::string& json) {
-  if (text.utf8.data() == nullptr) return;
-  json.append(name);
-  append_text(text, json);
+  *place++ = '"';
+  place = write(text.utf8, place);
+  *place++ = '"';
+  return place;
 }
 
 }  // namespace
 
-LabelledEventWriter::LabelledEventWriter(EventFrame frame)
-    : frame_(std::move(frame)), millionths_(frame_.labels.size()) {
-  frame_.top_scores = std::min(frame_.top_scores, frame_.labels.size());
-  order_.reserve(frame_.labels.size());
+LabelledEventWriter::LabelledEventWriter(const EventFrame& frame)
+    : top_scores_(std::min(frame.top_scores, frame.labels.size())),
+      confidence_threshold_(frame.confidence_threshold),
+      scores_to_partition_("},\"model\":" + frame.model + ",\"origin\":{\"topic\":" + frame.topic + ",\"partition\":"),
+      offset_to_times_("},\"received_at\":" + frame.received_at + ",\"labelled_at\":" + frame.labelled_at),
+      order_(std::max<std::size_t>(top_scores_, 1)),
+      millionths_(top_scores_) {
+  std::size_t longest = 0;
+  for (const std::string& label : frame.labels) {
+    label_to_confidence_.push_back(",\"label\":" + label + ",\"confidence\":");
+    score_names_.push_back(label + ':');
+    longest = std::max(longest, label_to_confidence_.back().size());
+  }
+  fixed_size_ = begin_to_id.size() + id_to_title.size() + longest + confidence_to_scores.size() +
+                (top_scores_ + 1) * (longest + max_millionths_size + 1) + scores_to_partition_.size() +
+                partition_to_offset.size() + offset_to_times_.size() + abstained.size() + 2 * max_integer_size + 1;
+  for (const OptionalField& field : optional_fields) fixed_size_ += field.name.size();
 }
 
 // The likeliest first; of equals the label itself, then the one that comes first in the bundle. Few are wanted, so
 // each is put in its place among those so far.
 bool LabelledEventWriter::rank(const EventAnswer& answer) {
-  const std::size_t classes = frame_.labels.size();
+  const std::size_t classes = score_names_.size();
   if (answer.label_id < 0 || static_cast<std::size_t>(answer.label_id) >= classes) return false;
   const auto first = static_cast<std::size_t>(answer.label_id);
-  order_.clear();
-  order_.push_back(first);
+  std::size_t* const order = order_.data();
+  order[0] = first;
+  std::size_t ranked = 1;
   for (std::size_t label = 0; label < classes; ++label) {
     const double score = answer.scores[label];
-    if (label == first || (order_.size() == frame_.top_scores && !(score > answer.scores[order_.back()]))) continue;
-    if (order_.size() == frame_.top_scores) {
-      if (order_.size() == 1) continue;
-      order_.pop_back();
-    }
-    std::size_t place = order_.size();
-    while (place > 1 && score > answer.scores[order_[place - 1]]) --place;
-    order_.insert(order_.begin() + static_cast<std::ptrdiff_t>(place), label);
+    if (label == first || (ranked == order_.size() && !(score > answer.scores[order[ranked - 1]]))) continue;
+    // What is ranked last makes way where there is no room for more; the label itself stays.
+    if (ranked < order_.size()) ++ranked;
+    std::size_t place = ranked - 1;
+    if (place == 0) continue;
+    for (; place > 1 && score > answer.scores[order[place - 1]]; --place) order[place] = order[place - 1];
+    order[place] = label;
   }
-  for (std::size_t place = 0; place < order_.size(); ++place) {
+  for (std::size_t place = 0; place < top_scores_; ++place) {
     millionths_[place] = in_millionths(answer.scores[order_[place]]);
     if (millionths_[place] < 0) return false;
   }
@@ -76,31 +115,38 @@ bool LabelledEventWriter::append(const RawEvent& event, const EventAnswer& answe
                                  std::int64_t offset, std::string& json) {
   const int confidence = in_millionths(answer.confidence);
   if (confidence < 0 || !rank(answer)) return false;
-  json.append("{\"id\":");
-  append_text(event.id, json);
-  json.append(",\"title\":");
-  append_text(event.title, json);
-  json.append(",\"label\":").append(frame_.labels[order_[0]]).append(",\"confidence\":");
-  append_json_millionths(confidence, json);
-  json.append(",\"scores\":");
-  char separator = '{';
-  for (std::size_t place = 0; place < frame_.top_scores; ++place) {
-    json.append(1, separator).append(frame_.labels[order_[place]]).append(1, ':');
-    append_json_millionths(millionths_[place], json);
-    separator = ',';
+  // Room for the most it may take, so that no piece asks for its own.
+  const std::size_t begin = json.size();
+  std::size_t most = fixed_size_ + most_of(event.id) + most_of(event.title);
+  for (const OptionalField& field : optional_fields) most += most_of(event.*field.text);
+  json.resize(begin + most);
+  char* place = json.data() + begin;
+  place = write(begin_to_id, place);
+  place = write_text(event.id, place);
+  place = write(id_to_title, place);
+  place = write_text(event.title, place);
+  place = write(label_to_confidence_[order_[0]], place);
+  place = write_json_millionths(confidence, place);
+  place = write(confidence_to_scores, place);
+  for (std::size_t rank = 0; rank < top_scores_; ++rank) {
+    if (rank > 0) *place++ = ',';
+    place = write(score_names_[order_[rank]], place);
+    place = write_json_millionths(millionths_[rank], place);
   }
-  json.append("},\"model\":").append(frame_.model).append(",\"origin\":{\"topic\":").append(frame_.topic);
-  json.append(",\"partition\":");
-  append_integer(partition, json);
-  json.append(",\"offset\":");
-  append_integer(offset, json);
-  json.append("},\"received_at\":").append(frame_.received_at).append(",\"labelled_at\":").append(frame_.labelled_at);
-  if (answer.confidence < frame_.confidence_threshold) json.append(",\"abstained\":true");
-  append_optional(",\"published_at\":", event.published_at, json);
-  append_optional(",\"source\":", event.source, json);
-  append_optional(",\"url\":", event.url, json);
-  append_optional(",\"language\":", event.language, json);
-  json.push_back('}');
+  place = write(scores_to_partition_, place);
+  place = write_integer(partition, place);
+  place = write(partition_to_offset, place);
+  place = write_integer(offset, place);
+  place = write(offset_to_times_, place);
+  if (answer.confidence < confidence_threshold_) place = write(abstained, place);
+  for (const OptionalField& field : optional_fields) {
+    const EventText& text = event.*field.text;
+    if (text.utf8.data() == nullptr) continue;
+    place = write(field.name, place);
+    place = write_text(text, place);
+  }
+  *place++ = '}';
+  json.resize(static_cast<std::size_t>(place - json.data()));
   return true;
 }
 

@@ -30,7 +30,7 @@ struct EventAnswer {
 
 class LabelledEventWriter {
  public:
-  explicit LabelledEventWriter(EventFrame frame);
+  explicit LabelledEventWriter(const EventFrame& frame);
 
   // Appends the event, or nothing and returns false where the answer has no label, or figures that are no millionths.
   bool append(const RawEvent& event, const EventAnswer& answer, std::int64_t partition, std::int64_t offset,
@@ -39,9 +39,17 @@ class LabelledEventWriter {
  private:
   bool rank(const EventAnswer& answer);
 
-  EventFrame frame_;
-  std::vector<int> millionths_;
+  std::size_t top_scores_;
+  double confidence_threshold_;
+  // The text between what differs from event to event, as it stands there.
+  std::vector<std::string> label_to_confidence_;
+  std::vector<std::string> score_names_;
+  std::string scores_to_partition_;
+  std::string offset_to_times_;
+  std::size_t fixed_size_;  // the most that an event takes but for its own texts
+  // Of the event at hand, as many as are told: the labels by rank, and their scores.
   std::vector<std::size_t> order_;
+  std::vector<int> millionths_;
 };
 
 }  // namespace kuaixun

@@ -1,9 +1,14 @@
 #include "raw_event.h"
 
+#include <cstdint>
+#include <cstring>
+
 #include "utf8.h"
 
 namespace kuaixun {
 namespace {
+
+bool is_plain(unsigned char byte) { return byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\'; }
 
 bool is_digit(char character) { return character >= '0' && character <= '9'; }
 
@@ -117,24 +122,33 @@ class EventReader {
 
   // To the next quote or backslash; false where the text ends before, or is not UTF-8, or has a control character.
   bool skip_plain() {
-    while (next_ != end_) {
-      const unsigned char byte = *next_;
-      if (byte >= 0x80) {
-        const unsigned char* const start = next_;
-        // U+FFFD itself is fine, and left to others like what is replaced by it.
-        if (decode_one(next_, end_, Surrogates::replace) == replacement_character) {
-          next_ = start;
-          return false;
-        }
-      } else if (byte == '"' || byte == '\\') {
-        return true;
-      } else if (byte < 0x20) {
-        return false;
-      } else {
-        ++next_;
-      }
+    const unsigned char* at = next_;
+    const unsigned char* const end = end_;
+    while (true) {
+      while (end - at >= 8 && are_plain(at)) at += 8;
+      while (at != end && is_plain(*at)) ++at;
+      // Where nearly all of Chinese lies: any two bytes that continue it make a character.
+      while (end - at > 2 && at[0] > 0xE0 && at[0] < 0xED && (at[1] & 0xC0) == 0x80 && (at[2] & 0xC0) == 0x80) at += 3;
+      if (at == end || *at < 0x20) return false;
+      if (*at == '"' || *at == '\\') break;
+      // U+FFFD itself is fine, and left to others like what is replaced by it.
+      if (*at >= 0x80 && decode_one(at, end, Surrogates::replace) == replacement_character) return false;
     }
-    return false;
+    next_ = at;
+    return true;
+  }
+
+  // Whether eight bytes are ASCII, none of them a quote, a backslash or a control character.
+  static bool are_plain(const unsigned char* eight) {
+    constexpr std::uint64_t each = 0x0101010101010101;
+    constexpr std::uint64_t high = 0x80 * each;
+    std::uint64_t bytes = 0;
+    std::memcpy(&bytes, eight, sizeof bytes);
+    // The high bit of a byte tells that it is zero, or below 0x20; in one above such a byte it may tell too much.
+    const auto zeros = [](std::uint64_t word) { return (word - each) & ~word; };
+    const std::uint64_t special =
+        bytes | (bytes - 0x20 * each) | zeros(bytes ^ ('"' * each)) | zeros(bytes ^ ('\\' * each));
+    return (special & high) == 0;
   }
 
   bool read_escaped(const unsigned char* begin, EventText& text) {
