@@ -23,7 +23,7 @@ from kuaixun.schemas.dead_letter import DeadLetter, DeadLetterReason
 from kuaixun.schemas.events import LabelledNews, Origin, RawNews
 from kuaixun.worker.errors import EngineUnavailableError
 from kuaixun.worker.streams import Record
-from kuaixun.worker.usual_form import labelled_values, usual_events
+from kuaixun.worker.usual_form import UsualForm
 
 # What any engine that works can label; it tells a title that cannot be classified from an engine that cannot classify.
 KNOWN_GOOD_TITLE = "今日新闻"
@@ -124,14 +124,12 @@ class BatchLabelling:
     ) -> None:
         self.records = records
         self._classifier, self._policy, self._received_at, self._clock = classifier, policy, received_at, clock
-        self._events = usual_events(records)
-        self._predictions: Predictions | None = None
+        self._usual = UsualForm(records)
 
     def classify(self) -> None:
         """The step that takes the time, as far as it can be taken at once. For any thread; raises nothing."""
-        if self._events is not None:
-            with suppress(Exception):  # which title is at fault is found out one by one
-                self._predictions = self._classifier.classify(self._events)
+        with suppress(Exception):  # which title is at fault is found out one by one
+            self._usual.label(self._classifier, self._policy, received_at=self._received_at, clock=self._clock)
 
     def outcomes(self) -> list[Outcome]:
         """As many outcomes as records, in their order. Once `classify` is done.
@@ -139,16 +137,7 @@ class BatchLabelling:
         A record that cannot be labelled becomes a dead letter and does not touch its neighbours. Raises
         EngineUnavailableError where the classifier fails on anything, and nothing else.
         """
-        if self._events is None or self._predictions is None:
-            return self._one_by_one(self.records)
-        try:
-            values = labelled_values(
-                *(self.records, self._events, self._predictions, self._classifier, self._policy),
-                received_at=self._received_at,
-                labelled_at=self._clock(),
-            )
-        except Exception:  # no figures that an event can be made of: there too
-            return self._one_by_one(self.records)
+        values = self._usual.values()
         if None not in values:
             return list(map(Labelled, cast("list[bytes]", values)))
         left = [record for record, value in zip(self.records, values, strict=True) if value is None]

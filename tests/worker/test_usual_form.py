@@ -18,7 +18,7 @@ from kuaixun.export import Predictions
 from kuaixun.worker import usual_form
 from kuaixun.worker.labelling import Labelled, Outcome, Policy, label_batch
 from kuaixun.worker.streams import Record
-from kuaixun.worker.usual_form import usual_events
+from kuaixun.worker.usual_form import UsualForm
 from tests.worker.fake_classifier import POISON, FakeClassifier
 
 native = pytest.importorskip("kuaixun.export._native", reason="the native engine is not built", exc_type=ImportError)
@@ -48,8 +48,14 @@ def both_ways(payloads: Sequence[bytes | None], classifier: FakeClassifier) -> t
         return fast, label_batch(records(payloads), classifier, POLICY, received_at=RECEIVED, clock=lambda: DONE)
 
 
+def written(batch: Sequence[Record]) -> list[bytes | None]:
+    form = UsualForm(batch)
+    form.label(FakeClassifier(), POLICY, received_at=RECEIVED, clock=lambda: DONE)
+    return form.values()
+
+
 def taken(payload: bytes) -> bool:
-    return usual_events(records([payload])) is not None
+    return None not in written(records([payload]))
 
 
 TEXTS = st.text() | st.text('ab"\\\n\x00\x7f国\ud83d\U0001f600\ufffd')
@@ -100,19 +106,18 @@ def test_both_ways_say_the_same_of_any_payload(batch: list[bytes | None]) -> Non
 
 def test_every_figure_is_written_as_msgspec_writes_it() -> None:
     figures = np.arange(0, 1_000_001, 7) / 1e6
-    events = native.RawEvents([b'{"id":"a","title":"t"}'] * len(figures))
-    written = events.labelled(
+    events = native.RawEvents([b'{"id":"a","title":"t"}'] * len(figures), [0] * len(figures), [0] * len(figures))
+    events.read()
+    events.write(
         np.zeros(len(figures), np.int64),
         figures,
         figures[:, None],
-        [0] * len(figures),
-        [0] * len(figures),
         **dict.fromkeys(("model", "topic", "received_at", "labelled_at"), b'""'),
         labels=(b'"l"',),
         top_scores=1,
         confidence_threshold=0.0,
     )
-    for figure, value in zip(figures.tolist(), written, strict=True):
+    for figure, value in zip(figures.tolist(), events.values(), strict=True):
         said = msgspec.json.encode(figure)
         assert value.startswith(b'{"id":"a","title":"t","label":"l","confidence":%b,"scores":{"l":%b},' % (said, said))
 
@@ -139,7 +144,7 @@ def test_a_title_at_fault_takes_no_other_with_it() -> None:
 
 def test_unreadable_headers_are_left_to_the_ordinary_way() -> None:
     record = Record("raw", 0, 0, None, b'{"id":"1","title":"a"}', headers_unreadable=True)
-    assert usual_events([record]) is None
+    assert written([record]) == [None]
 
 
 def test_the_native_engine_says_the_same_of_titles_where_they_lie() -> None:
@@ -147,7 +152,9 @@ def test_the_native_engine_says_the_same_of_titles_where_they_lie() -> None:
 
     titles = ["主队加时绝杀晋级四强", "", "<b>股市</b> http://a.example 大涨", "央行\n降准"]
     classifier = open_classifier(engine="native", threads=1)
-    events = native.RawEvents([json.dumps({"id": "x", "title": title}).encode() for title in titles])
+    payloads = [json.dumps({"id": "x", "title": title}).encode() for title in titles]
+    events = native.RawEvents(payloads, [0] * len(titles), list(range(len(titles))))
+    events.read()
     assert list(events) == titles
     one, other = classifier.classify(events), classifier.classify(titles)
     assert np.array_equal(one.label_ids, other.label_ids)
