@@ -72,7 +72,7 @@ def _run(parsed: argparse.Namespace) -> int:
     log_to(sys.stderr, settings.log_level, settings.log_format)
     opening = Opening(settings)  # what else is imported takes as long
     from kuaixun.worker.life import STUCK_BEYOND_SECONDS, Life
-    from kuaixun.worker.observability.watching import watched
+    from kuaixun.worker.observability.watching import seen_at_the_end, watched
     from kuaixun.worker.reload import Reloads, reload_on_hangup
     from kuaixun.worker.service import run_worker
     from kuaixun.worker.stop import Stop, hard_stop, stop_on_signals
@@ -87,6 +87,7 @@ def _run(parsed: argparse.Namespace) -> int:
         hard_stop(stop),
         life,
         _interpreter_for_the_loop(),
+        seen_at_the_end(settings, stop),
     ):
         run_worker(settings, stop, reloads=reloads, turned=life.turned, witness=witness, opening=opening)
     return 0

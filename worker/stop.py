@@ -31,6 +31,7 @@ class Stop:
     def __init__(self, budget_seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.budget_seconds = budget_seconds
         self.requested_at: float | None = None
+        self.insisted = False
         self._monotonic = monotonic
 
     @property
@@ -39,9 +40,11 @@ class Stop:
         return self.requested_at is not None
 
     def request(self) -> None:
-        """Ask to leave; the first call counts. Takes no lock, so it is safe in a signal handler."""
+        """Ask to leave; the first call counts, another one insists. Takes no lock: it is safe in a signal handler."""
         if self.requested_at is None:
             self.requested_at = self._monotonic()
+        else:
+            self.insisted = True
 
     def seconds_left(self, share: float = 1.0) -> float:
         """What is left of this share of the budget, at least 0; without end while nobody asked to leave."""

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from kuaixun.worker.addresses import host_and_port
-from kuaixun.worker.errors import SettingError
+from kuaixun.worker.delivery.promise import CLOSE_SHARE
+from kuaixun.worker.errors import DeadLetterLimitError, SettingError
 from kuaixun.worker.settings import TraceExport, WorkerSettings
-from kuaixun.worker.stop import Stop
+from kuaixun.worker.stop import LOOK_EVERY_SECONDS, Stop
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
     from kuaixun.worker.observability.observatory import Observatory
+
+LOG = logging.getLogger(__name__)
+
+LAST_LOOK_SECONDS = 20.0  # longer than from one scrape to the next
 
 
 @contextmanager
@@ -37,6 +44,23 @@ def watched(settings: WorkerSettings, stop: Stop, stuck_seconds: float) -> Itera
         if settings.health_address is not None:
             stack.enter_context(HttpServer(*host_and_port(settings.health_address), observatory.routes))
         yield observatory
+
+
+@contextmanager
+def seen_at_the_end(settings: WorkerSettings, stop: Stop) -> Iterator[None]:
+    """Where too many dead letters end what is in the context, what tells of it is on show until it has been scraped.
+
+    Everything is committed and the group left by then. Whoever asks to leave once more does not wait.
+    """
+    try:
+        yield
+    except DeadLetterLimitError:
+        if settings.health_address is not None:
+            deadline = time.monotonic() + min(LAST_LOOK_SECONDS, stop.seconds_left(CLOSE_SHARE))
+            LOG.warning("too many dead letters: metrics and page say so for up to %g s more", LAST_LOOK_SECONDS)
+            while time.monotonic() < deadline and not stop.insisted:
+                time.sleep(LOOK_EVERY_SECONDS)
+        raise
 
 
 def _provider() -> TracerProvider:

@@ -175,6 +175,27 @@ def test_dead_letters_near_their_limit_and_beyond_it_are_seen(embedded_bootstrap
     assert value(seen.page(), names.DEAD_LETTER_LIMIT_REACHED.name) == 1
 
 
+def test_a_worker_that_dead_letters_end_is_seen_at_its_limit_until_it_is_told_to_leave(embedded_bootstrap: str) -> None:
+    topics = Topics.create(embedded_bootstrap, real=False)
+    topics.write([record(0, b"{")] * 20)
+    flags = ("--health-address", "0", "--dead-letters-in-a-row", "20")
+    with process(topics, *flags, module="kuaixun.worker.cli") as worker:
+        assert worker.stderr is not None
+        lines = [json.loads(worker.stderr.readline())]
+        while not lines[-1]["message"].startswith("too many dead letters"):
+            lines.append(json.loads(worker.stderr.readline()))
+        page = ask(f"{lines[0]['url']}/metrics").body
+        assert value(page, names.DEAD_LETTER_LIMIT_REACHED.name) == 1
+        assert ask(f"{lines[0]['url']}/ready").status == 503
+        assert [one["kind"] for one in json.loads(ask(f"{lines[0]['url']}/state.json").body)["troubles"]] == [
+            "limitReached"
+        ]
+        worker.send_signal(signal.SIGTERM)
+        _, said = worker.communicate(timeout=PATIENCE_SECONDS)
+    assert worker.returncode == DeadLetterLimitError.exit_code
+    assert "Too many dead letters" in said
+
+
 def test_the_command_answers_on_its_port_and_says_where_as_lines_of_json(embedded_bootstrap: str) -> None:
     topics = Topics.create(embedded_bootstrap, real=False)
     with process(topics, "--health-address", "0", module="kuaixun.worker.cli") as worker:
