@@ -1,6 +1,7 @@
 #include "student.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "arithmetic.h"
 #include "vocabulary.h"
@@ -77,12 +78,13 @@ void Student::add_ngrams(Scratch& scratch, double* out) const {
   for (std::size_t c = 0; c < tables_.classes; ++c) out[c] += tables_.ngram_scale[c] * scratch.ngram_steps[c];
 }
 
-template <typename Stored, typename KernelOf, typename Sum>
-void Student::pool(KernelOf kernel_of, const TokenIds* texts, std::size_t count, std::vector<Sum>& maxima) const {
+template <typename Stored, typename Sum, typename Wanted>
+void Student::pool(void (*pool_slice)(const Stored*, std::size_t, const TokenIds*, std::size_t, Sum*, std::size_t),
+                   Wanted wanted, const TokenIds* texts, std::size_t count, std::vector<Sum>& maxima) const {
   static_assert(pad_id == 0, "where the kernel looks for it");
-  maxima.resize(std::max(maxima.size(), count * tables_.features));
   for (const auto& [width, offset, feature_offset] : tables_.widths) {
-    const auto pool_slice = kernel_of(width);
+    if (!wanted(width)) continue;
+    maxima.resize(std::max(maxima.size(), count * tables_.features));
     const Stored* table = tables_.rows.as<Stored>() + offset * architecture_.vocabulary_size;
     for (std::size_t first = 0; first < tables_.filters; first += tables_.slice_filters) {
       pool_slice(table, width, texts, count, maxima.data() + feature_offset + first, tables_.features);
@@ -115,15 +117,15 @@ void Student::logits_together(const TokenIds* texts, std::size_t count, Scratch&
 }
 
 void Student::pool_all(const TokenIds* texts, std::size_t count, Scratch& scratch) const {
+  const auto all = [](std::size_t) { return true; };
   switch (tables_.precision) {
     case Precision::int8:
-      return pool<std::int8_t>(
-          [this](std::size_t width) { return sums_in_int8(width) ? kernel_.pool_narrow_int8 : kernel_.pool_int8; },
-          texts, count, scratch.integer_maxima);
+      pool(kernel_.pool_narrow_int8, sums_in_int8, texts, count, scratch.narrow_maxima);
+      return pool(kernel_.pool_int8, std::not_fn(sums_in_int8), texts, count, scratch.integer_maxima);
     case Precision::bf16:
-      return pool<std::uint16_t>([this](std::size_t) { return kernel_.pool_bfloat16; }, texts, count, scratch.maxima);
+      return pool(kernel_.pool_bfloat16, all, texts, count, scratch.maxima);
     case Precision::fp32:
-      return pool<float>([this](std::size_t) { return kernel_.pool_float; }, texts, count, scratch.maxima);
+      return pool(kernel_.pool_float, all, texts, count, scratch.maxima);
   }
 }
 
@@ -131,7 +133,7 @@ void Student::add_last_layer(std::size_t row, Scratch& scratch, double* out) con
   const std::size_t first = row * tables_.features;
   switch (tables_.precision) {
     case Precision::int8:
-      return add_int8(scratch.integer_maxima.data() + first, scratch, out);
+      return add_int8(row, scratch, out);
     case Precision::bf16:
       return add_float(kernel_.classify_float, tables_.single_linear, scratch.maxima.data() + first, scratch,
                        scratch.class_sums, out);
@@ -141,9 +143,18 @@ void Student::add_last_layer(std::size_t row, Scratch& scratch, double* out) con
   }
 }
 
-void Student::add_int8(const std::int16_t* maxima, Scratch& scratch, double* out) const {
+void Student::add_int8(std::size_t row, Scratch& scratch, double* out) const {
   scratch.integer_features.resize(tables_.features);
-  kernel_.activate_int16(maxima, tables_.integer_bias.data(), tables_.features, scratch.integer_features.data());
+  for (const auto& [width, table_offset, offset] : tables_.widths) {
+    const std::size_t first = row * tables_.features + offset;
+    const std::int16_t* const bias = tables_.integer_bias.data() + offset;
+    std::int16_t* const features = scratch.integer_features.data() + offset;
+    if (sums_in_int8(width)) {
+      kernel_.activate_int8(scratch.narrow_maxima.data() + first, bias, tables_.filters, features);
+    } else {
+      kernel_.activate_int16(scratch.integer_maxima.data() + first, bias, tables_.filters, features);
+    }
+  }
   scratch.integer_class_sums.resize(tables_.classes);
   kernel_.classify_int16(scratch.integer_features.data(), tables_.integer_linear.data(), tables_.features,
                          tables_.classes, scratch.integer_class_sums.data());

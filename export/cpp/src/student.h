@@ -16,6 +16,7 @@ class Student {
  public:
   // What one thread needs; reused from call to call. Maxima are of as many texts as are summed together.
   struct Scratch {
+    std::vector<std::int8_t> narrow_maxima;
     std::vector<std::int16_t> integer_maxima;
     std::vector<std::int16_t> integer_features;
     std::vector<std::int64_t> integer_class_sums;
@@ -43,14 +44,14 @@ class Student {
 
  private:
   void logits_together(const TokenIds* texts, std::size_t count, Scratch& scratch, double* out) const;
-  // The largest sum of rows for each text and filter; `kernel_of(width)` gives the function that finds those of one
-  // width.
+  // The largest sum of rows for each text and filter; `pool_slice` finds those of the widths that `wanted(width)`.
   void pool_all(const TokenIds* texts, std::size_t count, Scratch& scratch) const;
-  template <typename Stored, typename KernelOf, typename Sum>
-  void pool(KernelOf kernel_of, const TokenIds* texts, std::size_t count, std::vector<Sum>& maxima) const;
+  template <typename Stored, typename Sum, typename Wanted>
+  void pool(void (*pool_slice)(const Stored*, std::size_t, const TokenIds*, std::size_t, Sum*, std::size_t),
+            Wanted wanted, const TokenIds* texts, std::size_t count, std::vector<Sum>& maxima) const;
   // Bias, ReLU, last layer of the text whose maxima are the `row`th.
   void add_last_layer(std::size_t row, Scratch& scratch, double* out) const;
-  void add_int8(const std::int16_t* maxima, Scratch& scratch, double* out) const;
+  void add_int8(std::size_t row, Scratch& scratch, double* out) const;
   template <typename T>
   void add_float(void (*classify)(const float*, const T*, std::size_t, std::size_t, T*), const std::vector<T>& linear,
                  const float* maxima, Scratch& scratch, std::vector<T>& class_sums, double* out) const;

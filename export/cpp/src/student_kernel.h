@@ -40,7 +40,7 @@ struct StudentKernel {
   // its sums saturate, in that order.
   void (*pool_int8)(const int8_t* table, size_t width, const TokenIds* texts, size_t count, int16_t* out,
                     size_t stride);
-  void (*pool_narrow_int8)(const int8_t* table, size_t width, const TokenIds* texts, size_t count, int16_t* out,
+  void (*pool_narrow_int8)(const int8_t* table, size_t width, const TokenIds* texts, size_t count, int8_t* out,
                            size_t stride);
   void (*pool_bfloat16)(const uint16_t* table, size_t width, const TokenIds* texts, size_t count, float* out,
                         size_t stride);
@@ -48,6 +48,7 @@ struct StudentKernel {
 
   // features[i] = max(0, maxima[i] + bias[i]), i < count; of integers, maxima[i] * feature_steps. The caller sees to it
   // that 16 bits suffice.
+  void (*activate_int8)(const int8_t* maxima, const int16_t* bias, size_t count, int16_t* features);
   void (*activate_int16)(const int16_t* maxima, const int16_t* bias, size_t count, int16_t* features);
   void (*activate_float)(const float* maxima, const float* bias, size_t count, float* features);
 

@@ -71,7 +71,7 @@ struct Int8Rows {
 struct NarrowInt8Rows {
   using Stored = int8_t;
   using Sum = int8_t;
-  using Out = int16_t;
+  using Out = Sum;
   static constexpr size_t lanes = vector_bytes;
   using Sums = Vector<Sum, lanes>;
   static Sums widen(const Stored* from) { return load<Sums>(from); }
@@ -271,11 +271,18 @@ inline Int32s multiply_pairs(Int16s left, Int16s right) {
 #endif
 }
 
+inline void activate(Int16s maxima, const int16_t* bias, int16_t* features) {
+  const Int16s sums = maxima * static_cast<int16_t>(feature_steps) + load<Int16s>(bias);
+  store(larger(sums, Int16s{}), features);
+}
+
+void activate_int8(const int8_t* maxima, const int16_t* bias, size_t count, int16_t* features) {
+  static_assert(Int8Rows::lanes == int16_lanes, "as many as are widened at a time");
+  for (size_t i = 0; i < count; i += int16_lanes) activate(Int8Rows::widen(maxima + i), bias + i, features + i);
+}
+
 void activate_int16(const int16_t* maxima, const int16_t* bias, size_t count, int16_t* features) {
-  for (size_t i = 0; i < count; i += int16_lanes) {
-    const Int16s sums = load<Int16s>(maxima + i) * static_cast<int16_t>(feature_steps) + load<Int16s>(bias + i);
-    store(larger(sums, Int16s{}), features + i);
-  }
+  for (size_t i = 0; i < count; i += int16_lanes) activate(load<Int16s>(maxima + i), bias + i, features + i);
 }
 
 inline int32_t sum_of_all(Int32s sums) {
@@ -418,6 +425,7 @@ const StudentKernel KUAIXUN_KERNEL = {
     pool<NarrowInt8Rows>,
     pool<Bfloat16Rows>,
     pool<FloatRows>,
+    activate_int8,
     activate_int16,
     activate_float,
     classify_int16,
