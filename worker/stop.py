@@ -31,7 +31,7 @@ class Stop:
     def __init__(self, budget_seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.budget_seconds = budget_seconds
         self.requested_at: float | None = None
-        self.insisted = False
+        self.signals = 0  # how many asked, of those that are listened to
         self._monotonic = monotonic
 
     @property
@@ -40,11 +40,9 @@ class Stop:
         return self.requested_at is not None
 
     def request(self) -> None:
-        """Ask to leave; the first call counts, another one insists. Takes no lock: it is safe in a signal handler."""
+        """Ask to leave; the first call counts. Takes no lock, so it is safe in a signal handler."""
         if self.requested_at is None:
             self.requested_at = self._monotonic()
-        else:
-            self.insisted = True
 
     def seconds_left(self, share: float = 1.0) -> float:
         """What is left of this share of the budget, at least 0; without end while nobody asked to leave."""
@@ -81,6 +79,7 @@ def stop_on_signals(stop: Stop) -> Iterator[None]:
         while number := heard.recv(1):
             if number[0] in STOP_SIGNALS:
                 stop.request()
+                stop.signals += 1
 
     heard, tell = socket.socketpair()
     tell.setblocking(False)

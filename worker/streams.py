@@ -70,7 +70,7 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
     timestamp_ms: int | None = None
 
 
-class OutgoingColumns(msgspec.Struct, frozen=True, kw_only=True):
+class OutgoingColumns(msgspec.Struct, kw_only=True):
     """Messages of a batch, each field of theirs a column: as many rows as messages, which are made where asked for."""
 
     topics: list[str]

@@ -26,12 +26,16 @@ class SentBatch:
         self._places: defaultdict[_Looks, list[int]] | None = None
 
     def places_of(self, message: Message) -> Sequence[int]:
-        """The place in the receipts of a message that is reported on; of several that look alike, all of theirs."""
+        """The place in the receipts of a message that is reported on; of several that look alike, all of theirs.
+
+        Of one that looks like none of them, which should not be, all there are.
+        """
         if self._places is None:
             self._places = defaultdict(list)
             for place, one in enumerate(self._messages, self._first):
                 self._places[_looks(one.topic, one.key, one.value)].append(place)
-        return self._places[_looks(message.topic(), message.key(), message.value())]
+        found = self._places.get(_looks(message.topic(), message.key(), message.value()))
+        return found or [place for places in self._places.values() for place in places]
 
 
 def _looks(topic: str | None, key: bytes | None, value: bytes | None) -> _Looks:

@@ -32,7 +32,7 @@ class KafkaSink:
         properties = settings.producer_properties()
         self._connection = Connection(settings, properties, look=look)
         self._topic = settings.output_topic
-        self._delivered = False  # since it was last noted
+        self._delivered = False  # since the last call of `poll`
         self._config: dict[str, Any] = {
             **with_defaults(PRODUCER_DEFAULTS, properties),
             "bootstrap.servers": settings.bootstrap_servers,
@@ -110,8 +110,12 @@ class KafkaSink:
 
     def poll(self, timeout_seconds: float) -> None:
         """See streams.Sink."""
+        was_away = self._connection.outage.lasting
         self._connection.serve_reports(self._producer, timeout_seconds)
-        self._note_delivery()
+        # What is confirmed ends an outage, noted once for many; not one that began in the same call.
+        if was_away and self._delivered:
+            self._connection.outage.over()
+        self._delivered = False
         self._connection.probe(self._producer, self._topic)
         self._connection.raise_noted()
 
@@ -144,12 +148,6 @@ class KafkaSink:
                 receipts.report_one_of(batch.places_of(message), self._failure(error, str(message.topic())))
 
         return on_delivery
-
-    def _note_delivery(self) -> None:
-        """What is confirmed ends an outage: noted once for many."""
-        if self._delivered:
-            self._delivered = False
-            self._connection.outage.over()
 
     def _failure(self, error: KafkaError, topic: str) -> Exception:
         """A message's own fault, or the WorkerError that its loss amounts to."""

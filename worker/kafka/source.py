@@ -220,8 +220,6 @@ class KafkaSource:
             self._ahead.keep(self._member.owned)
         self._read_again()
         self._connection.raise_noted()
-        if self._ahead.records:
-            self._connection.outage.over()
 
     def _read_again(self) -> None:
         """Go back to where a rewind asks for, and drop what was read of those partitions before."""

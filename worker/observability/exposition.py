@@ -70,16 +70,16 @@ class _Worker:
         yield _valued(names.PARTITIONS, {(): len(lags)})
 
     def _of_the_model(self) -> Iterator[Family]:
-        model = self._figures.model
-        if not model.labels:
+        model, now = self._figures.model, self._figures.model.now
+        if not now.labels:
             return
-        drift = model.mix.drift
-        yield _valued(names.MODEL, {(model.model_id, model.engine): 1})
+        drift = now.mix.drift
+        yield _valued(names.MODEL, {(now.model_id, now.engine): 1})
         yield _valued(names.LABELS, _of_the_first(model.by_label()))
         yield _histogram(names.CONFIDENCE, {(): model.confidences})
         yield _valued(names.ABSTENTIONS, {(): model.abstentions})
         yield _valued(names.DRIFT, {} if drift is None else {(): drift})
-        yield _valued(names.TRAINING_SHARE, _of_the_first(model.mix.training_shares))
+        yield _valued(names.TRAINING_SHARE, _of_the_first(now.mix.training_shares))
 
 
 def _of_the_parts(parts: Parts) -> Iterator[Family]:

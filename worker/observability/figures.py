@@ -1,4 +1,4 @@
-"""All that a worker's metrics are made of, counted by batch in the loop's own thread.
+"""All that a worker's metrics are made of, counted by batch: in the loop's own thread but for what models say.
 
 What is counted elsewhere anyway (outcomes, reloads, rebalances, dead letters near their limit) is not counted again: it
 is read from there by whoever asks, so that no two figures contradict each other.
@@ -12,7 +12,7 @@ from operator import attrgetter
 
 import numpy as np
 
-from kuaixun.worker.observability.histogram import Histogram, spread
+from kuaixun.worker.observability.histogram import Histogram, looked_at
 from kuaixun.worker.observability.metric_names import BATCH_RECORDS, END_TO_END, STAGE
 from kuaixun.worker.observability.under_way import UnderWay
 from kuaixun.worker.observability.watched import ModelFigures
@@ -26,6 +26,8 @@ _timestamp_of = attrgetter("timestamp_ms")
 
 class Figures:
     """What happens in the loop, as numbers. All methods are the loop's to call; anybody may read the rest.
+
+    `model` is told by whatever thread labels.
 
     `monotonic` is the loop's clock, and `wall` the one of the records' timestamps, both in seconds.
     """
@@ -47,6 +49,7 @@ class Figures:
         self._under_way: UnderWay[float] = UnderWay()
         self._blocked_since: float | None = None
         self._lag_at = 0.0
+        self._batches = 0
 
     @property
     def lag(self) -> int:
@@ -70,13 +73,14 @@ class Figures:
         sent_at, _ = self._under_way.landed(records)
         if sent_at is not None:
             self.stages["confirm"].add_one(self._monotonic() - sent_at)
-        looked_at = records[:: spread(len(records))]
-        sent_ms = np.array(list(map(_timestamp_of, looked_at)), np.float64)  # (k,), NaN where there is none
+        self._batches += 1
+        some = records[looked_at(len(records), self._batches)]
+        sent_ms = np.array(list(map(_timestamp_of, some)), np.float64)  # (k,), NaN where there is none
         seconds = self._wall() - sent_ms / 1000  # (k,)
         has_time = ~np.isnan(seconds)  # (k,)
         # Clocks of other machines may be ahead, and what is confirmed before it was sent took no time.
         self.end_to_end.add(
-            np.maximum(seconds[has_time], 0.0), round(len(records) * has_time.sum() / max(1, len(looked_at)))
+            np.maximum(seconds[has_time], 0.0), round(len(records) * has_time.sum() / max(1, len(some)))
         )
 
     def turned(self) -> None:

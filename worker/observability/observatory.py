@@ -60,7 +60,7 @@ class Observatory:
         if trace_into is not None:
             from kuaixun.worker.observability.traces import Traces
 
-            self._traces = Traces(settings, trace_into, lambda: self.figures.model.model_id)
+            self._traces = Traces(settings, trace_into, lambda: self.figures.model.now.model_id)
 
     def begin(self, parts: Parts) -> None:
         """See Witness."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 
-LAST_LOOK_SECONDS = 20.0  # longer than from one scrape to the next
+LAST_LOOK_SECONDS = 20.0  # longer than from one scrape to the next, where that is 15 s
 
 
 @contextmanager
@@ -50,15 +50,16 @@ def watched(settings: WorkerSettings, stop: Stop, stuck_seconds: float) -> Itera
 def seen_at_the_end(settings: WorkerSettings, stop: Stop) -> Iterator[None]:
     """Where too many dead letters end what is in the context, what tells of it is on show until it has been scraped.
 
-    Everything is committed and the group left by then. Whoever asks to leave once more does not wait.
+    Everything is committed and the group left by then. A signal ends the wait.
     """
     try:
         yield
     except DeadLetterLimitError:
         if settings.health_address is not None:
-            deadline = time.monotonic() + min(LAST_LOOK_SECONDS, stop.seconds_left(CLOSE_SHARE))
-            LOG.warning("too many dead letters: metrics and page say so for up to %g s more", LAST_LOOK_SECONDS)
-            while time.monotonic() < deadline and not stop.insisted:
+            seconds = min(LAST_LOOK_SECONDS, stop.seconds_left(CLOSE_SHARE))
+            LOG.warning("too many dead letters: metrics and page say so for %.0f s more", seconds)
+            deadline = time.monotonic() + seconds
+            while time.monotonic() < deadline and not stop.signals:
                 time.sleep(LOOK_EVERY_SECONDS)
         raise
 

@@ -134,7 +134,7 @@ class Page:
         return {asked: only_by_name(route, names) for asked, route in routes.items()}
 
     def _state(self, _: Request) -> Response:
-        model, figures, ready = self._figures.model, self._figures, self._health.ready()
+        model, figures, ready = self._figures.model.now, self._figures, self._health.ready()
         history = self._seconds.columns(model.labels)
         parts, settings = figures.parts, self._settings
         dead = parts.delivery.counts.dead_lettered if parts is not None else {}
@@ -166,7 +166,7 @@ class Page:
                     p99_ms=_last(history.p99_ms),
                     lag=figures.lag,
                     labelled=parts.delivery.counts.labelled if parts is not None else 0,
-                    abstained=model.abstentions,
+                    abstained=figures.model.abstentions,
                     dead=sum(dead.values()),
                 ),
                 history=history,

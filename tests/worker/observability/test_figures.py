@@ -12,7 +12,7 @@ from kuaixun.worker.labelling import TOMBSTONE
 from kuaixun.worker.observability.figures import Figures
 from kuaixun.worker.observability.histogram import Histogram
 from kuaixun.worker.observability.label_mix import LEAST_HEADLINES, LabelMix, population_stability_index
-from kuaixun.worker.observability.watched import ModelFigures
+from kuaixun.worker.observability.watched import KEPT_TALLIES, ModelFigures
 from kuaixun.worker.streams import Record
 from kuaixun.worker.witness import Handled
 from tests.worker.fake_classifier import LABELS, FakeClassifier, expected_label
@@ -99,7 +99,25 @@ def test_labels_of_a_model_before_go_on_counting_under_their_names() -> None:
     figures.take_up(other).classify(["二"])
     assert sum(figures.by_label().values()) == 2
     assert figures.by_label()["新"] == 0
-    assert figures.model_id == "e" * 64
+    assert figures.now.model_id == "e" * 64
+
+
+def test_a_batch_begun_under_the_model_before_counts_by_its_labels() -> None:
+    figures = ModelFigures(0.0)
+    before = figures.take_up(FakeClassifier())
+    other = FakeClassifier(model_id="e" * 64)
+    other.labels = ("新", *reversed(LABELS[1:]))
+    figures.take_up(other)
+    before.classify(["一"])
+    assert figures.by_label() == {label: int(label == expected_label("一")) for label in (*LABELS, "新")}
+    assert figures.now.mix.drift is None
+
+
+def test_what_was_said_is_kept_however_many_models_come() -> None:
+    figures = ModelFigures(0.0)
+    for _ in range(3 * KEPT_TALLIES):
+        figures.take_up(FakeClassifier()).classify(["一"])
+    assert figures.by_label()[expected_label("一")] == 3 * KEPT_TALLIES
 
 
 def test_a_watched_model_says_what_the_model_says() -> None:
@@ -143,3 +161,16 @@ def test_stages_are_timed_and_what_was_undone_is_not_confirmed() -> None:
     figures.confirmed(undone)
     assert figures.stages["confirm"].sum == 4.0
     assert figures.batch_records.cumulative()[0] == ("1.0", 2.0)
+
+
+def test_what_is_rare_in_large_batches_is_met_as_often_as_it_is() -> None:
+    figures = Figures(0.0, wall=lambda: 100.0)
+    batches, slow = 50, 40
+    for batch in range(batches):
+        first = 5 * batch % 16  # they come in a run, or in step with whatever looks at every 16th
+        late = {first + 16 * number for number in range(slow)} if batch % 2 else set(range(first, first + slow))
+        figures.confirmed([record(n, 95_000 if n in late else 99_990) for n in range(4096)])
+    counts = figures.end_to_end.counts()
+    assert counts.sum() == batches * 4096
+    within = int(figures.end_to_end.bounds.searchsorted(1.0))
+    assert counts[within + 1 :].sum() == pytest.approx(batches * slow, rel=0.25)

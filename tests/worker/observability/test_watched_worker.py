@@ -20,7 +20,7 @@ from kuaixun.worker.labelling import TOMBSTONE
 from kuaixun.worker.observability import metric_names as names
 from kuaixun.worker.observability.figures import Figures
 from kuaixun.worker.observability.observatory import Observatory
-from kuaixun.worker.observability.watched import ModelFigures
+from kuaixun.worker.observability.watched import Tally
 from kuaixun.worker.observability.watching import watched
 from kuaixun.worker.settings import WorkerSettings, read_settings
 from kuaixun.worker.stop import Stop
@@ -233,7 +233,7 @@ def test_a_figure_that_goes_wrong_stops_nothing_and_is_said_once(
 
     for method in ("handled", "confirmed", "turned"):
         monkeypatch.setattr(Figures, method, fail)
-    monkeypatch.setattr(ModelFigures, "add", fail)
+    monkeypatch.setattr(Tally, "add", fail)
     observatory = Observatory(read_settings({}), Stop(1.0), NEVER_SECONDS)
     records = many(2)
     assert observatory.take_up(FakeClassifier()).classify(["一"]).confidences.tolist() == [0.7]
