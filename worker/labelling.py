@@ -7,11 +7,12 @@ No Kafka, no clock of its own, no state: what it returns depends on its argument
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import NamedTuple, Protocol, TypeAlias, cast
 
 import msgspec
@@ -24,6 +25,8 @@ from kuaixun.schemas.events import LabelledNews, Origin, RawNews
 from kuaixun.worker.errors import EngineUnavailableError
 from kuaixun.worker.streams import Record
 from kuaixun.worker.usual_form import UsualForm
+
+LOG = logging.getLogger(__name__)
 
 # What any engine that works can label; it tells a title that cannot be classified from an engine that cannot classify.
 KNOWN_GOOD_TITLE = "今日新闻"
@@ -110,6 +113,11 @@ class Verdict(NamedTuple):
     scores: dict[str, float]
 
 
+@lru_cache(maxsize=8)
+def _tell_once(fault: str) -> None:
+    LOG.warning("batches are labelled one by one, which takes longer: %s. Please report it.", fault)
+
+
 class BatchLabelling:
     """A batch on its way through the middle. `received_at` is when it came, and `clock` tells when it was labelled."""
 
@@ -125,11 +133,22 @@ class BatchLabelling:
         self.records = records
         self._classifier, self._policy, self._received_at, self._clock = classifier, policy, received_at, clock
         self._usual = UsualForm(records)
+        self._values: list[bytes | None] = []
+        self._others: list[Outcome] = []
+        self._failure: EngineUnavailableError | None = None
 
     def classify(self) -> None:
-        """The step that takes the time, as far as it can be taken at once. For any thread; raises nothing."""
-        with suppress(Exception):  # which title is at fault is found out one by one
+        """The step that takes the time. For any thread; raises nothing."""
+        try:
             self._usual.label(self._classifier, self._policy, received_at=self._received_at, clock=self._clock)
+        except Exception as error:
+            _tell_once(f"{type(error).__name__}: {error}")
+        self._values = self._usual.values()
+        left = [record for record, value in zip(self.records, self._values, strict=True) if value is None]
+        try:
+            self._others = self._one_by_one(left) if left else []
+        except EngineUnavailableError as error:
+            self._failure = error
 
     def outcomes(self) -> list[Outcome]:
         """As many outcomes as records, in their order. Once `classify` is done.
@@ -137,12 +156,12 @@ class BatchLabelling:
         A record that cannot be labelled becomes a dead letter and does not touch its neighbours. Raises
         EngineUnavailableError where the classifier fails on anything, and nothing else.
         """
-        values = self._usual.values()
-        if None not in values:
-            return list(map(Labelled, cast("list[bytes]", values)))
-        left = [record for record, value in zip(self.records, values, strict=True) if value is None]
-        others = iter(self._one_by_one(left))
-        return [next(others) if value is None else Labelled(value) for value in values]
+        if self._failure is not None:
+            raise self._failure
+        if not self._others:
+            return list(map(Labelled, cast("list[bytes]", self._values)))
+        others = iter(self._others)
+        return [next(others) if value is None else Labelled(value) for value in self._values]
 
     def _one_by_one(self, records: Sequence[Record]) -> list[Outcome]:
         return _label_one_by_one(records, self._classifier, self._policy, self._received_at, self._clock)

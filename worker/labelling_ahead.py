@@ -36,8 +36,8 @@ class _Begun:
 class LabellingAhead:
     """Batches in the order in which they are likely to be asked for.
 
-    One at a time is classified, in a thread of its own. What the interpreter does for one stays with the caller's
-    thread: `read` begins the labelling of a batch, and `prepare` ends it, where there is time before its turn.
+    One at a time is classified, in a thread of its own. `read` begins the labelling of a batch, and `prepare` ends it,
+    where there is time before its turn: both in the caller's thread.
     """
 
     def __init__(self, read: _Read) -> None:

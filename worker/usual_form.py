@@ -46,14 +46,20 @@ class UsualForm:
     def label(
         self, classifier: Labels, policy: Policy, *, received_at: datetime, clock: Callable[[], datetime]
     ) -> None:
-        """The step that takes the time. Raises what the classifier raises, and where an event cannot be made of it."""
+        """The step that takes the time. Where the classifier fails there are no values: a title may be at fault.
+
+        Raises TypeError or ValueError where no event can be made of what it says.
+        """
         events = self._events
         if events is None:
             return
         events.read()
         if not len(events):
             return
-        predictions = classifier.classify(events)
+        try:
+            predictions = classifier.classify(events)
+        except Exception:
+            return
         events.write(
             predictions.label_ids,
             predictions.confidences,

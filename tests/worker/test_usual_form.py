@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from kuaixun.export import Predictions
 from kuaixun.worker import usual_form
-from kuaixun.worker.labelling import Labelled, Outcome, Policy, label_batch
+from kuaixun.worker.labelling import Labelled, Outcome, Policy, _tell_once, label_batch
 from kuaixun.worker.streams import Record
 from kuaixun.worker.usual_form import UsualForm
 from tests.worker.fake_classifier import POISON, FakeClassifier
@@ -133,6 +133,22 @@ def test_every_figure_is_written_as_msgspec_writes_it() -> None:
 )
 def test_what_producers_usually_write_takes_the_fast_way(payload: bytes) -> None:
     assert taken(payload)
+
+
+def test_a_fault_of_the_fast_way_itself_is_told_once_and_costs_no_headline(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ValueError("answers are needed for every event")
+
+    _tell_once.cache_clear()
+    monkeypatch.setattr(UsualForm, "label", fail)
+    batch: list[bytes | None] = [b'{"id":"1","title":"a"}', b'{"id":"2","title":"b"}']
+    for _ in range(2):
+        fast, ordinary = both_ways(batch, FakeClassifier())
+        assert fast == ordinary
+        assert all(isinstance(outcome, Labelled) for outcome in fast)
+    assert caplog.text.count("batches are labelled one by one") == 1
 
 
 def test_a_title_at_fault_takes_no_other_with_it() -> None:
