@@ -45,8 +45,8 @@ chaos: .venv/dev-installed ## kill, freeze and cut off workers against real Kafk
 
 fuzz: ## fuzz the C++ readers under sanitizers, each for SECONDS=600; findings and what was learnt go to build/fuzz
 	@cmake -S export/cpp -B $(FUZZ_BUILD) -DCMAKE_CXX_COMPILER=$(FUZZ_CXX) -DKUAIXUN_SANITIZE=ON -DKUAIXUN_FUZZ=ON
-	@cmake --build $(FUZZ_BUILD) --parallel --target fuzz_bundle fuzz_bundle_files fuzz_text
-	@for target in bundle bundle_files text; do \
+	@cmake --build $(FUZZ_BUILD) --parallel --target fuzz_bundle fuzz_bundle_files fuzz_events fuzz_text
+	@for target in bundle bundle_files events text; do \
 	  mkdir -p build/fuzz/$$target && \
 	  $(FUZZ_BUILD)/fuzz/fuzz_$$target -max_total_time=$(SECONDS) -dict=export/cpp/fuzz/$${target%_files}.dict \
 	    -artifact_prefix=build/fuzz/$$target. build/fuzz/$$target export/cpp/fuzz/corpus/$$target || exit 1; \

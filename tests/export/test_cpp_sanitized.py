@@ -26,7 +26,7 @@ from tests.export.cpp_build import SOURCE, built, done
 pytestmark = pytest.mark.timeout(900)
 FUZZ = SOURCE / "fuzz"
 FUZZ_SECONDS = 60
-TARGETS = ("bundle", "bundle_files", "text")
+TARGETS = ("bundle", "bundle_files", "events", "text")
 
 
 @pytest.fixture(scope="module")

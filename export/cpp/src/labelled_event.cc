@@ -74,13 +74,15 @@ LabelledEventWriter::LabelledEventWriter(const EventFrame& frame)
       order_(std::max<std::size_t>(top_scores_, 1)),
       millionths_(top_scores_) {
   std::size_t longest = 0;
+  std::size_t longest_score = 0;
   for (const std::string& label : frame.labels) {
     label_to_confidence_.push_back(",\"label\":" + label + ",\"confidence\":");
     score_names_.push_back(label + ':');
     longest = std::max(longest, label_to_confidence_.back().size());
+    longest_score = std::max(longest_score, score_names_.back().size());
   }
-  fixed_size_ = begin_to_id.size() + id_to_title.size() + longest + confidence_to_scores.size() +
-                (top_scores_ + 1) * (longest + max_millionths_size + 1) + scores_to_partition_.size() +
+  fixed_size_ = begin_to_id.size() + id_to_title.size() + longest + max_millionths_size + confidence_to_scores.size() +
+                top_scores_ * (longest_score + max_millionths_size + 1) + scores_to_partition_.size() +
                 partition_to_offset.size() + offset_to_times_.size() + abstained.size() + 2 * max_integer_size + 1;
   for (const OptionalField& field : optional_fields) fixed_size_ += field.name.size();
 }
