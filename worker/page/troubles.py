@@ -28,7 +28,7 @@ def troubles(parts: Parts) -> list[Trouble]:
     elif limit.is_near:
         found.append(Trouble(kind="limitNear", figure=limit.ratio))
     elif limit.ratio > DEAD_SHARE:
-        found.append(Trouble(kind="deadLetters", figure=limit.ratio))
+        found.append(Trouble(kind="manyDeadLetters", figure=limit.ratio))
     if parts.reloads.refusal is not None:
         found.append(Trouble(kind="bundleRefused", figure=parts.reloads.refused, said=parts.reloads.refusal))
     return found

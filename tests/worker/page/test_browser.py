@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, Route, expect, sync_playwright
 
 from tests.worker.observability.asked import ask, value
 
@@ -91,6 +91,34 @@ def test_a_headline_is_tried_with_a_bar_for_each_class(page: Page) -> None:
     page.fill("#title", "<b>&nbsp;</b>")
     page.click("#try button")
     expect(page.locator("#verdict")).to_have_text("nothing is left of it after cleaning")
+
+
+HEADINGS = {
+    "en": ["Try a headline", "Dead letters", "Latest headlines", "Model"],
+    "zh": ["试一条标题", "死信", "最新标题", "模型"],
+}
+
+
+def test_headings_are_headings_and_every_sentence_has_its_figure(page: Page) -> None:
+    figures = {"brokersAway": 12, "limitReached": 0.6, "limitNear": 0.45, "manyDeadLetters": 0.08, "bundleRefused": 2}
+
+    def with_every_trouble(route: Route) -> None:
+        state = route.fetch().json()
+        state["troubles"] = [{"kind": kind, "figure": figure, "said": ""} for kind, figure in figures.items()]
+        route.fulfill(json=state)
+
+    page.route("**/state.json", with_every_trouble)
+    for language in ("en", "zh"):
+        expect(page.locator("html")).to_have_attribute("lang", language)
+        expect(page.locator("h2")).to_have_text(HEADINGS[language])
+        expect(page.locator("#troubles li")).to_have_count(len(figures))
+        expect(page.locator("#troubles .manyDeadLetters")).to_contain_text(
+            {"en": "last headlines", "zh": "最近"}[language]
+        )
+        shown = page.locator("body").inner_text()
+        assert "{}" not in shown
+        assert "undefined" not in shown
+        page.click("#language")
 
 
 def test_it_speaks_chinese_too_and_fits_a_phone(page: Page) -> None:

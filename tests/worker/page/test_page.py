@@ -139,8 +139,10 @@ def test_nothing_is_asked_of_other_hosts(name: str) -> None:
 
 def test_both_languages_say_the_same_things() -> None:
     words = (STATIC / "words.js").read_text("utf-8")
-    english, chinese = (set(re.findall(r"(\w+):\s*\"", part)) for part in re.split(r"\n  zh:", words))
+    said = [re.findall(r"(\w+):\s*\"", part) for part in re.split(r"\n  zh:", words)]
+    english, chinese = map(set, said)
     assert english == chinese
+    assert [len(keys) for keys in said] == [len(english)] * 2, "of a key that stands twice the later one alone counts"
     assert set(re.findall(r'data-text="(\w+)"', (STATIC / "index.html").read_text("utf-8"))) <= english
     kinds = set(re.findall(r'kind="(\w+)"', (STATIC.parent / "troubles.py").read_text("utf-8")))
     assert kinds

@@ -12,7 +12,7 @@ export const words = {
     drift: "label drift (PSI)", refused: "bundles refused",
     brokersAway: "No broker has answered for {}: nothing is lost, and nothing is labelled.",
     bundleRefused: "A new bundle is refused, and the model before it serves on.",
-    deadLetters: "{} of the last headlines became dead letters.",
+    manyDeadLetters: "{} of the last headlines became dead letters.",
     limitNear: "{} of the last headlines became dead letters, which is near the limit at which this worker stops.",
     limitReached: "{} of the last headlines became dead letters, and this worker stops.",
   },
@@ -25,7 +25,7 @@ export const words = {
     model: "模型", engine: "引擎", reads: "读取", writes: "写入", group: "消费组", since: "启动于", version: "版本",
     drift: "标签漂移（PSI）", refused: "被拒绝的模型包",
     brokersAway: "Kafka 已 {} 没有应答：不会丢失，但暂停标注。", bundleRefused: "新的模型包被拒绝，原模型继续服务。",
-    deadLetters: "最近的标题中有 {} 成为死信。", limitNear: "最近的标题中有 {} 成为死信，接近停机上限。",
+    manyDeadLetters: "最近的标题中有 {} 成为死信。", limitNear: "最近的标题中有 {} 成为死信，接近停机上限。",
     limitReached: "最近的标题中有 {} 成为死信，工作进程即将停止。",
   },
 };
