@@ -34,6 +34,8 @@ class Limits:
 class DeadLetterLimit:
     """An Observer that asks for a stop, and then has the reason in `error`; `in_a_row` is the run that lasts.
 
+    `run_reached` is the run that `error` speaks of, 0 where it speaks of the ratio.
+
     The window is counted in records, in whole batches: the fewest of the last ones that hold as many. Until so many
     have come the ratio says nothing. Small batches count as one until they hold a thousandth of the window together, so
     that it takes no more memory where a million come one by one.
@@ -44,7 +46,7 @@ class DeadLetterLimit:
         self.limits, self._stop = limits, stop
         self._window: deque[tuple[int, int]] = deque()
         self._records = self._dead = 0
-        self.in_a_row = 0
+        self.in_a_row = self.run_reached = 0
         self._warned = False
 
     @property
@@ -52,7 +54,17 @@ class DeadLetterLimit:
         """Whether the window, filled, or the run that lasts is NEAR a limit. For any thread."""
         limits = self.limits
         by_ratio = limits.ratio < 1 and self._records >= limits.window and self.ratio > NEAR * limits.ratio
-        return by_ratio or self.in_a_row > NEAR * limits.in_a_row > 0
+        return by_ratio or self.is_run_near
+
+    @property
+    def is_run_near(self) -> bool:
+        """Whether it is the run that is NEAR its limit. For any thread."""
+        return self.in_a_row > NEAR * self.limits.in_a_row > 0
+
+    @property
+    def records(self) -> int:
+        """How many the ratio is of: the window, as far as it is filled. For any thread."""
+        return self._records
 
     @property
     def ratio(self) -> float:
@@ -71,6 +83,7 @@ class DeadLetterLimit:
             return
         limits, found = self.limits, ""
         if limits.in_a_row and longest >= limits.in_a_row:
+            self.run_reached = longest
             found = f"{longest:,} records in a row, the limit (KUAIXUN_DEAD_LETTERS_IN_A_ROW) is {limits.in_a_row:,}"
         elif self._records >= limits.window and self._dead > limits.ratio * self._records:
             found = (

@@ -55,6 +55,7 @@ def test_coming_near_a_limit_is_said_once_each_time(caplog: pytest.LogCaptureFix
     ]:
         limit([], outcomes(pattern))
         assert limit.is_near is near
+        assert limit.is_run_near is (near and pattern.endswith("x"))
     assert ["dead letters come near" in message for message in caplog.messages] == [True, True]
 
 
@@ -124,6 +125,16 @@ def test_the_reason_names_the_limit_the_place_and_what_was_wrong() -> None:
     assert "2 records in a row" in said
     assert "KUAIXUN_DEAD_LETTERS_IN_A_ROW" in said
     assert "raw[0]@3, is invalid_json: cut short" in said
+
+
+@pytest.mark.parametrize(("pattern", "run"), [("..xxx.", 3), ("xx.xx.xx", 0)])
+def test_the_run_is_told_that_the_reason_speaks_of(pattern: str, run: int) -> None:
+    limit = DeadLetterLimit(Limits(0.5, 4, 3), Stop(5.0))
+    limit([], outcomes(pattern))
+    limit([], outcomes("." * 4))
+    assert limit.error is not None
+    assert limit.run_reached == run
+    assert ("in a row" in str(limit.error)) is (run > 0)
 
 
 def test_a_worker_past_its_limit_has_committed_every_dead_letter_and_nothing_else(topics: Topics) -> None:

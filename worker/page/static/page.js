@@ -109,8 +109,9 @@ function deadLetter(letter) {
   return made;
 }
 
-function trouble({ kind, figure, said }) {
-  const shown = kind === "brokersAway" ? `${number(figure)} s` : percent(figure);
+function trouble({ kind, figure, in_a_row, said }) {
+  const dead = in_a_row ? say("inARow").replace("{}", number(in_a_row)) : say("ofTheLast").replace("{}", percent(figure));
+  const shown = kind === "brokersAway" ? `${number(figure)} s` : dead;
   return element("li", [say(kind).replace("{}", shown), said].filter(Boolean).join(" · "), kind);
 }
 

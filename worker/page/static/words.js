@@ -12,9 +12,9 @@ export const words = {
     drift: "label drift (PSI)", refused: "bundles refused",
     brokersAway: "No broker has answered for {}: nothing is lost, and nothing is labelled.",
     bundleRefused: "A new bundle is refused, and the model before it serves on.",
-    manyDeadLetters: "{} of the last headlines became dead letters.",
-    limitNear: "{} of the last headlines became dead letters, which is near the limit at which this worker stops.",
-    limitReached: "{} of the last headlines became dead letters, and this worker stops.",
+    manyDeadLetters: "{} became dead letters.", ofTheLast: "{} of the last headlines", inARow: "{} headlines in a row",
+    limitNear: "{} became dead letters, which is near the limit at which this worker stops.",
+    limitReached: "{} became dead letters, and this worker stops.",
   },
   zh: {
     other: "English", rate: "条 / 秒", p50: "延迟中位数", p99: "延迟 99 %", lag: "待处理", labelled: "已标注", abstained: "弃权",
@@ -25,7 +25,7 @@ export const words = {
     model: "模型", engine: "引擎", reads: "读取", writes: "写入", group: "消费组", since: "启动于", version: "版本",
     drift: "标签漂移（PSI）", refused: "被拒绝的模型包",
     brokersAway: "Kafka 已 {} 没有应答：不会丢失，但暂停标注。", bundleRefused: "新的模型包被拒绝，原模型继续服务。",
-    manyDeadLetters: "最近的标题中有 {} 成为死信。", limitNear: "最近的标题中有 {} 成为死信，接近停机上限。",
-    limitReached: "最近的标题中有 {} 成为死信，工作进程即将停止。",
+    manyDeadLetters: "{}成为死信。", ofTheLast: "最近的标题中有 {} ", inARow: "连续 {} 条标题",
+    limitNear: "{}成为死信，接近停机上限。", limitReached: "{}成为死信，工作进程即将停止。",
   },
 };
