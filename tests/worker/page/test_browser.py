@@ -37,13 +37,18 @@ def demo_url() -> Iterator[str]:
 
 
 @pytest.fixture
-def page(demo_url: str) -> Iterator[Page]:
+def said() -> list[str]:
+    """What the browser says of faults; a test that makes requests fail takes out what it says of those."""
+    return []
+
+
+@pytest.fixture
+def page(demo_url: str, said: list[str]) -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page(locale="en-GB", viewport={"width": 400, "height": 800})
         page.set_default_timeout(PATIENCE_MILLISECONDS)
         expect.set_options(timeout=PATIENCE_MILLISECONDS)
-        said: list[str] = []
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
         page.goto(demo_url)
@@ -91,6 +96,60 @@ def test_a_headline_is_tried_with_a_bar_for_each_class(page: Page) -> None:
     page.fill("#title", "<b>&nbsp;</b>")
     page.click("#try button")
     expect(page.locator("#verdict")).to_have_text("nothing is left of it after cleaning")
+
+
+def test_an_engine_that_fails_and_a_worker_that_hangs_are_said_where_a_headline_is_tried(
+    page: Page, said: list[str]
+) -> None:
+    page.fill("#title", "央行下调存款准备金率0.5个百分点")
+    page.route("**/classify", lambda route: route.fulfill(status=500, body="500 Internal Server Error\n"))
+    page.click("#try button")
+    expect(page.locator("#verdict")).to_have_text("500 Internal Server Error")
+    page.unroute("**/classify")
+    page.route("**/classify", lambda _route: None)
+    page.click("#try button")
+    expect(page.locator("#verdict")).to_have_text("the worker does not answer")
+    assert page.locator("#bars li").count() == 0
+    assert len(said) == 1
+    assert "status of 500" in said.pop()
+
+
+def test_a_worker_that_hangs_is_said_not_to_answer_until_it_does(page: Page) -> None:
+    expect(page.locator("body")).not_to_have_class("gone")
+    page.route("**/state.json", lambda _route: None)
+    expect(page.locator("#state")).to_have_text("the worker does not answer")
+    expect(page.locator("body")).to_have_class("gone")
+    expect(page.locator("main")).to_have_css("opacity", "0.45")
+    page.unroute("**/state.json")
+    expect(page.locator("#state")).to_have_text("ready")
+    expect(page.locator("body")).not_to_have_class("gone")
+
+
+def test_a_model_card_that_does_not_come_is_asked_for_again(page: Page, said: list[str]) -> None:
+    page.route("**/model-card", lambda route: route.fulfill(status=503, json={"error": "the card is on its way"}))
+    page.reload()
+    page.click("summary")
+    expect(page.locator("#card")).to_have_text("the card is on its way")
+    page.unroute("**/model-card")
+    expect(page.locator("#card")).to_contain_text("A TextCNN")
+    assert all("status of 503" in one for one in said)
+    said.clear()
+
+
+def test_what_drew_a_plot_is_gone_with_it(page: Page) -> None:
+    page.add_init_script("""
+        window.watched = new Set();
+        const { observe, disconnect } = ResizeObserver.prototype;
+        ResizeObserver.prototype.observe = function (...of) { watched.add(this); observe.apply(this, of); };
+        ResizeObserver.prototype.disconnect = function () { watched.delete(this); disconnect.apply(this); };
+    """)
+    page.reload()
+    for _ in range(2):
+        expect(page.locator("#mix-plot canvas")).to_be_visible()
+        page.click("#language")
+    expect(page.locator("#mix-plot canvas")).to_be_visible()
+    assert page.locator(".uplot").count() == 3
+    assert page.evaluate("watched.size") == 3
 
 
 HEADINGS = {

@@ -3,12 +3,25 @@
 import { words } from "./words.js";
 
 const EVERY_MILLISECONDS = 1000;
+const PATIENCE_MILLISECONDS = 5000; // then the worker does not answer: one that hangs ends no connection by itself
 const PALETTE = ["#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#3ca951", "#ff8ab7", "#a463f2", "#97bbf5", "#9c6b4e", "#9498a0"];
 const $ = (id) => document.getElementById(id);
 
 let language = localStorage.getItem("language") ?? (navigator.language.startsWith("zh") ? "zh" : "en");
 let labels = [];
 let plots = null;
+let loadingCard = false;
+
+// An answer that says no is an error with what it said.
+async function ask(path, options = {}) {
+  const answer = await fetch(path, { ...options, signal: AbortSignal.timeout(PATIENCE_MILLISECONDS) });
+  if (answer.ok) return answer;
+  const said = await answer.text();
+  const isJson = answer.headers.get("Content-Type")?.startsWith("application/json");
+  throw new Error(isJson ? JSON.parse(said).error : said.trim() || answer.statusText);
+}
+
+const why = (error) => (error.name === "TimeoutError" ? say("gone") : error.message);
 
 function element(tag, text = "", kind = "") {
   const made = document.createElement(tag);
@@ -61,8 +74,9 @@ function plot(target, series, data) {
     data,
     target,
   );
-  new ResizeObserver(() => made.setSize({ width: target.clientWidth, height: 180 })).observe(target);
-  return made;
+  const observer = new ResizeObserver(() => made.setSize({ width: target.clientWidth, height: 180 }));
+  observer.observe(target);
+  return { made, observer };
 }
 
 function line(colour, fill) {
@@ -79,12 +93,15 @@ function draw(history) {
       plot($("latency-plot"), [line(PALETTE[0]), line(PALETTE[2])], data[1]),
       plot($("mix-plot"), bands, data[2]),
     ];
-  } else plots.forEach((one, i) => one.setData(data[i]));
+  } else plots.forEach(({ made }, i) => made.setData(data[i]));
 }
 
 function forget() {
+  for (const { made, observer } of plots ?? []) {
+    observer.disconnect();
+    made.destroy();
+  }
   plots = null;
-  for (const id of ["rate-plot", "latency-plot", "mix-plot"]) $(id).replaceChildren();
 }
 
 function listed(target, items) {
@@ -141,9 +158,10 @@ function show(state) {
     forget();
     $("legend").replaceChildren(...labels.map((label) => ofLabel(element("li", label), label)));
   }
-  if ($("card").dataset.model !== state.model.id) loadCard(state.model.id);
+  if (state.model.id && $("card").dataset.model !== state.model.id) loadCard(state.model.id);
   $("state").textContent = state.ready ? say("ready") : state.why;
   $("state").className = state.ready && !state.troubles.length ? "ready" : "";
+  document.body.classList.remove("gone");
   troubles(state.troubles);
   $("model").textContent = `${say("model")} ${state.model.id.slice(0, 16)} · ${state.worker.engine}`;
   const { now } = state;
@@ -160,10 +178,19 @@ function show(state) {
   facts(state);
 }
 
+// Taken for loaded once it is; until then the next turn asks again.
 async function loadCard(model) {
-  $("card").dataset.model = model;
-  const answer = await fetch("model-card");
-  $("card").textContent = answer.ok ? await answer.text() : "";
+  if (loadingCard) return;
+  loadingCard = true;
+  try {
+    const answer = await ask("model-card");
+    $("card").textContent = await answer.text();
+    $("card").dataset.model = model;
+  } catch (error) {
+    $("card").textContent = why(error);
+    delete $("card").dataset.model;
+  }
+  loadingCard = false;
 }
 
 function bar([label, share]) {
@@ -177,28 +204,27 @@ function bar([label, share]) {
 async function tryHeadline(submitted) {
   submitted.preventDefault();
   try {
-    const answer = await fetch("classify", {
+    const answer = await ask("classify", {
       method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ title: $("title").value }),
     });
     const said = await answer.json();
-    if (!answer.ok) throw new Error(said.error);
     $("verdict").textContent = said.label === null ? say("nothingLeft") : `${said.label} · ${say("sure")} ${percent(said.confidence)}`;
     const scores = said.label === null ? [] : Object.entries(said.scores).sort((one, other) => other[1] - one[1]);
     $("bars").replaceChildren(...scores.map(bar));
   } catch (error) {
-    $("verdict").textContent = error.message;
+    $("verdict").textContent = why(error);
     $("bars").replaceChildren();
   }
 }
 
 async function turn() {
   try {
-    const answer = await fetch("state.json");
-    if (!answer.ok) throw new Error(answer.statusText);
+    const answer = await ask("state.json");
     show(await answer.json());
   } catch (error) {
-    $("state").textContent = `${say("gone")}: ${error.message}`;
+    $("state").textContent = error.name === "TimeoutError" ? say("gone") : `${say("gone")}: ${error.message}`;
     $("state").className = "";
+    document.body.classList.add("gone");
     troubles([]);
   }
   setTimeout(turn, EVERY_MILLISECONDS);
