@@ -56,18 +56,9 @@ class Latest:
                     self._dead.append(self._shown(outcome))
 
     def headlines(self) -> list[Headline]:
-        """The last ones, newest first."""
-        events = [_EVENTS.decode(outcome.value) for outcome in reversed(tuple(self._labelled))]
-        return [
-            Headline(
-                at=event.labelled_at.timestamp(),
-                title=event.title[:SHOWN_CHARACTERS],
-                label=event.label,
-                confidence=event.confidence,
-                abstained=event.abstained,
-            )
-            for event in events
-        ]
+        """The last ones, newest first. One that cannot be read again is left out, and keeps nobody from the others."""
+        shown = (_headline(outcome.value) for outcome in reversed(tuple(self._labelled)))
+        return [headline for headline in shown if headline is not None]
 
     def dead_letters(self) -> list[ShownDeadLetter]:
         """The last ones, newest first."""
@@ -83,3 +74,17 @@ class Latest:
             partition=letter.partition,
             offset=letter.offset,
         )
+
+
+def _headline(value: bytes) -> Headline | None:
+    try:
+        event = _EVENTS.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return Headline(
+        at=event.labelled_at.timestamp(),
+        title=event.title[:SHOWN_CHARACTERS],
+        label=event.label,
+        confidence=event.confidence,
+        abstained=event.abstained,
+    )

@@ -71,6 +71,15 @@ def test_the_latest_are_kept_newest_first_whatever_the_batches() -> None:
     assert [len(headline.title) for headline in latest.headlines()] == [SHOWN_CHARACTERS] * SHOWN_HEADLINES
 
 
+@pytest.mark.parametrize("value", [b"", b"{}", b'{"id": "\xff"}', b'{"id": 5}'])
+def test_an_event_that_cannot_be_read_again_is_left_out_of_the_latest(value: bytes) -> None:
+    with served() as (url, observatory):
+        observatory.confirmed([], [labelled(1), Labelled(value), labelled(2)])
+        answer = ask(f"{url}/state.json")
+        assert answer.status == 200
+        assert [headline["title"] for headline in json.loads(answer.body)["headlines"]] == ["新闻2", "新闻1"]
+
+
 def test_the_state_before_there_is_a_model_is_one_that_the_page_can_show() -> None:
     with served() as (url, _):
         answer = ask(f"{url}/state.json")
