@@ -19,6 +19,8 @@ from kuaixun.worker.streams import Record
 LOG = logging.getLogger(__name__)
 
 NEAR = 0.8  # of a limit
+FELT = 0.01  # of the last headlines: the alert KuaixunDeadLetters
+LEAST_RECORDS = 1000  # or the window, where it is smaller: a share of fewer is chance
 MOST_COUNTS = 1000  # that the window is kept in: each its records, and the dead letters among them
 
 
@@ -47,7 +49,7 @@ class DeadLetterLimit:
         self._window: deque[tuple[int, int]] = deque()
         self._records = self._dead = 0
         self.in_a_row = self.run_reached = 0
-        self._warned = False
+        self._warned = self._told = False
 
     @property
     def is_near(self) -> bool:
@@ -60,6 +62,11 @@ class DeadLetterLimit:
     def is_run_near(self) -> bool:
         """Whether it is the run that is NEAR its limit. For any thread."""
         return self.in_a_row > NEAR * self.limits.in_a_row > 0
+
+    @property
+    def is_felt(self) -> bool:
+        """Whether dead letters are more than a few bad headlines, well within the limits as they may be."""
+        return self.ratio > FELT and self._records >= min(LEAST_RECORDS, self.limits.window)
 
     @property
     def records(self) -> int:
@@ -102,7 +109,15 @@ class DeadLetterLimit:
             self._stop.request()
 
     def _warn(self) -> None:
-        """Once for each time that it comes near."""
+        """Once for each time that they are felt, and that the limit comes near."""
+        if self.is_felt and not self._told:
+            LOG.warning(
+                "%.1f %% of the last %d records became dead letters; their headers say why",
+                *(100 * self.ratio, self._records),
+                extra={"dead_letter_ratio": self.ratio},
+            )
+        # Not told again before it was well over.
+        self._told = self.is_felt or (self._told and self.ratio > FELT / 2)
         is_near = self.is_near
         if is_near and not self._warned:
             LOG.warning(

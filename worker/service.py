@@ -55,11 +55,13 @@ def open_station(
     classifier: Labels | None = None,
     look: Callable[[], None] = lambda: None,
     opening: Opening | None = None,
+    reaching: Callable[[Callable[[], float]], None] = lambda _outage_seconds: None,
 ) -> Station:
     """Open and check everything; `say` is told what was found, line by line. Raises WorkerErrors.
 
     A classifier that is open already takes the place of the bundle that the settings name, of which `opening` may have
-    begun. `look` is called between waits, and may raise to end them.
+    begun. `look` is called between waits, and may raise to end them. `reaching` is told, before the brokers are asked,
+    what says how long they have not answered.
     """
     say("settings", f"group {settings.group_id}, properties passed through: {settings.shown_properties()}")
     exactly_once = settings.delivery is Guarantee.EXACTLY_ONCE
@@ -73,6 +75,7 @@ def open_station(
         undo.callback(source.close, CLOSE_SECONDS)
         sink = (KafkaTransactionalSink if exactly_once else KafkaSink)(settings, look_at_all)
         undo.callback(sink.close, CLOSE_SECONDS)
+        reaching(lambda: max(source.outage_seconds, sink.outage_seconds))
         lines, counts, failure = list[tuple[str, str]](), dict[str, int](), None
         try:
             counts = _ask_the_brokers(settings, source, sink, lambda *line: lines.append(line), look_at_all)
@@ -226,7 +229,9 @@ def _put_together(
 ) -> _Whole:
     """All of a worker, the group joined."""
     look = EarlyStop(stop)
-    station = open_station(settings, lambda what, found: LOG.info("%s: %s", what, found), classifier, look, opening)
+    station = open_station(
+        settings, lambda what, found: LOG.info("%s: %s", what, found), classifier, look, opening, witness.reaching
+    )
     policy = Policy(
         confidence_threshold=settings.confidence_threshold,
         top_scores=settings.top_scores,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -41,14 +41,12 @@ class Parts:
     reloads: Reloads
     limit: DeadLetterLimit
 
-    @property
-    def outage_seconds(self) -> float:
-        """How long the brokers have not answered one of the clients by now, 0 while they do."""
-        return max(self.source.outage_seconds, self.sink.outage_seconds)
-
 
 class Witness(Protocol):
     """Told of everything by the loop's own thread, which waits until it is done. Raises nothing."""
+
+    def reaching(self, outage_seconds: Callable[[], float]) -> None:
+        """The brokers are about to be asked; this says how long they have not answered, 0 while they do."""
 
     def begin(self, parts: Parts) -> None:
         """The worker is put together, and the loop about to begin."""
@@ -68,6 +66,9 @@ class Witness(Protocol):
 
 class Nobody:
     """A Witness that does not look."""
+
+    def reaching(self, outage_seconds: Callable[[], float]) -> None:
+        """See Witness."""
 
     def begin(self, parts: Parts) -> None:
         """See Witness."""

@@ -56,7 +56,22 @@ def test_coming_near_a_limit_is_said_once_each_time(caplog: pytest.LogCaptureFix
         limit([], outcomes(pattern))
         assert limit.is_near is near
         assert limit.is_run_near is (near and pattern.endswith("x"))
-    assert ["dead letters come near" in message for message in caplog.messages] == [True, True]
+    assert ["come near" in message for message in caplog.messages] == [True, False, True]
+
+
+def test_dead_letters_that_are_felt_are_said_once_until_they_are_well_over(caplog: pytest.LogCaptureFixture) -> None:
+    limit = DeadLetterLimit(Limits(0.5, 1000, 900), Stop(5.0))
+    for pattern, told in [
+        ("x" * 9 + "." * 900, 0),  # too few for a share
+        ("x" * 5 + "." * 86, 1),  # 1.4 %
+        ("x" * 5 + "." * 1000, 1),  # 0.5 %
+        ("x" * 6 + "." * 300, 1),  # 1.1 %: it was not well over
+        ("." * 1000, 1),
+        ("x" * 30 + "." * 970, 2),
+    ]:
+        limit([], outcomes(pattern))
+        assert len(caplog.messages) == told, pattern[:40]
+    assert caplog.messages[0].startswith("1.4 % of the last 1000 records became dead letters")
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ class Outage:
         """It did not answer. The first call starts the clock."""
         if self._since is None:
             self._since = self._monotonic()
-            LOG.warning("trouble with Kafka, trying on for up to %g s: %s", self._limit_seconds, error)
+            LOG.warning("trouble with Kafka, trying on: %s", error)
         self._error = error
 
     def over(self) -> None:

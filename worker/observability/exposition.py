@@ -54,6 +54,7 @@ class _Worker:
         yield _valued(names.READY, {(): self._health.ready().yes})
         since_turn = self._health.since_turn_seconds
         yield _valued(names.SINCE_TURN, {} if since_turn is None else {(): since_turn})
+        yield _valued(names.OUTAGE_SECONDS, {(): self._figures.outage_seconds()})
         yield from self._of_the_loop()
         yield from self._of_the_model()
         if self._figures.parts is not None:
@@ -94,7 +95,6 @@ def _of_the_parts(parts: Parts) -> Iterator[Family]:
     yield _valued(names.OUTCOMES, {(outcome,): count for outcome, count in outcomes.items()})
     yield _valued(names.DEAD_LETTERS, {(reason.value,): counts.dead_lettered[reason] for reason in DeadLetterReason})
     yield _valued(names.REBALANCES, {(event,): count for event, count in parts.source.rebalances.items()})
-    yield _valued(names.OUTAGE_SECONDS, {(): parts.outage_seconds})
     yield _valued(names.RELOADS, {("taken_up",): reloads.taken_up, ("refused",): reloads.refused})
     yield _valued(names.BUNDLE_REFUSED, {(): reloads.refusal is not None})
     yield _valued(names.DEAD_LETTERS_IN_A_ROW, {(): limit.in_a_row})

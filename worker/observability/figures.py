@@ -39,6 +39,7 @@ class Figures:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.parts: Parts | None = None
+        self.outage_seconds: Callable[[], float] = lambda: 0.0
         self.model = ModelFigures(confidence_threshold)
         self.batch_records = Histogram(BATCH_RECORDS.bounds)
         self.stages = {stage: Histogram(STAGE.bounds) for stage in STAGES}

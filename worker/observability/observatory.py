@@ -62,6 +62,10 @@ class Observatory:
 
             self._traces = Traces(settings, trace_into, lambda: self.figures.model.now.model_id)
 
+    def reaching(self, outage_seconds: Callable[[], float]) -> None:
+        """See Witness."""
+        self.figures.outage_seconds = outage_seconds
+
     def begin(self, parts: Parts) -> None:
         """See Witness."""
         self.figures.begin(parts)

@@ -142,7 +142,7 @@ class Page:
             State(
                 ready=ready.yes,
                 why=ready.why,
-                troubles=troubles(parts) if parts is not None else [],
+                troubles=troubles(figures.outage_seconds(), parts),
                 worker=Worker(
                     version=__version__,
                     engine=model.engine,

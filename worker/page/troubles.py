@@ -6,9 +6,6 @@ import msgspec
 
 from kuaixun.worker.witness import Parts
 
-DEAD_SHARE = 0.01  # of the last headlines: KuaixunDeadLetters
-LEAST_RECORDS = 1000  # or the window, where it is smaller: a share of fewer is chance
-
 
 class Trouble(msgspec.Struct, frozen=True, kw_only=True):
     """One of them: its name in the page's words, a figure that goes with it, and what the worker says of it.
@@ -22,11 +19,13 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True):
     said: str = ""
 
 
-def troubles(parts: Parts) -> list[Trouble]:
-    """All that there are, the worst first."""
+def troubles(away_seconds: float, parts: Parts | None) -> list[Trouble]:
+    """All that there are, the worst first; of a worker that is not put together yet, how long the brokers are away."""
     found: list[Trouble] = []
-    if (away_seconds := parts.outage_seconds) > 0:
+    if away_seconds > 0:
         found.append(Trouble(kind="brokersAway", figure=round(away_seconds, 1)))
+    if parts is None:
+        return found
     limit = parts.limit
     if limit.error is not None:
         said = str(limit.error)
@@ -34,7 +33,7 @@ def troubles(parts: Parts) -> list[Trouble]:
     elif limit.is_near:
         in_a_row = limit.in_a_row if limit.is_run_near else 0
         found.append(Trouble(kind="limitNear", figure=limit.ratio, in_a_row=in_a_row))
-    elif limit.ratio > DEAD_SHARE and limit.records >= min(LEAST_RECORDS, limit.limits.window):
+    elif limit.is_felt:
         found.append(Trouble(kind="manyDeadLetters", figure=limit.ratio))
     if parts.reloads.refusal is not None:
         found.append(Trouble(kind="bundleRefused", figure=parts.reloads.refused, said=parts.reloads.refusal))

@@ -175,6 +175,27 @@ def test_dead_letters_near_their_limit_and_beyond_it_are_seen(embedded_bootstrap
     assert value(seen.page(), names.DEAD_LETTER_LIMIT_REACHED.name) == 1
 
 
+def outage_at(url: str) -> float:
+    return value(ask(f"{url}/metrics").body, names.OUTAGE_SECONDS.name)
+
+
+def test_brokers_that_are_away_are_seen_while_the_worker_starts() -> None:
+    topics = Topics("127.0.0.1:1", "in", "out", "dead", "group", session_ms=6000)
+    with process(topics, "--health-address", "0", "--connect-seconds", "60", module="kuaixun.worker.cli") as worker:
+        assert worker.stderr is not None
+        url = json.loads(worker.stderr.readline())["url"]
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while (
+            not (away := value(ask(f"{url}/metrics").body, names.OUTAGE_SECONDS.name)) and time.monotonic() < deadline
+        ):
+            time.sleep(0.05)
+        assert away > 0
+        assert [one["kind"] for one in json.loads(ask(f"{url}/state.json").body)["troubles"]] == ["brokersAway"]
+        worker.send_signal(signal.SIGTERM)
+        worker.communicate(timeout=PATIENCE_SECONDS)
+    assert worker.returncode == 0
+
+
 def test_a_worker_that_dead_letters_end_is_seen_at_its_limit_until_it_is_told_to_leave(embedded_bootstrap: str) -> None:
     topics = Topics.create(embedded_bootstrap, real=False)
     topics.write([record(0, b"{")] * 20)

@@ -8,8 +8,8 @@ from typing import cast
 
 import pytest
 
-from kuaixun.worker.dead_letter_limit import DeadLetterLimit, Limits
-from kuaixun.worker.page.troubles import LEAST_RECORDS, troubles
+from kuaixun.worker.dead_letter_limit import LEAST_RECORDS, DeadLetterLimit, Limits
+from kuaixun.worker.page.troubles import troubles
 from kuaixun.worker.reload import Reloads
 from kuaixun.worker.stop import Stop
 from kuaixun.worker.witness import Parts
@@ -21,8 +21,8 @@ def said_after(limits: Limits, batches: Sequence[str]) -> list[tuple[str, float,
     limit = DeadLetterLimit(limits, Stop(5.0))
     for pattern in batches:
         limit([], outcomes(pattern))
-    parts = cast("Parts", SimpleNamespace(outage_seconds=0.0, limit=limit, reloads=Reloads()))
-    return [(trouble.kind, trouble.figure, trouble.in_a_row) for trouble in troubles(parts)]
+    parts = cast("Parts", SimpleNamespace(limit=limit, reloads=Reloads()))
+    return [(trouble.kind, trouble.figure, trouble.in_a_row) for trouble in troubles(0.0, parts)]
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,11 @@ def test_a_share_is_spoken_of_once_there_are_enough_to_take_it_of(
     window: int, batches: list[str], said: list[tuple[str, float, int]]
 ) -> None:
     assert said_after(Limits(0.5, window, 900), batches) == said
+
+
+def test_brokers_that_are_away_are_told_before_the_worker_is_put_together() -> None:
+    assert [(one.kind, one.figure) for one in troubles(12.34, None)] == [("brokersAway", 12.3)]
+    assert troubles(0.0, None) == []
 
 
 @pytest.mark.parametrize(
