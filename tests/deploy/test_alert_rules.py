@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 import yaml
 
+from kuaixun.worker.observability.watching import LAST_LOOK_SECONDS
 from tests.deploy.queries import faults
 from tests.deploy.tools import DEPLOY, installed, passes
 
 RULES = DEPLOY / "prometheus" / "rules.yaml"
 UNIT_TESTS = DEPLOY / "prometheus" / "rules.test.yaml"
-OPERATORS_RULES = DEPLOY / "kubernetes" / "components" / "prometheus-operator" / "prometheusrule.yaml"
+OPERATOR = DEPLOY / "kubernetes" / "components" / "prometheus-operator"
+OPERATORS_RULES = OPERATOR / "prometheusrule.yaml"
 GROUPS: list[dict[str, Any]] = yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"]
 ALL = [rule for group in GROUPS for rule in group["rules"]]
 ALERTS = [rule for rule in ALL if "alert" in rule]
@@ -49,6 +51,16 @@ def test_every_alert_is_tried() -> None:
     spoke = {case["alertname"] for test in tried for case in test["alert_rule_test"] if case.get("exp_alerts")}
     silent = {case["alertname"] for test in tried for case in test["alert_rule_test"] if not case.get("exp_alerts")}
     assert spoke == silent == {rule["alert"] for rule in ALERTS}
+
+
+def test_what_a_worker_shows_before_it_ends_is_scraped_wherever_we_say_how_often() -> None:
+    tried = yaml.safe_load(UNIT_TESTS.read_text(encoding="utf-8"))["tests"]
+    compose = yaml.safe_load((DEPLOY / "compose" / "prometheus.yaml").read_text(encoding="utf-8"))
+    monitor = yaml.safe_load((OPERATOR / "servicemonitor.yaml").read_text(encoding="utf-8"))
+    intervals = [test["interval"] for test in tried if test["name"] == "KuaixunDeadLetterLimitReached"]
+    intervals += [compose["global"]["scrape_interval"], *(one["interval"] for one in monitor["spec"]["endpoints"])]
+    assert len(intervals) == 3
+    assert all(int(interval.removesuffix("s")) < LAST_LOOK_SECONDS for interval in intervals), intervals
 
 
 def test_the_operator_s_form_holds_the_same_rules() -> None:
