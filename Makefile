@@ -5,7 +5,9 @@
 PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
-PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# By both variables, for what compiles the native engine is pinned, too: deploy/install.sh says which pip takes which.
+PIP_INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
+  $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # Clang brings libFuzzer; any other compiler takes the driver of export/cpp/fuzz.
 SECONDS ?= 600

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes the environment FOLDER with kuaixun[EXTRAS] of the checkout that this script lies in: the versions of
 # constraints.txt, the native engine compiled here, nothing that points back to the checkout. The images and a machine
-# under systemd run this same script.
+# under systemd run this same script. PYTHON names the Python, which is 3.11 or newer and has its headers and venv.
 #
 #   deploy/install.sh /opt/kuaixun worker,registry,signing,traces          labels on CPUs; needs a C++ compiler, and no torch
 #   deploy/install.sh /opt/kuaixun worker,registry,signing,traces,torch    labels on GPUs, too
@@ -13,8 +13,16 @@ fi
 folder=$1 extras=$2
 cd "$(dirname "$0")/.."
 
-"${PYTHON:-python3}" -m venv "$folder"
-"$folder/bin/python" -m pip install --disable-pip-version-check --constraint constraints.txt ".[$extras]"
+python=${PYTHON:-python3}
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+  echo "$0: kuaixun needs Python 3.11 or newer and $python is not: name another, as in PYTHON=python3.11 $0 $folder $extras" >&2
+  exit 1
+}
+"$python" -m venv "$folder"
+# What compiles the engine is pinned, too: pip's environment for that takes the first variable before pip 26, and the
+# second from 25.3 on; --constraint does not reach it.
+PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
+  "$folder/bin/python" -m pip install --disable-pip-version-check ".[$extras]"
 # The install goes on without the engine where there is no compiler, and the worker would want torch.
 "$folder/bin/python" -c 'import kuaixun.export._native' || {
   echo "$0: the native engine was not built; is there a C++ compiler? Its output stands above." >&2
