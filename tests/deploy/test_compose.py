@@ -38,7 +38,8 @@ def test_prometheus_takes_its_configuration() -> None:
 
 
 def test_every_image_is_pinned_by_its_digest_or_built_here() -> None:
-    built = {service["image"] for service in SERVICES.values() if "build" in service}
+    built = [service["image"] for service in SERVICES.values() if "build" in service]
+    assert len(built) == len(set(built)), "two builds of one name"
     for name, service in SERVICES.items():
         assert service["image"] in built or re.search(r":[\w.]+@sha256:[0-9a-f]{64}$", service["image"]), name
     build = SERVICES["worker"]["build"]

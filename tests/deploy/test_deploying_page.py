@@ -15,8 +15,11 @@ import pytest
 import yaml
 from dotenv import dotenv_values
 
+from kuaixun.worker.addresses import host_and_port
+from kuaixun.worker.errors import SettingError
 from kuaixun.worker.settings import read_settings, refuse_misspelt
 from tests.deploy.test_containerfile import installed_extras, stages
+from tests.deploy.test_kubernetes import check, ports_reached, rendered
 from tests.deploy.tools import ROOT, installed, passes
 from tests.deploy.unit import UNIT, values
 
@@ -25,9 +28,13 @@ PLAYED = ("docker", "kubectl", "systemctl", "systemd-ask-password", "deploy/inst
 HUSH = "a password"
 
 
+def section_of(heading: str) -> str:
+    return PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
 def commands(heading: str) -> str:
-    """The script under a heading: the lines that are set in."""
-    section = PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    """The script under a heading: the lines that are set in, outside fences."""
+    section = re.sub("^```.*?^```$", "", section_of(heading), flags=re.MULTILINE | re.DOTALL)
     return "".join(line[4:] + "\n" for line in section.splitlines() if line.startswith("    "))
 
 
@@ -90,6 +97,31 @@ def test_the_systemd_section_leaves_a_unit_its_settings_and_a_secret_where_the_u
     for name, value in given.items():
         monkeypatch.setenv(name, value or "")
     assert read_settings({}).consumer_properties()["sasl.password"] == HUSH
+
+
+def test_each_instance_that_the_page_names_has_a_port_of_its_own() -> None:
+    few, many = re.findall(r"Environment=KUAIXUN_HEALTH_ADDRESS=(\d+)%i", PAGE)
+    names = [*map(str, range(1, 10))], [f"{number:02}" for number in range(1, 100)]
+    for prefix, instances in zip((few, many), names, strict=True):
+        for instance in instances:
+            host_and_port(f"{prefix}{instance}")
+    with pytest.raises(SettingError):  # which is why the page has two
+        host_and_port(f"{few}10")
+
+
+def test_a_kustomization_of_one_s_own_reaches_the_collector_and_is_seen_by_the_operator(tmp_path: Path) -> None:
+    (shown,) = re.findall(r"^```yaml\n(.*?)^```$", section_of("Kubernetes"), re.MULTILINE | re.DOTALL)
+    (tmp_path / "kuaixun").symlink_to(ROOT)
+    (tmp_path / "kustomization.yaml").write_text(shown, encoding="utf-8")
+    manifests = rendered(str(tmp_path))
+    for manifest in manifests:
+        check(manifest)
+    of_the_operator = [one for one in manifests if one["kind"] in {"ServiceMonitor", "PrometheusRule"}]
+    assert [one["metadata"]["labels"]["release"] for one in of_the_operator] == ["kube-prometheus-stack"] * 2
+    (worker,) = [one for one in manifests if one["kind"] == "Deployment"]
+    (container,) = worker["spec"]["template"]["spec"]["containers"]
+    assert container["image"].startswith("registry.example/kuaixun-worker:")
+    assert 4318 in ports_reached(manifests)
 
 
 def test_each_image_is_built_of_a_target_that_is_there(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
@@ -26,7 +28,7 @@ Manifest = dict[str, Any]
 
 @cache
 def rendered(folder: str) -> tuple[Manifest, ...]:
-    """What an overlay is in the end; the test is skipped where there is no kustomize."""
+    """What an overlay, or a folder elsewhere, is in the end; the test is skipped where there is no kustomize."""
     kustomize = installed("kubectl", "kustomize")
     command = [kustomize, "kustomize"] if kustomize.endswith("kubectl") else [kustomize, "build"]
     return tuple(yaml.safe_load_all(passes(*command, KUBERNETES / folder)))
@@ -45,6 +47,13 @@ def pod(overlay: str = "cpu") -> Manifest:
 def container(overlay: str = "cpu") -> Manifest:
     (worker,) = pod(overlay)["containers"]
     return dict(worker)
+
+
+def ports_reached(manifests: Sequence[Manifest]) -> set[int]:
+    """The TCP ports at which a worker may ask others."""
+    (policy,) = [one for one in manifests if one["kind"] == "NetworkPolicy"]
+    ports = [port for rule in policy["spec"]["egress"] for port in rule["ports"] if port["protocol"] == "TCP"]
+    return {number for port in ports for number in range(port["port"], port.get("endPort", port["port"]) + 1)}
 
 
 def check(manifest: Manifest) -> None:
@@ -174,6 +183,30 @@ def test_a_gpu_is_asked_for_by_workers_that_compute_on_it() -> None:
     assert (data["KUAIXUN_ENGINE"], data["KUAIXUN_DEVICE"]) == ("torchscript", "cuda")
     assert data["KUAIXUN_INPUT_TOPIC"] == one_of("ConfigMap")["data"]["KUAIXUN_INPUT_TOPIC"]
     assert one_of("Deployment", "gpu")["spec"]["strategy"]["rollingUpdate"]["maxSurge"] == 0
+
+
+def test_what_torch_compiles_is_kept_where_a_pod_may_write() -> None:
+    home = next(one["value"] for one in container("gpu")["env"] if one["name"] == "HOME")
+    mounts = {one["mountPath"]: one["name"] for one in container("gpu")["volumeMounts"]}
+    volumes = {one["name"]: one for one in pod("gpu")["volumes"]}
+    # CUDA's cache alone may grow to 1 GiB, and a pod that outgrows the limit is evicted.
+    assert volumes[mounts[home]]["emptyDir"]["sizeLimit"] == "2Gi"
+    assert {"KUAIXUN_SECRETS_FOLDER"} < {one["name"] for one in container("gpu")["env"]}
+
+
+def test_a_worker_reaches_the_brokers_and_what_else_it_is_told_to_by_a_component(tmp_path: Path) -> None:
+    brokers = {53, 9092, 9093, 9094}
+    assert ports_reached(rendered("overlays/cpu")) == brokers
+    (tmp_path / "kuaixun").symlink_to(KUBERNETES)
+    added = {"otlp": 4318, "registry": 8081, "https": 443}
+    assert added.keys() == {folder.name for folder in (KUBERNETES / "components" / "egress").iterdir()}
+    components = [f"kuaixun/components/egress/{name}" for name in added]
+    kustomization = {"resources": ["kuaixun/overlays/cpu"], "components": components}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(kustomization), encoding="utf-8")
+    manifests = rendered(str(tmp_path))
+    assert ports_reached(manifests) == brokers | set(added.values())
+    for manifest in manifests:
+        check(manifest)
 
 
 def test_keda_asks_about_the_group_that_the_workers_are() -> None:
