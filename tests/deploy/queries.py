@@ -60,6 +60,59 @@ def series() -> dict[str, set[str]]:
     return known
 
 
+# Functions that make sense of counters alone, and those that make none of a counter, which starts again at 0.
+OF_COUNTERS = {"rate", "irate", "increase", "resets"}
+OF_GAUGES = {"delta", "idelta", "deriv", "predict_linear", "changes"}
+HISTOGRAM_PARTS = ("_bucket", "_sum", "_count")
+
+
+def kinds() -> dict[str, Kind]:
+    """What each series is: a histogram's own three are counters, and its buckets a histogram."""
+    known = {one: Kind.COUNTER if one.endswith("_total") else Kind.GAUGE for one in OTHERS}
+    for metric in METRICS:
+        if metric.kind is Kind.HISTOGRAM:
+            known |= {metric.name + part: Kind.COUNTER for part in HISTOGRAM_PARTS}
+            known[f"{metric.name}_bucket"] = Kind.HISTOGRAM
+        else:
+            known[metric.name] = metric.kind
+    return known
+
+
+def misused(query: str) -> list[str]:
+    """Where a query takes a metric for one of another kind, so that its answer would mean nothing."""
+    known, wrong = kinds(), list[str]()
+
+    def visit(node: promql_parser.Expr) -> None:
+        if isinstance(node, promql_parser.Call) and node.func.name in OF_COUNTERS | OF_GAUGES:
+            name = node.func.name
+            for one in _names(node.args[0]) & known.keys():
+                if (known[one] is Kind.GAUGE) is (name in OF_COUNTERS):
+                    wrong.append(f"{name} of {one}, which is a {known[one]}")
+        elif isinstance(node, promql_parser.Call) and node.func.name == "histogram_quantile":
+            buckets = node.args[1]
+            wrong.extend(
+                f"histogram_quantile of {one}, which is no bucket"
+                for one in _names(buckets)
+                if known.get(one) is not Kind.HISTOGRAM
+            )
+            if isinstance(buckets, promql_parser.AggregateExpr) and "le" not in grouped_by(buckets.prettify()):
+                wrong.append("histogram_quantile of buckets that are summed without le")
+        elif isinstance(node, promql_parser.MatrixSelector):
+            ranged.append(node.vector_selector.name or "")
+        elif isinstance(node, promql_parser.VectorSelector):
+            chosen.append(node.name or "")
+
+    chosen, ranged = list[str](), list[str]()
+    promql_parser.walk(promql_parser.parse(query), visit)
+    for one in ranged:
+        chosen.remove(one)  # which the walk comes to as well
+    return wrong + [f"{one} without rate or increase" for one in chosen if known.get(one, Kind.GAUGE) is not Kind.GAUGE]
+
+
+def _names(node: promql_parser.Expr) -> set[str]:
+    return {one.metric for one in selections(node.prettify())}
+
+
 def faults(query: str, recorded: frozenset[str] = frozenset()) -> list[str]:
     """What a query asks for that nobody shows; `recorded` are the names of recording rules."""
     known = {**series(), **{name: set[str]() for name in OTHERS | recorded}}

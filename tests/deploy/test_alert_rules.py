@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from kuaixun.worker.observability.watching import LAST_LOOK_SECONDS
-from tests.deploy.queries import faults
+from tests.deploy.queries import faults, misused
 from tests.deploy.tools import DEPLOY, installed, passes
 
 RULES = DEPLOY / "prometheus" / "rules.yaml"
@@ -24,7 +24,7 @@ RECORDED = frozenset(rule["record"] for rule in ALL if "record" in rule)
 
 @pytest.mark.parametrize("rule", ALL, ids=lambda rule: rule.get("alert") or rule["record"])
 def test_a_rule_asks_for_what_workers_show(rule: dict[str, Any]) -> None:
-    assert faults(rule["expr"], RECORDED) == []
+    assert faults(rule["expr"], RECORDED) + misused(rule["expr"]) == []
 
 
 @pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from kuaixun.worker.observability.metric_names import METRICS
-from tests.deploy.queries import faults, selections
+from tests.deploy.queries import faults, misused, selections
 from tests.deploy.tools import DEPLOY
 
 DASHBOARD: dict[str, Any] = json.loads((DEPLOY / "grafana" / "kuaixun.json").read_text(encoding="utf-8"))
@@ -45,7 +45,7 @@ def queries() -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize(("name", "query"), list(queries()), ids=[name for name, _ in queries()])
 def test_a_query_asks_for_what_workers_show(name: str, query: str) -> None:
-    assert faults(query) == [], name
+    assert faults(query) + misused(query) == [], name
 
 
 def test_every_metric_is_on_the_dashboard() -> None:

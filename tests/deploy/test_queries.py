@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.deploy.queries import faults
+from tests.deploy.queries import faults, misused
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,22 @@ def test_what_a_worker_shows_is_no_fault(query: str) -> None:
 def test_a_query_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="unclosed"):
         faults("sum(rate(kuaixun_outcomes_total[5m])")
+
+
+@pytest.mark.parametrize(
+    ("query", "fault"),
+    [
+        ("sum(rate(kuaixun_lag_records[5m]))", "rate of kuaixun_lag_records, which is a gauge"),
+        ("max(deriv(kuaixun_outcomes_total[5m]))", "deriv of kuaixun_outcomes_total, which is a counter"),
+        ("increase(kuaixun_ready[5m:1m])", "increase of kuaixun_ready, which is a gauge"),
+        ("sum(kuaixun_outcomes_total)", "kuaixun_outcomes_total without rate or increase"),
+        ("histogram_quantile(0.9, kuaixun_loop_turn_age_seconds)", "kuaixun_loop_turn_age_seconds, which is no bucket"),
+        ("histogram_quantile(0.9, rate(kuaixun_stage_seconds_sum[5m]))", "_sum, which is no bucket"),
+        ("histogram_quantile(0.9, sum by (le) (kuaixun_stage_seconds_bucket))", "_bucket without rate or increase"),
+        ("histogram_quantile(0.9, sum by (job) (rate(kuaixun_stage_seconds_bucket[5m])))", "summed without le"),
+    ],
+)
+def test_a_metric_that_is_taken_for_one_of_another_kind_is_found(query: str, fault: str) -> None:
+    assert faults(query) == []
+    (found,) = misused(query)
+    assert found.endswith(fault)
