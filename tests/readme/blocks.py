@@ -4,7 +4,8 @@
 - A fence marked `console` holds commands after `$ ` and, under them, what they print; `…` stands for any text.
 - A fence marked `sh service` holds one command that runs until Ctrl-C, beside all that follow on the page.
 
-Other fences are not run. Nobody can run a command with a gap to fill in, so such gaps are errors.
+Other fences are not run; `tests.readme.shown` finds the commands in them. Nobody can run a command with a gap to fill
+in, so such gaps are errors.
 """
 
 from __future__ import annotations
