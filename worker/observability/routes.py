@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TypeAlias
@@ -13,28 +12,26 @@ import msgspec
 PLAIN = "text/plain; charset=utf-8"
 JSON = "application/json; charset=utf-8"
 
+ALWAYS_ANSWERED = frozenset({"/startup", "/ready", "/live", "/metrics"})
+"""The paths by which others judge the worker, and may end it: readers of the rest leave them threads. To be quick."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What somebody asked. `closing` is set when the server closes, for whoever answers without end.
-
-    `headers` has lower-case names, `query` the last value of each name.
-    """
+    """What somebody asked. `headers` has lower-case names; a query is left out."""
 
     path: str
-    query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes
-    closing: threading.Event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """What to say. A body that is an iterator is sent piece by piece as it comes, until its end or the reader's."""
+    """What to say."""
 
     status: HTTPStatus = HTTPStatus.OK
     content_type: str = PLAIN
-    body: bytes | Iterator[bytes]
+    body: bytes
     headers: tuple[tuple[str, str], ...] = ()
 
 

@@ -1,34 +1,40 @@
 """A small HTTP server beside the loop, on threads of its own: it answers probes and readers, and is in nobody's way.
 
-It never ends the worker and never waits for it. Whoever connects and says nothing is cut off; where too many ask at
-once the rest is turned away; where a route fails that is one answer.
+It never ends the worker and never waits for it. A connection has one request, for which there is a deadline; where too
+many hold on, whoever has held on longest makes room for whoever comes; where a route fails that is one answer.
 """
 
 from __future__ import annotations
 
+import io
 import logging
+import re
 import socket
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from kuaixun import __version__
 from kuaixun.worker.errors import SettingError
-from kuaixun.worker.observability.routes import PLAIN, Request, Response, Routes
+from kuaixun.worker.observability.routes import ALWAYS_ANSWERED, PLAIN, Request, Response, Routes
 
 LOG = logging.getLogger(__name__)
 
 MOST_CONNECTIONS = 32
-SILENT_SECONDS = 10.0  # a connection on which nothing moves for so long is cut off
+MOST_ANSWERED = MOST_CONNECTIONS // 2  # at once by routes that are not always answered: the rest is left to those
+REQUEST_SECONDS = 10.0  # for a whole request to come, and again for its answer to be taken
+GIVE_WAY_SECONDS = 0.5  # within which a connection that was cut off is gone
 CLOSE_SECONDS = 1.0
 LOOK_EVERY_SECONDS = 0.1
 BODY_LIMIT_BYTES = 1 << 16
+_LENGTH = re.compile("[0-9]{1,19}")
 PAUSE_SECONDS = 0.2  # after a connection that could not be taken, as where no file descriptor is left
 
 
@@ -40,11 +46,10 @@ class HttpServer:
 
     def __init__(self, host: str, port: int, routes: Routes) -> None:
         self._host, self._port, self._routes = host, port, routes
-        self._closing = threading.Event()
 
     def __enter__(self) -> Self:
         try:
-            self._server = _Server(self._host, self._port, self._routes, self._closing)
+            self._server = _Server(self._host, self._port, self._routes)
         except OSError as error:
             raise SettingError(
                 f"KUAIXUN_HEALTH_ADDRESS: nothing can listen on {self._host} port {self._port} "
@@ -60,7 +65,6 @@ class HttpServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._closing.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(CLOSE_SECONDS)
@@ -76,10 +80,13 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, host: str, port: int, routes: Routes, closing: threading.Event) -> None:
+    def __init__(self, host: str, port: int, routes: Routes) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self.routes, self.closing = routes, closing
+        self.routes = routes
+        self.room = threading.BoundedSemaphore(MOST_ANSWERED)
         self._free = threading.BoundedSemaphore(MOST_CONNECTIONS)
+        self._lock = threading.Lock()
+        self._waiting = dict[socket.socket, None]()  # for their peers, the longest first
         super().__init__((host, port), _Handler)
 
     def server_bind(self) -> None:
@@ -100,11 +107,13 @@ class _Server(ThreadingHTTPServer):
             raise
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """In a thread of its own, if one is left."""
-        if not self._free.acquire(blocking=False):
+        """In a thread of its own, if one is left or given up."""
+        if not self._free.acquire(blocking=False) and not self._made_room():
             LOG.debug("too many connections, %s turned away", client_address)
             self.shutdown_request(request)
             return
+        with self._lock:
+            self._waiting[request] = None
         try:
             super().process_request(request, client_address)
         except BaseException:  # no thread to be had
@@ -118,9 +127,60 @@ class _Server(ThreadingHTTPServer):
         finally:
             self._free.release()
 
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection, which is nobody's to cut off any more: its descriptor may soon be another's."""
+        with self._lock:
+            self._waiting.pop(request, None)
+        super().shutdown_request(request)
+
+    @contextmanager
+    def answering(self, connection: socket.socket) -> Iterator[None]:
+        """It waits for the worker now, and is not cut off. Raises ConnectionAbortedError where it already was."""
+        with self._lock:
+            if connection not in self._waiting:
+                raise ConnectionAbortedError("cut off to make room")
+            del self._waiting[connection]
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waiting[connection] = None
+
+    def _made_room(self) -> bool:
+        """Take the thread of whoever has waited longest: a probe says all at once, and who holds on has not."""
+        with self._lock:
+            longest = next(iter(self._waiting), None)
+            if longest is not None:
+                del self._waiting[longest]
+                with suppress(OSError):  # its peer went away
+                    longest.shutdown(socket.SHUT_RDWR)
+        return self._free.acquire(timeout=GIVE_WAY_SECONDS)
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Readers that go away in the midst of an answer are no news."""
         LOG.debug("a connection from %s failed: %s", client_address, sys.exception())
+
+
+class _Incoming(io.RawIOBase):
+    """What a connection says until the deadline, in seconds of the monotonic clock. Then reading raises TimeoutError.
+
+    A limit for each read alone would let a byte now and then hold a thread for ever.
+    """
+
+    def __init__(self, connection: socket.socket, deadline: float) -> None:
+        self._connection, self._deadline = connection, deadline
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """The number of bytes read, 0 at the end."""
+        left_seconds = self._deadline - time.monotonic()
+        if left_seconds <= 0:
+            raise TimeoutError(f"no whole request after {REQUEST_SECONDS:g} s")
+        self._connection.settimeout(left_seconds)
+        return self._connection.recv_into(buffer)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -128,10 +188,15 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version = f"kuaixun/{__version__}"
     sys_version = ""
-    timeout = SILENT_SECONDS
     disable_nagle_algorithm = True
     error_content_type = PLAIN
     error_message_format = "%(code)d %(message)s\n"
+
+    def setup(self) -> None:
+        """With a deadline for the request."""
+        super().setup()
+        self.rfile.close()
+        self.rfile = io.BufferedReader(_Incoming(self.connection, time.monotonic() + REQUEST_SECONDS))
 
     def do_GET(self) -> None:
         """Answer, with a body."""
@@ -150,58 +215,56 @@ class _Handler(BaseHTTPRequestHandler):
         LOG.debug("%s %s", self.address_string(), format % args)
 
     def _answer(self, method: str) -> None:
-        parts = urlsplit(self.path)
-        route = self.server.routes.get((method, parts.path))
-        length = self.headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > BODY_LIMIT_BYTES or "transfer-encoding" in self.headers:
-            self.close_connection = True  # what comes next would be its body
+        try:
+            path = urlsplit(self.path).path
+        except ValueError:
+            self._send(_refusal(HTTPStatus.BAD_REQUEST))
+            return
+        lengths = set(self.headers.get_all("content-length", ["0"]))
+        length = lengths.pop()
+        if lengths or not _LENGTH.fullmatch(length):
+            self._send(_refusal(HTTPStatus.BAD_REQUEST))
+            return
+        if int(length) > BODY_LIMIT_BYTES or "transfer-encoding" in self.headers:
             self._send(_refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE))
             return
         body = self.rfile.read(int(length))
-        if route is None:
-            known = any(path == parts.path for _, path in self.server.routes)
+        if (method, path) not in self.server.routes:
+            known = any(other == path for _, other in self.server.routes)
             self._send(_refusal(HTTPStatus.METHOD_NOT_ALLOWED if known else HTTPStatus.NOT_FOUND))
             return
-        request = Request(
-            path=parts.path,
-            query=dict(parse_qsl(parts.query, keep_blank_values=True)),
-            headers={name.lower(): value for name, value in self.headers.items()},
-            body=body,
-            closing=self.server.closing,
-        )
-        try:
-            response = route(request)
-        except Exception:
-            LOG.warning("%s %s failed", method, parts.path, exc_info=True)
-            response = _refusal(HTTPStatus.INTERNAL_SERVER_ERROR)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        with self.server.answering(self.connection):
+            response = self._asked(method, Request(path=path, headers=headers, body=body))
         self._send(response)
 
+    def _asked(self, method: str, request: Request) -> Response:
+        """The route's answer, or why there is none."""
+        is_limited = request.path not in ALWAYS_ANSWERED
+        if is_limited and not self.server.room.acquire(blocking=False):
+            return _refusal(HTTPStatus.SERVICE_UNAVAILABLE)
+        try:
+            return self.server.routes[method, request.path](request)
+        except Exception:
+            LOG.warning("%s %s failed", method, request.path, exc_info=True)
+            return _refusal(HTTPStatus.INTERNAL_SERVER_ERROR)
+        finally:
+            if is_limited:
+                self.server.room.release()
+
     def _send(self, response: Response) -> None:
-        body = response.body
+        self.connection.settimeout(REQUEST_SECONDS)  # for all of it: sendall starts no clock anew
         self.send_response(response.status)
         self.send_header("Content-Type", response.content_type)
         self.send_header("Cache-Control", "no-store")
         self.send_header("X-Content-Type-Options", "nosniff")
         for name, value in response.headers:
             self.send_header(name, value)
-        if isinstance(body, bytes):
-            self.send_header("Content-Length", str(len(body)))
-        else:
-            self.close_connection = True
-        if self.close_connection:
-            self.send_header("Connection", "close")
+        self.send_header("Content-Length", str(len(response.body)))
+        self.send_header("Connection", "close")  # a reader who comes back holds no thread meanwhile
         self.end_headers()
-        if self.command == "HEAD":
-            return
-        for piece in [body] if isinstance(body, bytes) else _until(self.server.closing, body):
-            self.wfile.write(piece)
-
-
-def _until(closing: threading.Event, pieces: Iterator[bytes]) -> Iterator[bytes]:
-    for piece in pieces:
-        if closing.is_set():
-            return
-        yield piece
+        if self.command != "HEAD":
+            self.wfile.write(response.body)
 
 
 def _refusal(status: HTTPStatus) -> Response:

@@ -6,6 +6,7 @@ import logging
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -14,13 +15,16 @@ import pytest
 from kuaixun.worker.addresses import host_and_port
 from kuaixun.worker.errors import SettingError
 from kuaixun.worker.observability import server
-from kuaixun.worker.observability.routes import Request, Response, Routes, json_response
-from kuaixun.worker.observability.server import BODY_LIMIT_BYTES, HttpServer
+from kuaixun.worker.observability.observatory import Observatory
+from kuaixun.worker.observability.routes import ALWAYS_ANSWERED, Request, Response, Routes, json_response
+from kuaixun.worker.observability.server import BODY_LIMIT_BYTES, MOST_ANSWERED, MOST_CONNECTIONS, HttpServer
+from kuaixun.worker.settings import read_settings
+from kuaixun.worker.stop import Stop
 from tests.worker.observability.asked import PATIENCE_SECONDS, ask
 
 
-def hello(request: Request) -> Response:
-    return Response(body=f"hello {request.query.get('name', '')}".encode())
+def hello(_: Request) -> Response:
+    return Response(body=b"hello")
 
 
 def echo(request: Request) -> Response:
@@ -31,16 +35,24 @@ def fail(_: Request) -> Response:
     raise RuntimeError("no luck")
 
 
-def stream(request: Request) -> Response:
-    def pieces() -> Iterator[bytes]:
-        while True:
-            yield b"data: x\n\n"
-            request.closing.wait(0.01)
+ROUTES: Routes = {
+    ("GET", "/"): hello,
+    ("POST", "/echo"): echo,
+    ("GET", "/fail"): fail,
+    **{("GET", path): hello for path in ALWAYS_ANSWERED},
+}
 
-    return Response(content_type="text/event-stream", body=pieces())
 
+class Hanging:
+    """A route that does not come back until it is told to."""
 
-ROUTES: Routes = {("GET", "/"): hello, ("POST", "/echo"): echo, ("GET", "/fail"): fail, ("GET", "/stream"): stream}
+    def __init__(self) -> None:
+        self.entered, self.go_on = threading.Semaphore(0), threading.Event()
+
+    def __call__(self, _: Request) -> Response:
+        self.entered.release()
+        self.go_on.wait(PATIENCE_SECONDS)
+        return Response(body=b"at last")
 
 
 @pytest.fixture
@@ -55,8 +67,19 @@ def connected(url: str) -> socket.socket:
     return socket.create_connection((where.hostname, where.port or 0), timeout=PATIENCE_SECONDS)
 
 
-def test_a_route_is_answered_with_its_query_and_its_body(url: str) -> None:
-    assert ask(f"{url}/?name=%E5%BF%AB&name=%E8%AE%AF").body == "hello 讯"
+def asking(url: str, path: str) -> socket.socket:
+    reader = connected(url)
+    reader.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    return reader
+
+
+def all_of(reader: socket.socket) -> bytes:
+    """What comes until the server closes."""
+    return b"".join(iter(lambda: reader.recv(1000), b""))
+
+
+def test_a_route_is_answered_whatever_its_query_and_with_its_body(url: str) -> None:
+    assert ask(f"{url}/?name=%E5%BF%AB&name=%E8%AE%AF").body == "hello"
     answer = ask(f"{url}/echo", method="POST", body="新闻".encode(), accept="a/b")
     assert (answer.status, answer.body) == (201, '{"said":"新闻","accept":"a/b"}\n')
     assert answer.headers["x-content-type-options"] == "nosniff"
@@ -66,9 +89,9 @@ def test_a_route_is_answered_with_its_query_and_its_body(url: str) -> None:
 
 def test_head_has_the_headers_alone(url: str) -> None:
     with connected(url) as reader:
-        reader.sendall(b"HEAD /?name=x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        said = b"".join(iter(lambda: reader.recv(1000), b""))
-    assert b"Content-Length: 7\r\n" in said
+        reader.sendall(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
+        said = all_of(reader)
+    assert b"Content-Length: 5\r\n" in said
     assert said.endswith(b"\r\n\r\n")
 
 
@@ -87,55 +110,114 @@ def test_a_route_that_fails_is_one_answer_and_a_line_in_the_log(url: str, caplog
     assert ask(f"{url}/").status == 200
 
 
-def test_a_stream_goes_on_until_the_server_closes() -> None:
-    with HttpServer("127.0.0.1", 0, ROUTES) as running, connected(running.url) as reader:
-        reader.sendall(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
-        said = b""
-        while said.count(b"data: x") < 3:
-            said += reader.recv(1000)
-        assert b"Content-Length" not in said
-        closing = threading.Thread(target=running.__exit__, args=(None, None, None))
-        closing.start()
-        while reader.recv(1000):
-            pass
-        closing.join(PATIENCE_SECONDS)
-        assert not closing.is_alive()
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        ("GET http://[::1/live HTTP/1.1", 400),
+        ("GET / HTTP/1.1\r\nContent-Length: " + "9" * 5000, 400),
+        ("GET / HTTP/1.1\r\nContent-Length: -1", 400),
+        ("GET / HTTP/1.1\r\nContent-Length:", 400),
+        ("POST /echo HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2", 400),
+        ("POST /echo HTTP/1.1\r\nContent-Length: 2\r\nContent-Length: 2", 201),
+        ("POST /echo HTTP/1.1\r\nContent-Length: 9999999999", 413),
+        ("POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked", 413),
+    ],
+    ids=range(8),
+)
+def test_a_request_that_cannot_be_read_is_told_so(url: str, head: str, status: int) -> None:
+    with connected(url) as reader:
+        reader.sendall(f"{head}\r\n\r\n".encode() + (b"ab" if status == 201 else b""))
+        assert all_of(reader).startswith(f"HTTP/1.1 {status} ".encode())
+
+
+def test_a_connection_ends_with_its_answer(url: str) -> None:
+    with asking(url, "/") as reader:
+        said = all_of(reader)
+    assert b"\r\nConnection: close\r\n" in said
+    assert said.endswith(b"\r\n\r\nhello")
 
 
 def test_who_says_nothing_is_cut_off_and_nobody_waits_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert server._Handler.timeout
-    monkeypatch.setattr(server._Handler, "timeout", 0.1)
+    monkeypatch.setattr(server, "REQUEST_SECONDS", 0.5)
     with (
         HttpServer("127.0.0.1", 0, ROUTES) as running,
         connected(running.url) as silent,
         connected(running.url) as half,
     ):
         half.sendall(b"POST /echo HTTP/1.1\r\nContent-Length: 10\r\n\r\nab")
-        assert ask(f"{running.url}/").status == 200
         assert silent.recv(10) == b""
         assert half.recv(10) == b""
 
 
-def test_beyond_the_most_connections_the_rest_is_turned_away_and_room_comes_back(
+def test_who_says_a_byte_now_and_then_is_cut_off_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "REQUEST_SECONDS", 0.5)
+    with HttpServer("127.0.0.1", 0, ROUTES) as running, connected(running.url) as dribbling:
+        gone = threading.Event()
+
+        def dribble() -> None:
+            with suppress(OSError):
+                while not gone.wait(0.05):
+                    dribbling.sendall(b"x")
+
+        dribbler = threading.Thread(target=dribble)
+        dribbler.start()
+        try:
+            with suppress(ConnectionResetError):
+                assert dribbling.recv(10) == b""
+        finally:
+            gone.set()
+            dribbler.join()
+
+
+@pytest.mark.parametrize("path", sorted(ALWAYS_ANSWERED))
+def test_what_judges_the_worker_is_answered_however_many_readers_hold_on(url: str, path: str) -> None:
+    with ExitStack() as holding_on:
+        for _ in range(2 * MOST_CONNECTIONS):
+            reader = holding_on.enter_context(connected(url))
+            reader.sendall(b"GET / HTTP/1.1\r\nHost: ")
+        assert ask(f"{url}{path}").status == 200
+
+
+def test_what_is_always_answered_is_what_a_worker_shows() -> None:
+    shown = Observatory(read_settings({}), Stop(1.0), 60.0).routes
+    assert {("GET", path) for path in ALWAYS_ANSWERED} <= shown.keys()
+
+
+def test_what_judges_the_worker_is_answered_however_many_other_answers_take_their_time() -> None:
+    hanging = Hanging()
+    with HttpServer("127.0.0.1", 0, {**ROUTES, ("GET", "/hang"): hanging}) as running, ExitStack() as closing:
+        closing.callback(hanging.go_on.set)
+        readers = [closing.enter_context(asking(running.url, "/hang")) for _ in range(MOST_ANSWERED)]
+        for _ in readers:
+            assert hanging.entered.acquire(timeout=PATIENCE_SECONDS)
+        for _ in range(MOST_CONNECTIONS):
+            assert ask(f"{running.url}/hang").status == 503
+        assert {ask(f"{running.url}{path}").status for path in ALWAYS_ANSWERED} == {200}
+        for _ in range(MOST_CONNECTIONS):
+            closing.enter_context(connected(running.url))
+        assert {ask(f"{running.url}{path}").status for path in ALWAYS_ANSWERED} == {200}
+        hanging.go_on.set()
+        assert all(all_of(reader).endswith(b"at last") for reader in readers), "who waits for the worker is kept"
+        assert ask(f"{running.url}/hang").status == 200
+
+
+def test_where_every_thread_answers_the_rest_is_turned_away_and_room_comes_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(server, "MOST_CONNECTIONS", 2)
-    with HttpServer("127.0.0.1", 0, ROUTES) as running:
-        with connected(running.url) as one, connected(running.url) as two:
-            for reader in (one, two):
-                reader.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-                assert reader.recv(10)
-            with connected(running.url) as three:
-                assert three.recv(10) == b""
-        while True:  # until the server has seen that they went
-            with connected(running.url) as four, four.makefile("rwb") as said:
-                try:
-                    said.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-                    said.flush()
-                    if said.readline().startswith(b"HTTP/1.1 200"):
-                        break
-                except OSError:
-                    continue
+    monkeypatch.setattr(server, "GIVE_WAY_SECONDS", 0.01)
+    hanging = Hanging()
+    with HttpServer("127.0.0.1", 0, {("GET", "/live"): hanging}) as running, ExitStack() as closing:
+        closing.callback(hanging.go_on.set)
+        readers = [closing.enter_context(asking(running.url, "/live")) for _ in range(2)]
+        for _ in readers:
+            assert hanging.entered.acquire(timeout=PATIENCE_SECONDS)
+        with connected(running.url) as third:
+            assert third.recv(10) == b""
+        hanging.go_on.set()
+        assert all(all_of(reader).endswith(b"at last") for reader in readers)
+        monkeypatch.setattr(server, "GIVE_WAY_SECONDS", PATIENCE_SECONDS)
+        assert ask(f"{running.url}/live").status == 200
 
 
 def test_nonsense_ends_its_own_connection_alone(url: str, caplog: pytest.LogCaptureFixture) -> None:
@@ -144,8 +226,7 @@ def test_nonsense_ends_its_own_connection_alone(url: str, caplog: pytest.LogCapt
         with connected(url) as reader:
             reader.sendall(nonsense + b"\r\n")
             reader.shutdown(socket.SHUT_WR)
-            while reader.recv(1000):
-                pass
+            all_of(reader)
     assert ask(f"{url}/").status == 200
 
 
