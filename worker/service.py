@@ -92,7 +92,7 @@ def open_station(
             say(*line)
         if failure is not None:
             raise failure
-        envelope = open_envelope(settings, say)
+        envelope = open_envelope(settings, say, look)
         undo.pop_all()
     routes = Routes(
         labelled=Target(settings.output_topic, counts[settings.output_topic]),
@@ -103,13 +103,20 @@ def open_station(
     return Station(classifier, source, sink, routes)
 
 
-def open_envelope(settings: WorkerSettings, say: Callable[[str, str], None] = lambda _what, _found: None) -> Envelope:
-    """What labelled events travel in by the settings. Asks the registry, if one is named; raises WorkerErrors."""
+def open_envelope(
+    settings: WorkerSettings,
+    say: Callable[[str, str], None] = lambda _what, _found: None,
+    look: Callable[[], None] = lambda: None,
+) -> Envelope:
+    """What labelled events travel in by the settings. Asks the registry, if one is named; raises WorkerErrors.
+
+    `look` is called between waits, and may raise to end them.
+    """
     schema = None
     if settings.registry:
         from kuaixun.worker.kafka.schema_registry import registered_schema
 
-        schema = registered_schema(settings)
+        schema = registered_schema(settings, look)
         say("schema", f"{schema.subject} has number {schema.number} at {schema.address}")
     if settings.event_format is EventFormat.CLOUDEVENTS:
         source = settings.cloudevents_source or f"kuaixun/{settings.input_topic}"

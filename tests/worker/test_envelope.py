@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,18 +17,20 @@ from confluent_kafka.schema_registry.json_schema import JSONDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 from kuaixun.schemas.dead_letter import DeadLetterReason
-from kuaixun.worker import cli
-from kuaixun.worker.delivery.promise import Guarantee
+from kuaixun.worker import cli, service
+from kuaixun.worker.delivery.promise import Counts, Guarantee
 from kuaixun.worker.envelope import Envelope, cloud_events, numbered
 from kuaixun.worker.errors import SchemaRegistryError, SettingError
 from kuaixun.worker.kafka.schema_registry import registered_schema
 from kuaixun.worker.labelling import TOMBSTONE, Labelled
 from kuaixun.worker.routing import Routes, Target
 from kuaixun.worker.settings import WorkerSettings, read_settings
+from kuaixun.worker.stop import Stop
 from kuaixun.worker.streams import Outgoing, Record
 from tests.conftest import do_without
 from tests.maven import UnavailableError
 from tests.schema_registry import running_registry
+from tests.worker.fake_classifier import FakeClassifier
 from tests.worker.replay.test_replay import bury, letter, replay
 from tests.worker.running import running_worker
 from tests.worker.test_contract import many, news, record
@@ -98,6 +102,7 @@ def test_a_tombstone_is_no_event(envelope: Envelope) -> None:
     [
         ({"registry": {"timeout": "3"}}, r"KUAIXUN_REGISTRY has no url"),
         ({"registry": {"url": "ftp://x"}}, r"KUAIXUN_REGISTRY: Invalid url"),
+        ({"registry": {"url": "http://[::1"}}, r"KUAIXUN_REGISTRY: the url is none"),
         ({"registry": {"url": "http://127.0.0.1:1", "tiemout": "3"}}, r"KUAIXUN_REGISTRY: .*tiemout"),
         ({"registry": {"url": "http://127.0.0.1:1", "max.retries": "few"}}, r"KUAIXUN_REGISTRY: max.retries must be"),
         ({"cloudevents_source": "two words"}, r"KUAIXUN_CLOUDEVENTS_SOURCE or --cloudevents-source"),
@@ -115,6 +120,40 @@ def test_a_registry_that_does_not_answer_is_named_without_its_password() -> None
         registered_schema(read_settings({"registry": properties}))
     assert "hunter2" not in str(told.value)
     assert "hunter2" not in read_settings({"registry": properties}).shown_properties()
+
+
+@pytest.mark.parametrize("url", ["http://r/api?token=hunter2", "http://r, http://s?hunter2", "http://r/#hunter2"])
+def test_a_token_in_the_registry_s_url_is_refused_for_readers_would_see_it(url: str) -> None:
+    with pytest.raises(SettingError, match=r"KUAIXUN_REGISTRY: the url has a query or a fragment") as told:
+        registered_schema(read_settings({"registry": {"url": url}}))
+    assert "hunter2" not in str(told.value)
+
+
+def test_told_to_leave_while_the_registry_says_nothing_it_waits_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "_ask_the_brokers", lambda settings, *_: dict.fromkeys(topics_of(settings), 1))
+    stop = Stop(5.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+
+        def leave_once_asked() -> None:
+            with silent.accept()[0] as asked:
+                asked.recv(1)
+                stop.request()
+                gone.wait()
+
+        gone = threading.Event()
+        accepting = threading.Thread(target=leave_once_asked)
+        accepting.start()
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        settings = read_settings({"registry": {"url": url, "max.retries": "0"}, "connect_seconds": 1000})
+        try:
+            assert service.run_worker(settings, stop, classifier=FakeClassifier()) == Counts()
+        finally:
+            gone.set()
+            accepting.join()
+
+
+def topics_of(settings: WorkerSettings) -> tuple[str, str]:
+    return settings.output_topic, settings.dead_letter_topic
 
 
 def test_a_schema_is_registered_only_where_that_is_asked_for(registry: str) -> None:
