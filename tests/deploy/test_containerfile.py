@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import socket
+import subprocess
+import sys
 import tomllib
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
 
+from kuaixun.worker.addresses import host_and_port
+from kuaixun.worker.observability.routes import Response, Routes
+from kuaixun.worker.observability.server import HttpServer
 from kuaixun.worker.settings import read_settings
 from tests.deploy.tools import DEPLOY, ROOT, of_environment, passes
 
@@ -94,14 +103,40 @@ def test_the_extras_are_the_project_s_and_bring_what_checks_a_signature() -> Non
 
 
 def test_a_worker_s_image_asks_its_own_health_port_whether_it_lives() -> None:
-    said = [health for stage in with_parents("worker") for health in stage.all_of("HEALTHCHECK")]
-    assert len(said) == 1
-    assert "/live" in said[0]
     variables = " ".join(one for stage in with_parents("worker") for one in stage.all_of("ENV"))
     (address,) = re.findall(r"KUAIXUN_HEALTH_ADDRESS=(\S+)", variables)
     assert read_settings({"health_address": address}).health_address is not None
     (port,) = [port for stage in with_parents("worker") for port in stage.all_of("EXPOSE")]
     assert address.endswith(f":{port}")
+
+
+@pytest.mark.parametrize("host", ["", "127.0.0.1:", "127.0.0.2:", "0.0.0.0:", "localhost:", "[::]:", "[::1]:"])
+@pytest.mark.parametrize("status", [HTTPStatus.OK, HTTPStatus.SERVICE_UNAVAILABLE])
+def test_the_health_check_asks_where_the_worker_answers_and_heeds_what_it_says(host: str, status: HTTPStatus) -> None:
+    if "[" in host and not has_ipv6_loopback():
+        pytest.skip("this machine has no IPv6")
+    live: Routes = {("GET", "/live"): lambda _: Response(status=status, body=b"")}
+    with HttpServer(*host_and_port(f"{host}0"), live) as running:
+        port = running.url.rpartition(":")[2]
+        assert asked_for_health(f"{host}{port}") == (status is not HTTPStatus.OK)
+    assert asked_for_health(f"{host}{port}") != 0, "nobody answers any more"
+
+
+def asked_for_health(address: str) -> int:
+    """What a worker's health check exits with, of a container that has a proxy which is not there."""
+    [said] = [health for stage in with_parents("worker") for health in stage.all_of("HEALTHCHECK")]
+    program, *arguments = json.loads(said.partition(" CMD ")[2])
+    assert program == "python"
+    environment = {**os.environ, "KUAIXUN_HEALTH_ADDRESS": address, "http_proxy": "http://127.0.0.1:1", "no_proxy": ""}
+    return subprocess.run([sys.executable, *arguments], env=environment, stderr=subprocess.DEVNULL).returncode
+
+
+def has_ipv6_loopback() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
 
 
 def test_the_build_does_not_see_what_is_not_committed() -> None:

@@ -144,7 +144,7 @@ def test_told_to_leave_while_the_registry_says_nothing_it_waits_no_longer(monkey
         accepting = threading.Thread(target=leave_once_asked)
         accepting.start()
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        settings = read_settings({"registry": {"url": url, "max.retries": "0"}, "connect_seconds": 1000})
+        settings = read_settings({"registry": {"url": url, "max.retries": "0"}, "connect_seconds": 60})
         try:
             assert service.run_worker(settings, stop, classifier=FakeClassifier()) == Counts()
         finally:
