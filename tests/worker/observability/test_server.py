@@ -170,7 +170,10 @@ def test_who_says_a_byte_now_and_then_is_cut_off_all_the_same(monkeypatch: pytes
 
 
 @pytest.mark.parametrize("path", sorted(ALWAYS_ANSWERED))
-def test_what_judges_the_worker_is_answered_however_many_readers_hold_on(url: str, path: str) -> None:
+def test_what_judges_the_worker_is_answered_however_many_readers_hold_on(
+    url: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "GIVE_WAY_SECONDS", PATIENCE_SECONDS)
     with ExitStack() as holding_on:
         for _ in range(2 * MOST_CONNECTIONS):
             reader = holding_on.enter_context(connected(url))
@@ -183,7 +186,10 @@ def test_what_is_always_answered_is_what_a_worker_shows() -> None:
     assert {("GET", path) for path in ALWAYS_ANSWERED} <= shown.keys()
 
 
-def test_what_judges_the_worker_is_answered_however_many_other_answers_take_their_time() -> None:
+def test_what_judges_the_worker_is_answered_however_many_other_answers_take_their_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server, "GIVE_WAY_SECONDS", PATIENCE_SECONDS)
     hanging = Hanging()
     with HttpServer("127.0.0.1", 0, {**ROUTES, ("GET", "/hang"): hanging}) as running, ExitStack() as closing:
         closing.callback(hanging.go_on.set)
