@@ -39,7 +39,7 @@ bench: .venv/dev-installed ## throughput and latency beside a loop that only mov
 	@$(BIN)/python -m tests.benchmarks.stream --parts build/bench-parts.json --json build/bench.json $(ARGS)
 
 bench-guard: .venv/dev-installed ## the short form: fails where a ratio of tests/benchmarks/stream/ratios.toml has fallen
-	@$(BIN)/python -m tests.benchmarks.stream --short --only null native --json build/bench-guard.json $(ARGS)
+	@$(BIN)/python -m tests.benchmarks.stream --short --only null native native-watched --json build/bench-guard.json $(ARGS)
 	@$(BIN)/python -m tests.benchmarks.stream.guard build/bench-guard.json
 
 chaos: .venv/dev-installed ## kill, freeze and cut off workers against real Kafka, account for every headline; writes build/chaos.json

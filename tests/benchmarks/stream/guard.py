@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import statistics
 import sys
 import tomllib
 from collections.abc import Sequence
@@ -25,6 +26,8 @@ class Row(msgspec.Struct, frozen=True):
     processes: int
     share_of_passthrough: float
     processor_microseconds: float
+    beside: str
+    processor_time_beside: list[float]
 
 
 class Figures(msgspec.Struct, frozen=True):
@@ -41,11 +44,15 @@ class Expected(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Ratios(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`throughput_tolerance` and `processor_time_tolerance` are shares of what is expected."""
+    """`throughput_tolerance` and `processor_time_tolerance` are shares of what is expected.
+
+    `beside` is the processor time of one that is another but for one thing, as a ratio to that other's.
+    """
 
     throughput_tolerance: float
     processor_time_tolerance: float
     at_least_once: dict[str, Expected]
+    beside: dict[str, float]
 
 
 def read_ratios(path: Path = RATIOS) -> Ratios:
@@ -69,6 +76,14 @@ def worse(rows: Sequence[Row], ratios: Ratios) -> list[str]:
         cost = of[name].processor_microseconds / of[PASSTHROUGH].processor_microseconds
         if cost > most:
             found.append(f"{name}: {cost:.2f} × passthrough's processor time, at most {most:.2f} is expected")
+    for name, expected_beside in ratios.beside.items():
+        if name not in of or not of[name].processor_time_beside:
+            found.append(f"{name} was not measured beside what it is compared with")
+            continue
+        most = expected_beside * (1 + ratios.processor_time_tolerance)
+        cost = statistics.median(of[name].processor_time_beside)
+        if cost > most:
+            found.append(f"{name}: {cost:.2f} × {of[name].beside}'s processor time, at most {most:.2f} is expected")
     return found
 
 
