@@ -265,7 +265,7 @@ def test_what_is_shown_is_all_of_a_user_s_headlines_and_a_sample_that_is_called_
 @pytest.mark.parametrize(("width", "height"), [(100, 30), (55, 30), (40, 10)])
 def test_a_small_terminal_shows_the_headline_first(width: int, height: int) -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=width, height=height)
-    screen = TerminalScreen(Stage(1, ("sports", "game"), "m", "e", "b"), console)
+    screen = TerminalScreen(Stage(1, ("sports", "game"), "m", "e", "b", page="http://127.0.0.1:65535/"), console)
     ledger = Ledger()
     arrival = Arrival(ledger.send(Headline("a", {"title": "t"}, None, "sports"))[0], Fate.LABELLED, "sports", "绝杀", 1)
     ledger.receive(arrival)
@@ -276,7 +276,19 @@ def test_a_small_terminal_shows_the_headline_first(width: int, height: int) -> N
     said = captured.get()
     assert "绝杀" in said
     assert "1 of 1 headlines, shown at 1 a second" in said
+    assert "page http://127.0.0.1:65535/" in said
     assert [word in said for word in ("time", "confidence", "game")] == [width >= 60, width >= 50, height == 30]
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_a_terminal_shows_the_whole_address_of_the_page_on_a_line_of_its_own(width: int) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=width, height=24, color_system=None)
+    stage = Stage(1, ("sports", "game"), "0123456789abcdef" * 4, "native", "b", page="http://127.0.0.1:65535/")
+    screen = TerminalScreen(stage, console)
+    with console.capture() as captured:
+        screen.note("…")
+    screen.close()
+    assert "page http://127.0.0.1:65535/" in [line.rstrip() for line in captured.get().splitlines()]
 
 
 def test_the_demo_survives_an_output_that_has_no_chinese() -> None:

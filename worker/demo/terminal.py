@@ -26,7 +26,7 @@ ROWS_LIMIT = 100
 ONE_REFUSED_IN_ROWS = 4
 WAITING_LIMIT = 4  # of each kind: what came long ago gives way to what comes now
 BAR_CELLS = 8
-LINES_AROUND_THE_TABLE = 7
+LINES_AROUND_THE_TABLE = 7  # and one more between it and the mix of labels
 LEAST_ROWS = 3
 # What gives way to the headline on a narrow terminal, the one of least use first.
 TIME_FROM_CELLS = 60
@@ -103,18 +103,18 @@ class TerminalScreen:
 
     def _draw(self, ledger: Ledger, seconds: float) -> None:
         stage = self._stage
-        title = Text.assemble(
-            ("快讯 kuaixun demo", "bold"), (f"  model {stage.model} on {stage.engine}, page {stage.page}", "dim")
-        )
-        mix = self._mix(ledger)
-        height = self._console.height - LINES_AROUND_THE_TABLE - mix.row_count
-        if height < LEAST_ROWS:  # the mix gives way before the headlines do
-            mix, height = Table.grid(), max(LEAST_ROWS, height + mix.row_count)
+        title = Text.assemble(("快讯 kuaixun demo", "bold"), (f"  model {stage.model} on {stage.engine}", "dim"))
         title.truncate(self._console.width, overflow="ellipsis")
-        parts: list[RenderableType] = [title, Rule(style="dim")]
-        parts.append(self._table(height))
-        parts += [Rule(style="dim"), self._counts(ledger), self._rate(ledger, seconds), Text(), mix]
-        self._live.update(Group(*parts), refresh=True)
+        # A line of its own: an address that is cut opens nothing.
+        page = Text(f"page {stage.page}", "dim", overflow="fold")
+        mix = self._mix(ledger)
+        below: list[RenderableType] = [Text(), mix]
+        most_rows = self._console.height - LINES_AROUND_THE_TABLE
+        height = most_rows - 1 - mix.row_count
+        if height < LEAST_ROWS:  # the mix gives way before the headlines do
+            below, height = [], max(LEAST_ROWS, most_rows)
+        above: list[RenderableType] = [title, page, Rule(style="dim"), self._table(height), Rule(style="dim")]
+        self._live.update(Group(*above, self._counts(ledger), self._rate(ledger, seconds), *below), refresh=True)
 
     def _table(self, height: int) -> Table:
         shown = (self._console.width >= TIME_FROM_CELLS, True, self._console.width >= BAR_FROM_CELLS, True)
