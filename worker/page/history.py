@@ -17,6 +17,7 @@ from kuaixun.worker.observability.histogram import quantile
 from kuaixun.worker.witness import Parts
 
 SECONDS = 300
+SECONDS_OF_NOW = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +42,19 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     by_label: list[list[float]]  # (classes, seconds)
 
 
+class Now(msgspec.Struct, frozen=True, kw_only=True):
+    """The last seconds taken together; where nothing was confirmed in them there is no latency."""
+
+    per_second: float
+    p50_ms: float | None
+    p99_ms: float | None
+
+
 class Seconds:
     """Takes a sample each second in which the loop turns, and keeps those of the last minutes.
 
-    The loop's thread calls `turned`; anybody may ask for `columns`. `monotonic` and `wall` are clocks in seconds.
+    The loop's thread calls `turned`; anybody may ask for `columns` and `now`. `monotonic` and `wall` are clocks in
+    seconds.
     """
 
     def __init__(
@@ -73,6 +83,19 @@ class Seconds:
                 latencies=figures.end_to_end.counts(),
                 lag=figures.lag,
             )
+        )
+
+    def now(self) -> Now:
+        """What went by in the last SECONDS_OF_NOW, or in what there is of them."""
+        samples = tuple(self._samples)[-SECONDS_OF_NOW - 1 :]
+        if not samples:
+            return Now(per_second=0.0, p50_ms=None, p99_ms=None)
+        before, after = samples[0], samples[-1]
+        latencies = after.latencies - before.latencies
+        return Now(
+            per_second=_rate(after.settled - before.settled, after.at - before.at),
+            p50_ms=self._quantile_ms(latencies, 0.5),
+            p99_ms=self._quantile_ms(latencies, 0.99),
         )
 
     def columns(self, labels: tuple[str, ...]) -> History:

@@ -17,7 +17,7 @@ from kuaixun.worker.labelling import Labels, Outcome
 from kuaixun.worker.observability.figures import Figures
 from kuaixun.worker.observability.health import Health
 from kuaixun.worker.observability.routes import PLAIN, Request, Response, Route, Routes, json_response
-from kuaixun.worker.page.history import History, Seconds
+from kuaixun.worker.page.history import History, Now, Seconds
 from kuaixun.worker.page.hosts import only_by_name
 from kuaixun.worker.page.latest import Headline, Latest, ShownDeadLetter
 from kuaixun.worker.page.troubles import Trouble, troubles
@@ -37,7 +37,6 @@ POLICY = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 HEADERS = (("Content-Security-Policy", POLICY), ("Referrer-Policy", "no-referrer"))
-SECONDS_OF_NOW = 5
 
 
 class Worker(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,13 +62,10 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     refused: int
 
 
-class Now(msgspec.Struct, frozen=True, kw_only=True):
-    """The last seconds, and all since the start."""
+class Tiles(Now, frozen=True, kw_only=True):
+    """The last seconds, how many headlines wait, and all since the start; `lag` is None while no broker answers."""
 
-    per_second: float
-    p50_ms: float | None
-    p99_ms: float | None
-    lag: int
+    lag: int | None
     labelled: int
     abstained: int
     dead: int
@@ -83,7 +79,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     troubles: list[Trouble]
     worker: Worker
     model: Model
-    now: Now
+    now: Tiles
     history: History
     headlines: list[Headline]
     dead_letters: list[ShownDeadLetter]
@@ -160,11 +156,9 @@ class Page:
                     drift=model.mix.drift,
                     refused=parts.reloads.refused if parts is not None else 0,
                 ),
-                now=Now(
-                    per_second=_mean(history.per_second[-SECONDS_OF_NOW:]),
-                    p50_ms=_last(history.p50_ms),
-                    p99_ms=_last(history.p99_ms),
-                    lag=figures.lag,
+                now=Tiles(
+                    **msgspec.structs.asdict(self._seconds.now()),
+                    lag=None if parts is not None and parts.outage_seconds > 0 else figures.lag,
                     labelled=parts.delivery.counts.labelled if parts is not None else 0,
                     abstained=figures.model.abstentions,
                     dead=sum(dead.values()),
@@ -219,12 +213,3 @@ def _file(name: str, content: bytes) -> Route:
 
 def _refused(status: HTTPStatus, reason: str) -> Response:
     return json_response({"error": reason}, status)
-
-
-def _mean(rates: Sequence[float]) -> float:
-    return sum(rates) / len(rates) if rates else 0.0
-
-
-def _last(values: Sequence[float | None]) -> float | None:
-    """The latest of the last seconds that has one."""
-    return next((value for value in reversed(values[-SECONDS_OF_NOW:]) if value is not None), None)

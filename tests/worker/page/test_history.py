@@ -10,7 +10,7 @@ import pytest
 
 from kuaixun.worker.observability.figures import Figures
 from kuaixun.worker.observability.histogram import quantile
-from kuaixun.worker.page.history import SECONDS, Seconds
+from kuaixun.worker.page.history import SECONDS, SECONDS_OF_NOW, Seconds
 from kuaixun.worker.streams import Partition
 from kuaixun.worker.witness import Parts
 from tests.worker.fake_classifier import LABELS, FakeClassifier
@@ -55,6 +55,26 @@ def test_a_second_is_what_went_by_between_two_samples() -> None:
     assert columns.lag == [7, 7]
     assert columns.p50_ms[0] == pytest.approx(4, abs=2)
     assert (columns.p50_ms[1], columns.p99_ms[1]) == (None, None), "a quiet second has no latency"
+
+
+def test_now_is_the_last_seconds_taken_together_for_the_rate_and_the_latency_alike() -> None:
+    stream = Stream()
+    assert (stream.seconds.now().per_second, stream.seconds.now().p50_ms) == (0.0, None)
+    stream.turn(0.0)
+    stream.label(["新闻"] * 70, 8.0)  # gone by before the last seconds
+    stream.turn(1.0)
+    stream.label(["新闻"] * 90, 0.004)
+    stream.turn(1.0)
+    stream.label(["新闻"] * 10, 2.0)
+    for _ in range(SECONDS_OF_NOW - 1):
+        stream.turn(1.0)
+    now = stream.seconds.now()
+    assert now.per_second == 100 / SECONDS_OF_NOW
+    assert now.p50_ms == pytest.approx(4, abs=2), "and not that of the latest headlines alone"
+    assert now.p99_ms == pytest.approx(2000, rel=0.5)
+    for _ in range(SECONDS_OF_NOW):
+        stream.turn(1.0)
+    assert (stream.seconds.now().per_second, stream.seconds.now().p99_ms) == (0.0, None)
 
 
 def test_only_the_last_minutes_are_kept_and_a_clock_set_back_makes_no_rate() -> None:

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from kuaixun.export import open_classifier
 from kuaixun.schemas.dead_letter import DeadLetterReason
+from kuaixun.worker.dead_letter_limit import DeadLetterLimit, Limits
 from kuaixun.worker.labelling import TOMBSTONE, Labelled, Outcome, dead_letter
 from kuaixun.worker.observability.observatory import Observatory
 from kuaixun.worker.observability.server import HttpServer
 from kuaixun.worker.page.latest import SHOWN_CHARACTERS, SHOWN_DEAD_LETTERS, SHOWN_HEADLINES, Latest
+from kuaixun.worker.reload import Reloads
 from kuaixun.worker.settings import read_settings
 from kuaixun.worker.stop import Stop
-from kuaixun.worker.streams import Record
+from kuaixun.worker.streams import Partition, Record
+from kuaixun.worker.witness import Parts
 from tests.worker.observability.asked import ask
 
 STATIC = Path(str(files("kuaixun.worker.page") / "static"))
@@ -88,6 +94,23 @@ def test_the_state_before_there_is_a_model_is_one_that_the_page_can_show() -> No
         assert (state["ready"], state["model"]["labels"], state["history"]["at"]) == (False, [], [])
         assert ask(f"{url}/model-card").status == 404
         assert ask(f"{url}/classify", method="POST", body=b"{}", **{"Content-Type": "application/json"}).status == 503
+
+
+@pytest.mark.parametrize(("outage_seconds", "lag"), [(0.0, 7), (3.0, None)])
+def test_how_many_wait_is_not_known_while_no_broker_answers(outage_seconds: float, lag: int | None) -> None:
+    counts = SimpleNamespace(labelled=5, tombstones=0, dead_lettered=Counter[DeadLetterReason]())
+    parts = SimpleNamespace(
+        delivery=SimpleNamespace(counts=counts),
+        limit=DeadLetterLimit(Limits(0.5, 100, 100), Stop(1.0)),
+        reloads=Reloads(),
+        outage_seconds=outage_seconds,
+    )
+    with served() as (url, observatory):
+        observatory.figures.parts = cast("Parts", parts)
+        observatory.figures.lags = {Partition("raw", 0): 7}
+        state = json.loads(ask(f"{url}/state.json").body)
+        assert (state["now"]["lag"], state["now"]["labelled"]) == (lag, 5)
+        assert [trouble["kind"] for trouble in state["troubles"]] == ["brokersAway"] * (lag is None)
 
 
 def test_a_headline_tried_is_labelled_as_by_the_stream_and_counted_nowhere() -> None:
