@@ -125,6 +125,61 @@ def test_a_worker_that_hangs_is_said_not_to_answer_until_it_does(page: Page) -> 
     expect(page.locator("body")).not_to_have_class("gone")
 
 
+LIMIT_REACHED = {"kind": "limitReached", "figure": 0.6, "in_a_row": 0, "said": "because"}
+
+
+def test_what_a_worker_said_last_stays_when_it_goes(page: Page, said: list[str]) -> None:
+    page.route("**/state.json", lambda route: route.fulfill(json=route.fetch().json() | {"troubles": [LIMIT_REACHED]}))
+    expect(page.locator("#troubles li")).to_have_text(SENTENCES["en"][1])
+    page.unroute("**/state.json")
+    page.route("**/state.json", lambda route: route.abort("connectionrefused"))
+    expect(page.locator("#state")).to_have_text("the worker does not answer")
+    expect(page.locator("#state")).not_to_have_class("ready")
+    expect(page.locator("#troubles li")).to_have_text(f"The last it said: {SENTENCES['en'][1]}")
+    page.click("#language")
+    expect(page.locator("#troubles li")).to_have_text(f"停止应答前的最后消息：{SENTENCES['zh'][1]}")
+    expect(page.locator("#state")).to_have_text("工作进程没有应答")
+    page.unroute("**/state.json")
+    expect(page.locator("#state")).to_have_text("就绪")
+    expect(page.locator("#troubles")).not_to_contain_text("停止应答")
+    assert all("ERR_CONNECTION_REFUSED" in one for one in said)
+    said.clear()
+
+
+@pytest.mark.parametrize(
+    ("why", "chinese"),
+    [
+        ("waiting for a share of the partitions", "等待分配分区"),
+        ("the loop has stood still for 71 s", "主循环已停顿 71 s"),
+        ("the moon is full", "the moon is full"),
+    ],
+)
+def test_why_a_worker_is_not_ready_is_said_in_both_languages(page: Page, why: str, chinese: str) -> None:
+    unready = {"ready": False, "why": why}
+    page.route("**/state.json", lambda route: route.fulfill(json=route.fetch().json() | unready))
+    expect(page.locator("#state")).to_have_text(why)
+    expect(page.locator("#state")).not_to_have_class("ready")
+    page.click("#language")
+    expect(page.locator("#state")).to_have_text(chinese)
+
+
+def test_a_trouble_leaves_the_dot_of_a_ready_worker_as_it_is(page: Page) -> None:
+    page.route("**/state.json", lambda route: route.fulfill(json=route.fetch().json() | {"troubles": [LIMIT_REACHED]}))
+    expect(page.locator("#troubles li")).to_have_count(1)
+    expect(page.locator("#state")).to_have_class("ready")
+
+
+def test_a_browser_that_keeps_nothing_shows_the_page_all_the_same(page: Page) -> None:
+    page.add_init_script("""
+        const get = () => { throw new DOMException("blocked", "SecurityError"); };
+        Object.defineProperty(window, "localStorage", { get });
+    """)
+    page.reload()
+    expect(page.locator("#state")).to_have_text("ready")
+    page.click("#language")
+    expect(page.locator("#state")).to_have_text("就绪")
+
+
 def test_a_model_card_that_does_not_come_is_asked_for_again(page: Page, said: list[str]) -> None:
     page.route("**/model-card", lambda route: route.fulfill(status=503, json={"error": "the card is on its way"}))
     page.reload()

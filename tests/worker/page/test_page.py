@@ -18,6 +18,7 @@ from kuaixun.export import open_classifier
 from kuaixun.schemas.dead_letter import DeadLetterReason
 from kuaixun.worker.dead_letter_limit import DeadLetterLimit, Limits
 from kuaixun.worker.labelling import TOMBSTONE, Labelled, Outcome, dead_letter
+from kuaixun.worker.observability.health import Health
 from kuaixun.worker.observability.observatory import Observatory
 from kuaixun.worker.observability.server import HttpServer
 from kuaixun.worker.page.latest import SHOWN_CHARACTERS, SHOWN_DEAD_LETTERS, SHOWN_HEADLINES, Latest
@@ -180,3 +181,19 @@ def test_both_languages_say_the_same_things() -> None:
     assert kinds
     assert kinds <= english
     assert set(re.findall(r'say\("(\w+)"\)', (STATIC / "page.js").read_text("utf-8"))) <= english
+
+
+def test_why_a_worker_is_not_ready_is_known_to_the_page_s_words() -> None:
+    now, leaves = 0.0, False
+    health = Health(60.0, lambda: leaves, lambda: now)
+    whys = [health.ready().why]
+    health.turned(joined=False)
+    whys.append(health.ready().why)
+    now = 71.0
+    whys.append(health.ready().why)
+    leaves = True
+    whys.append(health.ready().why)
+    script = (STATIC / "page.js").read_text("utf-8")
+    known = re.findall(r'"(\w+)"', script.split("const WHYS = ")[1].split("\n")[0])
+    english = dict(re.findall(r'(\w+):\s*"([^"]*)"', (STATIC / "words.js").read_text("utf-8").split("\n  zh:")[0]))
+    assert {re.sub(r"\d+", "{}", why) for why in whys} == {english[key] for key in known}

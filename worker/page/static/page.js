@@ -5,23 +5,46 @@ import { words } from "./words.js";
 const EVERY_MILLISECONDS = 1000;
 const PATIENCE_MILLISECONDS = 5000; // then the worker does not answer: one that hangs ends no connection by itself
 const PALETTE = ["#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#3ca951", "#ff8ab7", "#a463f2", "#97bbf5", "#9c6b4e", "#9498a0"];
+const WHYS = ["waiting", "leaving", "checking", "stoodStill"];
 const $ = (id) => document.getElementById(id);
 
-let language = localStorage.getItem("language") ?? (navigator.language.startsWith("zh") ? "zh" : "en");
+// A browser that keeps nothing may refuse to be asked: then the page starts in the browser's language each time.
+function remembered() {
+  try {
+    return localStorage.getItem("language");
+  } catch {
+    return null;
+  }
+}
+
+function remember(chosen) {
+  try {
+    localStorage.setItem("language", chosen);
+  } catch {
+    // For this visit alone.
+  }
+}
+
+let language = remembered() ?? (navigator.language.startsWith("zh") ? "zh" : "en");
 let labels = [];
+let lastTroubles = [];
 let plots = null;
 let loadingCard = false;
 
-// An answer that says no is an error with what it said.
+class NoAnswer extends Error {}
+
+// An answer that says no is an error with what it said. Browsers have words of their own for none: they are not shown.
 async function ask(path, options = {}) {
-  const answer = await fetch(path, { ...options, signal: AbortSignal.timeout(PATIENCE_MILLISECONDS) });
+  const asked = fetch(path, { ...options, signal: AbortSignal.timeout(PATIENCE_MILLISECONDS) });
+  const answer = await asked.catch(() => { throw new NoAnswer(); });
   if (answer.ok) return answer;
   const said = await answer.text();
   const isJson = answer.headers.get("Content-Type")?.startsWith("application/json");
   throw new Error(isJson ? JSON.parse(said).error : said.trim() || answer.statusText);
 }
 
-const why = (error) => (error.name === "TimeoutError" ? say("gone") : error.message);
+const isGone = (error) => error instanceof NoAnswer || error.name === "TimeoutError"; // the body may be what does not come
+const why = (error) => (isGone(error) ? say("gone") : error.message);
 
 function element(tag, text = "", kind = "") {
   const made = document.createElement(tag);
@@ -126,10 +149,17 @@ function deadLetter(letter) {
   return made;
 }
 
+// A worker says in English why it is not ready (worker/observability/health.py); what words.js does not know stays so.
+function notReady(said) {
+  const figure = said.match(/\d+/)?.[0] ?? "";
+  const known = WHYS.find((key) => words.en[key].replace("{}", figure) === said);
+  return known ? say(known).replace("{}", figure) : said;
+}
+
 function trouble({ kind, figure, in_a_row, said }) {
   const dead = in_a_row ? say("inARow").replace("{}", number(in_a_row)) : say("ofTheLast").replace("{}", percent(figure));
   const shown = kind === "brokersAway" ? `${number(figure)} s` : dead;
-  return element("li", [say(kind).replace("{}", shown), said].filter(Boolean).join(" · "), kind);
+  return [say(kind).replace("{}", shown), said].filter(Boolean).join(" · ");
 }
 
 function facts({ worker, model }) {
@@ -144,12 +174,14 @@ function facts({ worker, model }) {
   $("facts").replaceChildren(...rows.flatMap(([name, value]) => [element("dt", name), element("dd", String(value))]));
 }
 
-function troubles(found) {
+// Of a worker that is gone the last ones stay: they may be why.
+function troubles(found, areLast = false) {
   // Only where they are others: a screen reader reads out what is replaced.
-  const told = JSON.stringify([language, found]);
+  const told = JSON.stringify([language, found, areLast]);
   if ($("troubles").dataset.told === told) return;
   $("troubles").dataset.told = told;
-  $("troubles").replaceChildren(...found.map(trouble));
+  const shown = (one) => (areLast ? say("lastSaid").replace("{}", trouble(one)) : trouble(one));
+  $("troubles").replaceChildren(...found.map((one) => element("li", shown(one), one.kind)));
 }
 
 function show(state) {
@@ -159,10 +191,11 @@ function show(state) {
     $("legend").replaceChildren(...labels.map((label) => ofLabel(element("li", label), label)));
   }
   if (state.model.id && $("card").dataset.model !== state.model.id) loadCard(state.model.id);
-  $("state").textContent = state.ready ? say("ready") : state.why;
-  $("state").className = state.ready && !state.troubles.length ? "ready" : "";
+  $("state").textContent = state.ready ? say("ready") : notReady(state.why);
+  $("state").className = state.ready ? "ready" : "";
   document.body.classList.remove("gone");
-  troubles(state.troubles);
+  lastTroubles = state.troubles;
+  troubles(lastTroubles);
   $("model").textContent = `${say("model")} ${state.model.id.slice(0, 16)} · ${state.worker.engine}`;
   const { now } = state;
   $("rate").textContent = number(now.per_second, now.per_second < 10 ? 1 : 0);
@@ -222,17 +255,17 @@ async function turn() {
     const answer = await ask("state.json");
     show(await answer.json());
   } catch (error) {
-    $("state").textContent = error.name === "TimeoutError" ? say("gone") : `${say("gone")}: ${error.message}`;
+    $("state").textContent = isGone(error) ? say("gone") : `${say("gone")}: ${error.message}`;
     $("state").className = "";
     document.body.classList.add("gone");
-    troubles([]);
+    troubles(lastTroubles, true);
   }
   setTimeout(turn, EVERY_MILLISECONDS);
 }
 
 $("language").addEventListener("click", () => {
   language = language === "zh" ? "en" : "zh";
-  localStorage.setItem("language", language);
+  remember(language);
   translate();
   forget();
 });
