@@ -134,11 +134,12 @@ class Page:
         history = self._seconds.columns(model.labels)
         parts, settings = figures.parts, self._settings
         dead = parts.delivery.counts.dead_lettered if parts is not None else {}
+        away_seconds = figures.outage_seconds()
         return json_response(
             State(
                 ready=ready.yes,
                 why=ready.why,
-                troubles=troubles(figures.outage_seconds(), parts),
+                troubles=troubles(away_seconds, parts),
                 worker=Worker(
                     version=__version__,
                     engine=model.engine,
@@ -158,7 +159,7 @@ class Page:
                 ),
                 now=Tiles(
                     **msgspec.structs.asdict(self._seconds.now()),
-                    lag=None if parts is not None and parts.outage_seconds > 0 else figures.lag,
+                    lag=None if away_seconds > 0 else figures.lag,
                     labelled=parts.delivery.counts.labelled if parts is not None else 0,
                     abstained=figures.model.abstentions,
                     dead=sum(dead.values()),

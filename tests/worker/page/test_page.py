@@ -104,10 +104,10 @@ def test_how_many_wait_is_not_known_while_no_broker_answers(outage_seconds: floa
         delivery=SimpleNamespace(counts=counts),
         limit=DeadLetterLimit(Limits(0.5, 100, 100), Stop(1.0)),
         reloads=Reloads(),
-        outage_seconds=outage_seconds,
     )
     with served() as (url, observatory):
         observatory.figures.parts = cast("Parts", parts)
+        observatory.reaching(lambda: outage_seconds)
         observatory.figures.lags = {Partition("raw", 0): 7}
         state = json.loads(ask(f"{url}/state.json").body)
         assert (state["now"]["lag"], state["now"]["labelled"]) == (lag, 5)
