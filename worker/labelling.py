@@ -138,7 +138,7 @@ class BatchLabelling:
         self._failure: EngineUnavailableError | None = None
 
     def classify(self) -> None:
-        """The step that takes the time. For any thread; raises nothing."""
+        """The step that takes the time. For any thread; what there is to raise is left to `outcomes`."""
         try:
             self._usual.label(self._classifier, self._policy, received_at=self._received_at, clock=self._clock)
         except Exception as error:

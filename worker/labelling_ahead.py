@@ -1,4 +1,4 @@
-"""Classifying what comes next while the batch before it is sent: the two share the time of a headline's journey.
+"""Labelling what comes next while the batch before it is sent: the two share the time of a headline's journey.
 
 A record's outcome follows from the record and the model, so it can be had before the record's turn. Whatever the group
 or a transaction makes of the records meanwhile, only those that the source hands over are sent.

@@ -8,7 +8,7 @@
     6. commit    }
 
 While the delivery is blocked a few batches are read at most, so that memory is bounded whatever waits on either side.
-One thread does all of it but classifying ahead; the client's callbacks run inside `Source.batch` and `Sink.poll`.
+One thread does all of it but labelling ahead; the client's callbacks run inside `Source.batch` and `Sink.poll`.
 """
 
 from __future__ import annotations

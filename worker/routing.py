@@ -52,7 +52,10 @@ class Routes:
             topics=[self.labelled.topic] * len(records),
             partitions=[record.partition % partitions for record in records],
             keys=[record.key for record in records],
-            values=[outcome.value if type(outcome) is Labelled else None for outcome in outcomes],
+            values=[
+                outcome.value if type(outcome) is Labelled else None
+                for _, outcome in zip(records, outcomes, strict=True)
+            ],
             headers=[record.headers for record in records],
             timestamps_ms=[record.timestamp_ms for record in records],
         )

@@ -219,7 +219,7 @@ class Sink(Protocol):
         """
 
     def send_all(self, messages: OutgoingColumns, receipts: Receipts) -> None:
-        """Queue a batch's messages from its `queued` on, in order, up to the first that is not taken.
+        """Queue a batch's messages, those from its `queued` on, in order, up to the first that is not taken.
 
         Raises nothing for that one: `send` says what it is. `receipts` hears of each that is taken.
         """

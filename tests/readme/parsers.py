@@ -50,15 +50,19 @@ def faults(words: Sequence[str], *, whole: bool = True) -> Iterator[str]:
 
     A command that is not `whole` may leave out what is required. `make` is asked which commands it would run.
     """
+    words = words[1:] if words[0] in {"sudo", "time", "env"} else words
     program, arguments = Path(words[0]).name, list(words[1:])
     if program == "make":
         yield from _faults_of_make(arguments)
-    elif program == "python" and arguments[:1] == ["-m"] and arguments[1].startswith(OURS):
+    elif program == "python" and arguments[:1] == ["-m"] and "".join(arguments[1:2]).startswith(OURS):
         yield from _faults_of_module(arguments[1], arguments[2:])
     elif program in flags_of_cpp():
         yield from (f"{program} has no {one}" for one in _flags(arguments) if one not in flags_of_cpp()[program])
-    elif (known := parser(program)) is not None and arguments:
-        yield from _refusal(known, arguments) if whole else _unknown(known, arguments)
+    elif (known := parser(program)) is not None:
+        if arguments:
+            yield from _refusal(known, arguments) if whole else _unknown(known, arguments)
+    elif program.startswith("kuaixun-"):
+        yield f"there is no program {program}"
 
 
 def _flags(arguments: Sequence[str]) -> list[str]:

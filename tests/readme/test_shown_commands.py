@@ -48,6 +48,8 @@ def test_commands_are_found_where_no_test_runs_them_with_their_lines() -> None:
         ("python -m tests.no_such --seed 1", "there is no module tests.no_such"),
         ("make demo ARGS='--second 300'", "unrecognized arguments: --second"),
         ("make no-such", "No rule to make target"),
+        ("kuaixun-workers run", "there is no program kuaixun-workers"),
+        ("sudo kuaixun-worker runs", "invalid choice"),
     ],
 )
 def test_what_a_program_would_refuse_is_a_fault(command: str, fault: str) -> None:

@@ -141,7 +141,7 @@ class Connection:
         self.outage.check()
 
     def probe(self, client: Client, topic: str) -> None:
-        """While an outage lasts, ask the brokers once in a while: on a quiet topic nothing else says that it is over.
+        """While an outage lasts, ask the brokers once in a while: else nothing may say for long that it is over.
 
         Blocks for up to PROBE_SECONDS when it asks.
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
@@ -9,6 +10,8 @@ from typing import TypeAlias
 from confluent_kafka import Message
 
 from kuaixun.worker.streams import Outgoing, Receipts
+
+LOG = logging.getLogger(__name__)
 
 _Looks: TypeAlias = tuple[str | None, bytes | None, bytes | None]
 
@@ -28,14 +31,17 @@ class SentBatch:
     def places_of(self, message: Message) -> Sequence[int]:
         """The place in the receipts of a message that is reported on; of several that look alike, all of theirs.
 
-        Of one that looks like none of them, which should not be, all there are.
+        Of one that looks like none of them, which should not be, all there are: they are written again, none is lost.
         """
         if self._places is None:
             self._places = defaultdict(list)
             for place, one in enumerate(self._messages, self._first):
                 self._places[_looks(one.topic, one.key, one.value)].append(place)
         found = self._places.get(_looks(message.topic(), message.key(), message.value()))
-        return found or [place for places in self._places.values() for place in places]
+        if found is None:
+            LOG.warning("a report on a message of %s that was not sent: its whole batch is", message.topic())
+            return [place for places in self._places.values() for place in places]
+        return found
 
 
 def _looks(topic: str | None, key: bytes | None, value: bytes | None) -> _Looks:

@@ -110,12 +110,11 @@ class KafkaSink:
 
     def poll(self, timeout_seconds: float) -> None:
         """See streams.Sink."""
-        was_away = self._connection.outage.lasting
-        self._connection.serve_reports(self._producer, timeout_seconds)
         # What is confirmed ends an outage, noted once for many; not one that began in the same call.
+        was_away, self._delivered = self._connection.outage.lasting, False
+        self._connection.serve_reports(self._producer, timeout_seconds)
         if was_away and self._delivered:
             self._connection.outage.over()
-        self._delivered = False
         self._connection.probe(self._producer, self._topic)
         self._connection.raise_noted()
 
@@ -129,7 +128,7 @@ class KafkaSink:
 
     def _on_delivery(self, topic: str, report: Report, error: KafkaError | None, _message: Message) -> None:
         if error is None:
-            self._connection.outage.over()
+            self._delivered = True
             report(None)
         else:
             seen(error)

@@ -27,6 +27,8 @@ from kuaixun.worker.streams import GroupListener, Partition, Record, named
 LOG = logging.getLogger(__name__)
 
 STAY_EVERY_SECONDS = 1.0  # the group waits for the slowest member, and calls one that is silent too long lost
+# Records that come so long into an outage were fetched in it; those that come sooner may have been at hand.
+FETCHED_BEFORE_SECONDS = 10.0
 
 
 class KafkaSource:
@@ -203,7 +205,7 @@ class KafkaSource:
         self._read_on()
 
     def _consume(self, limit: int, timeout_seconds: float) -> None:
-        owned = self._member.owned
+        owned, away_seconds = self._member.owned, self._connection.outage.seconds
         try:
             messages = self._consumer.consume(limit, timeout_seconds)
         except (KafkaException, SystemError) as exception:
@@ -214,6 +216,8 @@ class KafkaSource:
                 if message.error() is not None:
                     self._on_event(message)
             messages = [message for message in messages if message.error() is None]
+        if messages and away_seconds > FETCHED_BEFORE_SECONDS:
+            self._connection.outage.over()
         self._ahead.add(records_of(messages))
         if self._member.owned is not owned:
             # What was fetched before a rebalance within this very call may belong to the next owner now.

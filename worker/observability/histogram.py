@@ -26,7 +26,7 @@ def looked_at(count: int, batch: int) -> slice:
 class Histogram:
     """Counts by bucket, each bound belonging to the bucket that ends there, and the sum of all values.
 
-    One thread adds; others may read meanwhile, and then see the last batch in part at worst.
+    One thread at a time adds; others may read meanwhile, and then see the last batch in part at worst.
 
     >>> histogram = Histogram((1.0, 10.0))
     >>> histogram.add(np.array([0.5, 1.0, 7.0, 70.0]))

@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 from kuaixun import __version__
 from kuaixun.worker.errors import SettingError
 from kuaixun.worker.observability.routes import ALWAYS_ANSWERED, PLAIN, Request, Response, Routes
+from kuaixun.worker.stop import LOOK_EVERY_SECONDS
 
 LOG = logging.getLogger(__name__)
 
@@ -32,10 +33,10 @@ MOST_ANSWERED = MOST_CONNECTIONS // 2  # at once by routes that are not always a
 REQUEST_SECONDS = 10.0  # for a whole request to come, and again for its answer to be taken
 GIVE_WAY_SECONDS = 0.5  # within which a connection that was cut off is gone
 CLOSE_SECONDS = 1.0
-LOOK_EVERY_SECONDS = 0.1
-BODY_LIMIT_BYTES = 1 << 16
-_LENGTH = re.compile("[0-9]{1,19}")
 PAUSE_SECONDS = 0.2  # after a connection that could not be taken, as where no file descriptor is left
+BODY_LIMIT_BYTES = 1 << 16
+REQUEST_LIMIT_BYTES = 2 * BODY_LIMIT_BYTES  # head and body together: the library alone takes 6.5 MB of headers
+_LENGTH = re.compile("[0-9]{1,19}")
 
 
 class HttpServer:
@@ -164,11 +165,13 @@ class _Server(ThreadingHTTPServer):
 class _Incoming(io.RawIOBase):
     """What a connection says until the deadline, in seconds of the monotonic clock. Then reading raises TimeoutError.
 
-    A limit for each read alone would let a byte now and then hold a thread for ever.
+    A limit for each read alone would let a byte now and then hold a thread for ever. Beyond REQUEST_LIMIT_BYTES it
+    raises ConnectionAbortedError, for an end there would make a whole request of a part.
     """
 
     def __init__(self, connection: socket.socket, deadline: float) -> None:
         self._connection, self._deadline = connection, deadline
+        self._left_bytes = REQUEST_LIMIT_BYTES
 
     def readable(self) -> bool:
         """It is."""
@@ -179,8 +182,12 @@ class _Incoming(io.RawIOBase):
         left_seconds = self._deadline - time.monotonic()
         if left_seconds <= 0:
             raise TimeoutError(f"no whole request after {REQUEST_SECONDS:g} s")
+        if self._left_bytes <= 0:
+            raise ConnectionAbortedError(f"a request of more than {REQUEST_LIMIT_BYTES} bytes")
         self._connection.settimeout(left_seconds)
-        return self._connection.recv_into(buffer)
+        count = self._connection.recv_into(memoryview(buffer)[: self._left_bytes])
+        self._left_bytes -= count
+        return count
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -229,6 +236,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(_refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE))
             return
         body = self.rfile.read(int(length))
+        if len(body) < int(length):
+            self._send(_refusal(HTTPStatus.BAD_REQUEST))
+            return
         if (method, path) not in self.server.routes:
             known = any(other == path for _, other in self.server.routes)
             self._send(_refusal(HTTPStatus.METHOD_NOT_ALLOWED if known else HTTPStatus.NOT_FOUND))

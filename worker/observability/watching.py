@@ -55,8 +55,8 @@ def seen_at_the_end(settings: WorkerSettings, stop: Stop) -> Iterator[None]:
     try:
         yield
     except DeadLetterLimitError:
-        if settings.health_address is not None:
-            seconds = min(LAST_LOOK_SECONDS, stop.seconds_left(CLOSE_SHARE))
+        seconds = min(LAST_LOOK_SECONDS, stop.seconds_left(CLOSE_SHARE))
+        if settings.health_address is not None and seconds and not stop.signals:
             LOG.warning("too many dead letters: metrics and page say so for %.0f s more", seconds)
             deadline = time.monotonic() + seconds
             while time.monotonic() < deadline and not stop.signals:

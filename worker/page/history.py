@@ -87,7 +87,9 @@ class Seconds:
 
     def now(self) -> Now:
         """What went by in the last SECONDS_OF_NOW, or in what there is of them."""
-        samples = tuple(self._samples)[-SECONDS_OF_NOW - 1 :]
+        # One a second; a loop that stands still takes none, and what went by before is not now.
+        since = self._wall() - SECONDS_OF_NOW - 1.5
+        samples = [sample for sample in tuple(self._samples)[-SECONDS_OF_NOW - 1 :] if sample.at >= since]
         if not samples:
             return Now(per_second=0.0, p50_ms=None, p99_ms=None)
         before, after = samples[0], samples[-1]

@@ -133,7 +133,7 @@ class Page:
         model, figures, ready = self._figures.model.now, self._figures, self._health.ready()
         history = self._seconds.columns(model.labels)
         parts, settings = figures.parts, self._settings
-        dead = parts.delivery.counts.dead_lettered if parts is not None else {}
+        dead = dict(parts.delivery.counts.dead_lettered) if parts is not None else {}  # at once: the loop adds to it
         away_seconds = figures.outage_seconds()
         return json_response(
             State(

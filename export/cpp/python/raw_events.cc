@@ -28,6 +28,7 @@ RawEvents::RawEvents(nb::list payloads, const nb::list& partitions, const nb::li
     : payloads_(nb::steal<nb::list>(PySequence_List(payloads.ptr()))),
       partitions_(integers_of(partitions)),
       offsets_(integers_of(offsets)) {
+  if (!payloads_.is_valid()) throw nb::python_error();
   if (partitions_.size() != payloads_.size() || offsets_.size() != payloads_.size()) {
     throw nb::value_error("a place is needed for every payload");
   }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from http import HTTPStatus
@@ -128,6 +129,26 @@ def test_a_request_that_cannot_be_read_is_told_so(url: str, head: str, status: i
     with connected(url) as reader:
         reader.sendall(f"{head}\r\n\r\n".encode() + (b"ab" if status == 201 else b""))
         assert all_of(reader).startswith(f"HTTP/1.1 {status} ".encode())
+
+
+def test_a_part_of_a_request_is_not_taken_for_the_whole(url: str) -> None:
+    with connected(url) as reader:
+        reader.sendall(b"POST /echo HTTP/1.1\r\nContent-Length: 10\r\n\r\nab")
+        reader.shutdown(socket.SHUT_WR)
+        assert all_of(reader).startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_request_of_too_many_bytes_is_read_no_further(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    with connected(url) as reader, suppress(ConnectionError):
+        reader.sendall(
+            b"GET / HTTP/1.1\r\n" + b"".join(b"x-%d: %s\r\n" % (n, b"a" * 60_000) for n in range(50)) + b"\r\n"
+        )
+        assert all_of(reader) == b""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while "a request of more than" not in caplog.text and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert "a request of more than" in caplog.text
 
 
 def test_a_connection_ends_with_its_answer(url: str) -> None:
