@@ -144,9 +144,11 @@ class BatchLabelling:
         except Exception as error:
             _tell_once(f"{type(error).__name__}: {error}")
         self._values = self._usual.values()
+        if None not in self._values:
+            return
         left = [record for record, value in zip(self.records, self._values, strict=True) if value is None]
         try:
-            self._others = self._one_by_one(left) if left else []
+            self._others = self._one_by_one(left)
         except EngineUnavailableError as error:
             self._failure = error
 
