@@ -1,0 +1,107 @@
+"""Which share of a watched worker's processor time being watched takes: `python -m tests.benchmarks.stream.watching`.
+
+A worker with `--health-address` drains a backlog, its page open and its metrics scraped, and the processor time of
+every call that looks on is added up. That is a figure where pairs of runs only bound one: they scatter by a tenth. What
+the calls cost the rest of the worker, such as by what they put out of the cache, is in those pairs alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import atexit
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from functools import wraps
+from typing import Any
+
+from kuaixun.worker import cli
+from kuaixun.worker.delivery.promise import Guarantee
+from kuaixun.worker.observability import server
+from kuaixun.worker.observability.observatory import Observatory
+from kuaixun.worker.observability.watched import ModelFigures
+from tests.benchmarks.stream.contenders import THREADS, Contender
+from tests.benchmarks.stream.drain import Backlog, Progress, started
+from tests.benchmarks.stream.visitor import Visitor
+from tests.kafka_broker import KafkaBroker, kafka_jars
+from tests.worker.topics import Topics
+
+WORKER = "worker"
+SAID = "watched: "
+# Every way into what looks on: from the loop, from what labels, and from readers.
+WATCHING = ((Observatory, "handled"), (Observatory, "confirmed"), (Observatory, "turned"), (ModelFigures, "_add"))
+
+
+def count_time(spent: Counter[str], of: type, name: str) -> None:
+    """Add the processor time of each call of a method to `spent`, in seconds by its name."""
+    called: Callable[..., Any] = getattr(of, name)
+
+    @wraps(called)
+    def counted(*args: Any, **named: Any) -> Any:
+        began = time.thread_time()
+        try:
+            return called(*args, **named)
+        finally:
+            spent[name] += time.thread_time() - began  # type: ignore[assignment]
+
+    setattr(of, name, counted)
+
+
+def worker(flags: list[str]) -> int:
+    """`kuaixun-worker run`, which says at its end what being watched took."""
+    spent: Counter[str] = Counter()
+    for of, name in WATCHING:
+        count_time(spent, of, name)
+    count_time(spent, vars(server)["_Handler"], "handle")
+    atexit.register(
+        lambda: print(SAID + json.dumps({**spent, "all": time.process_time()}), file=sys.stderr, flush=True)
+    )
+    return cli.main(["run", *flags])
+
+
+def command(topics: Topics) -> list[str]:
+    """What starts that worker."""
+    flags = [*topics.flags(), *THREADS, "--engine", "native", "--health-address", "0"]
+    return [sys.executable, "-m", "tests.benchmarks.stream.watching", WORKER, *flags]
+
+
+def measured(bootstrap: str, messages: int, rounds: int) -> list[dict[str, float]]:
+    """The seconds that each round's worker said."""
+    backlog = Backlog.written(bootstrap, messages, None)
+    found = []
+    for _ in range(rounds):
+        own = Topics.create(bootstrap, real=True, delivery=Guarantee.AT_LEAST_ONCE)
+        topics = replace(own, input=backlog.topics.input)
+        progress = Progress(topics)
+        with started(Contender("watched", command), topics, 1) as (member,), Visitor(member) as visitor:
+            progress.wait_for(messages, [member])
+            member.process.terminate()
+            member.process.wait()
+        visitor.raise_any()
+        progress.close()
+        (line,) = (line for line in member.said if line.startswith(SAID))
+        found.append(json.loads(line.removeprefix(SAID)))
+    return found
+
+
+def main() -> int:
+    """Measure and print a line a round."""
+    if sys.argv[1:2] == [WORKER]:
+        return worker(sys.argv[2:])
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.stream.watching", description=__doc__)
+    parser.add_argument("--messages", type=int, default=2_000_000, help="that wait (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    with KafkaBroker(kafka_jars()) as broker:
+        for spent in measured(broker.bootstrap, options.messages, options.rounds):
+            whole = spent.pop("all")
+            parts = ", ".join(f"{name.strip('_')} {100 * seconds / whole:.2f}" for name, seconds in spent.items())
+            print(f"{100 * sum(spent.values()) / whole:.2f} % of {whole:.1f} s ({parts})")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
