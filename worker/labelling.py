@@ -113,6 +113,10 @@ class Verdict(NamedTuple):
     scores: dict[str, float]
 
 
+def _is_at_fault(outcome: Outcome) -> bool:
+    return isinstance(outcome, DeadLettered) and outcome.letter.reason is DeadLetterReason.CLASSIFICATION_FAILED
+
+
 @lru_cache(maxsize=8)
 def _tell_once(fault: str) -> None:
     LOG.warning("batches are labelled one by one, which takes longer: %s. Please report it.", fault)
@@ -151,6 +155,8 @@ class BatchLabelling:
             self._others = self._one_by_one(left)
         except EngineUnavailableError as error:
             self._failure = error
+        if (failure := self._usual.failure) is not None and not any(map(_is_at_fault, self._others)):
+            _tell_once(f"{type(failure).__name__}: {failure}")
 
     def outcomes(self) -> list[Outcome]:
         """As many outcomes as records, in their order. Once `classify` is done.

@@ -34,6 +34,7 @@ class UsualForm:
 
     def __init__(self, records: Sequence[Record]) -> None:
         self._topic = records[0].topic if records else ""
+        self.failure: Exception | None = None  # of the classifier, on the batch as a whole
         self._events: RawEvents | None = None
         self._values: Callable[[], list[bytes | None]] = lambda: [None] * len(records)
         if _IS_BUILT and len({record.topic for record in records}) == 1:
@@ -58,7 +59,8 @@ class UsualForm:
             return
         try:
             predictions = classifier.classify(events)
-        except Exception:
+        except Exception as error:
+            self.failure = error
             return
         events.write(
             predictions.label_ids,

@@ -151,6 +151,52 @@ def test_a_fault_of_the_fast_way_itself_is_told_once_and_costs_no_headline(
     assert caplog.text.count("batches are labelled one by one") == 1
 
 
+class Whole(FakeClassifier):
+    """Fails on whatever is no list, of which no title is at fault."""
+
+    def classify(self, texts: Sequence[str]) -> Predictions:
+        if not isinstance(texts, list):
+            raise TypeError("no list")
+        return super().classify(texts)
+
+
+def test_an_engine_that_fails_on_the_fast_way_alone_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    _tell_once.cache_clear()
+    batch: list[bytes | None] = [b'{"id":"1","title":"a"}', json.dumps({"id": "2", "title": POISON}).encode()]
+    both_ways(batch, Whole())
+    assert caplog.text == "", "a title at fault explains it"
+    for _ in range(2):
+        fast, ordinary = both_ways(batch[:1], Whole())
+        assert fast == ordinary
+    assert caplog.text.count("batches are labelled one by one") == 1
+
+
+@pytest.mark.parametrize("engine", ["native", "torchscript"])
+def test_every_engine_takes_titles_where_they_lie(engine: str, caplog: pytest.LogCaptureFixture) -> None:
+    from kuaixun.export import open_classifier
+
+    _tell_once.cache_clear()
+    batch = [
+        Record("raw", 0, number, None, json.dumps({"id": "x", "title": f"央行下调存款准备金率 {number}"}).encode())
+        for number in range(600)
+    ]
+    classifier = open_classifier(engine=engine, device="cpu", threads=1)
+    outcomes = label_batch(batch, classifier, POLICY, received_at=RECEIVED, clock=lambda: DONE)
+    assert all(isinstance(outcome, Labelled) for outcome in outcomes)
+    assert "one by one" not in caplog.text
+
+
+def test_titles_are_a_sequence_slices_and_all() -> None:
+    titles = [*"零一二三四五"]
+    payloads = [json.dumps({"id": "x", "title": title}).encode() for title in titles]
+    events = native.RawEvents(payloads, [0] * len(titles), list(range(len(titles))))
+    events.read()
+    for some in (slice(None), slice(1, 4), slice(-2, None), slice(None, None, -2), slice(4, 2), slice(2, 100)):
+        assert events[some] == titles[some]
+    with pytest.raises(IndexError):
+        events[len(titles)]
+
+
 def test_a_title_at_fault_takes_no_other_with_it() -> None:
     batch = [b'{"id":"1","title":"a"}', json.dumps({"id": "2", "title": POISON}).encode(), b'{"id":"3","title":"b"}']
     fast, ordinary = both_ways(batch, FakeClassifier())

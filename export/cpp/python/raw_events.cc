@@ -70,6 +70,14 @@ nb::object RawEvents::title(std::ptrdiff_t index) const {
   return nb::steal(PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), nullptr));
 }
 
+nb::list RawEvents::titles_of(const nb::slice& slice) const {
+  const auto [start, stop, step, count] = slice.compute(titles_.size());
+  nb::list titles;
+  Py_ssize_t index = start;
+  for (std::size_t taken = 0; taken < count; ++taken, index += step) titles.append(title(index));
+  return titles;
+}
+
 void RawEvents::write(const Integers& label_ids, const Figures& confidences, const Table& scores,
                       const nb::tuple& labels, const nb::bytes& model, const nb::bytes& topic,
                       const nb::bytes& received_at, const nb::bytes& labelled_at, std::size_t top_scores,
@@ -131,6 +139,7 @@ void bind_raw_events(nb::module_& module) {
       .def("read", &RawEvents::read, "Read them, the interpreter free meanwhile.")
       .def("__len__", [](const RawEvents& self) { return self.titles().size(); })
       .def("__getitem__", &RawEvents::title)
+      .def("__getitem__", &RawEvents::titles_of)
       .def("write", &RawEvents::write, nb::arg("label_ids"), nb::arg("confidences"), nb::arg("scores"), nb::kw_only(),
            nb::arg("labels"), nb::arg("model"), nb::arg("topic"), nb::arg("received_at"), nb::arg("labelled_at"),
            nb::arg("top_scores"), nb::arg("confidence_threshold"),

@@ -32,6 +32,7 @@ class RawEvents {
   // Of those that were read, in order.
   const std::vector<std::string_view>& titles() const { return titles_; }
   nanobind::object title(std::ptrdiff_t index) const;
+  nanobind::list titles_of(const nanobind::slice& slice) const;
 
   // The labelled events in JSON.
   void write(const Integers& label_ids, const Figures& confidences, const Table& scores, const nanobind::tuple& labels,
