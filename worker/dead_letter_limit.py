@@ -69,11 +69,6 @@ class DeadLetterLimit:
         return self.ratio > FELT and self._records >= min(LEAST_RECORDS, self.limits.window)
 
     @property
-    def records(self) -> int:
-        """How many the ratio is of: the window, as far as it is filled. For any thread."""
-        return self._records
-
-    @property
     def ratio(self) -> float:
         """The share of dead letters in the window, as far as it is filled. For any thread."""
         return self._dead / self._records if self._records else 0.0

@@ -47,6 +47,8 @@ class Routes:
 
     def address_all(self, records: Sequence[Record], outcomes: Sequence[Outcome]) -> OutgoingColumns:
         """The messages that carry a batch's outcomes."""
+        if self.partitioning is not Partitioning.SOURCE or not self.envelope.is_plain:
+            return OutgoingColumns.of(list(map(self.address, records, outcomes)))
         partitions = self.labelled.partitions
         messages = OutgoingColumns(
             topics=[self.labelled.topic] * len(records),
@@ -59,10 +61,9 @@ class Routes:
             headers=[record.headers for record in records],
             timestamps_ms=[record.timestamp_ms for record in records],
         )
-        usual = self.partitioning is Partitioning.SOURCE and self.envelope.is_plain
-        if not usual or None in messages.values:
+        if None in messages.values:
             for row, outcome in enumerate(outcomes):
-                if not usual or type(outcome) is not Labelled:
+                if type(outcome) is not Labelled:
                     messages[row] = self.address(records[row], outcome)
         return messages
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol, Self, TypeAlias
 
 import msgspec
 
@@ -80,8 +80,17 @@ class OutgoingColumns(msgspec.Struct, kw_only=True):
     headers: list[tuple[Header, ...]]
     timestamps_ms: list[int | None]
 
-    def __len__(self) -> int:
-        return len(self.topics)
+    @classmethod
+    def of(cls, messages: Sequence[Outgoing]) -> Self:
+        """These messages, in their order."""
+        return cls(
+            topics=[one.topic for one in messages],
+            partitions=[one.partition for one in messages],
+            keys=[one.key for one in messages],
+            values=[one.value for one in messages],
+            headers=[one.headers for one in messages],
+            timestamps_ms=[one.timestamp_ms for one in messages],
+        )
 
     def __iter__(self) -> Iterator[Outgoing]:
         return map(Outgoing, self.topics, self.partitions, self.keys, self.values, self.headers, self.timestamps_ms)

@@ -36,7 +36,7 @@ class UsualForm:
         self._topic = records[0].topic if records else ""
         self.failure: Exception | None = None  # of the classifier, on the batch as a whole
         self._events: RawEvents | None = None
-        self._values: Callable[[], list[bytes | None]] = lambda: [None] * len(records)
+        self._count = len(records)
         if _IS_BUILT and len({record.topic for record in records}) == 1:
             self._events = RawEvents(
                 [None if record.headers_unreadable else record.value for record in records],
@@ -74,11 +74,10 @@ class UsualForm:
             top_scores=policy.top_scores,
             confidence_threshold=policy.confidence_threshold,
         )
-        self._values = events.values
 
     def values(self) -> list[bytes | None]:
         """The labelled event of each record that is of the usual form and has a label; None for the others.
 
         None for all of them before `label` is done.
         """
-        return self._values()
+        return self._events.values() if self._events is not None else [None] * self._count

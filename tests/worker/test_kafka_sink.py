@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -46,7 +45,7 @@ def test_a_timestamp_of_zero_is_not_sent_as_now(
     sink = KafkaSink(read_settings({}))
     message = Outgoing("t", 0, None, None, (), of_the_record)
     sink.send(message, lambda _: None)
-    sink.send_all(columns([message]), Receipts(1))
+    sink.send_all(OutgoingColumns.of([message]), Receipts(1))
     assert given == [sent, sent]
 
 
@@ -208,17 +207,6 @@ def test_told_to_leave_while_it_waits_for_its_transactional_id_it_waits_no_longe
     assert len(asked) == 3
 
 
-def columns(messages: Sequence[Outgoing]) -> OutgoingColumns:
-    return OutgoingColumns(
-        topics=[one.topic for one in messages],
-        partitions=[one.partition for one in messages],
-        keys=[one.key for one in messages],
-        values=[one.value for one in messages],
-        headers=[one.headers for one in messages],
-        timestamps_ms=[one.timestamp_ms for one in messages],
-    )
-
-
 def message(value: bytes | None, key: bytes | None = b"k", topic: str = "t") -> Outgoing:
     return Outgoing(topic, 0, key, value)
 
@@ -250,7 +238,7 @@ def test_a_refusal_is_noted_of_the_message_that_it_is_about(
     monkeypatch.setattr("kuaixun.worker.kafka.sink.Producer", OneRefusingProducer)
     sink = KafkaSink(read_settings({}))
     receipts = Receipts(len(sent))
-    sink.send_all(columns(sent), receipts)
+    sink.send_all(OutgoingColumns.of(sent), receipts)
     assert receipts.queued == receipts.awaited == len(sent)
     for callback, one in reports:
         is_refused = (one.topic, one.key, one.value) == ("t", b"k", b"b")
@@ -268,7 +256,9 @@ def test_a_refusal_of_the_second_half_of_a_batch_has_its_place_in_the_whole(monk
     receipts = Receipts(3)
     receipts.queued = 1
     sink.send_all(
-        columns([structs.replace(message(b"v%d" % i), headers=(("h", b"x"),), timestamp_ms=7) for i in (1, 2)]),
+        OutgoingColumns.of(
+            [structs.replace(message(b"v%d" % i), headers=(("h", b"x"),), timestamp_ms=7) for i in (1, 2)]
+        ),
         receipts,
     )
     sink.close(5.0)

@@ -50,7 +50,6 @@ class Figures:
         self._under_way: UnderWay[float] = UnderWay()
         self._blocked_since: float | None = None
         self._lag_at = 0.0
-        self._batches = 0
 
     @property
     def lag(self) -> int:
@@ -74,8 +73,7 @@ class Figures:
         sent_at, _ = self._under_way.landed(records)
         if sent_at is not None:
             self.stages["confirm"].add_one(self._monotonic() - sent_at)
-        self._batches += 1
-        some = records[looked_at(len(records), self._batches)]
+        some = records[looked_at(len(records), self.end_to_end.batches)]
         sent_ms = np.array(list(map(_timestamp_of, some)), np.float64)  # (k,), NaN where there is none
         seconds = self._wall() - sent_ms / 1000  # (k,)
         has_time = ~np.isnan(seconds)  # (k,)

@@ -39,7 +39,7 @@ class Histogram:
         self._bounds = np.array(bounds)  # (buckets - 1,)
         self._names = [*map(str, bounds), "+Inf"]
         self._counts = np.zeros(len(bounds) + 1)  # (buckets,), whole numbers all the same
-        self._batches = 0
+        self.batches = 0  # so many were added
 
     @property
     def bounds(self) -> NDArray[np.floating]:
@@ -52,8 +52,8 @@ class Histogram:
 
     def add(self, values: NDArray[np.floating], count: int | None = None) -> None:
         """Count a batch's values, none of them NaN: as so many, where these are but some of them."""
-        self._batches += 1
-        some = values[looked_at(len(values), self._batches)]  # (k,)
+        self.batches += 1
+        some = values[looked_at(len(values), self.batches)]  # (k,)
         count = len(values) if count is None else count
         if not len(some) or not count:
             return
