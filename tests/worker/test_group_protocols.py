@@ -179,6 +179,7 @@ def test_of_two_workers_of_one_instance_id_one_is_fenced_and_ends_and_the_other_
         assert protocol is GroupProtocol.COOPERATIVE or not any(ready[fenced.stop]), "it has never held a share"
         turns = len(ready[fenced.stop])
         topics.write(many(4, 4))
+        topics.wait_until_committed(8)
         labelled = first_appearances(topics.read(topics.output, 8))
     finally:
         for worker in workers:
