@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kuaixun.worker.errors import DeadLetterLimitError
-from kuaixun.worker.labelling import DeadLettered, Outcome, all_labelled
+from kuaixun.worker.outcomes import Outcome, Outcomes
 from kuaixun.worker.stop import Stop
 from kuaixun.worker.streams import Record
 
@@ -75,9 +75,8 @@ class DeadLetterLimit:
 
     def __call__(self, records: Sequence[Record], outcomes: Sequence[Outcome]) -> None:
         """Look at a batch that is confirmed. See Observer."""
-        dead_at = list[int]()
-        if not all_labelled(outcomes):
-            dead_at = [index for index, outcome in enumerate(outcomes) if isinstance(outcome, DeadLettered)]
+        dead = dict(Outcomes.of(outcomes).dead_letters())
+        dead_at = list(dead)
         self._count(len(outcomes), len(dead_at))
         longest = self._longest_run(dead_at, len(outcomes))
         self._warn()
@@ -93,9 +92,7 @@ class DeadLetterLimit:
                 "(KUAIXUN_DEAD_LETTER_RATIO)"
             )
         if found:
-            last = outcomes[dead_at[-1]]
-            assert isinstance(last, DeadLettered)  # noqa: S101 - that is how it was found
-            letter = last.letter
+            letter = dead[dead_at[-1]]
             self.error = DeadLetterLimitError(
                 f"Too many dead letters: {found}. The last, {letter.topic}[{letter.partition}]@{letter.offset}, is "
                 f"{letter.reason}: {letter.message}. They are written and committed, and what follows is not read. See "

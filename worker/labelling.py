@@ -8,12 +8,11 @@ No Kafka, no clock of its own, no state: what it returns depends on its argument
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import NamedTuple, Protocol, TypeAlias, cast
+from typing import NamedTuple, Protocol
 
 import msgspec
 import numpy as np
@@ -23,7 +22,8 @@ from kuaixun.schemas.codec import UndecodableError, decode_raw_news, encode_labe
 from kuaixun.schemas.dead_letter import DeadLetter, DeadLetterReason
 from kuaixun.schemas.events import LabelledNews, Origin, RawNews
 from kuaixun.worker.errors import EngineUnavailableError
-from kuaixun.worker.streams import Record
+from kuaixun.worker.outcomes import TOMBSTONE, DeadLettered, Labelled, Outcome, Outcomes, Tombstone
+from kuaixun.worker.streams import Record, Records
 from kuaixun.worker.usual_form import UsualForm
 
 LOG = logging.getLogger(__name__)
@@ -56,55 +56,6 @@ class Policy:
     worker_version: str
 
 
-class Labelled(msgspec.Struct, frozen=True, gc=False):
-    """The headline has a label; `value` is the event on the wire, a LabelledNews."""
-
-    value: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLettered:
-    """The headline cannot be labelled."""
-
-    letter: DeadLetter
-
-
-@dataclass(frozen=True, slots=True)
-class Tombstone:
-    """The record had no value; it is passed on without one."""
-
-
-Outcome: TypeAlias = Labelled | DeadLettered | Tombstone
-TOMBSTONE = Tombstone()
-
-
-def all_labelled(outcomes: Sequence[Outcome]) -> bool:
-    """Whether all are Labelled, as those of most batches are: told in a fraction of the time of a look at each."""
-    return list(map(type, outcomes)).count(Labelled) == len(outcomes)
-
-
-@dataclass(slots=True, kw_only=True)
-class OutcomeCounts:
-    """What records have become. Outcomes count once they are confirmed, or committed."""
-
-    labelled: int = 0
-    tombstones: int = 0
-    dead_lettered: Counter[DeadLetterReason] = field(default_factory=Counter)
-
-    def add(self, outcomes: Sequence[Outcome]) -> None:
-        """Count a batch's outcomes."""
-        if all_labelled(outcomes):
-            self.labelled += len(outcomes)
-            return
-        for outcome in outcomes:
-            if isinstance(outcome, Labelled):
-                self.labelled += 1
-            elif isinstance(outcome, DeadLettered):
-                self.dead_lettered[outcome.letter.reason] += 1
-            else:
-                self.tombstones += 1
-
-
 class Verdict(NamedTuple):
     """The classifier's word on one title; `label` is None where nothing of the title was left to classify."""
 
@@ -135,8 +86,9 @@ class BatchLabelling:
         clock: Callable[[], datetime],
     ) -> None:
         self.records = records
+        self._columns = Records.of(records)
         self._classifier, self._policy, self._received_at, self._clock = classifier, policy, received_at, clock
-        self._usual = UsualForm(records)
+        self._usual = UsualForm(self._columns)
         self._values: list[bytes | None] = []
         self._others: list[Outcome] = []
         self._failure: EngineUnavailableError | None = None
@@ -150,7 +102,7 @@ class BatchLabelling:
         self._values = self._usual.values()
         if None not in self._values:
             return
-        left = [record for record, value in zip(self.records, self._values, strict=True) if value is None]
+        left = self._columns.where([value is None for value in self._values])
         try:
             self._others = self._one_by_one(left)
         except EngineUnavailableError as error:
@@ -158,7 +110,7 @@ class BatchLabelling:
         if (failure := self._usual.failure) is not None and not any(map(_is_at_fault, self._others)):
             _tell_once(f"{type(failure).__name__}: {failure}")
 
-    def outcomes(self) -> list[Outcome]:
+    def outcomes(self) -> Outcomes:
         """As many outcomes as records, in their order. Once `classify` is done.
 
         A record that cannot be labelled becomes a dead letter and does not touch its neighbours. Raises
@@ -166,10 +118,11 @@ class BatchLabelling:
         """
         if self._failure is not None:
             raise self._failure
-        if not self._others:
-            return list(map(Labelled, cast("list[bytes]", self._values)))
-        others = iter(self._others)
-        return [next(others) if value is None else Labelled(value) for value in self._values]
+        outcomes = Outcomes(self._values)
+        rows = (row for row, value in enumerate(self._values) if value is None) if self._others else ()
+        for row, outcome in zip(list(rows), self._others, strict=True):
+            outcomes[row] = outcome
+        return outcomes
 
     def _one_by_one(self, records: Sequence[Record]) -> list[Outcome]:
         return _label_one_by_one(records, self._classifier, self._policy, self._received_at, self._clock)
@@ -182,7 +135,7 @@ def label_batch(
     *,
     received_at: datetime,
     clock: Callable[[], datetime],
-) -> list[Outcome]:
+) -> Outcomes:
     """All of it in one call. See BatchLabelling."""
     batch = BatchLabelling(records, classifier, policy, received_at=received_at, clock=clock)
     batch.classify()

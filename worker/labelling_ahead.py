@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, TypeAlias
 
-from kuaixun.worker.labelling import BatchLabelling, Outcome
+from kuaixun.worker.labelling import BatchLabelling
+from kuaixun.worker.outcomes import Outcomes
 from kuaixun.worker.streams import Record
 
 _Read: TypeAlias = Callable[[Sequence[Record]], BatchLabelling]
@@ -23,9 +24,9 @@ _Read: TypeAlias = Callable[[Sequence[Record]], BatchLabelling]
 class _Begun:
     batch: BatchLabelling
     classified: Future[None]
-    outcomes: list[Outcome] | None = None
+    outcomes: Outcomes | None = None
 
-    def conclude(self) -> list[Outcome]:
+    def conclude(self) -> Outcomes:
         """Waits for the other thread where that is still at work."""
         if self.outcomes is None:
             self.classified.result()
@@ -54,22 +55,12 @@ class LabellingAhead:
         self._thread.shutdown()
 
     @property
-    def size(self) -> int:
-        """How many records have been begun with and not been asked for."""
-        return sum(len(one.batch.records) for one in self._begun)
-
-    @property
-    def next_size(self) -> int:
-        """How many of them belong to the first batch; 0 where there is none."""
-        return len(self._begun[0].batch.records) if self._begun else 0
-
-    @property
     def is_at_work(self) -> bool:
         """Whether a batch is on its way, so that no other may be begun."""
         return bool(self._begun) and self._begun[-1].outcomes is None
 
     def begin(self, records: Sequence[Record]) -> None:
-        """These are likely to be asked for after those that were begun with. Not while at work."""
+        """This batch is likely to be asked for after those that were begun with. Not while at work."""
         if records:
             batch = self._read(records)
             self._begun.append(_Begun(batch, self._thread.submit(batch.classify)))
@@ -79,22 +70,17 @@ class LabellingAhead:
         for one in self._begun:
             one.conclude()
 
-    def outcomes(self, records: Sequence[Record]) -> list[Outcome]:
+    def outcomes(self, records: Sequence[Record]) -> Outcomes:
         """One outcome a record, in order. Raises what `BatchLabelling.outcomes` raises.
 
-        Where these are not the records that were begun with, nothing of what was is of use any more.
+        Where this is not the batch that was begun with first, nothing of what was begun with is of use any more.
         """
-        outcomes: list[Outcome] = []
-        while self._begun and self._begun[0].batch.records == records[len(outcomes) :][: self.next_size]:
-            outcomes += self._begun.popleft().conclude()
-        if len(outcomes) < len(records) or not records:
-            wait(one.classified for one in self._begun)
-            self._begun.clear()
-        return outcomes + self._label(records[len(outcomes) :])
-
-    def _label(self, records: Sequence[Record]) -> list[Outcome]:
+        if self._begun and self._begun[0].batch.records is records:
+            return self._begun.popleft().conclude()
+        wait(one.classified for one in self._begun)
+        self._begun.clear()
         if not records:
-            return []
+            return Outcomes()
         batch = self._read(records)
         batch.classify()
         return batch.outcomes()

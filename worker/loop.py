@@ -86,8 +86,7 @@ class Loop:
             self._source.stay(AHEAD * max_records)
             self._ahead.prepare()
         else:
-            due = max(max_records, self._ahead.next_size)
-            records = self._source.batch(due, self._gathering.max_delay_seconds, IDLE_SECONDS)
+            records = self._source.batch(max_records, self._gathering.max_delay_seconds, IDLE_SECONDS)
             read_at = self._monotonic()
             # 2. decode, 3. classify
             outcomes = self._ahead.outcomes(records)
@@ -96,8 +95,7 @@ class Loop:
         # On a quiet topic too, for the model that served until now is in memory as long.
         self._classifier = self._successor() or self._classifier
         if not self._ahead.is_at_work:
-            begun = self._ahead.size
-            self._ahead.begin(self._source.upcoming(begun + max_records)[begun:])
+            self._ahead.begin(self._source.upcoming(max_records))
         if records:
             # 4. produce
             self._delivery.send(records, outcomes)

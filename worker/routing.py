@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from kuaixun.worker.envelope import Envelope
-from kuaixun.worker.labelling import DeadLettered, Labelled, Outcome
-from kuaixun.worker.streams import Outgoing, OutgoingColumns, Record
+from kuaixun.worker.outcomes import DeadLettered, Labelled, Outcome, Outcomes
+from kuaixun.worker.streams import Outgoing, OutgoingColumns, Record, Records
 
 
 class Partitioning(StrEnum):
@@ -49,22 +49,18 @@ class Routes:
         """The messages that carry a batch's outcomes."""
         if self.partitioning is not Partitioning.SOURCE or not self.envelope.is_plain:
             return OutgoingColumns.of(list(map(self.address, records, outcomes)))
+        columns, became = Records.of(records), Outcomes.of(outcomes)
         partitions = self.labelled.partitions
         messages = OutgoingColumns(
-            topics=[self.labelled.topic] * len(records),
-            partitions=[record.partition % partitions for record in records],
-            keys=[record.key for record in records],
-            values=[
-                outcome.value if type(outcome) is Labelled else None
-                for _, outcome in zip(records, outcomes, strict=True)
-            ],
-            headers=[record.headers for record in records],
-            timestamps_ms=[record.timestamp_ms for record in records],
+            topics=[self.labelled.topic] * len(columns),
+            partitions=[number % partitions for number in columns.partitions],
+            keys=[*columns.keys],
+            values=[*became.values],
+            headers=[*columns.headers],
+            timestamps_ms=[*columns.timestamps_ms],
         )
-        if None in messages.values:
-            for row, outcome in enumerate(outcomes):
-                if type(outcome) is not Labelled:
-                    messages[row] = self.address(records[row], outcome)
+        for row, outcome in became.others.items():
+            messages[row] = self.address(columns[row], outcome)
         return messages
 
     def address(self, record: Record, outcome: Outcome) -> Outgoing:

@@ -19,9 +19,10 @@ from kuaixun.worker.kafka.rights import check_rights
 from kuaixun.worker.kafka.sink import KafkaSink
 from kuaixun.worker.kafka.source import KafkaSource
 from kuaixun.worker.kafka.transactional_sink import KafkaTransactionalSink
-from kuaixun.worker.labelling import Labels, Outcome, Policy
+from kuaixun.worker.labelling import Labels, Policy
 from kuaixun.worker.loop import Loop
 from kuaixun.worker.opening import Opening, open_settings_classifier
+from kuaixun.worker.outcomes import Outcome
 from kuaixun.worker.reload import Reloads, Succession
 from kuaixun.worker.routing import Routes, Target
 from kuaixun.worker.settings import WorkerSettings

@@ -8,13 +8,13 @@ not built.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from kuaixun.worker.streams import Record
+from kuaixun.worker.streams import Records
 
 if TYPE_CHECKING:
     from kuaixun.worker.labelling import Labels, Policy
@@ -32,17 +32,17 @@ _json = msgspec.json.Encoder().encode
 class UsualForm:
     """A batch on the fast way. Whoever has the records makes it and asks for `values`; any thread may `label`."""
 
-    def __init__(self, records: Sequence[Record]) -> None:
-        self._topic = records[0].topic if records else ""
+    def __init__(self, records: Records) -> None:
+        self._topic = records.topic
         self.failure: Exception | None = None  # of the classifier, on the batch as a whole
         self._events: RawEvents | None = None
         self._count = len(records)
-        if _IS_BUILT and len({record.topic for record in records}) == 1:
-            self._events = RawEvents(
-                [None if record.headers_unreadable else record.value for record in records],
-                [record.partition for record in records],
-                [record.offset for record in records],
-            )
+        if _IS_BUILT and self._topic is not None:
+            payloads = records.values
+            if any(records.headers_unreadable):
+                places = zip(payloads, records.headers_unreadable, strict=True)
+                payloads = [None if unreadable else payload for payload, unreadable in places]
+            self._events = RawEvents(payloads, records.partitions, records.offsets)
 
     def label(
         self, classifier: Labels, policy: Policy, *, received_at: datetime, clock: Callable[[], datetime]

@@ -21,7 +21,7 @@ from confluent_kafka import Message
 from kuaixun.schemas.dead_letter import DeadLetter, DeadLetterReason, Header
 from kuaixun.worker.errors import FatalKafkaError
 from kuaixun.worker.kafka.sink import KafkaSink
-from kuaixun.worker.labelling import Outcome
+from kuaixun.worker.outcomes import Outcome
 from kuaixun.worker.streams import Outgoing, Record, Report
 from tests.worker.fake_classifier import POISON, FakeClassifier, expected_label
 from tests.worker.one_by_one import OneByOne

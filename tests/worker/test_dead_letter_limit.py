@@ -12,7 +12,8 @@ from kuaixun.schemas.dead_letter import DeadLetterReason
 from kuaixun.worker import cli
 from kuaixun.worker.dead_letter_limit import DeadLetterLimit, Limits
 from kuaixun.worker.errors import DeadLetterLimitError
-from kuaixun.worker.labelling import TOMBSTONE, Outcome, dead_letter
+from kuaixun.worker.labelling import dead_letter
+from kuaixun.worker.outcomes import TOMBSTONE, Outcome
 from kuaixun.worker.stop import Stop
 from kuaixun.worker.streams import Record
 from tests.worker.running import RunningWorker

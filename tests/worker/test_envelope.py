@@ -22,7 +22,7 @@ from kuaixun.worker.delivery.promise import Counts, Guarantee
 from kuaixun.worker.envelope import Envelope, cloud_events, numbered
 from kuaixun.worker.errors import SchemaRegistryError, SettingError
 from kuaixun.worker.kafka.schema_registry import registered_schema
-from kuaixun.worker.labelling import TOMBSTONE, Labelled
+from kuaixun.worker.outcomes import TOMBSTONE, Labelled
 from kuaixun.worker.routing import Routes, Target
 from kuaixun.worker.settings import WorkerSettings, read_settings
 from kuaixun.worker.stop import Stop

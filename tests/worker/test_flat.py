@@ -53,6 +53,7 @@ class Endless:
 
     def __init__(self, stop: Stop) -> None:
         self._stop, self._batches = stop, 0
+        self._shown: list[Record] = []
         self.after_warming = self.at_the_end = (0, 0)
 
     def batch(self, max_records: int, max_delay_seconds: float, idle_seconds: float) -> Sequence[Record]:
@@ -62,10 +63,12 @@ class Endless:
         if self._batches == BATCHES:
             self.at_the_end = resident_bytes(), open_files()
             self._stop.request()
-        return self._records(self._batches, max_records)
+        shown, self._shown = self._shown, []
+        return shown or self._records(self._batches, max_records)
 
     def upcoming(self, max_records: int) -> Sequence[Record]:
-        return self._records(self._batches + 1, max_records)
+        self._shown = self._records(self._batches + 1, max_records)
+        return self._shown
 
     def _records(self, batch: int, max_records: int) -> list[Record]:
         return [self._record(offset) for offset in range(batch * BATCH, batch * BATCH + max_records)]

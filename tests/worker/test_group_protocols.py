@@ -17,7 +17,7 @@ from kuaixun.worker.delivery.promise import Counts, Guarantee, Observer
 from kuaixun.worker.errors import FencedError, SettingError
 from kuaixun.worker.kafka.membership import GroupProtocol
 from kuaixun.worker.kafka.source import KafkaSource
-from kuaixun.worker.labelling import Outcome
+from kuaixun.worker.outcomes import Outcome
 from kuaixun.worker.settings import WorkerSettings
 from kuaixun.worker.stop import Stop
 from kuaixun.worker.streams import Partition, Record

@@ -69,7 +69,7 @@ def test_no_record_of_a_partition_revoked_in_the_same_call_is_handed_on(monkeypa
     source, listener = KafkaSource(read_settings({"input_topic": "raw"})), Listener()
     source.subscribe(listener)
     assert not source.joined
-    assert source.batch(10, 0.0, 0.0) == []
+    assert not source.batch(10, 0.0, 0.0)
     assert source.joined
     assert [(record.partition, record.offset) for record in source.batch(10, 0.0, 0.0)] == [(1, 7)]
     assert listener.let_go == [frozenset({Partition("raw", 0)})]
@@ -117,7 +117,7 @@ def test_an_assignment_outlives_a_coordinator_that_moves(monkeypatch: pytest.Mon
     monkeypatch.setattr("kuaixun.worker.kafka.source.Consumer", MovingCoordinator)
     source = KafkaSource(read_settings({"input_topic": "raw"}))
     source.subscribe(Listener())
-    assert source.batch(10, 0.0, 0.0) == []
+    assert not source.batch(10, 0.0, 0.0)
     assert not answers
 
 
@@ -182,12 +182,12 @@ def test_what_was_read_before_a_position_turned_out_to_be_gone_is_handed_over_be
     monkeypatch.setattr(listener, "positioned", chosen.append)
     source = KafkaSource(read_settings({"input_topic": "raw", "auto_offset_reset": "latest"}))
     source.subscribe(listener)
-    assert source.batch(10, 0.0, 0.0) == []
+    assert not source.batch(10, 0.0, 0.0)
     assert [record.offset for record in source.batch(10, 0.0, 0.0)] == [7, 8]
     assert chosen == []
     if rewound:
         source.rewind({Partition("raw", 0): 7})
-    assert source.batch(10, 0.0, 0.0) == []
+    assert not source.batch(10, 0.0, 0.0)
     assert chosen == ([] if rewound else [{Partition("raw", 0): 500}])
     assert consumer.reads_on_from == [7, 7 if rewound else 500]
 

@@ -15,7 +15,8 @@ from kuaixun.export import Predictions
 from kuaixun.schemas.dead_letter import DeadLetterReason
 from kuaixun.schemas.events import LabelledNews
 from kuaixun.worker.errors import EngineUnavailableError
-from kuaixun.worker.labelling import DeadLettered, Labelled, Labels, Outcome, Policy, Tombstone, label_batch
+from kuaixun.worker.labelling import Labels, Policy, label_batch
+from kuaixun.worker.outcomes import DeadLettered, Labelled, Outcome, Tombstone
 from kuaixun.worker.streams import Record
 from tests.worker.fake_classifier import LABELS, POISON, FakeClassifier, expected_label
 
@@ -26,7 +27,7 @@ POLICY = Policy(confidence_threshold=0.0, top_scores=3, worker_version="1.2.3")
 
 def label(values: list[bytes | None], classifier: Labels | None = None, policy: Policy = POLICY) -> list[Outcome]:
     records = [Record("raw", 3, 100 + i, b"k", value, (("h", None),)) for i, value in enumerate(values)]
-    return label_batch(records, classifier or FakeClassifier(), policy, received_at=RECEIVED, clock=lambda: DONE)
+    return [*label_batch(records, classifier or FakeClassifier(), policy, received_at=RECEIVED, clock=lambda: DONE)]
 
 
 def news(title: str, **fields: object) -> bytes:

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from kuaixun.worker.errors import EngineUnavailableError
-from kuaixun.worker.labelling import BatchLabelling, Labelled, Outcome
+from kuaixun.worker.labelling import BatchLabelling
 from kuaixun.worker.labelling_ahead import LabellingAhead
+from kuaixun.worker.outcomes import Labelled, Outcomes
 from kuaixun.worker.streams import Record
 
 PATIENCE_SECONDS = 60
@@ -19,8 +20,8 @@ def records(*offsets: int) -> list[Record]:
     return [Record("raw", 0, offset, None, b"%d" % offset) for offset in offsets]
 
 
-def expected(batch: Sequence[Record]) -> list[Outcome]:
-    return [Labelled(b"the label of %d" % record.offset) for record in batch]
+def expected(batch: Sequence[Record]) -> Outcomes:
+    return Outcomes.of([Labelled(b"the label of %d" % record.offset) for record in batch])
 
 
 class Desk:
@@ -45,7 +46,7 @@ class _Batch(BatchLabelling):
         assert self._desk.may_go_on.wait(PATIENCE_SECONDS)
         self._is_classified = True
 
-    def outcomes(self) -> list[Outcome]:
+    def outcomes(self) -> Outcomes:
         assert self._is_classified
         if self._desk.error is not None:
             raise self._desk.error
@@ -63,19 +64,20 @@ def ahead(desk: Desk) -> Iterator[LabellingAhead]:
         yield one
 
 
-def test_what_was_begun_with_is_not_classified_again_and_what_joins_it_is(ahead: LabellingAhead, desk: Desk) -> None:
-    ahead.begin(records(1, 2))
-    assert ahead.size == 2
-    assert ahead.outcomes(records(1, 2, 3)) == expected(records(1, 2, 3))
+def test_what_was_begun_with_is_not_classified_again(ahead: LabellingAhead, desk: Desk) -> None:
+    batch, more = records(1, 2), records(3)
+    ahead.begin(batch)
+    assert ahead.outcomes(batch) == expected(batch)
+    assert ahead.outcomes(more) == expected(more)
     assert [offsets for offsets, _ in desk.classified] == [[1, 2], [3]]
-    assert ahead.size == 0
 
 
 def test_it_is_another_thread_that_classifies_ahead(ahead: LabellingAhead, desk: Desk) -> None:
     desk.may_go_on.clear()
-    ahead.begin(records(1))  # comes back all the same
+    batch = records(1)
+    ahead.begin(batch)  # comes back all the same
     desk.may_go_on.set()
-    assert ahead.outcomes(records(1)) == expected(records(1))
+    assert ahead.outcomes(batch) == expected(batch)
     [(_, name)] = desk.classified
     assert name.startswith("labelling-ahead")
 
@@ -86,55 +88,62 @@ def test_it_is_another_thread_that_classifies_ahead(ahead: LabellingAhead, desk:
         pytest.param((2, 3), id="the first is another member's now"),
         pytest.param((1, 3), id="one in the middle is"),
         pytest.param((1, 2), id="fewer than were begun with"),
+        pytest.param((1, 2, 3), id="the same, but read again"),
         pytest.param((7, 8, 9), id="all are read again from elsewhere"),
         pytest.param((), id="nothing is ours any more"),
     ],
 )
 def test_records_that_are_not_as_foreseen_get_their_own_outcomes(
-    ahead: LabellingAhead, handed_over: tuple[int, ...]
+    ahead: LabellingAhead, desk: Desk, handed_over: tuple[int, ...]
 ) -> None:
     ahead.begin(records(1, 2, 3))
-    assert ahead.outcomes(records(*handed_over)) == expected(records(*handed_over))
-    assert ahead.size == 0
+    batch, after = records(*handed_over), records(4)
+    assert ahead.outcomes(batch) == expected(batch)
+    assert not ahead.is_at_work
+    ahead.begin(after)
+    assert ahead.outcomes(after) == expected(after)
+    assert [offsets for offsets, _ in desk.classified] == [[1, 2, 3], *([[*handed_over]] if handed_over else []), [4]]
 
 
 def test_without_anything_begun_it_labels_at_once_in_the_same_thread(ahead: LabellingAhead, desk: Desk) -> None:
     ahead.begin([])
-    assert ahead.size == 0
+    assert not ahead.is_at_work
     assert ahead.outcomes(records(1)) == expected(records(1))
     assert desk.classified == [([1], threading.current_thread().name)]
 
 
 def test_with_time_before_their_turn_several_batches_are_made_ready_in_order(ahead: LabellingAhead, desk: Desk) -> None:
-    ahead.begin(records(1, 2))
-    assert ahead.is_at_work
-    ahead.prepare()
-    assert not ahead.is_at_work
-    ahead.begin(records(3))
-    assert (ahead.next_size, ahead.size) == (2, 3)
-    ahead.prepare()
-    ahead.begin(records(4, 5))
-    assert ahead.outcomes(records(1, 2, 3)) == expected(records(1, 2, 3))
-    assert ahead.outcomes(records(4, 5)) == expected(records(4, 5))
+    batches = [records(1, 2), records(3), records(4, 5)]
+    for batch in batches:
+        ahead.begin(batch)
+        assert ahead.is_at_work
+        ahead.prepare()
+        assert not ahead.is_at_work
+    for batch in batches:
+        assert ahead.outcomes(batch) == expected(batch)
     assert [offsets for offsets, _ in desk.classified] == [[1, 2], [3], [4, 5]]
-    assert (ahead.next_size, ahead.size) == (0, 0)
 
 
 @pytest.mark.parametrize("handed_over", [(2, 3), (1, 2, 4), (3,), ()])
 def test_of_several_made_ready_none_is_kept_where_one_is_not_as_foreseen(
-    ahead: LabellingAhead, handed_over: tuple[int, ...]
+    ahead: LabellingAhead, desk: Desk, handed_over: tuple[int, ...]
 ) -> None:
-    ahead.begin(records(1, 2))
-    ahead.prepare()
-    ahead.begin(records(3))
-    assert ahead.outcomes(records(*handed_over)) == expected(records(*handed_over))
-    assert ahead.size == 0
+    begun = [records(1, 2), records(3)]
+    for batch in begun:
+        ahead.begin(batch)
+        ahead.prepare()
+    instead = records(*handed_over)
+    assert ahead.outcomes(instead) == expected(instead)
+    desk.classified.clear()
+    assert ahead.outcomes(begun[1]) == expected(begun[1])
+    assert [offsets for offsets, _ in desk.classified] == [[3]]
 
 
 def test_an_engine_that_fails_is_told_of_where_its_records_are_due(ahead: LabellingAhead, desk: Desk) -> None:
     desk.error = EngineUnavailableError("the device is gone")
-    ahead.begin(records(1))
+    batch = records(1)
+    ahead.begin(batch)
     with pytest.raises(EngineUnavailableError, match="the device is gone"):
-        ahead.outcomes(records(1))
+        ahead.outcomes(batch)
     desk.error = None
-    assert ahead.outcomes(records(1)) == expected(records(1))
+    assert ahead.outcomes(batch) == expected(batch)

@@ -11,8 +11,9 @@ from kuaixun.schemas.dead_letter import DeadLetterReason
 from kuaixun.worker.delivery.at_least_once import AtLeastOnce
 from kuaixun.worker.delivery.promise import Pace
 from kuaixun.worker.errors import DeliveryFailedError, ShutdownBudgetError
-from kuaixun.worker.labelling import DeadLettered, Labelled, Outcome, Policy
+from kuaixun.worker.labelling import Policy
 from kuaixun.worker.loop import Loop
+from kuaixun.worker.outcomes import DeadLettered, Labelled, Outcome
 from kuaixun.worker.routing import Partitioning, Routes, Target
 from kuaixun.worker.stop import Stop
 from kuaixun.worker.streams import Outgoing, Partition, QueueFullError, Record, RefusedError, Report, TooLargeError
@@ -60,7 +61,7 @@ class FakeSource:
         return []
 
     def upcoming(self, max_records: int) -> Sequence[Record]:
-        return self.turns[0][:max_records] if self.turns and isinstance(self.turns[0], list) else []
+        return self.turns[0] if self.turns and isinstance(self.turns[0], list) else []
 
     def commit(self, offsets: Mapping[Partition, int], *, last_chance: bool = False) -> None:
         assert not self.closed, "the client raises RuntimeError"

@@ -14,8 +14,9 @@ from kuaixun.worker.delivery.flights import Flight
 from kuaixun.worker.delivery.promise import Pace
 from kuaixun.worker.delivery.transaction import Transaction
 from kuaixun.worker.errors import BrokerUnreachableError, DeliveryFailedError, ShutdownBudgetError, WorkerError
-from kuaixun.worker.labelling import TOMBSTONE, Policy
+from kuaixun.worker.labelling import Policy
 from kuaixun.worker.loop import Loop
+from kuaixun.worker.outcomes import TOMBSTONE
 from kuaixun.worker.routing import Routes, Target
 from kuaixun.worker.stop import Stop
 from kuaixun.worker.streams import (
@@ -54,9 +55,10 @@ class Topic:
     joined: bool = True
     leaves_in_time: bool = True
     on_stay: list[Callable[[], None]] = field(default_factory=list)
+    _shown: list[Record] = field(default_factory=list)
 
     def batch(self, max_records: int, max_delay_seconds: float, idle_seconds: float) -> Sequence[Record]:
-        found = self.upcoming(max_records)
+        found = self._shown if self._next(max_records) == self._shown else self._next(max_records)
         for record in found:
             self.positions[Partition(record.topic, record.partition)] = record.offset + 1
         if not found:
@@ -64,6 +66,10 @@ class Topic:
         return found
 
     def upcoming(self, max_records: int) -> list[Record]:
+        self._shown = self._next(max_records)
+        return self._shown
+
+    def _next(self, max_records: int) -> list[Record]:
         positions = self.positions
         return [r for r in self.records if r.offset >= positions.get(Partition(r.topic, r.partition), 0)][:max_records]
 

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from kuaixun.export import Predictions
 from kuaixun.worker import usual_form
-from kuaixun.worker.labelling import Labelled, Outcome, Policy, _tell_once, label_batch
-from kuaixun.worker.streams import Record
+from kuaixun.worker.labelling import Policy, _tell_once, label_batch
+from kuaixun.worker.outcomes import Labelled, Outcome
+from kuaixun.worker.streams import Record, Records
 from kuaixun.worker.usual_form import UsualForm
 from tests.worker.fake_classifier import POISON, FakeClassifier
 
@@ -45,11 +46,12 @@ def records(payloads: Sequence[bytes | None]) -> list[Record]:
 def both_ways(payloads: Sequence[bytes | None], classifier: FakeClassifier) -> tuple[list[Outcome], list[Outcome]]:
     fast = label_batch(records(payloads), classifier, POLICY, received_at=RECEIVED, clock=lambda: DONE)
     with patch.object(usual_form, "_IS_BUILT", new=False):
-        return fast, label_batch(records(payloads), classifier, POLICY, received_at=RECEIVED, clock=lambda: DONE)
+        slow = label_batch(records(payloads), classifier, POLICY, received_at=RECEIVED, clock=lambda: DONE)
+    return [*fast], [*slow]
 
 
 def written(batch: Sequence[Record]) -> list[bytes | None]:
-    form = UsualForm(batch)
+    form = UsualForm(Records.of(batch))
     form.label(FakeClassifier(), POLICY, received_at=RECEIVED, clock=lambda: DONE)
     return form.values()
 

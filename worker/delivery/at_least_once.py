@@ -17,7 +17,7 @@ from kuaixun.worker.delivery.outbox import Outbox
 from kuaixun.worker.delivery.promise import DRAIN_SHARE, REPORT_SECONDS, Counts, Observer, Pace
 from kuaixun.worker.delivery.refusals import instead
 from kuaixun.worker.errors import WorkerError
-from kuaixun.worker.labelling import Outcome
+from kuaixun.worker.outcomes import Outcome
 from kuaixun.worker.routing import Routes
 from kuaixun.worker.stop import Stop, unfinished_error
 from kuaixun.worker.streams import Partition, QueueFullError, Record, RefusedError, Sink, Source, named

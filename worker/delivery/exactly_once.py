@@ -24,7 +24,7 @@ from kuaixun.worker.delivery.promise import DRAIN_SHARE, REPORT_SECONDS, Counts,
 from kuaixun.worker.delivery.refusals import instead
 from kuaixun.worker.delivery.transaction import Place, Transaction, firsts, place_of
 from kuaixun.worker.errors import BrokerUnreachableError, DeliveryFailedError, WorkerError
-from kuaixun.worker.labelling import Outcome
+from kuaixun.worker.outcomes import Outcome
 from kuaixun.worker.routing import Routes
 from kuaixun.worker.stop import Stop, budget_error, unfinished_error
 from kuaixun.worker.streams import (

@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
-from kuaixun.worker.labelling import Outcome
-from kuaixun.worker.streams import Partition, Receipts, Record, Report
+from kuaixun.worker.outcomes import Outcome, Outcomes
+from kuaixun.worker.streams import Partition, Receipts, Record, Records, Report
 
 
 class Flight(Receipts):
@@ -22,9 +22,9 @@ class Flight(Receipts):
 
     def __init__(self, records: Sequence[Record], outcomes: Sequence[Outcome]) -> None:
         super().__init__(len(records))
-        self.records = records
-        self.outcomes = list(outcomes)
-        self.next_offsets = _next_offsets(records)
+        self.records = Records.of(records)
+        self.outcomes = Outcomes.of(outcomes).copy()
+        self.next_offsets = _next_offsets(self.records)
 
     @property
     def boarding(self) -> bool:
@@ -38,15 +38,10 @@ class Flight(Receipts):
 
     def leave_behind(self, partitions: frozenset[Partition]) -> None:
         """Do without what is not queued yet of partitions that are no longer ours."""
-        first = self.queued
-        rest = [
-            (record, outcome)
-            for record, outcome in zip(self.records[first:], self.outcomes[first:], strict=True)
-            if Partition(record.topic, record.partition) not in partitions
-        ]
-        self.awaited -= len(self.records) - first - len(rest)
-        self.records = [*self.records[:first], *(record for record, _ in rest)]
-        self.outcomes[first:] = [outcome for _, outcome in rest]
+        places = map(Partition, self.records.topics, self.records.partitions)
+        kept = [row < self.queued or place not in partitions for row, place in enumerate(places)]
+        self.awaited -= kept.count(False)
+        self.records, self.outcomes = self.records.where(kept), self.outcomes.where(kept)
 
     def split(self, at: int) -> Flight:
         """Part with the records from `at` on, none of which is queued: they are a flight of their own."""
@@ -63,17 +58,8 @@ class Flight(Receipts):
         return partial(self.report, index)
 
 
-def last_of_each(records: Sequence[Record]) -> dict[Partition, Record]:
-    """The last record of each partition."""
-    if len({record.topic for record in records}) == 1:  # they are told apart by less
-        last = list({record.partition: record for record in records}.values())
-    else:
-        last = list({(record.topic, record.partition): record for record in records}.values())
-    return {Partition(record.topic, record.partition): record for record in last}
-
-
-def _next_offsets(records: Sequence[Record]) -> dict[Partition, int]:
-    return {partition: record.offset + 1 for partition, record in last_of_each(records).items()}
+def _next_offsets(records: Records) -> dict[Partition, int]:
+    return {partition: offset + 1 for partition, offset in records.last_offsets().items()}
 
 
 class Flights:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, TypeAlias
 
-from kuaixun.worker.labelling import Outcome, OutcomeCounts
+from kuaixun.worker.outcomes import Outcome, OutcomeCounts
 from kuaixun.worker.streams import GroupListener, Record
 
 REPORT_SECONDS = 0.05

@@ -9,7 +9,8 @@ import msgspec
 
 from kuaixun.schemas.dead_letter import DeadLetter, DeadLetterReason
 from kuaixun.worker.errors import DeliveryFailedError
-from kuaixun.worker.labelling import DeadLettered, Labelled, Outcome, Tombstone, dead_letter
+from kuaixun.worker.labelling import dead_letter
+from kuaixun.worker.outcomes import DeadLettered, Labelled, Outcome, Tombstone
 from kuaixun.worker.streams import Record, RefusedError, TooLargeError
 
 # More than lengths, offsets and checksums take.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from kuaixun.worker.delivery.flights import Flight, last_of_each
+from kuaixun.worker.delivery.flights import Flight
 from kuaixun.worker.streams import Partition, Record
 
 Place: TypeAlias = tuple[Partition, int]
@@ -82,5 +82,5 @@ class Transaction:
 
 def firsts(flight: Flight) -> dict[Partition, int]:
     """Where each partition of a batch begins, without those that it has forgotten."""
-    found = last_of_each(flight.records[::-1])
-    return {partition: found[partition].offset for partition in flight.next_offsets.keys() & found.keys()}
+    found = flight.records.first_offsets()
+    return {partition: found[partition] for partition in flight.next_offsets.keys() & found.keys()}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from kuaixun.worker.labelling import Labels, Outcome
+from kuaixun.worker.labelling import Labels
 from kuaixun.worker.observability.observatory import Observatory
+from kuaixun.worker.outcomes import Outcome
 from kuaixun.worker.service import run_worker
 from kuaixun.worker.settings import WorkerSettings
 from kuaixun.worker.stop import Stop

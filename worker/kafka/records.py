@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import repeat
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import Any
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
-from kuaixun.schemas.dead_letter import Header
-from kuaixun.worker.streams import Record
-
-# Of a record, in the order of its fields.
-_PARTS = (Message.topic, Message.partition, Message.offset, Message.key, Message.value)
+from kuaixun.worker.streams import Records
 
 
-def records_of(messages: Sequence[Message]) -> Iterable[Record]:
-    """The records of messages without an error, column by column: a loop over messages would take twice as long."""
+def records_of(messages: Sequence[Message], topic: str | None = None) -> Records:
+    """The records of messages without an error, all of them of `topic` where it is named."""
     found: list[Any] = []
     unreadable: set[int] = set()
     # Where a name is not UTF-8 the client leaves an exception set and returns all the same, which the interpreter does
@@ -30,14 +25,25 @@ def records_of(messages: Sequence[Message]) -> Iterable[Record]:
             # once: the second time it hands over what it could not read as if nothing were wrong.
             unreadable.add(len(found))
             found.append(None)
-    headers: Iterable[tuple[Header, ...]] = repeat(())
-    if any(found):
-        headers = [tuple(some) if some else () for some in found]
-    headers_unreadable = (index in unreadable for index in range(len(found))) if unreadable else repeat(False)
-    # The client types what an error may lack as optional.
-    columns = cast("tuple[Iterable[Any], ...]", (map(part, messages) for part in _PARTS))
-    timestamps = [
-        None if kind == TIMESTAMP_NOT_AVAILABLE or timestamp_ms < 0 else timestamp_ms
-        for kind, timestamp_ms in map(Message.timestamp, messages)
-    ]
-    return map(Record, *columns, headers, timestamps, headers_unreadable)
+    columns: dict[str, list[Any]] = {  # the client types what an error may lack as optional
+        name: list(map(part, messages))
+        for name, part in (
+            ("partitions", Message.partition),
+            ("offsets", Message.offset),
+            ("keys", Message.key),
+            ("values", Message.value),
+        )
+    }
+    headers_unreadable = [False] * len(messages)
+    for index in unreadable:
+        headers_unreadable[index] = True
+    return Records(
+        topics=[topic] * len(messages) if topic is not None else [str(message.topic()) for message in messages],
+        **columns,
+        headers=[tuple(some) if some else () for some in found] if any(found) else [()] * len(messages),
+        timestamps_ms=[
+            None if kind == TIMESTAMP_NOT_AVAILABLE or timestamp_ms < 0 else timestamp_ms
+            for kind, timestamp_ms in map(Message.timestamp, messages)
+        ],
+        headers_unreadable=headers_unreadable,
+    )

@@ -45,6 +45,7 @@ class KafkaSource:
         self._connection = Connection(settings, properties, monotonic, look)
         self._monotonic = monotonic
         self._topics = list(topics) or [settings.input_topic]
+        self._topic = self._topics[0] if len(self._topics) == 1 and not self._topics[0].startswith("^") else None
         self._stay_at = 0.0
         self._ahead = ReadAhead()
         self._commits = Commits(self._connection)
@@ -123,25 +124,29 @@ class KafkaSource:
     def batch(self, max_records: int, max_delay_seconds: float, idle_seconds: float) -> Sequence[Record]:
         """See streams.Source."""
         self._begin_turn()
-        # `consume(n, timeout)` waits for all n or the whole timeout, so the first record is waited for alone.
-        self._consume(1, 0.0 if self._ahead.records else idle_seconds)
-        deadline = self._monotonic() + max_delay_seconds
-        while self._ahead.records and len(self._ahead.records) < max_records:
-            self._consume(max_records - len(self._ahead.records), max(0.0, deadline - self._monotonic()))
-            if self._monotonic() >= deadline:
-                break
-        if max_records <= len(self._ahead.records) < 2 * max_records:
-            self._consume(2 * max_records - len(self._ahead.records), 0.0)
+        ahead = self._ahead
+        if not ahead.is_shown:
+            # `consume(n, timeout)` waits for all n or the whole timeout, so the first record is waited for alone.
+            self._consume(1, 0.0 if len(ahead) else idle_seconds)
+            deadline = self._monotonic() + max_delay_seconds
+            while 0 < len(ahead) < max_records:
+                self._consume(max_records - len(ahead), max(0.0, deadline - self._monotonic()))
+                if self._monotonic() >= deadline:
+                    break
+            if max_records <= len(ahead) < 2 * max_records:
+                self._consume(2 * max_records - len(ahead), 0.0)
+        else:
+            self._consume(max(1, max_records - ahead.rest), 0.0)
         self._connection.probe(self._consumer, self._topics[0])
-        return self._ahead.take(max_records)
+        return ahead.take(max_records)
 
     def upcoming(self, max_records: int) -> Sequence[Record]:
         """See streams.Source."""
-        return self._ahead.records[:max_records]
+        return self._ahead.show(max_records)
 
     def stay(self, max_records: int) -> None:
         """See streams.Source. Reads a record a second at least: pausing would throw away what is fetched."""
-        room, is_due = max_records - len(self._ahead.records), self._monotonic() >= self._stay_at
+        room, is_due = max_records - len(self._ahead), self._monotonic() >= self._stay_at
         if room <= 0 and not is_due:
             return
         self._begin_turn()
@@ -218,7 +223,7 @@ class KafkaSource:
             messages = [message for message in messages if message.error() is None]
         if messages and away_seconds > FETCHED_BEFORE_SECONDS:
             self._connection.outage.over()
-        self._ahead.add(records_of(messages))
+        self._ahead.add(records_of(messages, self._topic))
         if self._member.owned is not owned:
             # What was fetched before a rebalance within this very call may belong to the next owner now.
             self._ahead.keep(self._member.owned)

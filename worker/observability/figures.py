@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from operator import attrgetter
 
 import numpy as np
 
@@ -16,12 +15,11 @@ from kuaixun.worker.observability.histogram import Histogram, looked_at
 from kuaixun.worker.observability.metric_names import BATCH_RECORDS, END_TO_END, STAGE
 from kuaixun.worker.observability.under_way import UnderWay
 from kuaixun.worker.observability.watched import ModelFigures
-from kuaixun.worker.streams import Partition, Record
+from kuaixun.worker.streams import Partition, Record, Records
 from kuaixun.worker.witness import Handled, Parts
 
 STAGES = ("read", "label", "send", "confirm")
 LAG_EVERY_SECONDS = 1.0
-_timestamp_of = attrgetter("timestamp_ms")
 
 
 class Figures:
@@ -73,8 +71,8 @@ class Figures:
         sent_at, _ = self._under_way.landed(records)
         if sent_at is not None:
             self.stages["confirm"].add_one(self._monotonic() - sent_at)
-        some = records[looked_at(len(records), self.end_to_end.batches)]
-        sent_ms = np.array(list(map(_timestamp_of, some)), np.float64)  # (k,), NaN where there is none
+        some = Records.of(records).timestamps_ms[looked_at(len(records), self.end_to_end.batches)]
+        sent_ms = np.array(some, np.float64)  # (k,), NaN where there is none
         seconds = self._wall() - sent_ms / 1000  # (k,)
         has_time = ~np.isnan(seconds)  # (k,)
         # Clocks of other machines may be ahead, and what is confirmed before it was sent took no time.

@@ -15,11 +15,12 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from kuaixun.worker.labelling import Labels, Outcome
+from kuaixun.worker.labelling import Labels
 from kuaixun.worker.observability.exposition import exposition
 from kuaixun.worker.observability.figures import Figures
 from kuaixun.worker.observability.health import Answer, Health
 from kuaixun.worker.observability.routes import Request, Response, Route, json_response
+from kuaixun.worker.outcomes import Outcome
 from kuaixun.worker.page.page import Page
 from kuaixun.worker.settings import WorkerSettings
 from kuaixun.worker.stop import Stop

@@ -31,8 +31,8 @@ from opentelemetry.util.types import Attributes
 
 from kuaixun import __version__
 from kuaixun.schemas.dead_letter import Header
-from kuaixun.worker.labelling import DeadLettered
 from kuaixun.worker.observability.under_way import UnderWay
+from kuaixun.worker.outcomes import Outcomes
 from kuaixun.worker.settings import WorkerSettings
 from kuaixun.worker.streams import Record
 from kuaixun.worker.witness import Handled
@@ -86,8 +86,7 @@ class Traces:
                 process.add_link(context, attributes)
         if process.is_recording():
             process.set_attribute(MODEL_ID, self._model_id())
-            dead = sum(isinstance(outcome, DeadLettered) for outcome in batch.outcomes)
-            process.set_attribute(DEAD_LETTERS, dead)
+            process.set_attribute(DEAD_LETTERS, sum(1 for _ in Outcomes.of(batch.outcomes).dead_letters()))
         poll.end(self._at(batch.read_at))
         process.end(self._at(batch.sent_at))
         self._under_way.sent(batch.records, send)

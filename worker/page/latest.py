@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from kuaixun.schemas.dead_letter import DeadLetter
 from kuaixun.schemas.events import LabelledNews
-from kuaixun.worker.labelling import DeadLettered, Labelled, Outcome, all_labelled
+from kuaixun.worker.outcomes import Labelled, Outcome, Outcomes
 from kuaixun.worker.streams import Record
 
 SHOWN_HEADLINES = 25
@@ -50,10 +51,7 @@ class Latest:
     def confirmed(self, _records: Sequence[Record], outcomes: Sequence[Outcome]) -> None:
         """A batch is confirmed. See Observer."""
         self._labelled.extend(outcome for outcome in outcomes[-SHOWN_HEADLINES:] if isinstance(outcome, Labelled))
-        if not all_labelled(outcomes):
-            for outcome in outcomes:
-                if isinstance(outcome, DeadLettered):
-                    self._dead.append(self._shown(outcome))
+        self._dead.extend(self._shown(letter) for _, letter in Outcomes.of(outcomes).dead_letters())
 
     def headlines(self) -> list[Headline]:
         """The last ones, newest first. One that cannot be read again is left out, and keeps nobody from the others."""
@@ -64,8 +62,7 @@ class Latest:
         """The last ones, newest first."""
         return list(reversed(tuple(self._dead)))
 
-    def _shown(self, outcome: DeadLettered) -> ShownDeadLetter:
-        letter = outcome.letter
+    def _shown(self, letter: DeadLetter) -> ShownDeadLetter:
         return ShownDeadLetter(
             at=self._wall(),
             reason=letter.reason,

@@ -13,10 +13,11 @@ import msgspec
 from kuaixun import __version__
 from kuaixun.export import NO_LABEL, Classifier, ExportError
 from kuaixun.export.bundle.file_names import MODEL_CARD_FILE
-from kuaixun.worker.labelling import Labels, Outcome
+from kuaixun.worker.labelling import Labels
 from kuaixun.worker.observability.figures import Figures
 from kuaixun.worker.observability.health import Health
 from kuaixun.worker.observability.routes import PLAIN, Request, Response, Route, Routes, json_response
+from kuaixun.worker.outcomes import Outcome
 from kuaixun.worker.page.history import History, Now, Seconds
 from kuaixun.worker.page.hosts import only_by_name
 from kuaixun.worker.page.latest import Headline, Latest, ShownDeadLetter

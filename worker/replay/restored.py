@@ -9,7 +9,7 @@ import msgspec
 
 from kuaixun.schemas.dead_letter import DeadLetter
 from kuaixun.worker.delivery.refusals import instead
-from kuaixun.worker.labelling import DeadLettered, Outcome
+from kuaixun.worker.outcomes import DeadLettered, Outcome
 from kuaixun.worker.streams import Record, RefusedError
 
 

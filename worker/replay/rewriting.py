@@ -16,7 +16,7 @@ from kuaixun.worker.delivery.outbox import Outbox
 from kuaixun.worker.delivery.promise import DRAIN_SHARE
 from kuaixun.worker.errors import BrokerUnreachableError, DeliveryFailedError, FencedError, WorkerError
 from kuaixun.worker.kafka.letter_source import KafkaLetterSource
-from kuaixun.worker.labelling import Outcome
+from kuaixun.worker.outcomes import Outcome
 from kuaixun.worker.replay.restored import Restored
 from kuaixun.worker.routing import Routes
 from kuaixun.worker.stop import Stop, budget_error

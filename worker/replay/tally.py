@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass, field
 
-from kuaixun.worker.labelling import OutcomeCounts
+from kuaixun.worker.outcomes import OutcomeCounts
 from kuaixun.worker.replay.selection import Passed
 
 _WORDS = {

@@ -17,13 +17,14 @@ from opentelemetry.trace import SpanKind, StatusCode
 from kuaixun.schemas.dead_letter import DeadLetterReason
 from kuaixun.worker import cli
 from kuaixun.worker.errors import SettingError
-from kuaixun.worker.labelling import TOMBSTONE, dead_letter
+from kuaixun.worker.labelling import dead_letter
 from kuaixun.worker.observability import traces
 from kuaixun.worker.observability.observatory import Observatory
 from kuaixun.worker.observability.routes import Request, Response
 from kuaixun.worker.observability.server import HttpServer
 from kuaixun.worker.observability.traces import Traces
 from kuaixun.worker.observability.watching import watched
+from kuaixun.worker.outcomes import TOMBSTONE
 from kuaixun.worker.settings import WorkerSettings, read_settings
 from kuaixun.worker.stop import Stop
 from kuaixun.worker.streams import Record

@@ -16,12 +16,12 @@ from kuaixun.export.bundle.reader import default_bundle_path
 from kuaixun.schemas.dead_letter import DeadLetterReason
 from kuaixun.worker.errors import DeadLetterLimitError, SettingError
 from kuaixun.worker.kafka.embedded_broker import EmbeddedBroker
-from kuaixun.worker.labelling import TOMBSTONE
 from kuaixun.worker.observability import metric_names as names
 from kuaixun.worker.observability.figures import Figures
 from kuaixun.worker.observability.observatory import Observatory
 from kuaixun.worker.observability.watched import Tally
 from kuaixun.worker.observability.watching import watched
+from kuaixun.worker.outcomes import TOMBSTONE
 from kuaixun.worker.settings import WorkerSettings, read_settings
 from kuaixun.worker.stop import Stop
 from kuaixun.worker.witness import Handled

@@ -17,10 +17,11 @@ import pytest
 from kuaixun.export import open_classifier
 from kuaixun.schemas.dead_letter import DeadLetterReason
 from kuaixun.worker.dead_letter_limit import DeadLetterLimit, Limits
-from kuaixun.worker.labelling import TOMBSTONE, Labelled, Outcome, dead_letter
+from kuaixun.worker.labelling import dead_letter
 from kuaixun.worker.observability.health import Health
 from kuaixun.worker.observability.observatory import Observatory
 from kuaixun.worker.observability.server import HttpServer
+from kuaixun.worker.outcomes import TOMBSTONE, Labelled, Outcome
 from kuaixun.worker.page.latest import SHOWN_CHARACTERS, SHOWN_DEAD_LETTERS, SHOWN_HEADLINES, Latest
 from kuaixun.worker.reload import Reloads
 from kuaixun.worker.settings import read_settings

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kuaixun.worker.errors import DeliveryFailedError, ShutdownBudgetError
-from kuaixun.worker.labelling import Tombstone
+from kuaixun.worker.outcomes import Tombstone
 from kuaixun.worker.replay.restored import Restored
 from kuaixun.worker.replay.rewriting import Rewriting
 from kuaixun.worker.routing import Routes, Target
