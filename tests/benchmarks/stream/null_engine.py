@@ -1,4 +1,4 @@
-"""The worker whose engine answers a constant: what is left of its cost is everything but the engine's.
+"""The worker whose engine answers without looking: what is left of its cost is everything but the engine's.
 
 `python -m tests.benchmarks.stream.null_engine FLAG…` is `kuaixun-worker run FLAG…` in all else.
 """
@@ -17,29 +17,29 @@ from kuaixun.export.predictions import Predictions
 from kuaixun.export.text.pipeline import Encoded
 from kuaixun.worker import cli, opening, service
 from kuaixun.worker.settings import WorkerSettings
-
-SCORES = (0.995743, 0.001074, 0.000927)
+from tests.benchmarks.stream.made_up_figures import ROWS, made_up_scores
 
 
 class NullEngine:
-    """Says the same of every text. See Engine."""
+    """Answers with figures that are made up. See Engine."""
 
     name = "null"
     instruction_set = ""
     logit_tolerance = 0.0
 
     def __init__(self, classes: int) -> None:
-        self._scores = np.array([*SCORES, *[0.0] * classes][:classes])
+        self._scores = made_up_scores(classes)  # (ROWS, classes)
+        self._label_ids = self._scores.argmax(axis=1)  # (ROWS,)
+        self._confidences = self._scores.max(axis=1)  # (ROWS,)
 
     def logits(self, encoded: Encoded) -> NDArray[np.float64]:
         """See Engine.logits."""
-        return np.tile(self._scores, (len(encoded), 1))  # (n, classes)
+        return self._scores[np.arange(len(encoded)) % ROWS]  # (n, classes)
 
     def classify(self, texts: Sequence[str]) -> Predictions:
         """See Engine.classify."""
-        count = len(texts)
-        scores = np.tile(self._scores, (count, 1))  # (n, classes)
-        return Predictions(np.zeros(count, np.int64), scores[:, 0].copy(), scores)
+        rows = np.arange(len(texts)) % ROWS  # (n,)
+        return Predictions(self._label_ids[rows], self._confidences[rows], self._scores[rows])
 
 
 def open_null(settings: WorkerSettings) -> Classifier:
