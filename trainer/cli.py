@@ -64,6 +64,7 @@ def build_parser(kind: type[argparse.ArgumentParser] = OneLineParser) -> argpars
         evaluate,
         network,
         pretrain,
+        prune,
         report,
         retrain,
         run,
@@ -86,6 +87,7 @@ def build_parser(kind: type[argparse.ArgumentParser] = OneLineParser) -> argpars
     vary.add_to(commands)
     blend.add_to(commands)
     distil.add_to(commands)
+    prune.add_to(commands)
     evaluate.add_to(commands)
     run.add_to(commands)
     retrain.add_to(commands)

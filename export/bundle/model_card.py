@@ -51,6 +51,14 @@ or language were not measured. A label is the model's guess, not a fact about th
 """
 
 
+_ORIGIN = "- Origin: "
+
+
+def origin_of(card: str) -> str:
+    """What a card says of where the data comes from; nothing where it says nothing."""
+    return next((line.removeprefix(_ORIGIN) for line in card.splitlines() if line.startswith(_ORIGIN)), "")
+
+
 def model_card(manifest: Manifest, origin: str) -> str:
     """The card as Markdown. Every figure in it stands in the manifest too; `origin` says where the data comes from."""
     architecture, training, ngrams = manifest.architecture, manifest.training, manifest.architecture.ngrams
@@ -74,7 +82,7 @@ def model_card(manifest: Manifest, origin: str) -> str:
             for name, entry in manifest.files.items()
             if name in further
         ),
-        origin=f"- Origin: {origin}\n" if origin else "",
+        origin=f"{_ORIGIN}{origin}\n" if origin else "",
         figures="\n".join(
             f"| {role} | {name} | {value:.4f} |"
             for role, figures in manifest.metrics.items()

@@ -14,7 +14,7 @@ from kuaixun.export.bundle.file_names import GOLDEN_FILE, MANIFEST_FILE, MODEL_C
 from kuaixun.export.bundle.golden import GOLDEN_TEXTS, golden_to_file, record_golden
 from kuaixun.export.bundle.limits import MANIFEST_LIMIT_BYTES, check_sizes
 from kuaixun.export.bundle.model_card import model_card
-from kuaixun.export.checkpoint import Checkpoint
+from kuaixun.export.checkpoint import Checkpoint, CheckpointRecord
 from kuaixun.export.engine.torchscript import TorchScriptEngine
 from kuaixun.export.errors import BundleError, CheckpointError
 from kuaixun.export.further.check import check_output
@@ -23,6 +23,7 @@ from kuaixun.export.new_folder import expect_writable, write_folder
 from kuaixun.export.student.tracing import from_torchscript_file, to_torchscript_file
 from kuaixun.export.student.weights import StudentWeights
 from kuaixun.export.text.files import pipeline_to_files
+from kuaixun.export.text.pipeline import TextPipeline
 from kuaixun.schemas.manifest import FileEntry, Manifest
 
 
@@ -38,7 +39,7 @@ def write_bundle(
     """
     require(also)
     expect_writable(folder)
-    record, pipeline = checkpoint.record, checkpoint.pipeline
+    record = checkpoint.record
     try:
         weights = StudentWeights.from_trained(checkpoint.state, record.architecture)
     except (KeyError, ValueError) as error:
@@ -47,6 +48,20 @@ def write_bundle(
         raise CheckpointError(
             f"the checkpoint scores {len(weights.linear_bias)} classes and names {len(record.labels)}"
         )
+    return write_student(folder, record, checkpoint.pipeline, weights, origin=origin, also=also)
+
+
+def write_student(
+    folder: Path,
+    record: CheckpointRecord,
+    pipeline: TextPipeline,
+    weights: StudentWeights,
+    *,
+    origin: str = "",
+    also: Sequence[FurtherOutput] = (),
+) -> Manifest:
+    """The same of weights that are rounded already, as those of another bundle are."""
+    expect_writable(folder)
     student = to_torchscript_file(record.architecture, weights)
     cpu = torch.device("cpu")
     reference = TorchScriptEngine("reference", from_torchscript_file(student, cpu), cpu, pipeline, record.temperature)

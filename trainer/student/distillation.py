@@ -10,12 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from kuaixun.export.checkpoint import Checkpoint, CheckpointRecord, write_checkpoint
 from kuaixun.export.student.quantisation import with_best_scales
-from kuaixun.export.student.textcnn import TextCNN
 from kuaixun.export.student.tracing import convolutional_module
 from kuaixun.export.student.weights import StudentWeights
 from kuaixun.schemas.manifest import Architecture, DataFile, Training
@@ -23,9 +21,10 @@ from kuaixun.trainer.data.labelled_texts import DataSplit, LabelledTexts
 from kuaixun.trainer.encoder.interrupts import interrupts_between_steps
 from kuaixun.trainer.errors import FitError
 from kuaixun.trainer.evaluation.calibration import fit_temperature
-from kuaixun.trainer.evaluation.figures import Evaluation, evaluate
+from kuaixun.trainer.evaluation.figures import Evaluation
 from kuaixun.trainer.evaluation.precision_costs import measure_precision
 from kuaixun.trainer.output_folder import refuse_unwritable
+from kuaixun.trainer.student.deployed_figures import measure_deployed
 from kuaixun.trainer.student.embeddings import CharacterEmbeddings
 from kuaixun.trainer.student.encoding import EncodedTexts, encode
 from kuaixun.trainer.student.history import HISTORY_FILE, Recorder, history_to_file
@@ -94,7 +93,7 @@ def distil(
         deployed = convolutional_module(student.architecture, weights)
         temperature = fit_temperature(logits_of(deployed, dev), dev.label_ids)
         figures = {
-            role: _measure(deployed, encoded, data, split.train, temperature)
+            role: measure_deployed(deployed, encoded, data, split.train, temperature)
             for role, (data, encoded) in measured.items()
         }
         say("choosing the int8 scales, and measuring what each precision costs, on the dev texts")
@@ -130,16 +129,3 @@ def _deployed(architecture: Architecture, result: Fit) -> StudentWeights:
         return StudentWeights.from_trained(state, architecture)
     except ValueError as error:
         raise FitError(f"the trained weights cannot be deployed: {error}; lower --learning-rate") from error
-
-
-def _measure(
-    module: TextCNN, encoded: EncodedTexts, data: LabelledTexts, train: LabelledTexts, temperature: float
-) -> Evaluation:
-    """Figures over the whole file, texts that cleaning emptied included."""
-    probabilities = torch.softmax(logits_of(module, encoded).double() / temperature, dim=1).numpy()  # (n, classes)
-    rows = encoded.rows.numpy()
-    predicted = np.full(len(data), -1, dtype=np.int64)
-    confidences = np.zeros(len(data))
-    predicted[rows] = probabilities.argmax(axis=1)
-    confidences[rows] = probabilities.max(axis=1)
-    return evaluate(data.label_ids, predicted, confidences, data.labels, texts=data.texts, training_texts=train.texts)

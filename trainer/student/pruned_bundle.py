@@ -1,0 +1,69 @@
+"""A pruned student as a bundle of its own: calibrated, measured and described anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from kuaixun.export.bundle.file_names import MODEL_CARD_FILE
+from kuaixun.export.bundle.model_card import origin_of
+from kuaixun.export.bundle.reader import Bundle
+from kuaixun.export.bundle.writer import write_student
+from kuaixun.export.checkpoint import CheckpointRecord
+from kuaixun.export.student.quantisation import with_best_scales
+from kuaixun.export.student.tracing import convolutional_module
+from kuaixun.schemas.manifest import Manifest, Training
+from kuaixun.trainer.data.labelled_texts import DataSplit
+from kuaixun.trainer.evaluation.calibration import fit_temperature
+from kuaixun.trainer.evaluation.figures import Evaluation
+from kuaixun.trainer.evaluation.precision_costs import measure_precision
+from kuaixun.trainer.student.deployed_figures import measure_deployed
+from kuaixun.trainer.student.encoding import EncodedTexts, encode
+from kuaixun.trainer.student.pruning import Student
+from kuaixun.trainer.student.training import logits_of
+from kuaixun.trainer.versions import library_versions
+
+
+def write_pruned(
+    folder: Path,
+    bundle: Bundle,
+    student: Student,
+    split: DataSplit,
+    dev: EncodedTexts,
+    *,
+    command: str,
+    say: Callable[[str], None],
+) -> tuple[Manifest, dict[str, Evaluation]]:
+    """Write what is left of a bundle's student as the new folder; returns its manifest and its figures by role.
+
+    `command` is recorded as the way to make it again, with the files that took part in the bundle's making and in this.
+    """
+    manifest = bundle.manifest
+    module = convolutional_module(student.architecture, student.weights)
+    temperature = fit_temperature(logits_of(module, dev), dev.label_ids)
+    measured = {"dev": (split.dev, dev)}
+    if split.test is not None:
+        measured["test"] = (split.test, encode(bundle.pipeline, split.test))
+    figures = {
+        role: measure_deployed(module, encoded, data, split.train, temperature)
+        for role, (data, encoded) in measured.items()
+    }
+    say("choosing the int8 scales, and measuring what each precision costs, on the dev texts")
+    weights = with_best_scales(student.weights, dev.ids.numpy())
+    record = CheckpointRecord(
+        labels=manifest.labels,
+        text=manifest.text,
+        architecture=student.architecture,
+        temperature=temperature,
+        precision=measure_precision(weights, student.architecture, dev.ids.numpy(), dev.label_ids.numpy()),
+        metrics={role: evaluation.metrics() for role, evaluation in figures.items()},
+        training=Training(
+            command=command,
+            seed=manifest.training.seed,
+            versions=library_versions("torch", "numpy"),
+            data=tuple(dict.fromkeys((*manifest.training.data, *split.files))),
+            label_counts=manifest.training.label_counts,
+        ),
+    )
+    origin = origin_of(bundle.read_file(MODEL_CARD_FILE).decode(errors="replace"))
+    return write_student(folder, record, bundle.pipeline, weights, origin=origin), figures
