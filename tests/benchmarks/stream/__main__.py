@@ -15,11 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kuaixun.worker.delivery.promise import Guarantee
+from tests.benchmarks.stream import latency
 from tests.benchmarks.stream.contenders import CONTENDERS, PASSTHROUGH
 from tests.benchmarks.stream.drain import Backlog
-from tests.benchmarks.stream.latency import latency, median_start, start
 from tests.benchmarks.stream.report import Report, environment
 from tests.benchmarks.stream.rounds import cases, measure, summed_up
+from tests.benchmarks.stream.start import median_start, start
 from tests.kafka_broker import KafkaBroker, kafka_jars
 
 
@@ -43,7 +44,10 @@ def main() -> None:
     parser.add_argument("--texts", type=Path, metavar="FILE", help="a headline a line, else the demo's own")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     parser.add_argument("--load", type=float, nargs="*", default=[0.1, 0.5, 0.8], help="shares of the maximum")
-    parser.add_argument("--seconds", type=float, default=10, help="of each latency (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=10, help="of each latency that count (default: %(default)s)")
+    parser.add_argument(
+        "--broker-warm-seconds", type=float, default=latency.BROKER_WARM_SECONDS, help="before any latency is measured"
+    )
     parser.add_argument("--parts", type=Path, metavar="FILE", help="pytest-benchmark's figures, to be kept with these")
     parser.add_argument(
         "--short", action="store_true", help="under two minutes: one process, at least once, no latency"
@@ -80,9 +84,17 @@ def main() -> None:
             ),
             0.0,
         )
-        for share in options.load if maximum else ():
-            for name in names:
-                report.latencies.append(latency(CONTENDERS[name], bootstrap, share, share * maximum, options.seconds))
+        if rates := [(share, share * maximum) for share in options.load if maximum]:
+            latency.warm_up(bootstrap, rates[0][1], options.broker_warm_seconds)
+            named = [name for name in names if name in latency.LATENCY_OF]
+            runs = []
+            for run in latency.measure(named, bootstrap, rates, options.seconds, options.rounds):
+                runs.append(run)
+                print(
+                    f"{run.contender} at {run.share_of_maximum:.0%}: {run.p50_ms} / {run.p99_ms} / {run.p999_ms} ms",
+                    file=sys.stderr,
+                )
+            report.latencies = latency.summed_up(runs)
     if options.parts is not None and options.parts.exists():
         parts = json.loads(options.parts.read_text(encoding="utf-8"))
         report.parts = {name: parts[name] for name in ("rows_per_second", "ratios")}

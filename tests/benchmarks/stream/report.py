@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -22,8 +22,9 @@ from tests.benchmarks.measurements import machine
 from tests.benchmarks.peers.environments import peer_versions
 from tests.benchmarks.stream import passthrough
 from tests.benchmarks.stream.contenders import PASSTHROUGH
-from tests.benchmarks.stream.latency import Latency, Start
+from tests.benchmarks.stream.latency import Latency
 from tests.benchmarks.stream.rounds import Throughput
+from tests.benchmarks.stream.start import Start
 
 TABLE_COLUMNS = 200  # where there is no terminal
 
@@ -49,7 +50,7 @@ class Report:
         for name, value in self.environment.items():
             console.print(f"{name}: {value}", markup=False)
         table = Table("contender", "guarantee", "processes", "messages / s", "of passthrough", "in rounds")
-        for name in ("processor µs", "peak MB", "start s", *(f"ms at {share:.0%}" for share in self._shares())):
+        for name in ("processor µs", "peak MB", "start s"):
             table.add_column(name, justify="right")
         seconds = {one.contender: f"{one.seconds:.2f}" for one in self.starts}
         for row in self.throughput:
@@ -60,9 +61,10 @@ class Report:
                 f"{min(row.shares):.2f} … {max(row.shares):.2f}",
                 *(f"{row.processor_microseconds:.2f}", f"{row.peak_megabytes:.0f}"),
                 seconds.get(row.contender, "") if alone else "",
-                *(self._latency(row.contender, share) if alone else "" for share in self._shares()),
             )
         console.print(table)
+        if self.latencies:
+            console.print(latency_table(self.latencies))
         for row in self.throughput:
             if row.shares_beside and row.beside != PASSTHROUGH:
                 console.print(
@@ -74,15 +76,33 @@ class Report:
         for name, ratio in self.parts.get("ratios", {}).items():
             console.print(f"{name}: {ratio}", markup=False)
 
-    def _shares(self) -> list[float]:
-        return sorted({one.share_of_maximum for one in self.latencies})
 
-    def _latency(self, contender: str, share: float) -> str:
-        """p50 / p99 / p99.9."""
-        for one in self.latencies:
-            if (one.contender, one.share_of_maximum) == (contender, share):
-                return f"{one.p50_ms:.1f} / {one.p99_ms:.1f} / {one.p999_ms:.1f}"
+def latency_table(latencies: Sequence[Latency]) -> Table:
+    """Medians of the rounds, the rounds' least and most in brackets, and beside them what they may be."""
+    table = Table("contender", "load", title="ms from due to received", title_justify="left")
+    for name in ("messages / s", "p50", "p99", "at most", "p99.9", "at most", "arrived", "traffic late, p99"):
+        table.add_column(name, justify="right")
+    for one in latencies:
+        table.add_row(
+            *(one.contender, f"{one.share_of_maximum:.0%}", f"{one.messages_per_second:,.0f}"),
+            _with_spread(one.p50_ms, one.p50_by_round),
+            _with_spread(one.p99_ms, one.p99_by_round),
+            _limit(one.p99_ms, one.p99_limit_ms),
+            _with_spread(one.p999_ms, one.p999_by_round),
+            _limit(one.p999_ms, one.p999_limit_ms),
+            *(f"{one.arrived:.1%}", f"{one.late_p99_ms:.1f}"),
+        )
+    return table
+
+
+def _with_spread(median: float, by_round: Sequence[float]) -> str:
+    return f"{median:.1f} ({min(by_round):.1f} … {max(by_round):.1f})"
+
+
+def _limit(figure: float, limit: float | None) -> str:
+    if limit is None:
         return ""
+    return f"{limit:.1f} {'kept' if figure <= limit else 'missed'}"
 
 
 def environment(messages: int, texts: Path | None) -> dict[str, Any]:

@@ -26,7 +26,8 @@ class Process:
         self.process = subprocess.Popen(command, env=environment, stdout=stdout, stderr=subprocess.PIPE, text=True)
         self.said: list[str] = []
         self._assigned = threading.Event()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listening = threading.Thread(target=self._listen, daemon=True)
+        self._listening.start()
 
     def wait_for_share(self) -> None:
         """Until the group has given it partitions, or none. Raises RuntimeError where it ends before."""
@@ -37,6 +38,12 @@ class Process:
         """Send a signal and wait for the end."""
         self.process.send_signal(number)
         self.process.wait(PATIENCE_SECONDS)
+
+    def kill(self) -> None:
+        """End it at once, and what listens to it."""
+        self.process.kill()
+        self.process.wait()
+        self._listening.join(PATIENCE_SECONDS)
 
     def kilobytes(self, what: str) -> int:
         """VmRSS is what is resident now, VmHWM the most that ever was."""
@@ -54,10 +61,11 @@ class Process:
 
     def _listen(self) -> None:
         assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.said.append(line)
-            if "assigned" in line:
-                self._assigned.set()
+        with self.process.stderr as lines:
+            for line in lines:
+                self.said.append(line)
+                if "assigned" in line:
+                    self._assigned.set()
         self._assigned.set()
 
 
@@ -67,8 +75,7 @@ def ended(process: Process) -> Iterator[Process]:
     try:
         yield process
     finally:
-        process.process.kill()
-        process.process.wait()
+        process.kill()
 
 
 def worker(topics: Topics, *flags: str, protocol: GroupProtocol = GroupProtocol.COOPERATIVE) -> Process:

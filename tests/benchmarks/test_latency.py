@@ -1,0 +1,101 @@
+"""Latency counts from when a headline was due, what never came included; limits stand beside what they are for."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from tests.benchmarks.stream import latency, traffic
+from tests.benchmarks.stream.contenders import CONTENDERS
+from tests.benchmarks.stream.latency import MAX_DELAY_MS, Run, measure, summed_up, waited_ms
+from tests.benchmarks.stream.report import latency_table
+
+
+def of(contender: str, p99_ms: float, p999_ms: float = 0.0, share: float = 0.5) -> Run:
+    return Run(contender, share, 1000, p99_ms / 2, p99_ms, p999_ms or 2 * p99_ms, 1.0, 0.5)
+
+
+def test_the_limit_is_of_the_medians_and_of_the_same_load() -> None:
+    runs = [of("passthrough", 10.0), of("native", 30.0), of("native", 12.0), of("passthrough", 20.0)]
+    runs += [of("passthrough", 300.0), of("native", 11.0, 80.0), of("passthrough", 1.0, share=0.1)]
+    passthrough, native, other_load = summed_up(runs)
+    assert (native.p99_ms, native.p99_by_round) == (12.0, [30.0, 12.0, 11.0])
+    assert native.p99_limit_ms == pytest.approx((20.0 + MAX_DELAY_MS) * 1.2)
+    assert native.p999_limit_ms == pytest.approx(5 * 12.0)
+    assert passthrough.p99_limit_ms is None
+    assert (other_load.share_of_maximum, other_load.p99_ms) == (0.1, 1.0)
+
+
+def test_the_table_says_which_limit_is_kept() -> None:
+    runs = [of("passthrough", 10.0, 51.0), of("native", 18.5, 40.0)]
+    console = Console(width=200, record=True)
+    console.print(latency_table(summed_up(runs)))
+    passthrough, native = (line for line in console.export_text().splitlines() if "50%" in line)
+    assert "50.0 missed" in passthrough
+    assert "18.0 missed" in native
+    assert "92.5 kept" in native
+
+
+def test_there_is_no_limit_without_the_passthrough() -> None:
+    (native,) = summed_up([of("native", 5.0)])
+    assert native.p99_limit_ms is None
+
+
+def test_what_did_not_arrive_has_waited_until_the_end_and_what_was_due_in_the_warm_up_does_not_count() -> None:
+    expected = np.array([0, 1_000_000, 2_000_000, 3_000_000])
+    waited = waited_ms(expected, due=[0, 2_000_000], seen=[900_000_000, 5_000_000], ended_at=13_000_000, from_=1)
+    assert sorted(waited) == [3.0, 10.0, 12.0]
+
+
+def test_every_other_round_goes_backwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    def measured(contender: object, _bootstrap: str, share: float, rate: float, _seconds: float) -> Run:
+        return Run(getattr(contender, "name"), share, rate, 1, 1, 1, 1, 1)  # noqa: B009 - of any type here
+
+    monkeypatch.setattr(latency, "run", measured)
+    runs = list(measure(["passthrough", "native"], "", [(0.1, 10.0), (0.5, 50.0)], 1.0, 2))
+    order = [(one.contender, one.share_of_maximum) for one in runs]
+    assert order[:4] == list(itertools.product(["passthrough", "native"], [0.1])) + list(
+        itertools.product(["passthrough", "native"], [0.5])
+    )
+    assert order[4:] == order[3::-1]
+
+
+class Clock:
+    """Time that passes only in sleep, and that stands still for the process once."""
+
+    def __init__(self, stall_at: int, stall: int) -> None:
+        self.now, self._stall_at, self._stall = 0, stall_at, stall
+
+    def monotonic_ns(self) -> int:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += round(seconds * 1e9)
+        if self._stall and self.now >= self._stall_at:
+            self.now, self._stall = self.now + self._stall, 0
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock(stall_at=5_000_000, stall=50_000_000)
+    monkeypatch.setattr(traffic, "time", clock)
+    return clock
+
+
+def test_traffic_that_stood_still_sends_what_was_due_meanwhile_and_no_more(clock: Clock) -> None:
+    sent = [(end, clock.now) for _, end in traffic.ticks(began=0, rate=1e4, total=1000)]
+    for end, now in sent[:-1]:
+        assert traffic.due_at(0, 1e4, end - 1) <= now < traffic.due_at(0, 1e4, end)
+    assert sent[-1][0] == 1000
+    assert max(later - earlier for (_, earlier), (_, later) in itertools.pairwise(sent)) >= 50_000_000
+    assert clock.now < 110_000_000, "the stall does not make it longer"
+
+
+def test_a_run_of_the_passthrough_tells_how_long_all_of_its_headlines_took(kafka_bootstrap: str) -> None:
+    one = latency.run(CONTENDERS["passthrough"], kafka_bootstrap, 0.5, 400.0, 1.0, warm_seconds=0.5)
+    assert (one.contender, one.share_of_maximum, one.messages_per_second) == ("passthrough", 0.5, 400)
+    assert one.arrived == 1.0
+    assert 0 < one.p50_ms <= one.p99_ms <= one.p999_ms
