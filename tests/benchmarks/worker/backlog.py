@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from confluent_kafka import Producer
 
@@ -12,6 +14,7 @@ from kuaixun.worker.demo.headlines import own_headlines, read_headlines
 from tests.worker.topics import PARTITIONS, Topics
 
 FLUSH_SECONDS = 600
+TRANSACTION_MS = 900_000  # the most that brokers grant; millions take longer to write than the client's own minute
 
 
 def write_backlog(topics: Topics, count: int, texts: Path | None = None, *, all_at_once: bool = False) -> None:
@@ -21,23 +24,51 @@ def write_backlog(topics: Topics, count: int, texts: Path | None = None, *, all_
     so that none is seen before the last.
     """
     values = payloads(texts)
-    producer = Producer(
-        {
-            "bootstrap.servers": topics.bootstrap,
-            "compression.type": "lz4",
-            "linger.ms": 20,
-            "batch.size": 1_000_000,
-            "queue.buffering.max.messages": 1_000_000,
-            **({"transactional.id": topics.input} if all_at_once else {}),
-        }
-    )
     if all_at_once:
-        producer.init_transactions()
-        producer.begin_transaction()
+        held = HeldBacklogs(topics, values)
+        held.write(count)
+        held.let_go()
+        return
+    _write(Producer(_properties(topics)), topics.input, values, count, PARTITIONS)
+
+
+class HeldBacklogs:
+    """Backlogs of one topic that follow one another, each written in a transaction and unseen until it is let go.
+
+    Every call blocks until the broker has confirmed.
+    """
+
+    def __init__(self, topics: Topics, values: Sequence[bytes], partitions: int = PARTITIONS) -> None:
+        of_transactions = {"transactional.id": topics.input, "transaction.timeout.ms": TRANSACTION_MS}
+        self._producer = Producer({**_properties(topics), **of_transactions})
+        self._producer.init_transactions()
+        self._topic, self._values, self._partitions = topics.input, values, partitions
+
+    def write(self, count: int) -> None:
+        """Spread so many headlines over the partitions."""
+        self._producer.begin_transaction()
+        _write(self._producer, self._topic, self._values, count, self._partitions)
+
+    def let_go(self) -> None:
+        """Let what was written be seen, all at once."""
+        self._producer.commit_transaction()
+
+
+def _properties(topics: Topics) -> dict[str, Any]:
+    return {
+        "bootstrap.servers": topics.bootstrap,
+        "compression.type": "lz4",
+        "linger.ms": 20,
+        "batch.size": 1_000_000,
+        "queue.buffering.max.messages": 1_000_000,
+    }
+
+
+def _write(producer: Producer, topic: str, values: Sequence[bytes], count: int, partitions: int) -> None:
     for number, value in zip(range(count), itertools.cycle(values), strict=False):
         while True:
             try:
-                producer.produce(topics.input, value, b"%d" % number, number % PARTITIONS)
+                producer.produce(topic, value, b"%d" % number, number % partitions)
                 break
             except BufferError:
                 producer.poll(0.1)
@@ -45,8 +76,6 @@ def write_backlog(topics: Topics, count: int, texts: Path | None = None, *, all_
             producer.poll(0)
     if producer.flush(FLUSH_SECONDS):
         raise RuntimeError("the broker does not take the backlog")
-    if all_at_once:
-        producer.commit_transaction()
 
 
 def payloads(texts: Path | None = None) -> list[bytes]:
@@ -55,4 +84,9 @@ def payloads(texts: Path | None = None) -> list[bytes]:
         titles = [headline.event["title"] for headline in read_headlines(own_headlines()) if headline.event is not None]
     else:
         titles = [line.partition("\t")[0] for line in texts.read_text(encoding="utf-8").splitlines()]
+    return events(titles)
+
+
+def events(titles: Sequence[str]) -> list[bytes]:
+    """A raw event of each title."""
     return [json.dumps({"id": f"n{i}", "title": title}, ensure_ascii=False).encode() for i, title in enumerate(titles)]

@@ -1,0 +1,144 @@
+"""What a message costs a contender that runs already: one backlog after the other is let go, and drained.
+
+Neither the start of a process nor its first fetch are in the figures: the processes have drained a backlog before. So a
+small backlog can be measured by many of it. What is counted is the processor time of the processes, all threads and the
+kernel's work for them included, from the moment before a backlog can be seen until shortly after its last outcome.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import OffsetSpec
+
+from kuaixun.export.benchmark import drawn_texts
+from kuaixun.export.bundle.reader import default_bundle_path, open_bundle
+from tests.benchmarks.stream.contenders import Contender
+from tests.benchmarks.stream.drain import started, wait_for_members
+from tests.benchmarks.stream.scaling.cases import Case
+from tests.benchmarks.worker.backlog import HeldBacklogs, events, payloads
+from tests.benchmarks.worker.processes import Process
+from tests.kafka_broker import create_topic
+from tests.worker.topics import PATIENCE_SECONDS, Topics
+
+LOOK_EVERY_SECONDS = 0.005
+# After the last outcome stands in the output: its delivery reports, and a commit, are still to be handled.
+SETTLE_SECONDS = 0.05
+WARM_MESSAGES = 100_000  # that are drained before and do not count
+# So many messages are drained in a run at least, in several backlogs where they are small, but in no more than so many.
+LEAST_MESSAGES = 200_000
+MOST_BACKLOGS = 20
+SLOWEST_PER_SECOND = 1_000  # slower than this, a drain is given up
+TITLES = 10_000  # different ones of a length
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of one run, medians of its backlogs: processor time for a message, of all processes together, and how many a
+    second there were from a backlog's release to its last outcome.
+    """
+
+    contender: str
+    case: Case
+    processor_microseconds: float
+    messages_per_second: float
+
+
+def cost(contender: Contender, bootstrap: str, case: Case, warm_messages: int = WARM_MESSAGES) -> Cost:
+    """Measure a contender once, on topics of its own that are gone afterwards.
+
+    Raises RuntimeError where a process ends, or does not get through.
+    """
+    with _topics(bootstrap, case) as topics, started(contender, topics, case.processes) as members:
+        outcomes = _Outcomes(topics, case.partitions)
+        held = HeldBacklogs(topics, values_of(case), case.partitions)
+        if case.processes > 1:
+            wait_for_members(topics, case.processes)
+        if warm_messages:
+            _drained(outcomes, members, held, warm_messages)
+        found = [_drained(outcomes, members, held, case.messages) for _ in range(backlogs(case.messages))]
+    processor_seconds, seconds = np.median(np.array(found), axis=0)  # (backlogs, 2) -> (2,)
+    return Cost(
+        contender.name,
+        case,
+        round(float(processor_seconds) / case.messages * 1e6, 3),
+        round(case.messages / float(seconds), 1),
+    )
+
+
+def backlogs(messages: int) -> int:
+    """How many backlogs of this size a run drains.
+
+    >>> backlogs(10_000), backlogs(100_000), backlogs(5_000_000)
+    (20, 2, 1)
+    """
+    return max(1, min(MOST_BACKLOGS, LEAST_MESSAGES // messages))
+
+
+def values_of(case: Case) -> list[bytes]:
+    """The raw events that a backlog repeats."""
+    if case.characters is None:
+        return payloads()
+    vocabulary = open_bundle(default_bundle_path()).pipeline.vocabulary
+    return events(drawn_texts(vocabulary, TITLES, lengths=(case.characters, case.characters)))
+
+
+def processor_seconds(process: Process) -> float:
+    """What a process has taken of all processors so far, to the nanosecond: /proc counts in hundredths of a second."""
+    # What clock_getcpuclockid(3) gives for the process of an id.
+    return time.clock_gettime((~process.process.pid << 3) | 2)
+
+
+class _Outcomes:
+    """How many there are, asked in one request however many partitions there are."""
+
+    def __init__(self, topics: Topics, partitions: int) -> None:
+        self._admin = AdminClient({"bootstrap.servers": topics.bootstrap})
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        self._wanted = {TopicPartition(topics.output, number): latest for number in range(partitions)}
+
+    def count(self) -> int:
+        found = self._admin.list_offsets(self._wanted, request_timeout=PATIENCE_SECONDS)
+        return sum(one.result().offset for one in found.values())
+
+
+def _drained(outcomes: _Outcomes, members: Sequence[Process], held: HeldBacklogs, messages: int) -> tuple[float, float]:
+    """Processor time and time of a backlog, in seconds."""
+    held.write(messages)
+    wanted = outcomes.count() + messages
+    processor = -sum(map(processor_seconds, members))
+    began = time.monotonic()
+    held.let_go()
+    deadline = began + PATIENCE_SECONDS + messages / SLOWEST_PER_SECOND
+    while (count := outcomes.count()) < wanted:
+        for one in members:
+            if one.process.poll() is not None:
+                raise RuntimeError(f"the contender ended: {''.join(one.said)}")
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{wanted - count:,} of {messages:,} messages do not come out: {members[0].said}")
+        time.sleep(LOOK_EVERY_SECONDS)
+    seconds = time.monotonic() - began
+    time.sleep(SETTLE_SECONDS)
+    return processor + sum(map(processor_seconds, members)), seconds
+
+
+@contextmanager
+def _topics(bootstrap: str, case: Case) -> Iterator[Topics]:
+    name = f"scaling-{time.monotonic_ns()}"
+    topics = Topics(bootstrap, f"{name}.raw", f"{name}.labelled", f"{name}.dead", name, session_ms=6000)
+    names = [topics.input, topics.output, topics.dead_letter]
+    for one in names:
+        create_topic(bootstrap, one, case.partitions)
+    try:
+        yield topics
+    finally:
+        # Millions of messages each: their files would fill the disk.
+        admin = AdminClient({"bootstrap.servers": bootstrap})
+        for deleted in admin.delete_topics(names).values():
+            deleted.result(PATIENCE_SECONDS)

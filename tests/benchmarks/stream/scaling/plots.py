@@ -1,0 +1,76 @@
+"""The costs as pictures for the documentation: one SVG a series, readable on a light page and on a dark one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tests.benchmarks.stream.contenders import PASSTHROUGH
+from tests.benchmarks.stream.scaling.cases import POINTS, Series
+from tests.benchmarks.stream.scaling.figures import FLAT, FLAT_SERIES, Line, Row, of_series
+
+SIZE_INCHES = (6.4, 3.6)
+COLOURS = ("#0072b2", "#d55e00", "#009e73")  # Okabe and Ito's, for colour-blind readers too
+GREY = "#767676"
+AXIS: dict[Series, str] = {
+    "partitions": "partitions",
+    "messages": "messages in a backlog",
+    "characters": "characters of a title",
+    "processes": "processes",
+}
+STYLE = {"svg.fonttype": "none", "svg.hashsalt": "scaling", "font.family": "sans-serif", "font.size": 10}
+
+
+def write_plots(folder: Path, found: Sequence[Row], lines: Sequence[Line]) -> list[Path]:
+    """Draw every series of two points or more; the files written, `scaling-SERIES.svg` each."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for series in POINTS:
+        own = of_series(found, series)
+        if max((len(rows) for rows in own.values()), default=0) < 2:
+            continue
+        with mpl.rc_context(STYLE):  # type: ignore[arg-type]
+            figure = Figure(figsize=SIZE_INCHES, layout="constrained", facecolor="white")
+            axes = figure.subplots()
+            _draw(axes, series, own, lines)
+            path = folder / f"scaling-{series}.svg"
+            figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
+        written.append(path)
+    return written
+
+
+def _draw(axes: Axes, series: Series, own: dict[str, list[Row]], lines: Sequence[Line]) -> None:
+    for number, (contender, rows) in enumerate(own.items()):
+        colour = GREY if contender == PASSTHROUGH else COLOURS[number % len(COLOURS)]
+        points = np.array([row.point for row in rows])
+        costs = np.array([row.processor_microseconds for row in rows])
+        least = costs - [min(row.processor_microseconds_by_round) for row in rows]
+        most = np.array([max(row.processor_microseconds_by_round) for row in rows]) - costs
+        fitted = [line for line in lines if series == "characters" and line.contender == contender]
+        style = "o" if fitted else "o-"
+        axes.errorbar(points, costs, yerr=[least, most], fmt=style, color=colour, capsize=3, label=contender)
+        for line in fitted[-1:]:
+            ends = np.array([0, points[-1]])
+            axes.plot(ends, line.microseconds_per_character * ends + line.microseconds_per_message, color=colour)
+        if series in FLAT_SERIES and contender != PASSTHROUGH:
+            middle = (costs.max() + costs.min()) / 2
+            low, high = (1 - FLAT) * middle, (1 + FLAT) * middle
+            axes.axhspan(low, high, color=colour, alpha=0.12, linewidth=0, label=f"± {FLAT:.0%}")
+    if series == "characters":
+        axes.set_xlim(left=0)
+    else:
+        axes.set_xscale("log", base=10 if series == "messages" else 2)
+        ticks = sorted({row.point for rows in own.values() for row in rows})
+        axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+        axes.minorticks_off()
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel(AXIS[series])
+    axes.set_ylabel("processor time, µs a message")
+    axes.grid(axis="y", linewidth=0.5, alpha=0.5)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
