@@ -11,10 +11,12 @@ from xml.etree import ElementTree
 
 import pytest
 
+from kuaixun.export.bundle.reader import default_bundle_path, open_bundle
+from kuaixun.schemas.codec import decode_raw_news
 from tests.benchmarks.stream.scaling import costs
 from tests.benchmarks.stream.scaling.__main__ import measure, show, summed_up
 from tests.benchmarks.stream.scaling.cases import MESSAGES, Case, Series, cases
-from tests.benchmarks.stream.scaling.costs import Cost, processor_seconds, values_of
+from tests.benchmarks.stream.scaling.costs import TITLES, Cost, processor_seconds, values_of
 from tests.benchmarks.stream.scaling.figures import Row, flatness, lines, rows
 from tests.benchmarks.stream.scaling.plots import write_plots
 from tests.benchmarks.worker.processes import Process, ended
@@ -68,9 +70,12 @@ def test_how_far_a_point_is_off_is_told_as_a_share_of_the_line() -> None:
     assert line.off_the_line == pytest.approx(2 / 11, abs=1e-4)
 
 
-def test_titles_have_the_characters_asked_for() -> None:
-    short, long = (values_of(Case("characters", characters=count)) for count in (4, 128))
-    assert sum(len(value.decode()) for value in long) == sum(len(value.decode()) for value in short) + 124 * len(short)
+@pytest.mark.parametrize("characters", [4, 128])
+def test_titles_have_the_characters_asked_for_before_and_after_cleaning(characters: int) -> None:
+    titles = [decode_raw_news(value).title for value in values_of(Case("characters", characters=characters))]
+    assert len(titles) == TITLES
+    cleaned = open_bundle(default_bundle_path()).pipeline.clean(titles)
+    assert {*map(len, titles), *map(len, cleaned)} == {characters}
 
 
 def test_the_processor_time_is_of_the_other_process() -> None:
