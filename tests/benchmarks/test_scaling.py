@@ -13,7 +13,6 @@ import pytest
 
 from kuaixun.export.bundle.reader import default_bundle_path, open_bundle
 from kuaixun.schemas.codec import decode_raw_news
-from tests.benchmarks.stream.scaling import costs
 from tests.benchmarks.stream.scaling.__main__ import measure, show, summed_up
 from tests.benchmarks.stream.scaling.cases import MESSAGES, Case, Series, cases
 from tests.benchmarks.stream.scaling.costs import TITLES, Cost, processor_seconds, values_of
@@ -72,7 +71,7 @@ def test_how_far_a_point_is_off_is_told_as_a_share_of_the_line() -> None:
 
 @pytest.mark.parametrize("characters", [4, 128])
 def test_titles_have_the_characters_asked_for_before_and_after_cleaning(characters: int) -> None:
-    titles = [decode_raw_news(value).title for value in values_of(Case("characters", characters=characters))]
+    titles = [decode_raw_news(value).title for value in values_of(characters)]
     assert len(titles) == TITLES
     cleaned = open_bundle(default_bundle_path()).pipeline.clean(titles)
     assert {*map(len, titles), *map(len, cleaned)} == {characters}
@@ -90,9 +89,8 @@ def test_the_processor_time_is_of_the_other_process() -> None:
 
 
 def test_a_small_run_has_every_row_and_draws_it(
-    kafka_bootstrap: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    kafka_bootstrap: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(costs, "MOST_BACKLOGS", 2)
     wanted = [
         Case("partitions", messages=2_000, partitions=1),
         Case("partitions", messages=2_000, partitions=16),
@@ -100,7 +98,9 @@ def test_a_small_run_has_every_row_and_draws_it(
         Case("characters", messages=2_000, characters=64),
     ]
     names = ["passthrough", "native"]
-    said = summed_up(list(measure(kafka_bootstrap, names, wanted, rounds=1, warm_messages=1_000)), {})
+    said = summed_up(
+        list(measure(kafka_bootstrap, names, wanted, rounds=1, warm_messages=1_000, least_messages=4_000)), {}
+    )
     assert {(one.contender, one.series, one.point) for one in said.rows} == {
         (name, case.series, case.point) for name in names for case in wanted
     }

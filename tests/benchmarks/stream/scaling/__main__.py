@@ -24,7 +24,7 @@ from kuaixun.export.bundle.reader import default_bundle_path, read_manifest
 from tests.benchmarks.stream.contenders import CONTENDERS, PASSTHROUGH
 from tests.benchmarks.stream.report import TABLE_COLUMNS, environment
 from tests.benchmarks.stream.scaling.cases import MESSAGES, POINTS, Case, cases
-from tests.benchmarks.stream.scaling.costs import WARM_MESSAGES, Cost, cost
+from tests.benchmarks.stream.scaling.costs import LEAST_MESSAGES, WARM_MESSAGES, Cost, cost
 from tests.benchmarks.stream.scaling.figures import Flatness, Line, Row, flatness, lines, rows
 from tests.benchmarks.stream.scaling.plots import write_plots
 from tests.kafka_broker import KafkaBroker, kafka_jars
@@ -43,14 +43,19 @@ class Scaling:
 
 
 def measure(
-    bootstrap: str, names: Sequence[str], wanted: Sequence[Case], rounds: int, warm_messages: int = WARM_MESSAGES
+    bootstrap: str,
+    names: Sequence[str],
+    wanted: Sequence[Case],
+    rounds: int,
+    warm_messages: int = WARM_MESSAGES,
+    least_messages: int = LEAST_MESSAGES,
 ) -> Iterator[Cost]:
     """Rounds over all cases and contenders, every other one backwards, after one run that only warms the broker."""
     in_turn = [(case, name) for case in wanted for name in names]
-    cost(CONTENDERS[names[0]], bootstrap, wanted[0], warm_messages)
+    cost(CONTENDERS[names[0]], bootstrap, wanted[0], warm_messages, least_messages)
     for number in range(rounds):
         for case, name in in_turn if number % 2 == 0 else reversed(in_turn):
-            yield cost(CONTENDERS[name], bootstrap, case, warm_messages)
+            yield cost(CONTENDERS[name], bootstrap, case, warm_messages, least_messages)
 
 
 def summed_up(found: Sequence[Cost], of: dict[str, Any]) -> Scaling:
@@ -58,6 +63,12 @@ def summed_up(found: Sequence[Cost], of: dict[str, Any]) -> Scaling:
     own = rows(found)
     read_characters = read_manifest(default_bundle_path()).text.max_tokens
     return Scaling(of, own, flatness(own), lines(own, read_characters))
+
+
+def write(path: Path, said: Scaling) -> None:
+    """All of it as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(asdict(said), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
 def show(said: Scaling) -> None:
@@ -94,24 +105,25 @@ def main() -> None:
     parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw them there, as SVG")
     parser.add_argument("--short", action="store_true", help="one round of small backlogs: says whether it works")
     options = parser.parse_args()
+    effort = (WARM_MESSAGES, LEAST_MESSAGES)
     if options.short:
         options.rounds, options.messages, options.most_messages = 1, SHORT_MESSAGES, 2 * SHORT_MESSAGES
+        effort = (SHORT_MESSAGES, SHORT_MESSAGES)
     wanted = cases(options.series, options.messages, options.most_messages)
     names = list(dict.fromkeys((PASSTHROUGH, *options.only)))
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is ended with this
-    found = []
+    of, found = environment(options.messages, None), []
     with _kafka() as bootstrap:
-        for one in measure(bootstrap, names, wanted, options.rounds):
+        for one in measure(bootstrap, names, wanted, options.rounds, *effort):
             found.append(one)
+            if options.json is not None:  # as it goes, for it takes long
+                write(options.json, summed_up(found, of))
             print(
                 f"{one.case.series} {one.case.point:,}: {one.contender}, {one.processor_microseconds:.2f} µs, "
                 f"{one.messages_per_second:,.0f} /s",
                 file=sys.stderr,
             )
-    said = summed_up(found, environment(options.messages, None))
-    if options.json is not None:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(asdict(said), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    said = summed_up(found, of)
     if options.plots is not None:
         write_plots(options.plots, said.rows, said.lines)
     show(said)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from confluent_kafka import TopicPartition
@@ -30,8 +31,8 @@ from tests.worker.topics import PATIENCE_SECONDS, Topics
 LOOK_EVERY_SECONDS = 0.005
 # After the last outcome stands in the output: its delivery reports, and a commit, are still to be handled.
 SETTLE_SECONDS = 0.05
-WARM_MESSAGES = 100_000  # that are drained before and do not count
-# So many messages are drained in a run at least, in several backlogs where they are small, but in no more than so many.
+WARM_MESSAGES = 100_000
+# Of a run, in several backlogs where they are small, but in no more than so many.
 LEAST_MESSAGES = 200_000
 MOST_BACKLOGS = 20
 SLOWEST_PER_SECOND = 1_000  # slower than this, a drain is given up
@@ -50,19 +51,27 @@ class Cost:
     messages_per_second: float
 
 
-def cost(contender: Contender, bootstrap: str, case: Case, warm_messages: int = WARM_MESSAGES) -> Cost:
+def cost(
+    contender: Contender,
+    bootstrap: str,
+    case: Case,
+    warm_messages: int = WARM_MESSAGES,
+    least_messages: int = LEAST_MESSAGES,
+) -> Cost:
     """Measure a contender once, on topics of its own that are gone afterwards.
 
-    Raises RuntimeError where a process ends, or does not get through.
+    `warm_messages` are drained before and do not count, then `least_messages` that do. Raises RuntimeError where a
+    process ends, or does not get through.
     """
     with _topics(bootstrap, case) as topics, started(contender, topics, case.processes) as members:
         outcomes = _Outcomes(topics, case.partitions)
-        held = HeldBacklogs(topics, values_of(case), case.partitions)
+        held = HeldBacklogs(topics, values_of(case.characters), case.partitions)
         if case.processes > 1:
             wait_for_members(topics, case.processes)
-        if warm_messages:
-            _drained(outcomes, members, held, warm_messages)
-        found = [_drained(outcomes, members, held, case.messages) for _ in range(backlogs(case.messages))]
+        _drained(outcomes, members, held, warm_messages)
+        found = [
+            _drained(outcomes, members, held, case.messages) for _ in range(backlogs(case.messages, least_messages))
+        ]
     processor_seconds, seconds = np.median(np.array(found), axis=0)  # (backlogs, 2) -> (2,)
     return Cost(
         contender.name,
@@ -72,25 +81,24 @@ def cost(contender: Contender, bootstrap: str, case: Case, warm_messages: int = 
     )
 
 
-def backlogs(messages: int) -> int:
+def backlogs(messages: int, least_messages: int) -> int:
     """How many backlogs of this size a run drains.
 
-    >>> backlogs(10_000), backlogs(100_000), backlogs(5_000_000)
+    >>> backlogs(10_000, 200_000), backlogs(100_000, 200_000), backlogs(5_000_000, 200_000)
     (20, 2, 1)
     """
-    return max(1, min(MOST_BACKLOGS, LEAST_MESSAGES // messages))
+    return max(1, min(MOST_BACKLOGS, least_messages // messages))
 
 
-def values_of(case: Case) -> list[bytes]:
-    """The raw events that a backlog repeats."""
-    if case.characters is None:
+@cache
+def values_of(characters: int | None) -> list[bytes]:
+    """The raw events that a backlog repeats: of titles with so many characters, or of the demo's."""
+    if characters is None:
         return payloads()
     vocabulary = open_bundle(default_bundle_path()).pipeline.vocabulary
     # Without spaces, of which cleaning leaves one in a row: a title would be shorter than it is said to be, or empty.
-    drawn = "".join("".join(drawn_texts(vocabulary, TITLES, lengths=(case.characters, 2 * case.characters))).split())
-    return events(
-        [drawn[start : start + case.characters] for start in range(0, TITLES * case.characters, case.characters)]
-    )
+    drawn = "".join("".join(drawn_texts(vocabulary, TITLES, lengths=(characters, 2 * characters))).split())
+    return events([drawn[start : start + characters] for start in range(0, TITLES * characters, characters)])
 
 
 def processor_seconds(process: Process) -> float:
