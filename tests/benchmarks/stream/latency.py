@@ -32,6 +32,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from kuaixun.worker.settings import WorkerSettings
 from tests.benchmarks.stream.contenders import CONTENDERS, PASSTHROUGH, Contender
 from tests.benchmarks.stream.drain import Progress, started
+from tests.benchmarks.stream.own_topics import own_topics
 from tests.benchmarks.stream.traffic import due_at
 from tests.benchmarks.worker.backlog import write_backlog
 from tests.worker.topics import PARTITIONS, Topics
@@ -112,29 +113,28 @@ def run(
     warm_seconds: float = WARM_SECONDS,
 ) -> Run:
     """One contender, on topics of its own, under traffic for `seconds` that count after `warm_seconds` that do not."""
-    topics = Topics.create(bootstrap, real=True)
-    write_backlog(topics, PARTITIONS)
-    progress = Progress(topics)
-    with started(contender, topics, 1) as members:
-        progress.wait_for(PARTITIONS, members)
-        progress.close()
-        command = [sys.executable, "-m", "tests.benchmarks.stream.traffic", bootstrap, topics.input]
-        traffic = subprocess.Popen(
-            [*command, str(rate), str(warm_seconds + seconds)], stdout=subprocess.PIPE, text=True
-        )
-        try:
-            due, seen, ended_at = _watched(topics, traffic, int(rate * (warm_seconds + seconds)))
-            printed = traffic.communicate()[0]
-            if traffic.returncode:
-                raise RuntimeError("the traffic ended before its time; what it says stands above")
-            said = json.loads(printed)
-        finally:
-            traffic.kill()
-            traffic.wait()
+    total = int(rate * (warm_seconds + seconds))
+    with own_topics(bootstrap) as topics:
+        write_backlog(topics, PARTITIONS)
+        progress = Progress(topics)
+        with started(contender, topics, 1) as members:
+            progress.wait_for(PARTITIONS, members)
+            progress.close()
+            command = [sys.executable, "-m", "tests.benchmarks.stream.traffic", bootstrap, topics.input]
+            traffic = subprocess.Popen(
+                [*command, str(rate), str(warm_seconds + seconds)], stdout=subprocess.PIPE, text=True
+            )
+            try:
+                due, seen, ended_at = _watched(topics, traffic, total)
+                printed = traffic.communicate()[0]
+            finally:
+                traffic.kill()
+                traffic.wait()
+    if traffic.returncode:
+        raise RuntimeError("the traffic ended before its time; what it says stands above")
+    said = json.loads(printed)
     began = said["began_nanoseconds"]
-    expected = np.array(
-        [due_at(began, rate, number) for number in range(0, int(rate * (warm_seconds + seconds)), PARTITIONS)]
-    )
+    expected = np.array([due_at(began, rate, number) for number in range(0, total, PARTITIONS)])
     return _quantiles(
         waited_ms(expected, due, seen, ended_at, began + int(warm_seconds * 1e9)),
         contender=contender.name,

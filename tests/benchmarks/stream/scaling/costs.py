@@ -8,8 +8,7 @@ kernel's work for them included, from the moment before a backlog can be seen un
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -22,10 +21,10 @@ from kuaixun.export.benchmark import drawn_texts
 from kuaixun.export.bundle.reader import default_bundle_path, open_bundle
 from tests.benchmarks.stream.contenders import Contender
 from tests.benchmarks.stream.drain import started, wait_for_members
+from tests.benchmarks.stream.own_topics import own_topics
 from tests.benchmarks.stream.scaling.cases import Case
 from tests.benchmarks.worker.backlog import HeldBacklogs, events, payloads
 from tests.benchmarks.worker.processes import Process
-from tests.kafka_broker import create_topic
 from tests.worker.topics import PATIENCE_SECONDS, Topics
 
 LOOK_EVERY_SECONDS = 0.005
@@ -63,7 +62,7 @@ def cost(
     `warm_messages` are drained before and do not count, then `least_messages` that do. Raises RuntimeError where a
     process ends, or does not get through.
     """
-    with _topics(bootstrap, case) as topics, started(contender, topics, case.processes) as members:
+    with own_topics(bootstrap, case.partitions) as topics, started(contender, topics, case.processes) as members:
         outcomes = _Outcomes(topics, case.partitions)
         held = HeldBacklogs(topics, values_of(case.characters), case.partitions)
         if case.processes > 1:
@@ -138,19 +137,3 @@ def _drained(outcomes: _Outcomes, members: Sequence[Process], held: HeldBacklogs
     seconds = time.monotonic() - began
     time.sleep(SETTLE_SECONDS)
     return processor + sum(map(processor_seconds, members)), seconds
-
-
-@contextmanager
-def _topics(bootstrap: str, case: Case) -> Iterator[Topics]:
-    name = f"scaling-{time.monotonic_ns()}"
-    topics = Topics(bootstrap, f"{name}.raw", f"{name}.labelled", f"{name}.dead", name, session_ms=6000)
-    names = [topics.input, topics.output, topics.dead_letter]
-    for one in names:
-        create_topic(bootstrap, one, case.partitions)
-    try:
-        yield topics
-    finally:
-        # Millions of messages each: their files would fill the disk.
-        admin = AdminClient({"bootstrap.servers": bootstrap})
-        for deleted in admin.delete_topics(names).values():
-            deleted.result(PATIENCE_SECONDS)

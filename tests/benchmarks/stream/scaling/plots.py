@@ -1,4 +1,8 @@
-"""The costs as pictures for the documentation: one SVG a series, readable on a light page and on a dark one."""
+"""The costs as pictures for the documentation: one SVG a series, readable on a light page and on a dark one.
+
+Bars are the least and the most of the rounds. By length of title, a line goes through those that the student reads
+whole, and a dotted one through all.
+"""
 
 from __future__ import annotations
 
@@ -54,9 +58,10 @@ def _draw(axes: Axes, series: Series, own: dict[str, list[Row]], lines: Sequence
         fitted = [line for line in lines if series == "characters" and line.contender == contender]
         style = "o" if fitted else "o-"
         axes.errorbar(points, costs, yerr=[least, most], fmt=style, color=colour, capsize=3, label=contender)
-        for line in fitted[-1:]:
-            ends = np.array([0, points[-1]])
-            axes.plot(ends, line.microseconds_per_character * ends + line.microseconds_per_message, color=colour)
+        for line, dashes in zip(fitted, ("-", ":"), strict=False):  # through what the student reads, and through all
+            ends = np.array([0, line.up_to])
+            fit = line.microseconds_per_character * ends + line.microseconds_per_message
+            axes.plot(ends, fit, dashes, color=colour)
         if series in FLAT_SERIES and contender != PASSTHROUGH:
             middle = (costs.max() + costs.min()) / 2
             low, high = (1 - FLAT) * middle, (1 + FLAT) * middle
