@@ -19,6 +19,7 @@ from bytewax.connectors.kafka import KafkaSink, KafkaSinkMessage, KafkaSource, K
 from bytewax.dataflow import Dataflow
 from bytewax.run import cli_main
 
+from tests.benchmarks.peers.collector import collect_seldom
 from tests.benchmarks.peers.librdkafka import CONSUMER, PRODUCER
 from tests.benchmarks.peers.options import Options, read_options
 from tests.benchmarks.peers.student import labelled, now, open_student
@@ -66,4 +67,6 @@ def flow_of(options: Options) -> Dataflow:
 
 
 if __name__ == "__main__":
-    cli_main(flow_of(read_options()))
+    flow = flow_of(read_options())
+    collect_seldom()
+    cli_main(flow)

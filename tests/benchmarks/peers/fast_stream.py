@@ -21,6 +21,7 @@ import uvloop
 from faststream import FastStream
 from faststream.kafka import KafkaBroker, KafkaMessage, KafkaPublishMessage
 
+from tests.benchmarks.peers.collector import collect_seldom
 from tests.benchmarks.peers.options import Options, read_options
 from tests.benchmarks.peers.student import labelled, now, open_student
 
@@ -71,4 +72,6 @@ def app_of(options: Options) -> FastStream:
 
 
 if __name__ == "__main__":
-    uvloop.run(app_of(read_options()).run(logging.WARNING))
+    app = app_of(read_options())
+    collect_seldom()
+    uvloop.run(app.run(logging.WARNING))

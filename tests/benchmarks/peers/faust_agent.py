@@ -22,6 +22,7 @@ loop.use("uvloop")  # before Faust is imported, as its documentation asks
 
 import faust  # noqa: E402
 
+from tests.benchmarks.peers.collector import collect_seldom  # noqa: E402
 from tests.benchmarks.peers.options import Options, read_options  # noqa: E402
 from tests.benchmarks.peers.student import labelled, now, open_student  # noqa: E402
 
@@ -73,4 +74,6 @@ def app_of(options: Options) -> faust.App:
 
 
 if __name__ == "__main__":
-    faust.Worker(app_of(read_options()), loglevel="WARNING").execute_from_commandline()
+    worker = faust.Worker(app_of(read_options()), loglevel="WARNING")
+    collect_seldom()
+    worker.execute_from_commandline()

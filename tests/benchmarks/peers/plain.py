@@ -15,6 +15,7 @@ from types import FrameType
 import orjson
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 
+from tests.benchmarks.peers.collector import collect_seldom
 from tests.benchmarks.peers.librdkafka import CONSUMER, PRODUCER
 from tests.benchmarks.peers.options import Options, read_options
 from tests.benchmarks.peers.student import labelled, now, open_student
@@ -56,6 +57,7 @@ def main(options: Options) -> None:
             producer.produce(options.output, value, message.key(), on_delivery=acked)
 
     signal.signal(signal.SIGTERM, stop)
+    collect_seldom()
     consumer.subscribe([options.input])
     uncommitted = 0
     while not stopped:

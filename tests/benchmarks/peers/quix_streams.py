@@ -17,6 +17,7 @@ from quixstreams import Application, message_context
 from quixstreams.models import Topic
 from quixstreams.sinks import BatchingSink, SinkBatch
 
+from tests.benchmarks.peers.collector import collect_seldom
 from tests.benchmarks.peers.librdkafka import CONSUMER, PRODUCER
 from tests.benchmarks.peers.options import Options, read_options
 from tests.benchmarks.peers.student import Student, labelled, now, open_student
@@ -77,6 +78,7 @@ def main(options: Options) -> None:
         sdf.apply(label).to_topic(output)
     else:
         sdf.sink(LabellingSink(app, output, student))
+    collect_seldom()
     app.run()
 
 
