@@ -59,12 +59,12 @@ def test_the_distilled_one_is_of_the_bundle_that_ships() -> None:
     shape = read_configuration("distilled").shape
     shipped = read_manifest(default_bundle_path()).architecture
 
-    assert (shape.widths, shape.filters, shape.embedding_size) == (
+    assert (shape.widths, shape.embedding_size, shape.ngrams) == (
         shipped.widths,
-        shipped.filters,
         shipped.embedding_size,
+        shipped.ngrams,
     )
-    assert shape.ngrams == shipped.ngrams
+    assert shape.filters == 2 * shipped.filters, "half of them are pruned"
 
 
 @pytest.mark.parametrize(
