@@ -3,7 +3,7 @@
 Whatever has come while the last batch was at work is the next batch. Under light load that is a headline or two, which
 wait for nobody; the heavier the load, the more have come. Waiting for more beyond that only pays for what a turn costs
 however little it carries, so it may double a turn's time and no more. Where the engine is slow, a batch ends where it
-would take longer than the target.
+would take longer than the target, those excepted that were begun with before.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ class BatchLabelling:
 
     def __init__(
         self,
-        records: Sequence[Record],
+        records: Records,
         classifier: Labels,
         policy: Policy,
         *,
@@ -86,9 +86,8 @@ class BatchLabelling:
         clock: Callable[[], datetime],
     ) -> None:
         self.records = records
-        self._columns = Records.of(records)
         self._classifier, self._policy, self._received_at, self._clock = classifier, policy, received_at, clock
-        self._usual = UsualForm(self._columns)
+        self._usual = UsualForm(records)
         self._values: list[bytes | None] = []
         self._others: list[Outcome] = []
         self._failure: EngineUnavailableError | None = None
@@ -102,7 +101,7 @@ class BatchLabelling:
         self._values = self._usual.values()
         if None not in self._values:
             return
-        left = self._columns.where([value is None for value in self._values])
+        left = self.records.where([value is None for value in self._values])
         try:
             self._others = self._one_by_one(left)
         except EngineUnavailableError as error:
@@ -118,7 +117,7 @@ class BatchLabelling:
         """
         if self._failure is not None:
             raise self._failure
-        outcomes = Outcomes(self._values)
+        outcomes = Outcomes([*self._values])
         rows = (row for row, value in enumerate(self._values) if value is None) if self._others else ()
         for row, outcome in zip(list(rows), self._others, strict=True):
             outcomes[row] = outcome
@@ -137,7 +136,7 @@ def label_batch(
     clock: Callable[[], datetime],
 ) -> Outcomes:
     """All of it in one call. See BatchLabelling."""
-    batch = BatchLabelling(records, classifier, policy, received_at=received_at, clock=clock)
+    batch = BatchLabelling(Records.of(records), classifier, policy, received_at=received_at, clock=clock)
     batch.classify()
     return batch.outcomes()
 

@@ -7,7 +7,7 @@ or a transaction makes of the records meanwhile, only those that the source hand
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from types import TracebackType
@@ -15,9 +15,11 @@ from typing import Self, TypeAlias
 
 from kuaixun.worker.labelling import BatchLabelling
 from kuaixun.worker.outcomes import Outcomes
-from kuaixun.worker.streams import Record
+from kuaixun.worker.streams import Records
 
-_Read: TypeAlias = Callable[[Sequence[Record]], BatchLabelling]
+MOST = 8  # batches, more than wait for their turn at once: of others, that nobody will ask for, the oldest go
+
+_Read: TypeAlias = Callable[[Records], BatchLabelling]
 
 
 @dataclass(slots=True)
@@ -44,7 +46,8 @@ class LabellingAhead:
     def __init__(self, read: _Read) -> None:
         self._read = read
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="labelling-ahead")
-        self._begun: deque[_Begun] = deque()
+        self._begun: deque[_Begun] = deque(maxlen=MOST)
+        self._last: Future[None] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -59,28 +62,31 @@ class LabellingAhead:
         """Whether a batch is on its way, so that no other may be begun."""
         return bool(self._begun) and self._begun[-1].outcomes is None
 
-    def begin(self, records: Sequence[Record]) -> None:
+    def begin(self, records: Records) -> None:
         """This batch is likely to be asked for after those that were begun with. Not while at work."""
         if records:
             batch = self._read(records)
-            self._begun.append(_Begun(batch, self._thread.submit(batch.classify)))
+            self._last = self._thread.submit(batch.classify)
+            self._begun.append(_Begun(batch, self._last))
 
     def prepare(self) -> None:
         """Have the outcomes of all that was begun with. Raises what `BatchLabelling.outcomes` raises."""
         for one in self._begun:
             one.conclude()
 
-    def outcomes(self, records: Sequence[Record]) -> Outcomes:
+    def outcomes(self, records: Records) -> Outcomes:
         """One outcome a record, in order. Raises what `BatchLabelling.outcomes` raises.
 
-        Where this is not the batch that was begun with first, nothing of what was begun with is of use any more.
+        What was begun with before this batch is no longer ours, or is read again: it is of no use any more.
         """
-        if self._begun and self._begun[0].batch.records is records:
-            return self._begun.popleft().conclude()
-        wait(one.classified for one in self._begun)
-        self._begun.clear()
+        while self._begun:
+            one = self._begun.popleft()
+            if one.batch.records is records:
+                return one.conclude()
         if not records:
             return Outcomes()
+        if self._last is not None:  # an engine labels one batch at a time
+            wait([self._last])
         batch = self._read(records)
         batch.classify()
         return batch.outcomes()

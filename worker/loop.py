@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from kuaixun.worker.delivery.promise import Delivery, Pace
@@ -24,7 +24,7 @@ from kuaixun.worker.gathering import Gathering
 from kuaixun.worker.labelling import BatchLabelling, Labels, Policy
 from kuaixun.worker.labelling_ahead import LabellingAhead
 from kuaixun.worker.stop import Stop
-from kuaixun.worker.streams import Record, Source
+from kuaixun.worker.streams import Records, Source
 from kuaixun.worker.witness import Handled
 
 LOG = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class Loop:
 
     def _step(self) -> None:
         """One turn."""
-        records: Sequence[Record] = ()
+        records = Records()
         began_at = self._monotonic()
         max_records = self._gathering.max_records
         # 1. consume, or where the broker has to take something first, only go on with what comes after
@@ -106,5 +106,5 @@ class Loop:
         self._delivery.advance()
         self._turned(self._source.joined)
 
-    def _read(self, records: Sequence[Record]) -> BatchLabelling:
+    def _read(self, records: Records) -> BatchLabelling:
         return BatchLabelling(records, self._classifier, self._policy, received_at=self._clock(), clock=self._clock)

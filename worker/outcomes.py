@@ -1,4 +1,7 @@
-"""What becomes of a record: it is labelled, or a dead letter says why not, or there was nothing in it to label."""
+"""What becomes of a record: it is labelled, or a dead letter says why not, or there was nothing in it to label.
+
+Between the middle of a headline's journey, which says so, and its last station, which writes it.
+"""
 
 from __future__ import annotations
 

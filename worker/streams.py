@@ -260,14 +260,14 @@ class Source(Protocol):
     def joined(self) -> bool:
         """Whether the group has given this member its share of the partitions, be it none, and not dropped it since."""
 
-    def batch(self, max_records: int, max_delay_seconds: float, idle_seconds: float) -> Sequence[Record]:
+    def batch(self, max_records: int, max_delay_seconds: float, idle_seconds: float) -> Records:
         """The next records, in order within each partition, all of partitions that are ours on return.
 
         What `upcoming` has shown comes as it was shown, at once. Else waits up to `idle_seconds` for the first, then up
         to `max_delay_seconds` for more. Empty when none came.
         """
 
-    def upcoming(self, max_records: int) -> Sequence[Record]:
+    def upcoming(self, max_records: int) -> Records:
         """What follows on what was shown already, where more is read than `batch` may hand over; does not block.
 
         Half as many at least, or none. It is a batch of its own in its turn, unless some of it is not ours by then or

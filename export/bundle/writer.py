@@ -37,8 +37,6 @@ def write_bundle(
     checkpoint does not fit together, EngineError where an output cannot be made here, BundleError where one cannot be
     loaded again or gives other answers, FileExistsError where the folder exists.
     """
-    require(also)
-    expect_writable(folder)
     record = checkpoint.record
     try:
         weights = StudentWeights.from_trained(checkpoint.state, record.architecture)
@@ -61,6 +59,7 @@ def write_student(
     also: Sequence[FurtherOutput] = (),
 ) -> Manifest:
     """The same of weights that are rounded already, as those of another bundle are."""
+    require(also)
     expect_writable(folder)
     student = to_torchscript_file(record.architecture, weights)
     cpu = torch.device("cpu")

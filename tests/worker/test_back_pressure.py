@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import pytest
@@ -18,7 +18,16 @@ from kuaixun.worker.labelling import Policy
 from kuaixun.worker.loop import Loop
 from kuaixun.worker.routing import Routes, Target
 from kuaixun.worker.stop import Stop
-from kuaixun.worker.streams import NO_NOTES, AbortableError, Outgoing, Partition, QueueFullError, Record, Report
+from kuaixun.worker.streams import (
+    NO_NOTES,
+    AbortableError,
+    Outgoing,
+    Partition,
+    QueueFullError,
+    Record,
+    Records,
+    Report,
+)
 from tests.worker.fake_classifier import FakeClassifier
 from tests.worker.one_by_one import OneByOne
 from tests.worker.running import running_worker
@@ -39,7 +48,7 @@ class PatientSource(FakeSource):
     batches: int = 0
     rewinds: list[dict[Partition, int]] = field(default_factory=list)
 
-    def batch(self, max_records: int, max_delay_seconds: float, idle_seconds: float) -> Sequence[Record]:
+    def batch(self, max_records: int, max_delay_seconds: float, idle_seconds: float) -> Records:
         self.batches += 1
         return super().batch(max_records, max_delay_seconds, idle_seconds)
 

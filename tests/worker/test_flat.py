@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,11 +17,11 @@ from kuaixun.worker.delivery.at_least_once import AtLeastOnce
 from kuaixun.worker.delivery.exactly_once import ExactlyOnce
 from kuaixun.worker.delivery.promise import Delivery, Guarantee, Pace
 from kuaixun.worker.labelling import Policy
-from kuaixun.worker.loop import Loop
+from kuaixun.worker.loop import AHEAD, Loop
 from kuaixun.worker.reload import Reloads, Succession
 from kuaixun.worker.routing import Routes, Target
 from kuaixun.worker.stop import Stop
-from kuaixun.worker.streams import NO_NOTES, Outgoing, Partition, QueueFullError, Record, RefusedError, Report
+from kuaixun.worker.streams import NO_NOTES, Outgoing, Partition, QueueFullError, Record, Records, RefusedError, Report
 from tests.worker.bundles import copied_bundle, renamed_bundle, turn
 from tests.worker.fake_classifier import FakeClassifier
 from tests.worker.one_by_one import OneByOne
@@ -53,25 +54,28 @@ class Endless:
 
     def __init__(self, stop: Stop) -> None:
         self._stop, self._batches = stop, 0
-        self._shown: list[Record] = []
+        self._shown: deque[Records] = deque()
+        self._position = 0
         self.after_warming = self.at_the_end = (0, 0)
 
-    def batch(self, max_records: int, max_delay_seconds: float, idle_seconds: float) -> Sequence[Record]:
+    def batch(self, max_records: int, max_delay_seconds: float, idle_seconds: float) -> Records:
         self._batches += 1
         if self._batches == WARM_BATCHES:
             self.after_warming = resident_bytes(), open_files()
         if self._batches == BATCHES:
             self.at_the_end = resident_bytes(), open_files()
             self._stop.request()
-        shown, self._shown = self._shown, []
-        return shown or self._records(self._batches, max_records)
+        return self._shown.popleft() if self._shown else self._read(max_records)
 
-    def upcoming(self, max_records: int) -> Sequence[Record]:
-        self._shown = self._records(self._batches + 1, max_records)
-        return self._shown
+    def upcoming(self, max_records: int) -> Records:
+        if len(self._shown) >= AHEAD:
+            return Records()
+        self._shown.append(self._read(max_records))
+        return self._shown[-1]
 
-    def _records(self, batch: int, max_records: int) -> list[Record]:
-        return [self._record(offset) for offset in range(batch * BATCH, batch * BATCH + max_records)]
+    def _read(self, max_records: int) -> Records:
+        begin, self._position = self._position, self._position + max_records
+        return Records.of([self._record(offset) for offset in range(begin, self._position)])
 
     def _record(self, offset: int) -> Record:
         value: bytes | None = b'{"id": "%d", "title": "headline %d"}' % (offset, offset)

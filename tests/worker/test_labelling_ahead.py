@@ -9,15 +9,15 @@ import pytest
 
 from kuaixun.worker.errors import EngineUnavailableError
 from kuaixun.worker.labelling import BatchLabelling
-from kuaixun.worker.labelling_ahead import LabellingAhead
+from kuaixun.worker.labelling_ahead import MOST, LabellingAhead
 from kuaixun.worker.outcomes import Labelled, Outcomes
-from kuaixun.worker.streams import Record
+from kuaixun.worker.streams import Record, Records
 
 PATIENCE_SECONDS = 60
 
 
-def records(*offsets: int) -> list[Record]:
-    return [Record("raw", 0, offset, None, b"%d" % offset) for offset in offsets]
+def records(*offsets: int) -> Records:
+    return Records.of([Record("raw", 0, offset, None, b"%d" % offset) for offset in offsets])
 
 
 def expected(batch: Sequence[Record]) -> Outcomes:
@@ -33,12 +33,12 @@ class Desk:
         self.may_go_on.set()
         self.error: Exception | None = None
 
-    def read(self, batch: Sequence[Record]) -> BatchLabelling:
+    def read(self, batch: Records) -> BatchLabelling:
         return _Batch(self, batch)
 
 
 class _Batch(BatchLabelling):
-    def __init__(self, desk: Desk, batch: Sequence[Record]) -> None:
+    def __init__(self, desk: Desk, batch: Records) -> None:
         self.records, self._desk, self._is_classified = batch, desk, False
 
     def classify(self) -> None:
@@ -106,7 +106,7 @@ def test_records_that_are_not_as_foreseen_get_their_own_outcomes(
 
 
 def test_without_anything_begun_it_labels_at_once_in_the_same_thread(ahead: LabellingAhead, desk: Desk) -> None:
-    ahead.begin([])
+    ahead.begin(Records())
     assert not ahead.is_at_work
     assert ahead.outcomes(records(1)) == expected(records(1))
     assert desk.classified == [([1], threading.current_thread().name)]
@@ -124,19 +124,26 @@ def test_with_time_before_their_turn_several_batches_are_made_ready_in_order(ahe
     assert [offsets for offsets, _ in desk.classified] == [[1, 2], [3], [4, 5]]
 
 
-@pytest.mark.parametrize("handed_over", [(2, 3), (1, 2, 4), (3,), ()])
-def test_of_several_made_ready_none_is_kept_where_one_is_not_as_foreseen(
-    ahead: LabellingAhead, desk: Desk, handed_over: tuple[int, ...]
-) -> None:
-    begun = [records(1, 2), records(3)]
-    for batch in begun:
+def test_what_is_no_longer_ours_gives_way_to_what_was_begun_with_after_it(ahead: LabellingAhead, desk: Desk) -> None:
+    stale, valid = [records(1, 2), records(3)], [records(2), records(3, 4)]
+    for batch in (*stale, *valid):
         ahead.begin(batch)
         ahead.prepare()
-    instead = records(*handed_over)
-    assert ahead.outcomes(instead) == expected(instead)
     desk.classified.clear()
-    assert ahead.outcomes(begun[1]) == expected(begun[1])
-    assert [offsets for offsets, _ in desk.classified] == [[3]]
+    for batch in valid:
+        assert ahead.outcomes(batch) == expected(batch)
+    assert desk.classified == []
+
+
+def test_of_what_nobody_asks_for_not_much_is_kept(ahead: LabellingAhead, desk: Desk) -> None:
+    batches = [records(number) for number in range(2 * MOST)]
+    for batch in batches:
+        ahead.begin(batch)
+        ahead.prepare()
+    desk.classified.clear()
+    for batch in reversed(batches):
+        assert ahead.outcomes(batch) == expected(batch)
+    assert len(desk.classified) == 2 * MOST - 1, "the last one was kept, and those before it went with its turn"
 
 
 def test_an_engine_that_fails_is_told_of_where_its_records_are_due(ahead: LabellingAhead, desk: Desk) -> None:

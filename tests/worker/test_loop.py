@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import pytest
@@ -11,12 +11,22 @@ from kuaixun.schemas.dead_letter import DeadLetterReason
 from kuaixun.worker.delivery.at_least_once import AtLeastOnce
 from kuaixun.worker.delivery.promise import Pace
 from kuaixun.worker.errors import DeliveryFailedError, ShutdownBudgetError
+from kuaixun.worker.kafka.read_ahead import ReadAhead
 from kuaixun.worker.labelling import Policy
 from kuaixun.worker.loop import Loop
 from kuaixun.worker.outcomes import DeadLettered, Labelled, Outcome
 from kuaixun.worker.routing import Partitioning, Routes, Target
 from kuaixun.worker.stop import Stop
-from kuaixun.worker.streams import Outgoing, Partition, QueueFullError, Record, RefusedError, Report, TooLargeError
+from kuaixun.worker.streams import (
+    Outgoing,
+    Partition,
+    QueueFullError,
+    Record,
+    Records,
+    RefusedError,
+    Report,
+    TooLargeError,
+)
 from tests.worker.fake_classifier import FakeClassifier
 from tests.worker.one_by_one import OneByOne
 
@@ -43,6 +53,7 @@ class FakeSource:
 
     turns: list[list[Record] | Callable[[], None]]
     stop: Stop
+    ahead: ReadAhead = field(default_factory=ReadAhead)
     commits: list[dict[Partition, int]] = field(default_factory=list)
     closed: bool = False
     joined: bool = False
@@ -52,16 +63,23 @@ class FakeSource:
     def stay(self, max_records: int) -> None:
         self.stays += 1
 
-    def batch(self, max_records: int, max_delay_seconds: float, idle_seconds: float) -> Sequence[Record]:
+    def batch(self, max_records: int, max_delay_seconds: float, idle_seconds: float) -> Records:
         assert not self.closed, "the client raises RuntimeError"
-        turn = self.turns.pop(0) if self.turns else self.stop.request
-        if isinstance(turn, list):
-            return turn
-        turn()
-        return []
+        if not self.ahead.is_shown:
+            turn = self.turns.pop(0) if self.turns else self.stop.request
+            if not isinstance(turn, list):
+                turn()
+                return Records()
+            self.ahead.add(Records.of(turn))
+        return self.ahead.take(self.ahead.rest)
 
-    def upcoming(self, max_records: int) -> Sequence[Record]:
-        return self.turns[0] if self.turns and isinstance(self.turns[0], list) else []
+    def upcoming(self, max_records: int) -> Records:
+        turn = self.turns[0] if self.turns else None
+        if not isinstance(turn, list):
+            return Records()
+        self.turns.pop(0)
+        self.ahead.add(Records.of(turn))
+        return self.ahead.show(self.ahead.rest)
 
     def commit(self, offsets: Mapping[Partition, int], *, last_chance: bool = False) -> None:
         assert not self.closed, "the client raises RuntimeError"

@@ -26,6 +26,7 @@ from kuaixun.worker.streams import (
     Outgoing,
     Partition,
     Record,
+    Records,
     RefusedAlongError,
     RefusedError,
     Report,
@@ -55,23 +56,31 @@ class Topic:
     joined: bool = True
     leaves_in_time: bool = True
     on_stay: list[Callable[[], None]] = field(default_factory=list)
-    _shown: list[Record] = field(default_factory=list)
+    _shown: list[Records] = field(default_factory=list)
 
-    def batch(self, max_records: int, max_delay_seconds: float, idle_seconds: float) -> Sequence[Record]:
-        found = self._shown if self._next(max_records) == self._shown else self._next(max_records)
+    def batch(self, max_records: int, max_delay_seconds: float, idle_seconds: float) -> Records:
+        found = self._shown.pop(0) if self._shown else self._next(max_records)
         for record in found:
             self.positions[Partition(record.topic, record.partition)] = record.offset + 1
         if not found:
             (self.script.pop(0) if self.script else self.stop.request)()
         return found
 
-    def upcoming(self, max_records: int) -> list[Record]:
-        self._shown = self._next(max_records)
-        return self._shown
+    def upcoming(self, max_records: int) -> Records:
+        found = self._next(max_records)
+        if found:
+            self._shown.append(found)
+        return found
 
-    def _next(self, max_records: int) -> list[Record]:
-        positions = self.positions
-        return [r for r in self.records if r.offset >= positions.get(Partition(r.topic, r.partition), 0)][:max_records]
+    def _next(self, max_records: int) -> Records:
+        positions, shown = self.positions, sum(map(len, self._shown))
+        left = [r for r in self.records if r.offset >= positions.get(Partition(r.topic, r.partition), 0)]
+        return Records.of(left[shown : shown + max_records])
+
+    def leave(self) -> None:
+        """All of it goes to another member."""
+        self.records = []
+        self._shown.clear()
 
     def stay(self, max_records: int) -> None:
         if self.on_stay:
@@ -83,6 +92,7 @@ class Topic:
     def rewind(self, offsets: Mapping[Partition, int]) -> None:
         self.rewinds.append(dict(offsets))
         self.positions |= offsets
+        self._shown.clear()
 
     def committed(self, partitions: frozenset[Partition], timeout_seconds: float) -> Mapping[Partition, int]:
         return {partition: self.stored[partition] for partition in partitions if partition in self.stored}
@@ -295,7 +305,7 @@ def test_a_transaction_that_failed_long_ago_does_not_end_the_worker_at_the_next_
 
     def forget_them() -> None:
         # Gone before they are read again.
-        stage.topic.records = []
+        stage.topic.leave()
 
     rewind = stage.topic.rewind
 
@@ -519,7 +529,7 @@ def test_a_partition_that_leaves_while_its_transaction_ends_leaves_with_what_it_
         threading.Timer(0.05, held.may_answer.set).start()
         stage.delivery.revoked(frozenset({ZERO}))
         stored.append(dict(stage.topic.stored))
-        stage.topic.records = []
+        stage.topic.leave()
 
     stage.topic.on_stay = [revoke]
     stage.play()
@@ -570,7 +580,7 @@ def test_a_partition_lost_while_its_transaction_ends_badly_is_read_by_its_next_o
 
     def lose() -> None:
         assert held.asked.wait(PATIENCE_SECONDS)
-        stage.topic.records = []
+        stage.topic.leave()
         stage.delivery.lost(frozenset({ZERO}))
 
     stage.topic.on_stay = [lose]

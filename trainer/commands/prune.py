@@ -80,13 +80,21 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
             "every filter counts: without any of them more labels change on dev than may; name --filters to prune it "
             "all the same"
         )
-    command = f"{bundle.manifest.training.command} && {recorded_command(arguments, options)}"
+    command = recorded_command(_naming(bundle.manifest.model_id, arguments), options)
     manifest, figures = write_pruned(options.output, bundle, chosen.student, split, dev, command=command, say=say)
     for role, one in figures.items():
         say(f"{role}: {one.told()}")
     say(f"bundle: {options.output}, model {manifest.model_id}")
     say(f"size: {_megabytes(manifest)}, it was {_megabytes(bundle.manifest)}")
     return 0
+
+
+def _naming(model_id: str, arguments: Sequence[str]) -> list[str]:
+    """The arguments with the bundle's model in place of its folder, whose name says nothing of what it holds."""
+    rest = iter(arguments)
+    # The option's value is taken along with it.
+    kept = [one for one in rest if not one.startswith("--bundle=") and not (one == "--bundle" and next(rest))]
+    return [*kept, "--bundle", model_id]
 
 
 def _show(found: Sequence[Trial], chosen: Trial | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from kuaixun.export.bundle.file_names import MODEL_CARD_FILE
@@ -10,6 +10,7 @@ from kuaixun.export.bundle.model_card import origin_of
 from kuaixun.export.bundle.reader import Bundle
 from kuaixun.export.bundle.writer import write_student
 from kuaixun.export.checkpoint import CheckpointRecord
+from kuaixun.export.further.outputs import FURTHER_OUTPUTS
 from kuaixun.export.student.quantisation import with_best_scales
 from kuaixun.export.student.tracing import convolutional_module
 from kuaixun.schemas.manifest import Manifest, Training
@@ -36,7 +37,8 @@ def write_pruned(
 ) -> tuple[Manifest, dict[str, Evaluation]]:
     """Write what is left of a bundle's student as the new folder; returns its manifest and its figures by role.
 
-    `command` is recorded as the way to make it again, with the files that took part in the bundle's making and in this.
+    `command` is recorded after the one that the bundle was made with, with the files and versions of both. Further
+    outputs that the bundle has are made anew. Raises what `write_bundle` raises.
     """
     manifest = bundle.manifest
     module = convolutional_module(student.architecture, student.weights)
@@ -58,12 +60,20 @@ def write_pruned(
         precision=measure_precision(weights, student.architecture, dev.ids.numpy(), dev.label_ids.numpy()),
         metrics={role: evaluation.metrics() for role, evaluation in figures.items()},
         training=Training(
-            command=command,
+            command=f"{manifest.training.command} && {command}",
             seed=manifest.training.seed,
-            versions=library_versions("torch", "numpy"),
+            versions=_versions(manifest.training.versions),
             data=tuple(dict.fromkeys((*manifest.training.data, *split.files))),
             label_counts=manifest.training.label_counts,
         ),
     )
     origin = origin_of(bundle.read_file(MODEL_CARD_FILE).decode(errors="replace"))
-    return write_student(folder, record, bundle.pipeline, weights, origin=origin), figures
+    also = [output for output in FURTHER_OUTPUTS.values() if output.file in manifest.files]
+    return write_student(folder, record, bundle.pipeline, weights, origin=origin, also=also), figures
+
+
+def _versions(of_the_training: Mapping[str, str]) -> dict[str, str]:
+    """Those that it was trained with, and those of this where they are others."""
+    here = library_versions("torch", "numpy")
+    others = {f"{name} (pruning)": version for name, version in here.items() if of_the_training.get(name) != version}
+    return {**of_the_training, **others}

@@ -24,6 +24,8 @@ class Flight(Receipts):
         super().__init__(len(records))
         self.records = Records.of(records)
         self.outcomes = Outcomes.of(outcomes).copy()
+        if len(self.outcomes) != len(self.records):
+            raise AssertionError(f"{len(self.outcomes)} outcomes of {len(self.records)} records")
         self.next_offsets = _next_offsets(self.records)
 
     @property

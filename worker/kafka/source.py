@@ -22,7 +22,7 @@ from kuaixun.worker.kafka.read_ahead import ReadAhead
 from kuaixun.worker.kafka.records import records_of
 from kuaixun.worker.kafka.starts import Starts
 from kuaixun.worker.settings import WorkerSettings
-from kuaixun.worker.streams import GroupListener, Partition, Record, named
+from kuaixun.worker.streams import GroupListener, Partition, Records, named
 
 LOG = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ class KafkaSource:
                 lags[Partition(position.topic, position.partition)] = max(0, high - read_up_to) if known else None
         return lags
 
-    def batch(self, max_records: int, max_delay_seconds: float, idle_seconds: float) -> Sequence[Record]:
+    def batch(self, max_records: int, max_delay_seconds: float, idle_seconds: float) -> Records:
         """See streams.Source."""
         self._begin_turn()
         ahead = self._ahead
@@ -140,7 +140,7 @@ class KafkaSource:
         self._connection.probe(self._consumer, self._topics[0])
         return ahead.take(max_records)
 
-    def upcoming(self, max_records: int) -> Sequence[Record]:
+    def upcoming(self, max_records: int) -> Records:
         """See streams.Source."""
         return self._ahead.show(max_records)
 

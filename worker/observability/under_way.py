@@ -14,7 +14,7 @@ Kept = TypeVar("Kept")
 
 
 class UnderWay(Generic[Kept]):
-    """In the order of their sending, each known by its very list of records."""
+    """In the order of their sending, each known by its very records."""
 
     def __init__(self) -> None:
         self._batches: deque[tuple[Sequence[Record], Kept]] = deque(maxlen=MOST)

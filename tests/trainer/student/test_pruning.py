@@ -145,7 +145,9 @@ def test_a_bundle_is_pruned_to_one_that_is_calibrated_measured_and_described_ane
     assert pruned.metrics["dev"]["accuracy"] >= whole.metrics["dev"]["accuracy"] - 0.001
     assert "test" in pruned.metrics
     command = pruned.training.command
-    assert command.startswith(f"{whole.training.command} && kuaixun-trainer prune --bundle bundle --train=train.txt")
+    assert command.startswith(f"{whole.training.command} && kuaixun-trainer prune --train=train.txt --dev=dev.txt ")
+    assert command.endswith(f" --bundle {whole.model_id}")
+    assert command.count("--bundle") == 1
     assert str(tmp_path) not in command
     assert pruned.training.data[: len(whole.training.data)] == whole.training.data
     assert [file.role for file in pruned.training.data] == ["train", "dev", "test"]
@@ -181,3 +183,12 @@ def test_texts_of_other_labels_are_refused(bundle: Path, tmp_path: Path, capsys:
     assert prune(bundle, tmp_path / "pruned") == 2
     assert "weather" in capsys.readouterr().err
     assert not (tmp_path / "pruned").exists()
+
+
+def test_further_outputs_are_made_anew(bundle: Path, tmp_path: Path) -> None:
+    both = tmp_path / "both"
+    assert export_cli.main(["build", str(tmp_path / "run"), str(both), "--also", "torch-export"]) == 0
+    assert prune(both, tmp_path / "pruned", "--filters", "64") == 0
+    whole, pruned = open_bundle(both).manifest, open_bundle(tmp_path / "pruned").manifest
+    assert whole.files.keys() == pruned.files.keys()
+    assert export_cli.main(["verify", "--bundle", str(tmp_path / "pruned"), "--run-code"]) == 0
