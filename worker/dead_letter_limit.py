@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from kuaixun.worker.errors import DeadLetterLimitError
 from kuaixun.worker.outcomes import Outcome, Outcomes
+from kuaixun.worker.records import Record
 from kuaixun.worker.stop import Stop
-from kuaixun.worker.streams import Record
 
 LOG = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from kuaixun.schemas.dead_letter import Header
-from kuaixun.worker.streams import Record
+from kuaixun.worker.records import Record
 
 CONTENT_TYPE = "content-type"
 # What a record that is a CloudEvent itself says of its own JSON. Its other headers, extensions among them, are carried.

@@ -23,7 +23,7 @@ from kuaixun.schemas.dead_letter import DeadLetter, DeadLetterReason
 from kuaixun.schemas.events import LabelledNews, Origin, RawNews
 from kuaixun.worker.errors import EngineUnavailableError
 from kuaixun.worker.outcomes import TOMBSTONE, DeadLettered, Labelled, Outcome, Outcomes, Tombstone
-from kuaixun.worker.streams import Record, Records
+from kuaixun.worker.records import Record, Records
 from kuaixun.worker.usual_form import UsualForm
 
 LOG = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from typing import Self, TypeAlias
 
 from kuaixun.worker.labelling import BatchLabelling
 from kuaixun.worker.outcomes import Outcomes
-from kuaixun.worker.streams import Records
+from kuaixun.worker.records import Records
 
 MOST = 8  # batches, more than wait for their turn at once: of others, that nobody will ask for, the oldest go
 

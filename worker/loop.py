@@ -23,8 +23,9 @@ from kuaixun.worker.errors import WorkerError
 from kuaixun.worker.gathering import Gathering
 from kuaixun.worker.labelling import BatchLabelling, Labels, Policy
 from kuaixun.worker.labelling_ahead import LabellingAhead
+from kuaixun.worker.records import Records
 from kuaixun.worker.stop import Stop
-from kuaixun.worker.streams import Records, Source
+from kuaixun.worker.streams import Source
 from kuaixun.worker.witness import Handled
 
 LOG = logging.getLogger(__name__)

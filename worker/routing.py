@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from kuaixun.worker.envelope import Envelope
+from kuaixun.worker.messages import Outgoing, OutgoingColumns
 from kuaixun.worker.outcomes import DeadLettered, Labelled, Outcome, Outcomes
-from kuaixun.worker.streams import Outgoing, OutgoingColumns, Record, Records
+from kuaixun.worker.records import Record, Records
 
 
 class Partitioning(StrEnum):

@@ -23,11 +23,11 @@ from kuaixun.worker.labelling import Labels, Policy
 from kuaixun.worker.loop import Loop
 from kuaixun.worker.opening import Opening, open_settings_classifier
 from kuaixun.worker.outcomes import Outcome
+from kuaixun.worker.records import Record
 from kuaixun.worker.reload import Reloads, Succession
 from kuaixun.worker.routing import Routes, Target
 from kuaixun.worker.settings import WorkerSettings
 from kuaixun.worker.stop import EarlyStop, Stop, StoppedEarlyError
-from kuaixun.worker.streams import Record
 from kuaixun.worker.witness import Nobody, Parts, Witness
 
 LOG = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from kuaixun.worker.streams import Records
+from kuaixun.worker.records import Records
 
 if TYPE_CHECKING:
     from kuaixun.worker.labelling import Labels, Policy

@@ -12,8 +12,8 @@ from kuaixun.worker.kafka.sink import KafkaSink
 from kuaixun.worker.kafka.source import KafkaSource
 from kuaixun.worker.labelling import Labels
 from kuaixun.worker.outcomes import Outcome
+from kuaixun.worker.records import Record
 from kuaixun.worker.reload import Reloads
-from kuaixun.worker.streams import Record
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from kuaixun.export import open_classifier
 from kuaixun.export.bundle.reader import default_bundle_path
 from kuaixun.schemas.events import LabelledNews, Origin
 from kuaixun.worker.demo.headlines import own_headlines, read_headlines
-from kuaixun.worker.streams import Record
+from kuaixun.worker.records import Record
 from tests.benchmarks.peers import environments
 from tests.benchmarks.peers.environments import PEERS, PeerUnavailableError, python_of, script_of, versions_of
 from tests.benchmarks.peers.options import ENGINES

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from kuaixun.worker.streams import Outgoing, OutgoingColumns, QueueFullError, Receipts, RefusedError, Report
+from kuaixun.worker.messages import Outgoing, OutgoingColumns
+from kuaixun.worker.streams import QueueFullError, Receipts, RefusedError, Report
 
 
 class OneByOne:

@@ -16,18 +16,11 @@ from kuaixun.worker.delivery.promise import Delivery, Guarantee, Pace
 from kuaixun.worker.kafka.sink import KafkaSink
 from kuaixun.worker.labelling import Policy
 from kuaixun.worker.loop import Loop
+from kuaixun.worker.messages import Outgoing
+from kuaixun.worker.records import Partition, Record, Records
 from kuaixun.worker.routing import Routes, Target
 from kuaixun.worker.stop import Stop
-from kuaixun.worker.streams import (
-    NO_NOTES,
-    AbortableError,
-    Outgoing,
-    Partition,
-    QueueFullError,
-    Record,
-    Records,
-    Report,
-)
+from kuaixun.worker.streams import NO_NOTES, AbortableError, QueueFullError, Report
 from tests.worker.fake_classifier import FakeClassifier
 from tests.worker.one_by_one import OneByOne
 from tests.worker.running import running_worker

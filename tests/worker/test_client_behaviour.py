@@ -11,8 +11,8 @@ from confluent_kafka import KafkaError
 from kuaixun.worker.errors import FatalKafkaError
 from kuaixun.worker.kafka.sink import KafkaSink
 from kuaixun.worker.kafka.source import KafkaSource
+from kuaixun.worker.records import Partition, Record
 from kuaixun.worker.routing import Partitioning
-from kuaixun.worker.streams import Partition, Record
 from tests.kafka_broker import create_topic
 from tests.kafka_tools import CONSOLE_PRODUCER, kafka_tool
 from tests.worker.mock_broker import MockBroker

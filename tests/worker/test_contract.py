@@ -21,8 +21,10 @@ from confluent_kafka import Message
 from kuaixun.schemas.dead_letter import DeadLetter, DeadLetterReason, Header
 from kuaixun.worker.errors import FatalKafkaError
 from kuaixun.worker.kafka.sink import KafkaSink
+from kuaixun.worker.messages import Outgoing
 from kuaixun.worker.outcomes import Outcome
-from kuaixun.worker.streams import Outgoing, Record, Report
+from kuaixun.worker.records import Record
+from kuaixun.worker.streams import Report
 from tests.worker.fake_classifier import POISON, FakeClassifier, expected_label
 from tests.worker.one_by_one import OneByOne
 from tests.worker.running import RunningWorker, running_worker

@@ -14,8 +14,8 @@ from kuaixun.worker.dead_letter_limit import DeadLetterLimit, Limits
 from kuaixun.worker.errors import DeadLetterLimitError
 from kuaixun.worker.labelling import dead_letter
 from kuaixun.worker.outcomes import TOMBSTONE, Outcome
+from kuaixun.worker.records import Record
 from kuaixun.worker.stop import Stop
-from kuaixun.worker.streams import Record
 from tests.worker.running import RunningWorker
 from tests.worker.test_contract import letters, many, record
 from tests.worker.topics import Topics

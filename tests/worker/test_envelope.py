@@ -22,11 +22,12 @@ from kuaixun.worker.delivery.promise import Counts, Guarantee
 from kuaixun.worker.envelope import Envelope, cloud_events, numbered
 from kuaixun.worker.errors import SchemaRegistryError, SettingError
 from kuaixun.worker.kafka.schema_registry import registered_schema
+from kuaixun.worker.messages import Outgoing
 from kuaixun.worker.outcomes import TOMBSTONE, Labelled
+from kuaixun.worker.records import Record
 from kuaixun.worker.routing import Routes, Target
 from kuaixun.worker.settings import WorkerSettings, read_settings
 from kuaixun.worker.stop import Stop
-from kuaixun.worker.streams import Outgoing, Record
 from tests.conftest import do_without
 from tests.maven import UnavailableError
 from tests.schema_registry import running_registry

@@ -19,7 +19,8 @@ from kuaixun.worker import cli
 from kuaixun.worker.delivery.promise import Guarantee
 from kuaixun.worker.errors import FencedError, SettingError
 from kuaixun.worker.kafka.transactional_sink import KafkaTransactionalSink
-from kuaixun.worker.streams import AbortableError, EndUnknownError, Partition, Record
+from kuaixun.worker.records import Partition, Record
+from kuaixun.worker.streams import AbortableError, EndUnknownError
 from tests.kafka_tools import TRANSACTIONS, kafka_tool
 from tests.worker.running import RunningWorker, running_worker
 from tests.worker.test_contract import assert_each_once, assert_in_order, many, process, record

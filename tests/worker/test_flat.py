@@ -18,10 +18,12 @@ from kuaixun.worker.delivery.exactly_once import ExactlyOnce
 from kuaixun.worker.delivery.promise import Delivery, Guarantee, Pace
 from kuaixun.worker.labelling import Policy
 from kuaixun.worker.loop import AHEAD, Loop
+from kuaixun.worker.messages import Outgoing
+from kuaixun.worker.records import Partition, Record, Records
 from kuaixun.worker.reload import Reloads, Succession
 from kuaixun.worker.routing import Routes, Target
 from kuaixun.worker.stop import Stop
-from kuaixun.worker.streams import NO_NOTES, Outgoing, Partition, QueueFullError, Record, Records, RefusedError, Report
+from kuaixun.worker.streams import NO_NOTES, QueueFullError, RefusedError, Report
 from tests.worker.bundles import copied_bundle, renamed_bundle, turn
 from tests.worker.fake_classifier import FakeClassifier
 from tests.worker.one_by_one import OneByOne

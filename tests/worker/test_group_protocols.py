@@ -18,9 +18,9 @@ from kuaixun.worker.errors import FencedError, SettingError
 from kuaixun.worker.kafka.membership import GroupProtocol
 from kuaixun.worker.kafka.source import KafkaSource
 from kuaixun.worker.outcomes import Outcome
+from kuaixun.worker.records import Partition, Record
 from kuaixun.worker.settings import WorkerSettings
 from kuaixun.worker.stop import Stop
-from kuaixun.worker.streams import Partition, Record
 from tests.kafka_broker import create_topic
 from tests.worker.running import RunningWorker, running_worker
 from tests.worker.test_contract import assert_each_once, assert_in_order, first_appearances, many

@@ -8,7 +8,7 @@ from typing import Any
 
 from kuaixun.export import open_classifier
 from kuaixun.schemas.dead_letter import DeadLetter, DeadLetterReason
-from kuaixun.worker.streams import Record
+from kuaixun.worker.records import Record
 from tests.kafka_broker import create_topic
 from tests.worker.hostile import HUGE_BYTES, Hostile, hostile_payloads
 from tests.worker.running import running_worker

@@ -11,9 +11,10 @@ from msgspec import structs
 from kuaixun.worker.errors import FencedError
 from kuaixun.worker.kafka.sink import KafkaSink
 from kuaixun.worker.kafka.transactional_sink import KafkaTransactionalSink
+from kuaixun.worker.messages import Outgoing, OutgoingColumns
 from kuaixun.worker.settings import read_settings
 from kuaixun.worker.stop import EarlyStop, Stop, StoppedEarlyError
-from kuaixun.worker.streams import Outgoing, OutgoingColumns, Receipts, RefusedError, TooLargeError
+from kuaixun.worker.streams import Receipts, RefusedError, TooLargeError
 
 
 @pytest.mark.parametrize(("of_the_record", "sent"), [(0, 1), (1, 1), (1_700_000_000_000, 1_700_000_000_000), (None, 0)])

@@ -11,8 +11,8 @@ from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from kuaixun.worker.errors import BrokerUnreachableError
 from kuaixun.worker.kafka.sink import KafkaSink
 from kuaixun.worker.kafka.source import KafkaSource
+from kuaixun.worker.records import Partition
 from kuaixun.worker.settings import read_settings
-from kuaixun.worker.streams import Partition
 
 Callback = Callable[[Any, list[TopicPartition]], None]
 

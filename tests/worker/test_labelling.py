@@ -17,7 +17,7 @@ from kuaixun.schemas.events import LabelledNews
 from kuaixun.worker.errors import EngineUnavailableError
 from kuaixun.worker.labelling import Labels, Policy, label_batch
 from kuaixun.worker.outcomes import DeadLettered, Labelled, Outcome, Tombstone
-from kuaixun.worker.streams import Record
+from kuaixun.worker.records import Record
 from tests.worker.fake_classifier import LABELS, POISON, FakeClassifier, expected_label
 
 RECEIVED = datetime(2025, 5, 1, 8, tzinfo=UTC)

@@ -11,7 +11,7 @@ from kuaixun.worker.errors import EngineUnavailableError
 from kuaixun.worker.labelling import BatchLabelling
 from kuaixun.worker.labelling_ahead import MOST, LabellingAhead
 from kuaixun.worker.outcomes import Labelled, Outcomes
-from kuaixun.worker.streams import Record, Records
+from kuaixun.worker.records import Record, Records
 
 PATIENCE_SECONDS = 60
 

@@ -14,19 +14,12 @@ from kuaixun.worker.errors import DeliveryFailedError, ShutdownBudgetError
 from kuaixun.worker.kafka.read_ahead import ReadAhead
 from kuaixun.worker.labelling import Policy
 from kuaixun.worker.loop import Loop
+from kuaixun.worker.messages import Outgoing
 from kuaixun.worker.outcomes import DeadLettered, Labelled, Outcome
+from kuaixun.worker.records import Partition, Record, Records
 from kuaixun.worker.routing import Partitioning, Routes, Target
 from kuaixun.worker.stop import Stop
-from kuaixun.worker.streams import (
-    Outgoing,
-    Partition,
-    QueueFullError,
-    Record,
-    Records,
-    RefusedError,
-    Report,
-    TooLargeError,
-)
+from kuaixun.worker.streams import QueueFullError, RefusedError, Report, TooLargeError
 from tests.worker.fake_classifier import FakeClassifier
 from tests.worker.one_by_one import OneByOne
 

@@ -7,7 +7,7 @@ import pytest
 from kuaixun.schemas.dead_letter import DeadLetterReason
 from kuaixun.worker.labelling import dead_letter
 from kuaixun.worker.outcomes import TOMBSTONE, Labelled, Outcome, OutcomeCounts, Outcomes
-from kuaixun.worker.streams import Record
+from kuaixun.worker.records import Record
 
 DEAD = dead_letter(Record("raw", 0, 1, None, b"{"), DeadLetterReason.INVALID_JSON, "no JSON", "1")
 MIXED: list[Outcome] = [Labelled(b"a"), DEAD, Labelled(b""), TOMBSTONE, Labelled(b"b")]

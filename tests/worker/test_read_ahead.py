@@ -5,7 +5,7 @@ from __future__ import annotations
 from confluent_kafka import KafkaError
 
 from kuaixun.worker.kafka.read_ahead import ReadAhead
-from kuaixun.worker.streams import Partition, Record, Records
+from kuaixun.worker.records import Partition, Record, Records
 
 EVEN, ODD = Partition("raw", 0), Partition("raw", 1)
 

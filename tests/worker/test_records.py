@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kuaixun.worker.streams import Partition, Record, Records
+from kuaixun.worker.records import Partition, Record, Records
 
 MIXED = [
     Record("raw", 0, 7, b"k", b"v", (("h", b"1"),), 5),

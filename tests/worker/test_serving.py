@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from kuaixun.worker.demo.headlines import own_headlines
-from kuaixun.worker.streams import Record
+from kuaixun.worker.records import Record
 from tests.worker.running import worker_process
 from tests.worker.topics import PARTITIONS, Topics
 

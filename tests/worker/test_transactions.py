@@ -16,17 +16,15 @@ from kuaixun.worker.delivery.transaction import Transaction
 from kuaixun.worker.errors import BrokerUnreachableError, DeliveryFailedError, ShutdownBudgetError, WorkerError
 from kuaixun.worker.labelling import Policy
 from kuaixun.worker.loop import Loop
+from kuaixun.worker.messages import Outgoing
 from kuaixun.worker.outcomes import TOMBSTONE
+from kuaixun.worker.records import Partition, Record, Records
 from kuaixun.worker.routing import Routes, Target
 from kuaixun.worker.stop import Stop
 from kuaixun.worker.streams import (
     NO_NOTES,
     AbortableError,
     EndUnknownError,
-    Outgoing,
-    Partition,
-    Record,
-    Records,
     RefusedAlongError,
     RefusedError,
     Report,

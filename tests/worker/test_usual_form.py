@@ -18,7 +18,7 @@ from kuaixun.export import Predictions
 from kuaixun.worker import usual_form
 from kuaixun.worker.labelling import Policy, _tell_once, label_batch
 from kuaixun.worker.outcomes import Labelled, Outcome
-from kuaixun.worker.streams import Record, Records
+from kuaixun.worker.records import Record, Records
 from kuaixun.worker.usual_form import UsualForm
 from tests.worker.fake_classifier import POISON, FakeClassifier
 

@@ -14,8 +14,8 @@ from confluent_kafka.admin import AdminClient
 
 from kuaixun.worker.delivery.promise import Guarantee
 from kuaixun.worker.kafka.client_errors import COORDINATOR_ON_ITS_WAY
+from kuaixun.worker.records import Record
 from kuaixun.worker.settings import WorkerSettings
-from kuaixun.worker.streams import Record
 from tests.kafka_broker import create_topic
 
 PARTITIONS = 4

@@ -18,9 +18,10 @@ from kuaixun.worker.delivery.promise import DRAIN_SHARE, REPORT_SECONDS, Counts,
 from kuaixun.worker.delivery.refusals import instead
 from kuaixun.worker.errors import WorkerError
 from kuaixun.worker.outcomes import Outcome
+from kuaixun.worker.records import Partition, Record, named
 from kuaixun.worker.routing import Routes
 from kuaixun.worker.stop import Stop, unfinished_error
-from kuaixun.worker.streams import Partition, QueueFullError, Record, RefusedError, Sink, Source, named
+from kuaixun.worker.streams import QueueFullError, RefusedError, Sink, Source
 
 LOG = logging.getLogger(__name__)
 

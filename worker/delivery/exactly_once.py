@@ -25,18 +25,16 @@ from kuaixun.worker.delivery.refusals import instead
 from kuaixun.worker.delivery.transaction import Place, Transaction, firsts, place_of
 from kuaixun.worker.errors import BrokerUnreachableError, DeliveryFailedError, WorkerError
 from kuaixun.worker.outcomes import Outcome
+from kuaixun.worker.records import Partition, Record, named
 from kuaixun.worker.routing import Routes
 from kuaixun.worker.stop import Stop, budget_error, unfinished_error
 from kuaixun.worker.streams import (
     AbortableError,
     EndUnknownError,
-    Partition,
     QueueFullError,
-    Record,
     RefusedError,
     Source,
     TransactionalSink,
-    named,
 )
 
 LOG = logging.getLogger(__name__)

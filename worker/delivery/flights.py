@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from kuaixun.worker.outcomes import Outcome, Outcomes
-from kuaixun.worker.streams import Partition, Receipts, Record, Records, Report
+from kuaixun.worker.records import Partition, Record, Records
+from kuaixun.worker.streams import Receipts, Report
 
 
 class Flight(Receipts):

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from kuaixun.worker.delivery.flights import Flight
 from kuaixun.worker.delivery.promise import CLOSE_SHARE, DRAIN_SHARE, REPORT_SECONDS
 from kuaixun.worker.outcomes import Outcome
+from kuaixun.worker.records import Record
 from kuaixun.worker.routing import Routes
 from kuaixun.worker.stop import Stop, budget_error
-from kuaixun.worker.streams import QueueFullError, Record, Report, Sink
+from kuaixun.worker.streams import QueueFullError, Report, Sink
 
 
 class Outbox:

@@ -8,7 +8,8 @@ from enum import StrEnum
 from typing import Protocol, TypeAlias
 
 from kuaixun.worker.outcomes import Outcome, OutcomeCounts
-from kuaixun.worker.streams import GroupListener, Record
+from kuaixun.worker.records import Record
+from kuaixun.worker.streams import GroupListener
 
 REPORT_SECONDS = 0.05
 DRAIN_SHARE = 0.6  # of the shutdown budget goes to confirmations, the rest to commit and close

@@ -11,7 +11,8 @@ from kuaixun.schemas.dead_letter import DeadLetter, DeadLetterReason
 from kuaixun.worker.errors import DeliveryFailedError
 from kuaixun.worker.labelling import dead_letter
 from kuaixun.worker.outcomes import DeadLettered, Labelled, Outcome, Tombstone
-from kuaixun.worker.streams import Record, RefusedError, TooLargeError
+from kuaixun.worker.records import Record
+from kuaixun.worker.streams import RefusedError, TooLargeError
 
 # More than lengths, offsets and checksums take.
 RECORD_FRAME_BYTES = 128

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from kuaixun.worker.delivery.flights import Flight
-from kuaixun.worker.streams import Partition, Record
+from kuaixun.worker.records import Partition, Record
 
 Place: TypeAlias = tuple[Partition, int]
 """A record's partition and offset."""

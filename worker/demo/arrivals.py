@@ -7,7 +7,7 @@ import msgspec
 from kuaixun.schemas.dead_letter import DeadLetter
 from kuaixun.schemas.events import LabelledNews
 from kuaixun.worker.demo.ledger import Arrival, Fate
-from kuaixun.worker.streams import Record
+from kuaixun.worker.records import Record
 
 TEXT_BYTES_LIMIT = 600
 

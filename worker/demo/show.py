@@ -31,11 +31,13 @@ from kuaixun.worker.kafka.client_log import CLIENT_LOG
 from kuaixun.worker.kafka.embedded_broker import EmbeddedBroker
 from kuaixun.worker.kafka.sink import KafkaSink
 from kuaixun.worker.kafka.source import KafkaSource
+from kuaixun.worker.messages import Outgoing
 from kuaixun.worker.observability.server import HttpServer
 from kuaixun.worker.opening import open_settings_classifier
+from kuaixun.worker.records import Partition
 from kuaixun.worker.settings import WorkerSettings, read_settings
 from kuaixun.worker.stop import Stop, stop_on_signals
-from kuaixun.worker.streams import Outgoing, Partition, TooLargeError
+from kuaixun.worker.streams import TooLargeError
 
 DEFAULT_COUNT = 1200
 SECONDS_ON_A_TERMINAL = 15.0

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from kuaixun.worker.labelling import Labels
 from kuaixun.worker.observability.observatory import Observatory
 from kuaixun.worker.outcomes import Outcome
+from kuaixun.worker.records import Record
 from kuaixun.worker.service import run_worker
 from kuaixun.worker.settings import WorkerSettings
 from kuaixun.worker.stop import Stop
-from kuaixun.worker.streams import Record
 
 
 class WorkerThread:

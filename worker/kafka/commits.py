@@ -10,7 +10,8 @@ from kuaixun.worker.errors import AccessRefusedError, WorkerError
 from kuaixun.worker.kafka.client_errors import FATAL, REBALANCING, REFUSED
 from kuaixun.worker.kafka.connection import LEAST_SECONDS, Connection
 from kuaixun.worker.kafka.outage import Outage
-from kuaixun.worker.streams import GroupListener, Partition
+from kuaixun.worker.records import Partition
+from kuaixun.worker.streams import GroupListener
 
 LOG = logging.getLogger(__name__)
 

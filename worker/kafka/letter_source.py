@@ -9,8 +9,9 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from kuaixun.worker.kafka.source import KafkaSource
+from kuaixun.worker.records import Partition, named
 from kuaixun.worker.settings import WorkerSettings
-from kuaixun.worker.streams import Mark, Partition, named
+from kuaixun.worker.streams import Mark
 
 
 class KafkaLetterSource(KafkaSource):

@@ -16,7 +16,8 @@ from kuaixun.worker.errors import WorkerError
 from kuaixun.worker.kafka.connection import LEAST_SECONDS, Connection
 from kuaixun.worker.kafka.membership import Membership
 from kuaixun.worker.kafka.starts import Starts
-from kuaixun.worker.streams import AbortableError, GroupListener, Partition, named
+from kuaixun.worker.records import Partition, named
+from kuaixun.worker.streams import AbortableError, GroupListener
 
 LOG = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from confluent_kafka import TopicPartition
 
-from kuaixun.worker.streams import Partition
+from kuaixun.worker.records import Partition
 
 
 class GroupProtocol(StrEnum):

@@ -7,7 +7,7 @@ from collections.abc import Container, Iterator
 
 from confluent_kafka import KafkaError
 
-from kuaixun.worker.streams import Partition, Records
+from kuaixun.worker.records import Partition, Records
 
 WORTH_SHOWING = 0.5  # of a batch: to label so many is begun before their turn, and of fewer the batch waits for more
 

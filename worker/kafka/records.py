@@ -7,7 +7,7 @@ from typing import Any
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
-from kuaixun.worker.streams import Records
+from kuaixun.worker.records import Records
 
 
 def records_of(messages: Sequence[Message], topic: str | None = None) -> Records:

@@ -9,7 +9,8 @@ from typing import TypeAlias
 
 from confluent_kafka import Message
 
-from kuaixun.worker.streams import Outgoing, Receipts
+from kuaixun.worker.messages import Outgoing
+from kuaixun.worker.streams import Receipts
 
 LOG = logging.getLogger(__name__)
 

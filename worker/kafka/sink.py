@@ -15,8 +15,9 @@ from kuaixun.worker.kafka.client_errors import refusal, undelivered
 from kuaixun.worker.kafka.client_log import CLIENT_LOG
 from kuaixun.worker.kafka.connection import Connection, error_of, seen
 from kuaixun.worker.kafka.sent_batch import SentBatch
+from kuaixun.worker.messages import Outgoing, OutgoingColumns
 from kuaixun.worker.settings import WorkerSettings
-from kuaixun.worker.streams import Outgoing, OutgoingColumns, QueueFullError, Receipts, Report, TooLargeError
+from kuaixun.worker.streams import QueueFullError, Receipts, Report, TooLargeError
 
 LOG = logging.getLogger(__name__)
 

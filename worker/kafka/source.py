@@ -21,8 +21,9 @@ from kuaixun.worker.kafka.membership import PROPERTIES, Membership
 from kuaixun.worker.kafka.read_ahead import ReadAhead
 from kuaixun.worker.kafka.records import records_of
 from kuaixun.worker.kafka.starts import Starts
+from kuaixun.worker.records import Partition, Records, named
 from kuaixun.worker.settings import WorkerSettings
-from kuaixun.worker.streams import GroupListener, Partition, Records, named
+from kuaixun.worker.streams import GroupListener
 
 LOG = logging.getLogger(__name__)
 

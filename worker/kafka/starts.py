@@ -14,8 +14,9 @@ from kuaixun.worker.errors import OffsetsMissingError
 from kuaixun.worker.kafka.client_errors import COORDINATOR_ON_ITS_WAY
 from kuaixun.worker.kafka.connection import LEAST_SECONDS, Connection
 from kuaixun.worker.kafka.membership import Membership
+from kuaixun.worker.records import Partition
 from kuaixun.worker.settings import OffsetReset
-from kuaixun.worker.streams import GroupListener, Partition
+from kuaixun.worker.streams import GroupListener
 
 LOG = logging.getLogger(__name__)
 

@@ -16,8 +16,9 @@ from kuaixun.worker.kafka.client_errors import REFUSED
 from kuaixun.worker.kafka.connection import SLICE_SECONDS
 from kuaixun.worker.kafka.sink import KafkaSink
 from kuaixun.worker.kafka.transaction_calls import TransactionCalls
+from kuaixun.worker.records import Partition
 from kuaixun.worker.settings import WorkerSettings
-from kuaixun.worker.streams import NO_NOTES, AbortableError, EndUnknownError, Partition
+from kuaixun.worker.streams import NO_NOTES, AbortableError, EndUnknownError
 
 GIVE_UP_SECONDS = 3.0  # for an old producer to say that another has its name; the new one makes an end of it anyway
 GIVE_UP_SHARE = 0.25  # and of the time that there is no more than this

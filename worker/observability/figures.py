@@ -15,7 +15,7 @@ from kuaixun.worker.observability.histogram import Histogram, looked_at
 from kuaixun.worker.observability.metric_names import BATCH_RECORDS, END_TO_END, STAGE
 from kuaixun.worker.observability.under_way import UnderWay
 from kuaixun.worker.observability.watched import ModelFigures
-from kuaixun.worker.streams import Partition, Record, Records
+from kuaixun.worker.records import Partition, Record, Records
 from kuaixun.worker.witness import Handled, Parts
 
 STAGES = ("read", "label", "send", "confirm")

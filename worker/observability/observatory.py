@@ -22,9 +22,9 @@ from kuaixun.worker.observability.health import Answer, Health
 from kuaixun.worker.observability.routes import Request, Response, Route, json_response
 from kuaixun.worker.outcomes import Outcome
 from kuaixun.worker.page.page import Page
+from kuaixun.worker.records import Record
 from kuaixun.worker.settings import WorkerSettings
 from kuaixun.worker.stop import Stop
-from kuaixun.worker.streams import Record
 from kuaixun.worker.witness import Handled, Parts
 
 if TYPE_CHECKING:

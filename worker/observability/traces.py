@@ -33,8 +33,8 @@ from kuaixun import __version__
 from kuaixun.schemas.dead_letter import Header
 from kuaixun.worker.observability.under_way import UnderWay
 from kuaixun.worker.outcomes import Outcomes
+from kuaixun.worker.records import Record
 from kuaixun.worker.settings import WorkerSettings
-from kuaixun.worker.streams import Record
 from kuaixun.worker.witness import Handled
 
 SERVICE = "kuaixun-worker"

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
-from kuaixun.worker.streams import Record
+from kuaixun.worker.records import Record
 
 MOST = 1000  # far more than may be in flight
 

@@ -11,7 +11,7 @@ import msgspec
 from kuaixun.schemas.dead_letter import DeadLetter
 from kuaixun.schemas.events import LabelledNews
 from kuaixun.worker.outcomes import Labelled, Outcome, Outcomes
-from kuaixun.worker.streams import Record
+from kuaixun.worker.records import Record
 
 SHOWN_HEADLINES = 25
 SHOWN_DEAD_LETTERS = 10

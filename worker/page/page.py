@@ -22,8 +22,8 @@ from kuaixun.worker.page.history import History, Now, Seconds
 from kuaixun.worker.page.hosts import only_by_name
 from kuaixun.worker.page.latest import Headline, Latest, ShownDeadLetter
 from kuaixun.worker.page.troubles import Trouble, troubles
+from kuaixun.worker.records import Record
 from kuaixun.worker.settings import WorkerSettings
-from kuaixun.worker.streams import Record
 
 TYPES = {
     ".html": "text/html; charset=utf-8",

@@ -15,7 +15,8 @@ from collections.abc import Iterable
 
 from kuaixun.schemas.dead_letter import DeadLetterReason
 from kuaixun.worker.errors import SettingError
-from kuaixun.worker.streams import Mark, Partition
+from kuaixun.worker.records import Partition
+from kuaixun.worker.streams import Mark
 
 NOTE_LIMIT_BYTES = 4096  # Kafka's own for what goes with an offset, offset.metadata.max.bytes
 

@@ -10,7 +10,8 @@ import msgspec
 from kuaixun.schemas.dead_letter import DeadLetter
 from kuaixun.worker.delivery.refusals import instead
 from kuaixun.worker.outcomes import DeadLettered, Outcome
-from kuaixun.worker.streams import Record, RefusedError
+from kuaixun.worker.records import Record
+from kuaixun.worker.streams import RefusedError
 
 
 @dataclass(frozen=True, slots=True)

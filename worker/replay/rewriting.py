@@ -17,17 +17,11 @@ from kuaixun.worker.delivery.promise import DRAIN_SHARE
 from kuaixun.worker.errors import BrokerUnreachableError, DeliveryFailedError, FencedError, WorkerError
 from kuaixun.worker.kafka.letter_source import KafkaLetterSource
 from kuaixun.worker.outcomes import Outcome
+from kuaixun.worker.records import Partition
 from kuaixun.worker.replay.restored import Restored
 from kuaixun.worker.routing import Routes
 from kuaixun.worker.stop import Stop, budget_error
-from kuaixun.worker.streams import (
-    AbortableError,
-    EndUnknownError,
-    Mark,
-    Partition,
-    RefusedError,
-    TransactionalSink,
-)
+from kuaixun.worker.streams import AbortableError, EndUnknownError, Mark, RefusedError, TransactionalSink
 
 LOG = logging.getLogger(__name__)
 

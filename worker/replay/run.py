@@ -15,6 +15,7 @@ from kuaixun.worker.kafka.rights import check_rights
 from kuaixun.worker.kafka.transactional_sink import KafkaTransactionalSink
 from kuaixun.worker.labelling import Labels, Policy, label_batch
 from kuaixun.worker.opening import open_settings_classifier
+from kuaixun.worker.records import Partition, Record
 from kuaixun.worker.replay.progress import Progress
 from kuaixun.worker.replay.restored import Restored
 from kuaixun.worker.replay.rewriting import Rewriting
@@ -25,7 +26,7 @@ from kuaixun.worker.routing import Routes, Target
 from kuaixun.worker.service import CLOSE_SECONDS, open_envelope
 from kuaixun.worker.settings import OffsetReset, WorkerSettings
 from kuaixun.worker.stop import Stop
-from kuaixun.worker.streams import Mark, Partition, Record
+from kuaixun.worker.streams import Mark
 
 LOG = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from enum import StrEnum
 import msgspec
 
 from kuaixun.schemas.dead_letter import DeadLetter, DeadLetterReason
+from kuaixun.worker.records import Record
 from kuaixun.worker.replay.progress import Progress
-from kuaixun.worker.streams import Record
 
 MAX_REPLAYS = 3
 

@@ -13,7 +13,7 @@ from kuaixun.worker.observability.histogram import Histogram
 from kuaixun.worker.observability.label_mix import LEAST_HEADLINES, LabelMix, population_stability_index
 from kuaixun.worker.observability.watched import KEPT_TALLIES, ModelFigures
 from kuaixun.worker.outcomes import TOMBSTONE
-from kuaixun.worker.streams import Record
+from kuaixun.worker.records import Record
 from kuaixun.worker.witness import Handled
 from tests.worker.fake_classifier import LABELS, FakeClassifier, expected_label
 from tests.worker.test_loop import Clock

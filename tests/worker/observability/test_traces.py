@@ -25,9 +25,9 @@ from kuaixun.worker.observability.server import HttpServer
 from kuaixun.worker.observability.traces import Traces
 from kuaixun.worker.observability.watching import watched
 from kuaixun.worker.outcomes import TOMBSTONE
+from kuaixun.worker.records import Record
 from kuaixun.worker.settings import WorkerSettings, read_settings
 from kuaixun.worker.stop import Stop
-from kuaixun.worker.streams import Record
 from kuaixun.worker.witness import Handled
 from tests.worker.running import running_worker
 from tests.worker.test_contract import headers_of, news, record

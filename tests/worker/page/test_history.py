@@ -11,7 +11,7 @@ import pytest
 from kuaixun.worker.observability.figures import Figures
 from kuaixun.worker.observability.histogram import quantile
 from kuaixun.worker.page.history import SECONDS, SECONDS_OF_NOW, Seconds
-from kuaixun.worker.streams import Partition
+from kuaixun.worker.records import Partition
 from kuaixun.worker.witness import Parts
 from tests.worker.fake_classifier import LABELS, FakeClassifier
 

@@ -23,10 +23,10 @@ from kuaixun.worker.observability.observatory import Observatory
 from kuaixun.worker.observability.server import HttpServer
 from kuaixun.worker.outcomes import TOMBSTONE, Labelled, Outcome
 from kuaixun.worker.page.latest import SHOWN_CHARACTERS, SHOWN_DEAD_LETTERS, SHOWN_HEADLINES, Latest
+from kuaixun.worker.records import Partition, Record
 from kuaixun.worker.reload import Reloads
 from kuaixun.worker.settings import read_settings
 from kuaixun.worker.stop import Stop
-from kuaixun.worker.streams import Partition, Record
 from kuaixun.worker.witness import Parts
 from tests.worker.observability.asked import ask
 

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from kuaixun.schemas.dead_letter import DeadLetterReason
 from kuaixun.worker.errors import SettingError
+from kuaixun.worker.records import Partition
 from kuaixun.worker.replay.progress import NOTE_LIMIT_BYTES, OffsetRanges, Progress
-from kuaixun.worker.streams import Mark, Partition
+from kuaixun.worker.streams import Mark
 
 PARTITION = Partition("news.dead_letter", 3)
 EVERY = list(DeadLetterReason)

@@ -9,11 +9,12 @@ import pytest
 
 from kuaixun.worker.errors import DeliveryFailedError, ShutdownBudgetError
 from kuaixun.worker.outcomes import Tombstone
+from kuaixun.worker.records import Partition
 from kuaixun.worker.replay.restored import Restored
 from kuaixun.worker.replay.rewriting import Rewriting
 from kuaixun.worker.routing import Routes, Target
 from kuaixun.worker.stop import Stop
-from kuaixun.worker.streams import EndUnknownError, Mark, Partition, RefusedAlongError, RefusedError, TooLargeError
+from kuaixun.worker.streams import EndUnknownError, Mark, RefusedAlongError, RefusedError, TooLargeError
 from tests.worker.test_loop import Clock
 from tests.worker.test_transactions import OUTAGE_SECONDS, TIMEOUT_SECONDS, Broker, Topic, keyed
 
