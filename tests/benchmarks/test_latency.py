@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+from typing import cast
 
 import numpy as np
 import pytest
+from confluent_kafka import Producer
 from rich.console import Console
 
 from tests.benchmarks.stream import latency, traffic
@@ -67,15 +69,15 @@ class Clock:
     """Time that passes only in sleep, and that stands still for the process once."""
 
     def __init__(self, stall_at: int, stall: int) -> None:
-        self.now, self._stall_at, self._stall = 0, stall_at, stall
+        self.now, self.stall, self._stall_at = 0, stall, stall_at
 
     def monotonic_ns(self) -> int:
         return self.now
 
     def sleep(self, seconds: float) -> None:
         self.now += round(seconds * 1e9)
-        if self._stall and self.now >= self._stall_at:
-            self.now, self._stall = self.now + self._stall, 0
+        if self.stall and self.now >= self._stall_at:
+            self.now, self.stall = self.now + self.stall, 0
 
 
 @pytest.fixture
@@ -92,6 +94,42 @@ def test_traffic_that_stood_still_sends_what_was_due_meanwhile_and_no_more(clock
     assert sent[-1][0] == 1000
     assert max(later - earlier for (_, earlier), (_, later) in itertools.pairwise(sent)) >= 50_000_000
     assert clock.now < 110_000_000, "the stall does not make it longer"
+
+
+class StallingProducer:
+    """A client that holds up who writes for a while: at one of the headlines its queue is full."""
+
+    def __init__(self, clock: Clock, stall_at: int, stall: int) -> None:
+        self._clock, self._number, self._stall_at, self._stall = clock, 0, stall_at, stall
+
+    def produce(self, *_: object) -> None:
+        if self._number == self._stall_at and self._stall:
+            raise BufferError
+        self._number += 1
+
+    def poll(self, seconds: float) -> None:
+        if seconds:
+            self._clock.now, self._stall = self._clock.now + self._stall, 0
+
+    def flush(self) -> None:
+        """Nothing is on its way."""
+
+
+def late_p99_ms(producer: object, rate: float, total: int) -> float:
+    _, late = traffic.write(cast(Producer, producer), "topic", [b"{}"], rate, total)
+    assert late.shape == (total,)
+    return float(np.quantile(late, 0.99))
+
+
+def test_how_late_the_traffic_is_counts_headlines_and_not_ticks(clock: Clock) -> None:
+    # 50 ms make a twentieth of a second's headlines late, by up to 50 ms, and are one tick in 950.
+    assert late_p99_ms(StallingProducer(clock, 0, 0), 1e4, 10_000) == pytest.approx(40, abs=1)
+
+
+def test_a_headline_that_the_client_does_not_take_is_late(clock: Clock) -> None:
+    clock.stall = 0
+    # In the last tick, whose headlines came to it in time.
+    assert late_p99_ms(StallingProducer(clock, 95, 50_000_000), 1e4, 100) > 50
 
 
 def test_a_run_of_the_passthrough_tells_how_long_all_of_its_headlines_took(kafka_bootstrap: str) -> None:

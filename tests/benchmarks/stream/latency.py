@@ -53,7 +53,8 @@ class Run:
     """One contender at one rate, once; milliseconds.
 
     `arrived` is the share of the headlines, in the partition looked at, that came while it was looked. `late_p99_ms` is
-    the traffic's own: how long after they were due headlines went to the client, which is part of the latencies.
+    the traffic's own: how long after they were due 99 % of its headlines had gone to the client, warm-up included,
+    which is part of the latencies.
     """
 
     contender: str
