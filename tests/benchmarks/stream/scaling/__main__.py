@@ -23,7 +23,7 @@ from rich.table import Table
 from kuaixun.export.bundle.reader import default_bundle_path, read_manifest
 from tests.benchmarks.stream.contenders import CONTENDERS, PASSTHROUGH
 from tests.benchmarks.stream.report import TABLE_COLUMNS, environment
-from tests.benchmarks.stream.scaling.cases import MESSAGES, POINTS, Case, cases
+from tests.benchmarks.stream.scaling.cases import MESSAGES, POINTS, SCALED, Case, cases
 from tests.benchmarks.stream.scaling.costs import LEAST_MESSAGES, WARM_MESSAGES, Cost, cost
 from tests.benchmarks.stream.scaling.figures import Flatness, Line, Row, flatness, lines, rows
 from tests.benchmarks.stream.scaling.plots import write_plots
@@ -96,7 +96,7 @@ def show(said: Scaling) -> None:
 def main() -> None:
     """Measure, write the figures and the plots, print the table."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.stream.scaling", description=__doc__)
-    parser.add_argument("--only", nargs="+", choices=list(CONTENDERS), default=["native"], metavar="NAME")
+    parser.add_argument("--only", nargs="+", choices=SCALED, default=["native"], metavar="NAME")
     parser.add_argument("--series", nargs="+", choices=list(POINTS), default=list(POINTS))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--messages", type=int, default=MESSAGES, help="of a backlog (default: %(default)s)")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from tests.benchmarks.stream.contenders import CONTENDERS
 from tests.worker.topics import PARTITIONS
 
 Series: TypeAlias = Literal["partitions", "messages", "characters", "processes"]
@@ -17,6 +18,9 @@ POINTS: dict[Series, tuple[int, ...]] = {
     "characters": (4, 8, 16, 32, 64, 128),
     "processes": (1, 2),
 }
+# Who can be measured so: a backlog is held in a transaction, which a peer on aiokafka would read while it is written,
+# and several processes are to share it.
+SCALED = tuple(name for name, one in CONTENDERS.items() if one.shares)
 MESSAGES = 500_000  # of each backlog where their number is not what is varied
 
 

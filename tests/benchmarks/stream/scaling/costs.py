@@ -67,9 +67,9 @@ def cost(
         held = HeldBacklogs(topics, values_of(case.characters), case.partitions)
         if case.processes > 1:
             wait_for_members(topics, case.processes)
-        _drained(outcomes, members, held, warm_messages)
+        drained(outcomes, members, held, warm_messages)
         found = [
-            _drained(outcomes, members, held, case.messages) for _ in range(backlogs(case.messages, least_messages))
+            drained(outcomes, members, held, case.messages) for _ in range(backlogs(case.messages, least_messages))
         ]
     processor_seconds, seconds = np.median(np.array(found), axis=0)  # (backlogs, 2) -> (2,)
     return Cost(
@@ -119,10 +119,16 @@ class _Outcomes:
         return sum(one.result().offset for one in found.values())
 
 
-def _drained(outcomes: _Outcomes, members: Sequence[Process], held: HeldBacklogs, messages: int) -> tuple[float, float]:
-    """Processor time and time of a backlog, in seconds."""
+def drained(outcomes: _Outcomes, members: Sequence[Process], held: HeldBacklogs, messages: int) -> tuple[float, float]:
+    """Processor time and time of a backlog, in seconds.
+
+    Raises RuntimeError where a member ends, does not get through, or reads what is not let go yet.
+    """
+    before = outcomes.count()
     held.write(messages)
-    wanted = outcomes.count() + messages
+    if early := outcomes.count() - before:
+        raise RuntimeError(f"{early:,} outcomes of a backlog that was not let go yet: read committed records alone")
+    wanted = before + messages
     processor = -sum(map(processor_seconds, members))
     began = time.monotonic()
     held.let_go()
