@@ -14,9 +14,11 @@ import pytest
 from kuaixun.export import open_classifier
 from kuaixun.export.bundle.reader import default_bundle_path
 from kuaixun.schemas.events import LabelledNews, Origin
+from kuaixun.worker import cli
 from kuaixun.worker.demo.headlines import own_headlines, read_headlines
 from kuaixun.worker.records import Record
 from tests.benchmarks.peers import environments
+from tests.benchmarks.peers import collector, environments
 from tests.benchmarks.peers.environments import PEERS, PeerUnavailableError, python_of, script_of, versions_of
 from tests.benchmarks.peers.options import ENGINES
 from tests.benchmarks.peers.student import labelled, now, open_student
@@ -59,6 +61,10 @@ def test_the_student_that_peers_ask_says_what_the_engine_says(engine: str) -> No
     ]
     assert not any("body" in event for event in events)
     check([msgspec.convert(event, LabelledNews) for event in events], engine)
+
+
+def test_peers_collect_garbage_as_seldom_as_the_worker() -> None:
+    assert collector.OBJECTS_PER_COLLECTION == cli.OBJECTS_PER_COLLECTION
 
 
 @needs_peers

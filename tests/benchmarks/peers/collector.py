@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 
+# The worker's own, which is not imported: a peer's memory is measured, and would have the worker's modules in it.
 OBJECTS_PER_COLLECTION = 100_000
 
 
