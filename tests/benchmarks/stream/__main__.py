@@ -17,7 +17,7 @@ from pathlib import Path
 from kuaixun.worker.delivery.promise import Guarantee
 from tests.benchmarks.stream import latency
 from tests.benchmarks.stream.contenders import CONTENDERS, PASSTHROUGH
-from tests.benchmarks.stream.drain import Backlog
+from tests.benchmarks.stream.drain import Backlog, StandstillError
 from tests.benchmarks.stream.report import Report, environment
 from tests.benchmarks.stream.rounds import cases, measure, summed_up
 from tests.benchmarks.stream.start import median_start, start
@@ -57,12 +57,15 @@ def main() -> None:
         options.processes, options.delivery, options.load = [1], [Guarantee.AT_LEAST_ONCE], []
         options.messages, options.rounds = min(options.messages, 400_000), min(options.rounds, 3)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is ended with this
-    with _kafka() as bootstrap:
+    with _kafka() as bootstrap, Backlog.written(bootstrap, options.messages, options.texts) as backlog:
         report = Report(environment(options.messages, options.texts))
-        backlog = Backlog.written(bootstrap, options.messages, options.texts)
         found = []
         wanted = cases(options.only, options.delivery, options.processes)
         for number, case, drained in measure(backlog, wanted, options.rounds):
+            if isinstance(drained, StandstillError):
+                report.left_out.append(f"round {number + 1}, {case.delivery}: {drained}")
+                print(report.left_out[-1], file=sys.stderr)
+                continue
             found.append((number, case, drained))
             print(
                 f"round {number + 1}: {case.contender.name}, {case.delivery}, {case.processes} at once: "

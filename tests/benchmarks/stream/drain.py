@@ -16,11 +16,16 @@ from kuaixun.worker.kafka.client_errors import COORDINATOR_ON_ITS_WAY
 from tests.benchmarks.stream.contenders import Contender
 from tests.benchmarks.stream.visitor import Visitor
 from tests.benchmarks.worker.backlog import write_backlog
+from tests.benchmarks.worker.own_topics import own_topics
 from tests.benchmarks.worker.processes import Process, ended
 from tests.worker.topics import PARTITIONS, PATIENCE_SECONDS, Topics
 
 LOOK_EVERY_SECONDS = 0.02
 MOST_SECONDS = 15.0  # for the slow ones, whose rate is known long before they are through
+
+
+class StandstillError(RuntimeError):
+    """Nothing came out for as long as it is looked, so that there is no rate to tell; the message says of whom."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +47,12 @@ class Backlog:
     texts: Path | None
 
     @classmethod
-    def written(cls, bootstrap: str, messages: int, texts: Path | None) -> Backlog:
-        """On topics of its own. Blocks until the broker has all."""
-        topics = Topics.create(bootstrap, real=True)
-        write_backlog(topics, messages, texts)
-        return cls(topics, messages, texts)
+    @contextmanager
+    def written(cls, bootstrap: str, messages: int, texts: Path | None) -> Iterator[Backlog]:
+        """On topics of its own, which are gone afterwards. Blocks until the broker has all."""
+        with own_topics(bootstrap) as topics:
+            write_backlog(topics, messages, texts)
+            yield cls(topics, messages, texts)
 
 
 @contextmanager
@@ -60,9 +66,15 @@ def drain(contender: Contender, backlog: Backlog, delivery: Guarantee, processes
     """From the first outcome that counts to the last, or until MOST_SECONDS.
 
     Several processes get a backlog of their own, which is seen once all of them have their share of the partitions.
+    Raises StandstillError where nothing follows the first, and RuntimeError where a process ends, nothing comes out,
+    or all of it did at once.
     """
-    own = Topics.create(backlog.topics.bootstrap, real=True, delivery=delivery)
-    topics = own if processes > 1 else replace(own, input=backlog.topics.input)
+    with own_topics(backlog.topics.bootstrap, delivery=delivery) as own:
+        topics = own if processes > 1 else replace(own, input=backlog.topics.input)
+        return _drained(contender, backlog, topics, processes)
+
+
+def _drained(contender: Contender, backlog: Backlog, topics: Topics, processes: int) -> Drained:
     progress = Progress(topics)
     with started(contender, topics, processes) as members:
         if processes > 1:
@@ -80,8 +92,10 @@ def drain(contender: Contender, backlog: Backlog, delivery: Guarantee, processes
         for visitor in visitors:
             visitor.raise_any()
     progress.close()
-    if last == first:
+    if first >= backlog.messages:
         raise RuntimeError(f"{contender.name} was through before it could be looked at: let more messages wait")
+    if last == first:
+        raise StandstillError(f"{contender.name} stood still for {MOST_SECONDS:g} s after its first {first:,} outcomes")
     return Drained(
         messages_per_second=(last - first) / seconds,
         processor_microseconds=processor_seconds / (last - first) * 1e6,

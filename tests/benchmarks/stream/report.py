@@ -31,10 +31,11 @@ TABLE_COLUMNS = 200  # where there is no terminal
 
 @dataclass(slots=True)
 class Report:
-    """One run's figures; what was not measured is empty."""
+    """One run's figures; what was not measured is empty. `left_out` names drains that are in no figure, and why."""
 
     environment: Mapping[str, Any]
     throughput: list[Throughput] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
     starts: list[Start] = field(default_factory=list)
     latencies: list[Latency] = field(default_factory=list)
     parts: Mapping[str, Any] = field(default_factory=dict)
@@ -63,6 +64,8 @@ class Report:
                 seconds.get(row.contender, "") if alone else "",
             )
         console.print(table)
+        for line in self.left_out:
+            console.print(f"left out: {line}", markup=False)
         if self.latencies:
             console.print(latency_table(self.latencies))
         for row in self.throughput:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from tests.benchmarks.stream.contenders import Contender
 from tests.benchmarks.stream.drain import Backlog, Progress, started
-from tests.worker.topics import Topics
+from tests.benchmarks.worker.own_topics import own_topics
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +22,16 @@ class Start:
 
 def start(contender: Contender, backlog: Backlog) -> Start:
     """Headlines wait; nothing of the group is known to the broker."""
-    topics = replace(Topics.create(backlog.topics.bootstrap, real=True), input=backlog.topics.input)
-    progress = Progress(topics)
-    progress.count()
-    began = time.monotonic()
-    with started(contender, topics, 1) as members:
-        progress.wait_for(1, members, every_seconds=0.002)
-        seconds = time.monotonic() - began
-        resident = members[0].kilobytes("VmRSS") / 1024
-    progress.close()
+    with own_topics(backlog.topics.bootstrap) as own:
+        topics = replace(own, input=backlog.topics.input)
+        progress = Progress(topics)
+        progress.count()
+        began = time.monotonic()
+        with started(contender, topics, 1) as members:
+            progress.wait_for(1, members, every_seconds=0.002)
+            seconds = time.monotonic() - began
+            resident = members[0].kilobytes("VmRSS") / 1024
+        progress.close()
     return Start(contender.name, round(seconds, 3), round(resident, 1))
 
 

@@ -19,13 +19,13 @@ from functools import wraps
 from typing import Any
 
 from kuaixun.worker import cli
-from kuaixun.worker.delivery.promise import Guarantee
 from kuaixun.worker.observability import server
 from kuaixun.worker.observability.observatory import Observatory
 from kuaixun.worker.observability.watched import ModelFigures
 from tests.benchmarks.stream.contenders import THREADS, Contender
 from tests.benchmarks.stream.drain import Backlog, Progress, started
 from tests.benchmarks.stream.visitor import Visitor
+from tests.benchmarks.worker.own_topics import own_topics
 from tests.kafka_broker import KafkaBroker, kafka_jars
 from tests.worker.topics import Topics
 
@@ -70,20 +70,22 @@ def command(topics: Topics) -> list[str]:
 
 def measured(bootstrap: str, messages: int, rounds: int) -> list[dict[str, float]]:
     """The seconds that each round's worker said."""
-    backlog = Backlog.written(bootstrap, messages, None)
-    found = []
-    for _ in range(rounds):
-        own = Topics.create(bootstrap, real=True, delivery=Guarantee.AT_LEAST_ONCE)
+    with Backlog.written(bootstrap, messages, None) as backlog:
+        return [_round(backlog) for _ in range(rounds)]
+
+
+def _round(backlog: Backlog) -> dict[str, float]:
+    with own_topics(backlog.topics.bootstrap) as own:
         topics = replace(own, input=backlog.topics.input)
         progress = Progress(topics)
         with started(Contender("watched", command), topics, 1) as (member,), Visitor(member) as visitor:
-            progress.wait_for(messages, [member])
+            progress.wait_for(backlog.messages, [member])
             member.process.terminate()
             member.process.wait()
         visitor.raise_any()
         progress.close()
-        (line,) = (line for line in member.said if line.startswith(SAID))
-        found.append(json.loads(line.removeprefix(SAID)))
+    (line,) = (line for line in member.said if line.startswith(SAID))
+    found: dict[str, float] = json.loads(line.removeprefix(SAID))
     return found
 
 

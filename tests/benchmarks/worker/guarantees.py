@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from kuaixun.worker.delivery.promise import Guarantee
 from tests.benchmarks.worker.backlog import write_backlog
+from tests.benchmarks.worker.own_topics import own_topics
 from tests.benchmarks.worker.processes import ended, worker
 from tests.worker.topics import PARTITIONS, PATIENCE_SECONDS, Topics
 
@@ -37,23 +38,25 @@ class Round:
 
 def measure(bootstrap: str, messages: int, rounds: int = ROUNDS) -> list[Round]:
     """Rounds in which either goes first in turn, after one of each that does not count."""
-    backlog = Topics.create(bootstrap, real=True)
-    write_backlog(backlog, messages)
-    found = []
-    for number in range(rounds + 1):
-        order = list(Guarantee) if number % 2 else list(reversed(Guarantee))
-        cost = {delivery: _drain(backlog, delivery, messages) for delivery in order}
-        once, least = cost[Guarantee.EXACTLY_ONCE], cost[Guarantee.AT_LEAST_ONCE]
-        found.append(
-            Round(
-                at_least_once=round(messages / least.seconds),
-                exactly_once=round(messages / once.seconds),
-                share=round(least.seconds / once.seconds, 3),
-                at_least_once_microseconds=round(least.processor_seconds / messages * 1e6, 2),
-                exactly_once_microseconds=round(once.processor_seconds / messages * 1e6, 2),
-            )
-        )
-    return found[1:]
+    with own_topics(bootstrap) as backlog:
+        write_backlog(backlog, messages)
+        return [_round(backlog, messages, number) for number in range(rounds + 1)][1:]
+
+
+def _round(backlog: Topics, messages: int, number: int) -> Round:
+    order = list(Guarantee) if number % 2 else list(reversed(Guarantee))
+    cost = {}
+    for delivery in order:
+        with own_topics(backlog.bootstrap, delivery=delivery) as own:
+            cost[delivery] = _drain(replace(own, input=backlog.input), messages)
+    once, least = cost[Guarantee.EXACTLY_ONCE], cost[Guarantee.AT_LEAST_ONCE]
+    return Round(
+        at_least_once=round(messages / least.seconds),
+        exactly_once=round(messages / once.seconds),
+        share=round(least.seconds / once.seconds, 3),
+        at_least_once_microseconds=round(least.processor_seconds / messages * 1e6, 2),
+        exactly_once_microseconds=round(once.processor_seconds / messages * 1e6, 2),
+    )
 
 
 def median_share(rounds: list[Round]) -> float:
@@ -67,9 +70,8 @@ class _Cost:
     processor_seconds: float
 
 
-def _drain(backlog: Topics, delivery: Guarantee, messages: int) -> _Cost:
+def _drain(topics: Topics, messages: int) -> _Cost:
     """From the first outcome on the broker to the last that counts: confirmed, or committed with its offset."""
-    topics = replace(Topics.create(backlog.bootstrap, real=True, delivery=delivery), input=backlog.input)
     # As a reader of committed records it would wait for each transaction's end, and trouble the broker with it.
     looker = Consumer(
         {"bootstrap.servers": topics.bootstrap, "group.id": topics.group, "isolation.level": "read_uncommitted"}
@@ -83,7 +85,7 @@ def _drain(backlog: Topics, delivery: Guarantee, messages: int) -> _Cost:
     def committed() -> int:
         return sum(max(0, place.offset) for place in looker.committed(inputs, timeout=PATIENCE_SECONDS))
 
-    done = committed if delivery is Guarantee.EXACTLY_ONCE else written
+    done = committed if topics.delivery is Guarantee.EXACTLY_ONCE else written
     with ended(worker(topics)) as one:
 
         def wait_for(count: Callable[[], int], least: int) -> float:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from kuaixun.worker.delivery.promise import Guarantee
 from kuaixun.worker.kafka.client_defaults import CONSUMER_DEFAULTS, PRODUCER_DEFAULTS
 from tests.benchmarks.worker.backlog import write_backlog
+from tests.benchmarks.worker.own_topics import own_topics
 from tests.benchmarks.worker.processes import ended, worker
 from tests.worker.topics import Topics
 
@@ -37,31 +38,32 @@ class Memory:
 
 def measure(bootstrap: str, messages: int) -> list[Memory]:
     """Both guarantees, one after the other, on the same backlog."""
-    backlog = Topics.create(bootstrap, real=True)
     idle = {delivery: _idle(bootstrap, delivery) for delivery in Guarantee}
-    write_backlog(backlog, messages)
-    return [_drain(backlog, delivery, messages, idle[delivery]) for delivery in Guarantee]
+    with own_topics(bootstrap) as backlog:
+        write_backlog(backlog, messages)
+        return [_drain(backlog, delivery, messages, idle[delivery]) for delivery in Guarantee]
 
 
 def _idle(bootstrap: str, delivery: Guarantee) -> int:
-    with ended(worker(Topics.create(bootstrap, real=True, delivery=delivery))) as one:
+    with own_topics(bootstrap, delivery=delivery) as topics, ended(worker(topics)) as one:
         one.wait_for_share()
         time.sleep(SETTLE_SECONDS)
         return one.kilobytes("VmRSS")
 
 
 def _drain(backlog: Topics, delivery: Guarantee, messages: int, idle_kilobytes: int) -> Memory:
-    topics = replace(Topics.create(backlog.bootstrap, real=True, delivery=delivery), input=backlog.input)
-    with ended(worker(topics)) as one:
-        one.wait_for_share()
-        started = time.monotonic()
-        while sum(topics.committed()) < messages:
-            if one.process.poll() is not None:
-                raise RuntimeError(f"the worker ended: {''.join(one.said)}")
-            time.sleep(0.5)
-        seconds = time.monotonic() - started
-        peak_kilobytes = one.kilobytes("VmHWM")
-        one.end(signal.SIGTERM)
+    with own_topics(backlog.bootstrap, delivery=delivery) as own:
+        topics = replace(own, input=backlog.input)
+        with ended(worker(topics)) as one:
+            one.wait_for_share()
+            started = time.monotonic()
+            while sum(topics.committed()) < messages:
+                if one.process.poll() is not None:
+                    raise RuntimeError(f"the worker ended: {''.join(one.said)}")
+                time.sleep(0.5)
+            seconds = time.monotonic() - started
+            peak_kilobytes = one.kilobytes("VmHWM")
+            one.end(signal.SIGTERM)
     limit_kilobytes = MOST_GROWTH * idle_kilobytes + BUFFERS_KILOBYTES
     return Memory(
         delivery=delivery,

@@ -21,9 +21,9 @@ from kuaixun.export.benchmark import drawn_texts
 from kuaixun.export.bundle.reader import default_bundle_path, open_bundle
 from tests.benchmarks.stream.contenders import Contender
 from tests.benchmarks.stream.drain import started, wait_for_members
-from tests.benchmarks.stream.own_topics import own_topics
 from tests.benchmarks.stream.scaling.cases import Case
 from tests.benchmarks.worker.backlog import HeldBacklogs, events, payloads
+from tests.benchmarks.worker.own_topics import own_topics
 from tests.benchmarks.worker.processes import Process
 from tests.worker.topics import PATIENCE_SECONDS, Topics
 

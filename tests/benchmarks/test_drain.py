@@ -1,0 +1,117 @@
+"""A drain says why it has no figure, and the others' go on; the topics of a measurement are gone with it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import SimpleNamespace
+
+import pytest
+from confluent_kafka.admin import AdminClient
+
+from kuaixun.worker.delivery.promise import Guarantee
+from tests.benchmarks.stream import drain as of_drain
+from tests.benchmarks.stream import rounds
+from tests.benchmarks.stream.contenders import CONTENDERS, Contender
+from tests.benchmarks.stream.drain import Backlog, Drained, StandstillError, drain
+from tests.benchmarks.stream.report import Report
+from tests.benchmarks.stream.rounds import cases, measure, summed_up
+from tests.benchmarks.stream.start import start
+from tests.worker.topics import PATIENCE_SECONDS, Topics
+
+TOPICS = Topics("", "raw", "labelled", "dead", "group", 6000)
+BACKLOG = Backlog(TOPICS, 1000, None)
+
+
+@pytest.fixture
+def counts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many outcomes there are when the first is seen, and when the looking ends."""
+    found: list[int] = []
+
+    class Seen:
+        def __init__(self, _: Topics) -> None:
+            self._counts = list(found)
+
+        def wait_for(self, *_: object) -> int:
+            return self._counts.pop(0)
+
+        def close(self) -> None:
+            """Nothing is open."""
+
+    @contextmanager
+    def topics(_: str, *, delivery: Guarantee) -> Iterator[Topics]:
+        yield TOPICS
+
+    @contextmanager
+    def members(*_: object) -> Iterator[list[object]]:
+        yield [SimpleNamespace(processor_seconds=lambda: 1.0, kilobytes=lambda _: 1024)]
+
+    monkeypatch.setattr(of_drain, "Progress", Seen)
+    monkeypatch.setattr(of_drain, "own_topics", topics)
+    monkeypatch.setattr(of_drain, "started", members)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("seen", "error", "said"),
+    [
+        ((1000, 1000), RuntimeError, "passthrough was through before it could be looked at"),
+        ((400, 400), StandstillError, "passthrough stood still for 15 s after its first 400 outcomes"),
+    ],
+)
+def test_one_that_stands_still_is_told_from_one_that_is_through(
+    counts: list[int], seen: tuple[int, int], error: type[Exception], said: str
+) -> None:
+    counts.extend(seen)
+    with pytest.raises(error, match=said) as raised:
+        drain(CONTENDERS["passthrough"], BACKLOG, Guarantee.AT_LEAST_ONCE, 1)
+    assert type(raised.value) is error
+
+
+def test_what_comes_after_the_first_is_counted(counts: list[int]) -> None:
+    counts.extend((400, 700))
+    assert drain(CONTENDERS["passthrough"], BACKLOG, Guarantee.AT_LEAST_ONCE, 1).peak_megabytes == 1
+
+
+def test_one_that_stands_still_is_left_out_and_the_others_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slow = {"torchscript"}
+
+    def drained(contender: Contender, *_: object) -> Drained:
+        if contender.name in slow:
+            raise StandstillError(f"{contender.name} stood still")
+        return Drained(100.0, 2.0, 10.0, 1.0)
+
+    monkeypatch.setattr(rounds, "drain", drained)
+    wanted = cases(["torchscript", "native"], [Guarantee.AT_LEAST_ONCE], [1])
+    found = list(measure(BACKLOG, wanted, rounds=2))
+    kept = [(number, case, one) for number, case, one in found if isinstance(one, Drained)]
+    assert [row.contender for row in summed_up(kept)] == ["passthrough", "native"]
+    assert [str(one) for _, _, one in found if isinstance(one, StandstillError)] == ["torchscript stood still"] * 2
+    Report({}, summed_up(kept), left_out=["round 1: torchscript stood still"]).show()
+    assert "left out: round 1: torchscript stood still" in capsys.readouterr().out
+    slow.add("passthrough")
+    with pytest.raises(StandstillError):
+        list(measure(BACKLOG, wanted, rounds=1))
+
+
+def test_no_topic_of_a_measurement_is_left(kafka_bootstrap: str) -> None:
+    def topics() -> set[str]:
+        found = AdminClient({"bootstrap.servers": kafka_bootstrap}).list_topics(timeout=PATIENCE_SECONDS).topics
+        return {name for name in found if not name.startswith("__")}
+
+    before = topics()
+    with Backlog.written(kafka_bootstrap, 5_000, None) as backlog:
+        assert len(topics() - before) == 3
+        start(CONTENDERS["passthrough"], backlog)
+        with suppress(RuntimeError):  # it may be through before it can be looked at
+            drain(CONTENDERS["passthrough"], backlog, Guarantee.AT_LEAST_ONCE, 1)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while len(topics() - before) > 3 and time.monotonic() < deadline:  # the broker may still tell of them
+            time.sleep(0.05)
+        assert topics() - before == {backlog.topics.input, backlog.topics.output, backlog.topics.dead_letter}
+    while topics() > before and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert topics() == before
