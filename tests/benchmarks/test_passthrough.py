@@ -13,8 +13,8 @@ from kuaixun.export import Classifier, open_classifier
 from kuaixun.export.bundle.reader import default_bundle_path, open_bundle
 from kuaixun.worker.labelling import Policy, label_batch
 from kuaixun.worker.outcomes import Labelled
+from kuaixun.worker.records import Record
 from kuaixun.worker.settings import WorkerSettings
-from kuaixun.worker.streams import Record
 from tests.benchmarks.stream.null_engine import NullEngine
 from tests.benchmarks.stream.passthrough import tails
 from tests.benchmarks.worker.backlog import payloads

@@ -17,7 +17,6 @@ from kuaixun.schemas.events import LabelledNews, Origin
 from kuaixun.worker import cli
 from kuaixun.worker.demo.headlines import own_headlines, read_headlines
 from kuaixun.worker.records import Record
-from tests.benchmarks.peers import environments
 from tests.benchmarks.peers import collector, environments
 from tests.benchmarks.peers.environments import PEERS, PeerUnavailableError, python_of, script_of, versions_of
 from tests.benchmarks.peers.options import ENGINES
