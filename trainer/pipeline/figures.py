@@ -94,5 +94,6 @@ _READERS: dict[str, Callable[[Path], str]] = {
     "network": _recorded("network.json"),
     "student": _recorded("checkpoint.json"),
     "distil": _recorded("checkpoint.json"),
+    "prune": _recorded("manifest.json"),
     "evaluate": _measured,
 }

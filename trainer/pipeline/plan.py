@@ -13,7 +13,7 @@ from kuaixun.trainer.errors import SettingError
 
 Settings = Mapping[str, object]
 NO_SETTINGS: Settings = MappingProxyType({})
-ONE = ("data", "analyse", "pretrain", "words", "vary", "distil", "export", "evaluate", "report")
+ONE = ("data", "analyse", "pretrain", "words", "vary", "distil", "export", "prune", "evaluate", "report")
 SEVERAL = ("baseline", "teacher", "network", "student", "blend")
 WITHOUT = "without"
 # The others feed on one another; these nothing reads, or the report can do without.

@@ -16,7 +16,7 @@ from kuaixun.trainer.pipeline.suited_settings import Suited
 
 PARTS = ("train", "dev", "test")
 KINDS = ("split", "analyse", "baseline", "pretrain", "words", "vary", "teacher", "network", "student", "score")
-PLACES = (*KINDS, "blend", "distil", "export", "evaluate", "report")
+PLACES = (*KINDS, "blend", "distil", "export", "prune", "evaluate", "report")
 # Options that no section may hold: the run sets them, or they would lead its output astray.
 OURS = (*PARTS, "data", "classes", "output", "json", "prepare-only", "resume", "scores-only", "teacher", *COLUMNS)
 Build = Callable[[Analysis | None], Stage]

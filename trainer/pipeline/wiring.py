@@ -1,7 +1,7 @@
 """Which stages a plan has, in their order, and what each hands to the next.
 
 split → analyse → baseline…
-      ↘ the teachers (see teacher_wiring) → distil → export → evaluate → report
+      ↘ the teachers (see teacher_wiring) → distil → export → prune → evaluate → report
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ class Wiring:
             stages += [Planned(name, True, self._baseline(name, given)) for name, given in self._baselines.items()]
         stages += self._teaching.planned()
         stages += [Planned("distil", True, self._distil), Planned("export", False, self._export)]
+        if plan.has("prune"):
+            stages.append(Planned("prune", False, self._prune))
         if "evaluate" not in plan.without:
             stages.append(Planned("evaluate", False, self._evaluate))
         if "report" not in plan.without and self.parts.test:
@@ -98,11 +100,16 @@ class Wiring:
         )
 
     def _export(self, _: Analysis | None) -> Stage:
-        places = (str(self._maker.folder("distil") / "checkpoint"), str(self.bundle_path))
+        places = (str(self._maker.folder("distil") / "checkpoint"), str(self._whole_bundle))
         settings = self._plan.of("export")
         return self._maker.make(
             "export", settings, {}, command="build", program=EXPORT, positional=places, reads=("distil",)
         )
+
+    def _prune(self, _: Analysis | None) -> Stage:
+        wired = self.parts.wired(*PARTS, classes=False) | self._maker.output("prune", "bundle")
+        wired["bundle"] = (f"--bundle={self._whole_bundle}",)
+        return self._maker.make("prune", self._plan.of("prune"), wired, parts=self.parts, reads=("export",))
 
     def _evaluate(self, _: Analysis | None) -> Stage:
         role, teaching = "test" if self.parts.test else "dev", self._teaching
@@ -110,7 +117,7 @@ class Wiring:
         wired["data"] = (f"--data={getattr(self.parts, role)}",)
         wired["bundle"] = (f"--bundle={self.bundle_path}",)
         wired["scores"] = tuple(f"--scores={teaching.scores(name, role)}" for name in teaching.models)
-        reads = ("export", *(teaching.scorer(name, role) for name in teaching.models))
+        reads = (self._last, *(teaching.scorer(name, role) for name in teaching.models))
         settings = self._plan.of("evaluate")
         return self._maker.make("evaluate", settings, wired, parts=self.parts, added=("bundle", "scores"), reads=reads)
 
@@ -126,7 +133,7 @@ class Wiring:
         whole = [name for name, settings in teaching.teachers.items() if "folds" not in settings]
         wired["teacher"] = tuple(f"--teacher={teaching.model(name)}" for name in whole)
         scorers = tuple(teaching.scorer(name, "test") for name in teaching.models)
-        reads = dict.fromkeys(("analyse", "distil", "export", *compared, *teaching.teachers, *scorers))
+        reads = dict.fromkeys(("analyse", "distil", self._last, *compared, *teaching.teachers, *scorers))
         settings = self._plan.of("report")
         return self._maker.make("report", settings, wired, parts=self.parts, reads=tuple(reads))
 
@@ -137,5 +144,14 @@ class Wiring:
 
     @property
     def bundle_path(self) -> Path:
-        """Where the bundle lies once it is built."""
+        """Where the bundle that serves lies once it is made."""
+        return self._maker.folder(self._last) / "bundle"
+
+    @property
+    def _last(self) -> str:
+        """The stage that makes it."""
+        return "prune" if self._plan.has("prune") else "export"
+
+    @property
+    def _whole_bundle(self) -> Path:
         return self._maker.folder("export") / "bundle"

@@ -123,7 +123,7 @@ def test_the_example_without_a_gpu_is_one(tmp_path: Path) -> None:
     assert names[:2] == ["analyse", "words"]
     teachers = ["network-recurrent", "network-convolutional", "student-wide"]
     scored = [f"score-{name}" for name in teachers]
-    assert names[2:-3] == ["vary", *teachers, *scored, "blend-two", "blend-three", "distil"]
+    assert names[2:-2] == ["vary", *teachers, *scored, "blend-two", "blend-three", "distil", "export", "prune"]
 
 
 def test_what_does_not_go_with_the_settings_that_suit_the_data_is_refused_once_they_are_known(toy_run: ToyRun) -> None:

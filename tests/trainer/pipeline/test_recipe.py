@@ -66,7 +66,7 @@ def test_the_whole_recipe_is_one_run_and_its_page_knows_all_teachers(toy_run: To
     assert open_classifier(work / "13-export" / "bundle").labels == ("finance", "sports")
     assert "(the first of 2)" in figures_of("network", work / "08-network-cnn")
     assert ", test " in figures_of("student", work / "09-student-wide")
-    page = (work / "15-report" / "report.html").read_text(encoding="utf-8")
+    page = (work / "16-report" / "report.html").read_text(encoding="utf-8")
     assert "recurrent network of 4 features" in page
     assert "student of 8 filters" in page
     run.commands.clear()

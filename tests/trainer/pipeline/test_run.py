@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from kuaixun.export import open_classifier
+from kuaixun.export.bundle.reader import read_manifest
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.pipeline.figures import figures_of
 from kuaixun.trainer.pipeline.making import Choice, Run
@@ -37,13 +38,30 @@ def test_a_run_ends_with_a_bundle_that_serves_its_figures_and_a_page(toy_run: To
     work = toy_run.folder / "work"
     predictions = open_classifier(work / "13-export" / "bundle").classify(["球赛冠军进球教练"])
     assert len(predictions.label_ids) == 1
-    (model,) = json.loads((work / "14-evaluate" / "figures" / "evaluation.json").read_bytes())["models"]
+    (model,) = json.loads((work / "15-evaluate" / "figures" / "evaluation.json").read_bytes())["models"]
     assert model["figures"]["texts"] == 30
-    assert "<html" in (work / "15-report" / "report.html").read_text(encoding="utf-8")
+    assert "<html" in (work / "16-report" / "report.html").read_text(encoding="utf-8")
     assert "made up" in (work / "13-export" / "bundle" / "MODEL_CARD.md").read_text(encoding="utf-8")
-    assert figures_of("evaluate", work / "14-evaluate").startswith("bundle: accuracy 0.")
+    assert figures_of("evaluate", work / "15-evaluate").startswith("bundle: accuracy 0.")
     assert "majority: dev 0." in figures_of("baseline", work / "03-baseline-1")
     assert "test 0." in figures_of("distil", work / "12-distil")
+
+
+def test_a_run_that_prunes_measures_what_is_left(toy_run: ToyRun) -> None:
+    toy_run.change("[report]", "[prune]\nfilters = 2\n\n[report]")
+    toy_run.real = ("split", "analyse", "distil", "build", "prune", "evaluate", "report")
+
+    assert made(toy_run.make()) == [*ALL[:5], "prune", *ALL[5:]]
+
+    work = toy_run.folder / "work"
+    assert read_manifest(work / "13-export" / "bundle").architecture.filters == 4
+    assert read_manifest(work / "14-prune" / "bundle").architecture.filters == 2
+    assert figures_of("prune", work / "14-prune").startswith("dev 0.")
+    for command in toy_run.commands:
+        if command[0] in {"evaluate", "report"}:
+            assert f"--bundle={work / '14-prune' / 'bundle'}" in command
+    toy_run.change("filters = 2", "filters = 3")
+    assert made(toy_run.decide()) == ["prune", "evaluate", "report"]
 
 
 def test_nothing_is_made_again_where_nothing_changed(done: ToyRun) -> None:
@@ -86,7 +104,7 @@ def test_one_byte_of_the_data_makes_everything_again(done: ToyRun) -> None:
 
 
 def test_a_file_that_is_gone_makes_its_stage_again(done: ToyRun) -> None:
-    (done.folder / "work" / "14-evaluate" / "figures" / "made.txt").unlink()
+    (done.folder / "work" / "15-evaluate" / "figures" / "made.txt").unlink()
 
     reasons = done.make()
     assert made(reasons) == ["evaluate"]
