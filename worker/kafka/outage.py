@@ -39,8 +39,8 @@ class Outage:
     def trouble(self, error: WorkerError) -> None:
         """It did not answer. The first call starts the clock."""
         if self._since is None:
-            self._since = self._monotonic()
             LOG.warning("trouble with Kafka, trying on: %s", error)
+            self._since = self._monotonic()
         self._error = error
 
     def over(self) -> None:
