@@ -195,11 +195,10 @@ class Connection:
             client.poll(0)
             if error is None or error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise missing_topic(topic, self.settings)
-            if self.outage.error is not None and (
-                isinstance(self.outage.error, AccessRefusedError) or self.monotonic() >= deadline
-            ):
+            is_late = self.monotonic() >= deadline  # asked once: what is noted says more than the client's error
+            if self.outage.error is not None and (isinstance(self.outage.error, AccessRefusedError) or is_late):
                 raise self.outage.error
-            if self.monotonic() >= deadline or error.code() not in TRANSIENT:
+            if is_late or error.code() not in TRANSIENT:
                 raise self.error(error, f"asking for topic {topic}")
 
 
