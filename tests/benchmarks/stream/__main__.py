@@ -7,30 +7,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from kuaixun.worker.delivery.promise import Guarantee
+from tests.benchmarks.real_kafka import real_kafka
 from tests.benchmarks.stream import latency
 from tests.benchmarks.stream.contenders import CONTENDERS, PASSTHROUGH
 from tests.benchmarks.stream.drain import Backlog, StandstillError
 from tests.benchmarks.stream.report import Report, environment
 from tests.benchmarks.stream.rounds import cases, measure, summed_up
 from tests.benchmarks.stream.start import median_start, start
-from tests.kafka_broker import KafkaBroker, kafka_jars
-
-
-@contextmanager
-def _kafka() -> Iterator[str]:
-    if named := os.environ.get("KUAIXUN_TEST_BOOTSTRAP"):
-        yield named
-        return
-    with KafkaBroker(kafka_jars()) as broker:
-        yield broker.bootstrap
 
 
 def main() -> None:
@@ -57,7 +45,7 @@ def main() -> None:
         options.processes, options.delivery, options.load = [1], [Guarantee.AT_LEAST_ONCE], []
         options.messages, options.rounds = min(options.messages, 400_000), min(options.rounds, 3)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is ended with this
-    with _kafka() as bootstrap, Backlog.written(bootstrap, options.messages, options.texts) as backlog:
+    with real_kafka() as bootstrap, Backlog.written(bootstrap, options.messages, options.texts) as backlog:
         report = Report(environment(options.messages, options.texts))
         found = []
         wanted = cases(options.only, options.delivery, options.processes)

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,13 +19,13 @@ from rich.console import Console
 from rich.table import Table
 
 from kuaixun.export.bundle.reader import default_bundle_path, read_manifest
+from tests.benchmarks.real_kafka import real_kafka
 from tests.benchmarks.stream.contenders import CONTENDERS, PASSTHROUGH
 from tests.benchmarks.stream.report import TABLE_COLUMNS, environment
 from tests.benchmarks.stream.scaling.cases import MESSAGES, POINTS, SCALED, Case, cases
 from tests.benchmarks.stream.scaling.costs import LEAST_MESSAGES, WARM_MESSAGES, Cost, cost
 from tests.benchmarks.stream.scaling.figures import Flatness, Line, Row, flatness, lines, rows
 from tests.benchmarks.stream.scaling.plots import write_plots
-from tests.kafka_broker import KafkaBroker, kafka_jars
 
 SHORT_MESSAGES = 50_000
 
@@ -113,7 +111,7 @@ def main() -> None:
     names = list(dict.fromkeys((PASSTHROUGH, *options.only)))
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is ended with this
     of, found = environment(options.messages, None), []
-    with _kafka() as bootstrap:
+    with real_kafka() as bootstrap:
         for one in measure(bootstrap, names, wanted, options.rounds, *effort):
             found.append(one)
             if options.json is not None:  # as it goes, for it takes long
@@ -127,15 +125,6 @@ def main() -> None:
     if options.plots is not None:
         write_plots(options.plots, said.rows, said.lines)
     show(said)
-
-
-@contextmanager
-def _kafka() -> Iterator[str]:
-    if named := os.environ.get("KUAIXUN_TEST_BOOTSTRAP"):
-        yield named
-        return
-    with KafkaBroker(kafka_jars()) as broker:
-        yield broker.bootstrap
 
 
 if __name__ == "__main__":

@@ -1,0 +1,19 @@
+"""The Kafka that is measured on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.kafka_broker import KafkaBroker, kafka_jars
+
+
+@contextmanager
+def real_kafka() -> Iterator[str]:
+    """The address of the one that KUAIXUN_TEST_BOOTSTRAP names, else of one that ends with the context."""
+    if named := os.environ.get("KUAIXUN_TEST_BOOTSTRAP"):
+        yield named
+        return
+    with KafkaBroker(kafka_jars()) as broker:
+        yield broker.bootstrap
