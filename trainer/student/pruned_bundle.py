@@ -10,7 +10,7 @@ from kuaixun.export.bundle.model_card import origin_of
 from kuaixun.export.bundle.reader import Bundle
 from kuaixun.export.bundle.writer import write_student
 from kuaixun.export.checkpoint import CheckpointRecord
-from kuaixun.export.further.outputs import FURTHER_OUTPUTS
+from kuaixun.export.further.outputs import FURTHER_OUTPUTS, require
 from kuaixun.export.student.quantisation import with_best_scales
 from kuaixun.export.student.tracing import convolutional_module
 from kuaixun.schemas.manifest import Manifest, Training
@@ -41,6 +41,8 @@ def write_pruned(
     outputs that the bundle has are made anew. Raises what `write_bundle` raises.
     """
     manifest = bundle.manifest
+    also = [output for output in FURTHER_OUTPUTS.values() if output.file in manifest.files]
+    require(also)  # before the work that they come after
     module = convolutional_module(student.architecture, student.weights)
     temperature = fit_temperature(logits_of(module, dev), dev.label_ids)
     measured = {"dev": (split.dev, dev)}
@@ -68,7 +70,6 @@ def write_pruned(
         ),
     )
     origin = origin_of(bundle.read_file(MODEL_CARD_FILE).decode(errors="replace"))
-    also = [output for output in FURTHER_OUTPUTS.values() if output.file in manifest.files]
     return write_student(folder, record, bundle.pipeline, weights, origin=origin, also=also), figures
 
 

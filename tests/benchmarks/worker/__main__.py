@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,20 +17,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from tests.benchmarks.real_kafka import real_kafka
 from tests.benchmarks.worker import guarantees, memory, rebalance
-from tests.kafka_broker import KafkaBroker, kafka_jars
 
+HEARTBEATS = ("group.consumer.heartbeat.interval.ms", "group.consumer.min.heartbeat.interval.ms")
 SESSION_MS = 6000  # what the tests' broker gives members under KIP-848, and the tests' topics the others
-
-
-@contextmanager
-def _kafka(heartbeat_ms: int) -> Iterator[str]:
-    if named := os.environ.get("KUAIXUN_TEST_BOOTSTRAP"):
-        yield named
-        return
-    names = ("group.consumer.heartbeat.interval.ms", "group.consumer.min.heartbeat.interval.ms")
-    with KafkaBroker(kafka_jars(), properties=dict.fromkeys(names, str(heartbeat_ms))) as broker:
-        yield broker.bootstrap
 
 
 def main() -> None:
@@ -46,7 +35,7 @@ def main() -> None:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     options = parser.parse_args()
-    with _kafka(options.heartbeat_ms) as bootstrap:
+    with real_kafka(dict.fromkeys(HEARTBEATS, str(options.heartbeat_ms))) as bootstrap:
         figures: dict[str, Any] = {"what": options.what}
         if options.what == "memory":
             rows: Sequence[Any] = memory.measure(bootstrap, options.messages or 5_000_000)
