@@ -143,7 +143,7 @@ def _score_only(
         if teacher.labels != teachers[0].labels:
             raise SettingError(f"--teacher: {folder} and {options.teacher[0]} have other labels; score with each alone")
         for file in files:
-            if teacher.learnt_from_a_part_of(file.sha256):
+            if teacher.learnt_from_a_part_of(file.texts):
                 raise SettingError(
                     f"--score: {folder} learnt from a part of {file.name}; for out-of-fold scores repeat the command "
                     "that trained it, which finds its folds finished"

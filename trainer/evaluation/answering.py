@@ -109,7 +109,7 @@ def folder_bytes(folder: Path) -> int:
 
 
 def _answers_of(path: Path, name: str, data: LabelledTexts) -> Answers:
-    scores = read_scores(path, data_sha256=data.sha256, rows=len(data), labels=data.labels)
+    scores = read_scores(path, data.texts, data.labels)
     return Answers(name, _of_logits(scores.logits))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from kuaixun.trainer.data.content_hash import sha256_of_texts
 from kuaixun.trainer.network.folder import read_record, write_network
 from kuaixun.trainer.network.job import NetworkJob, read_rows, train_network
 from kuaixun.trainer.teacher.cross_fitting import CrossFitting, Fold, FoldEnd, expect_same, hashes_of
@@ -40,5 +41,7 @@ def _is_finished(job: NetworkJob, fold: Fold) -> bool:
     record = read_record(fold.folder)
     found = (record.labels, record.shape, record.settings, record.word_learning_rate, record.fold, record.folds)
     wanted = (job.split.train.labels, job.shape, job.settings, job.word_learning_rate, fold.number, fold.folds)
-    expect_same(fold.folder, (*found, hashes_of(record.training.data)), (*wanted, hashes_of(job.files)))
+    found_texts = (record.texts_sha256, hashes_of(record.training.data))
+    wanted_texts = (sha256_of_texts(job.split.train.texts), hashes_of(job.files))
+    expect_same(fold.folder, (*found, *found_texts), (*wanted, *wanted_texts))
     return True

@@ -36,7 +36,7 @@ WEIGHTS_FILE = "weights.safetensors"
 class NetworkRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Everything about a network but its numbers. `metrics` maps a data role to named figures.
 
-    `fold` and `folds` are 0 where it learnt from all rows.
+    `texts_sha256` is that of the training texts, all folds of them; `fold` and `folds` are 0 where it learnt from all.
     """
 
     labels: Annotated[tuple[Label, ...], msgspec.Meta(min_length=2)]
@@ -46,6 +46,7 @@ class NetworkRecord(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, dict[str, float]]
     best_step: int
     training: Training
+    texts_sha256: str
     fold: int = 0
     folds: int = 0
 

@@ -19,6 +19,7 @@ from torch.optim.adamw import AdamW
 
 from kuaixun.schemas.manifest import DataFile, Training
 from kuaixun.trainer.advance import Advancing
+from kuaixun.trainer.data.content_hash import sha256_of_texts
 from kuaixun.trainer.data.labelled_texts import DataSplit
 from kuaixun.trainer.encoder.text_lines import TextLines
 from kuaixun.trainer.errors import DataError, SettingError
@@ -140,6 +141,7 @@ def train_network(
             versions=library_versions("torch", "numpy"),
             data=job.files,
         ),
+        texts_sha256=sha256_of_texts(job.split.train.texts),
         fold=fold,
         folds=folds,
     )

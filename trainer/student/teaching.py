@@ -1,6 +1,6 @@
 """What a student may learn from beside its labels: teachers' scores of the training texts, and a transfer set.
 
-Scores are files by row of one data file, and name that file by its hash: see kuaixun.trainer.teacher.scores.
+Scores are files by row of one data file, and name its texts by their hash: see kuaixun.trainer.teacher.scores.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _read_all(
     total = sum(file.weight for file in scores)
     logits = []
     for file in scores:
-        found = read_scores(file.path, data_sha256=data.sha256, rows=len(data), labels=labels)
+        found = read_scores(file.path, data.texts, labels)
         logits.append(torch.from_numpy(found.logits))
         files.append(_record(role, file.path, len(data), sha256_of(file.path)))
         seen = found.folds == SEEN and isinstance(data, LabelledTexts)

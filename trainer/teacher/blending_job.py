@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from kuaixun.export.real_path import real_path
+from kuaixun.trainer.data.content_hash import sha256_of_texts
 from kuaixun.trainer.data.labelled_texts import CsvColumns, LabelledTexts, read_classes, read_labelled_texts
 from kuaixun.trainer.errors import ScoresError, SettingError
 from kuaixun.trainer.evaluation.figures import Evaluation
@@ -20,16 +21,17 @@ from kuaixun.trainer.teacher.scoring import measure
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One teacher: its files of scores, by the hash of the data that each is about."""
+    """One teacher: its files of scores, by the hash of the texts that each is about."""
 
     name: str
     paths: dict[str, Path]
 
-    def scores(self, sha256: str, name: str, rows: int, labels: tuple[str, ...]) -> TeacherScores:
-        """Its scores of one file. Raises ScoresError where it has none."""
-        if sha256 not in self.paths:
+    def scores(self, texts: Sequence[str], name: str, labels: tuple[str, ...]) -> TeacherScores:
+        """Its scores of one file's texts. Raises ScoresError where it has none."""
+        path = self.paths.get(sha256_of_texts(texts))
+        if path is None:
             raise ScoresError(f"--member {self.name}: none of its files holds scores of {name}; score it first")
-        return read_scores(self.paths[sha256], data_sha256=sha256, rows=rows, labels=labels)
+        return read_scores(path, texts, labels)
 
 
 def blend(
@@ -50,9 +52,9 @@ def blend(
     found = [_member(paths) for paths in members]
     labels = read_classes(classes) if classes else read_scores_header(members[0][0]).labels
     data = read_labelled_texts(dev, labels=labels, labels_of=classes or members[0][0], columns=columns)
-    on_dev = [member.scores(data.sha256, dev.name, len(data), labels).logits for member in found]
+    on_dev = [member.scores(data.texts, dev.name, labels).logits for member in found]
     # Read before the weights are chosen, so that a file which a member has not scored is refused at once.
-    parts = [[member.scores(file.sha256, file.name, len(file.texts), labels) for member in found] for file in files]
+    parts = [[member.scores(file.texts, file.name, labels) for member in found] for file in files]
     mixture = choose_blend(on_dev, data.label_ids)
     for member, weight, temperature, logits in zip(found, mixture.weights, mixture.temperatures, on_dev, strict=True):
         accuracy = _accuracy(logits.astype(np.float32), data).accuracy
@@ -93,12 +95,12 @@ def _refuse_twice(members: Sequence[Sequence[Path]]) -> None:
 
 def _member(paths: Sequence[Path]) -> Member:
     headers = {path: read_scores_header(path) for path in paths}
-    by_data: dict[str, Path] = {}
+    by_texts: dict[str, Path] = {}
     for path, header in headers.items():
-        if header.data_sha256 in by_data:
-            raise ScoresError(f"--member: {by_data[header.data_sha256]} and {path} are both about {header.data_name}")
-        by_data[header.data_sha256] = path
-    return Member(str(paths[0]), by_data)
+        if header.texts_sha256 in by_texts:
+            raise ScoresError(f"--member: {by_texts[header.texts_sha256]} and {path} are both about {header.data_name}")
+        by_texts[header.texts_sha256] = path
+    return Member(str(paths[0]), by_texts)
 
 
 def _accuracy(logits: np.ndarray, data: LabelledTexts) -> Evaluation:

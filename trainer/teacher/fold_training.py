@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kuaixun.trainer.data.content_hash import sha256_of_texts
 from kuaixun.trainer.output_folder import refuse_unwritable
 from kuaixun.trainer.teacher.cross_fitting import CrossFitting, Fold, FoldEnd, expect_same, hashes_of
 from kuaixun.trainer.teacher.folder import Teacher, read_record, size_bytes, write_teacher
@@ -59,7 +60,8 @@ def _is_finished(job: TeacherJob, reading: Reading, fold: Fold) -> bool:
         return False
     record = read_record(fold.folder)
     files = hashes_of(record.training.data)
-    found = (record.settings, record.labels, record.encoder, record.fold, record.folds, files)
+    found = (record.settings, record.labels, record.encoder, record.fold, record.folds, record.texts_sha256, files)
     wanted = (job.settings, job.split.train.labels, Path(job.encoder).name, fold.number, fold.folds)
-    expect_same(fold.folder, found, (*wanted, hashes_of(reading.files)))
+    texts_sha256 = sha256_of_texts(job.split.train.texts)
+    expect_same(fold.folder, found, (*wanted, texts_sha256, hashes_of(reading.files)))
     return True

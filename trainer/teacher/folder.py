@@ -37,7 +37,8 @@ HEAD_FILE = "head.safetensors"
 class TeacherRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Everything about a teacher but its numbers. `fold` and `folds` are 0 where it learnt from all rows.
 
-    `metrics` maps a data role to named figures; `best_step` is the step whose weights were kept.
+    `metrics` maps a data role to named figures; `best_step` is the step whose weights were kept;
+    `texts_sha256` is that of the training texts, all folds of them.
     """
 
     labels: Annotated[tuple[Label, ...], msgspec.Meta(min_length=2)]
@@ -46,6 +47,7 @@ class TeacherRecord(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, dict[str, float]]
     best_step: int
     training: Training
+    texts_sha256: str
     fold: int = 0
     folds: int = 0
 

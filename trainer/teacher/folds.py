@@ -2,7 +2,7 @@
 
 A teacher knows by heart the rows that it learnt from, and its scores of them say little more than their labels. So
 the rows are cut in k folds, k teachers learn from all folds but one each, and each row is scored by the one that did
-not learn from it. Rows of one text stand in one fold, or a teacher would have seen them after all.
+not learn from it. Rows that say the same stand in one fold, or a teacher would have seen them after all.
 """
 
 from __future__ import annotations
@@ -12,22 +12,19 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from kuaixun.trainer.data.cleaning import clean
+from kuaixun.trainer.data.repeats import compared, rows_by_key
 from kuaixun.trainer.errors import SettingError
 
 
 def fold_of_rows(texts: Sequence[str], label_ids: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.int64]:
-    """The fold (n,) of each row, from 0: every class spread evenly, equal cleaned texts together.
+    """The fold (n,) of each row, from 0: every class spread evenly, normalised duplicates together.
 
     Raises SettingError where there are fewer different texts than folds.
     """
-    rows_of: dict[str, list[int]] = {}
-    for row, text in enumerate(clean(texts)):
-        rows_of.setdefault(text, []).append(row)
-    if len(rows_of) < folds:
-        raise SettingError(f"--folds {folds}: train holds {len(rows_of)} different texts; pass fewer folds")
+    groups = list(rows_by_key(compared(texts).normalised).values())
+    if len(groups) < folds:
+        raise SettingError(f"--folds {folds}: train holds {len(groups)} different texts; pass fewer folds")
     chance = np.random.default_rng(seed)
-    groups = list(rows_of.values())
     order = chance.permutation(len(groups))
     by_class = order[np.argsort([label_ids[groups[index][0]] for index in order], kind="stable")]
     fold = np.empty(len(texts), dtype=np.int64)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from kuaixun.schemas.manifest import DataFile, Training
 from kuaixun.trainer.advance import Advancing
-from kuaixun.trainer.data.content_hash import sha256_of
+from kuaixun.trainer.data.content_hash import sha256_of, sha256_of_texts
 from kuaixun.trainer.data.labelled_texts import DataSplit
 from kuaixun.trainer.encoder.pretrained_folders import open_tokenizer
 from kuaixun.trainer.errors import SettingError
@@ -174,6 +174,7 @@ def record_of(
             versions=library_versions("torch", "transformers", "tokenizers", "numpy"),
             data=reading.files,
         ),
+        texts_sha256=sha256_of_texts(job.split.train.texts),
         fold=fold,
         folds=folds,
     )

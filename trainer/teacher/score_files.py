@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaixun.export.real_path import real_path
+from kuaixun.trainer.data.content_hash import sha256_of_texts
 from kuaixun.trainer.data.labelled_texts import CsvColumns, read_labelled_texts
 from kuaixun.trainer.encoder.text_lines import read_text_lines
 from kuaixun.trainer.errors import SettingError
@@ -29,11 +30,10 @@ class ScoreRequest:
 
 @dataclass(frozen=True, slots=True)
 class ScoredFile:
-    """A file's texts, row by row as a student will read them, and what its scores will be known by."""
+    """A file's texts, row by row as a student will read them, its name, and where its scores go."""
 
     texts: tuple[str, ...]
     name: str
-    sha256: str
     out: Path
 
 
@@ -51,7 +51,8 @@ def write_file_scores(
     file: ScoredFile, logits: NDArray[np.float32], labels: tuple[str, ...], teacher: str, folds: int, say: Say
 ) -> None:
     """Write one file's scores, logits (rows, classes), and tell. Raises OSError, ScoresError."""
-    write_scores(file.out, TeacherScores(as_half(logits), file.name, file.sha256, labels, teacher, folds))
+    texts_sha256 = sha256_of_texts(file.texts)
+    write_scores(file.out, TeacherScores(as_half(logits), file.name, texts_sha256, labels, teacher, folds))
     say(f"scores of {len(logits)} rows of {file.name}: {file.out}")
 
 
@@ -59,4 +60,4 @@ def _read(request: ScoreRequest, columns: CsvColumns) -> ScoredFile:
     """CSV files are tables with labels; in all others a line is a row."""
     is_table = request.data.suffix.lower() == ".csv"
     found = read_labelled_texts(request.data, columns=columns) if is_table else read_text_lines(request.data)
-    return ScoredFile(found.texts, request.data.name, found.sha256, request.out)
+    return ScoredFile(found.texts, request.data.name, request.out)

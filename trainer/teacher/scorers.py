@@ -21,6 +21,7 @@ from kuaixun.export.student.tracing import convolutional_module
 from kuaixun.export.student.weights import StudentWeights
 from kuaixun.schemas.manifest import Training
 from kuaixun.trainer.advance import Advance, Advancing, in_silence
+from kuaixun.trainer.data.content_hash import sha256_of_texts
 from kuaixun.trainer.encoder.text_lines import TextLines
 from kuaixun.trainer.errors import DataError
 from kuaixun.trainer.network.folder import RECORD_FILE as NETWORK_RECORD_FILE
@@ -39,16 +40,20 @@ TEXTS_AT_ONCE = 10_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scorer:
-    """`logits_of` texts, on a device: (n, classes) float32. `folds` is 0 where it learnt from all training rows."""
+    """`logits_of` texts, on a device: (n, classes) float32. `folds` is 0 where it learnt from all training rows.
+
+    `texts_sha256` is that of the texts whose folds it learnt from, for the teachers that have folds.
+    """
 
     labels: tuple[str, ...]
     training: Training
     logits_of: Callable[[Sequence[str], torch.device], NDArray[np.float32]]
     folds: int = SEEN
+    texts_sha256: str = ""
 
-    def learnt_from_a_part_of(self, sha256: str) -> bool:
-        """Whether the file of that hash is one of whose folds it has seen some and not others."""
-        return bool(self.folds) and any(file.role == "train" and file.sha256 == sha256 for file in self.training.data)
+    def learnt_from_a_part_of(self, texts: Sequence[str]) -> bool:
+        """Whether these are the texts of whose folds it has seen some and not others."""
+        return bool(self.folds) and self.texts_sha256 == sha256_of_texts(texts)
 
 
 def open_scorer(folder: Path) -> Scorer:
@@ -63,13 +68,15 @@ def open_scorer(folder: Path) -> Scorer:
 def scorer_of(teacher: Teacher) -> Scorer:
     """A teacher as one that scores."""
     record = teacher.record
-    return Scorer(record.labels, record.training, partial(_teacher_logits, teacher), record.folds)
+    of_texts = partial(_teacher_logits, teacher)
+    return Scorer(record.labels, record.training, of_texts, record.folds, record.texts_sha256)
 
 
 def scorer_of_network(network: Network) -> Scorer:
     """A network as one that scores."""
     record = network.record
-    return Scorer(record.labels, record.training, partial(network_logits, network), record.folds)
+    of_texts = partial(network_logits, network)
+    return Scorer(record.labels, record.training, of_texts, record.folds, record.texts_sha256)
 
 
 def mean_logits(

@@ -1,8 +1,9 @@
 """Teacher scores on disk: what a teacher thinks of every row of a file, once, for every student after it.
 
-A safetensors file: the tensor `logits` (rows, classes) float16, row i belonging to row i of the data file, and strings
-that say which file that was. A reader names the file that it has; scores of any other rows are refused, so that no
-order, batch size or edited line can pair a headline with the thoughts about another.
+A safetensors file: the tensor `logits` (rows, classes) float16, row i belonging to the text of row i, and strings that
+say which texts those were. A reader names the texts that it has; scores of any others are refused, so that no order,
+batch size, edited line or other column of a table can pair a headline with the thoughts about another. Labels are no
+part of it: what a teacher thinks of a text is what it thinks, whatever label the text is found to have.
 
 180,000 rows of ten classes are 3.6 MB. Half precision keeps three digits of a logit, ten times finer than the noise
 between two trainings.
@@ -11,7 +12,7 @@ between two trainings.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,28 +21,29 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
+from kuaixun.trainer.data.content_hash import sha256_of_texts
 from kuaixun.trainer.errors import ScoresError
 from kuaixun.trainer.new_file import write_new_file
 
-FORMAT = "kuaixun-teacher-scores-1"
+FORMAT = "kuaixun-teacher-scores-2"
 TENSOR = "logits"
 SEEN = 0
 MOST_FOLD_DIGITS = 4
-FIELDS = ("format", "data_name", "data_sha256", "rows", "labels", "teacher", "folds")
+FIELDS = ("format", "data_name", "texts_sha256", "rows", "labels", "teacher", "folds")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TeacherScores:
     """Logits (rows, classes) of one file's rows, in the file's order, and where they come from.
 
-    `labels` are the columns. `data_sha256` is that of the file's bytes as they lie on disk. `teacher` is a name or a
+    `labels` are the columns. `texts_sha256` is what `sha256_of_texts` makes of the rows. `teacher` is a name or a
     command. `folds` is 0 where one teacher scored rows that it had seen, or that bear no label; k where each row was
     scored by that one of k teachers which had not seen it.
     """
 
     logits: NDArray[np.float16]
     data_name: str
-    data_sha256: str
+    texts_sha256: str
     labels: tuple[str, ...]
     teacher: str
     folds: int = SEEN
@@ -73,7 +75,7 @@ def write_scores(path: Path, scores: TeacherScores) -> None:
     metadata = {
         "format": FORMAT,
         "data_name": scores.data_name,
-        "data_sha256": scores.data_sha256,
+        "texts_sha256": scores.texts_sha256,
         "rows": str(len(scores)),
         "labels": json.dumps(scores.labels, ensure_ascii=False),
         "teacher": scores.teacher,
@@ -85,10 +87,10 @@ def write_scores(path: Path, scores: TeacherScores) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ScoresHeader:
-    """What a file of scores says about itself: the data's name and hash, the number of rows, the labels, whose."""
+    """What a file of scores says about itself: the data's name and texts, the number of rows, the labels, whose."""
 
     data_name: str
-    data_sha256: str
+    texts_sha256: str
     rows: str
     labels: tuple[str, ...]
     teacher: str
@@ -100,10 +102,10 @@ def read_scores_header(path: Path) -> ScoresHeader:
     return _header(path, _read(path)[0])
 
 
-def read_scores(path: Path, *, data_sha256: str, rows: int, labels: tuple[str, ...]) -> TeacherScores:
-    """Read the scores of the file that the reader holds. Raises ScoresError for those of any other.
+def read_scores(path: Path, texts: Sequence[str], labels: tuple[str, ...]) -> TeacherScores:
+    """Read the scores of the texts that the reader holds. Raises ScoresError for those of any others.
 
-    `data_sha256` is that of the file's bytes, `rows` its number of rows, `labels` its classes in the order of ids.
+    `labels` are the data's classes in the order of ids.
     """
     metadata, logits = _read(path)
     header = _header(path, metadata)
@@ -112,18 +114,20 @@ def read_scores(path: Path, *, data_sha256: str, rows: int, labels: tuple[str, .
         raise ScoresError(
             f"{path}: {_other_labels(header.labels, labels)}; score {name} with a teacher of these labels"
         )
-    if header.data_sha256 != data_sha256:
+    texts_sha256 = sha256_of_texts(texts)
+    if header.texts_sha256 != texts_sha256:
         raise ScoresError(
-            f"{path}: holds scores of {header.rows} rows of {name} with SHA-256 {header.data_sha256[:12]}…, "
-            f"and the data at hand is another file, {data_sha256[:12]}…; score the data at hand"
+            f"{path}: holds scores of {header.rows} rows of {name} with SHA-256 {header.texts_sha256[:12]}…, "
+            f"and those at hand are {len(texts)} others, {texts_sha256[:12]}…; score the data at hand, by the same "
+            "--text-column"
         )
-    if logits.shape != (rows, len(labels)):
+    if logits.shape != (len(texts), len(labels)):
         raise ScoresError(
-            f"{path}: the logits are {logits.shape}, the data needs ({rows}, {len(labels)}); score {name} anew"
+            f"{path}: the logits are {logits.shape}, the data needs ({len(texts)}, {len(labels)}); score {name} anew"
         )
     if not np.isfinite(logits).all():
         raise ScoresError(f"{path}: {_first_not_finite(logits)}; score {name} anew")
-    return TeacherScores(logits, name, data_sha256, labels, header.teacher, header.folds)
+    return TeacherScores(logits, name, texts_sha256, labels, header.teacher, header.folds)
 
 
 def _header(path: Path, metadata: Mapping[str, str]) -> ScoresHeader:
@@ -136,7 +140,7 @@ def _header(path: Path, metadata: Mapping[str, str]) -> ScoresHeader:
         raise ScoresError(f"{path}: folds is {metadata['folds'][:40]!r}, no whole number; score the file anew")
     return ScoresHeader(
         metadata["data_name"],
-        metadata["data_sha256"],
+        metadata["texts_sha256"],
         metadata["rows"],
         _labels_of(path, metadata["labels"]),
         metadata["teacher"],

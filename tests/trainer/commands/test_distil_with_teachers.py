@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +10,9 @@ import pytest
 
 from kuaixun.export.checkpoint import read_checkpoint
 from kuaixun.trainer.cli import main
+from kuaixun.trainer.data.content_hash import sha256_of_texts
+from kuaixun.trainer.data.labelled_texts import read_labelled_texts
+from kuaixun.trainer.encoder.text_lines import read_text_lines
 from kuaixun.trainer.teacher.scores import TeacherScores, write_scores
 
 ToyFile = Callable[[str, int, int], Path]
@@ -35,8 +37,8 @@ def scores_of(data: Path, rows: int, name: str) -> Path:
     """Scores that say finance of every text."""
     path = data.with_name(name)
     logits = np.tile(np.array([4.0, -4.0], dtype=np.float16), (rows, 1))
-    sha256 = hashlib.sha256(data.read_bytes()).hexdigest()
-    write_scores(path, TeacherScores(logits, data.name, sha256, LABELS, "one-sided", folds=5))
+    texts_sha256 = sha256_of_texts(read_text_lines(data).texts)
+    write_scores(path, TeacherScores(logits, data.name, texts_sha256, LABELS, "one-sided", folds=5))
     return path
 
 
@@ -135,6 +137,27 @@ def test_scores_of_another_file_are_refused_before_training(
     told = capsys.readouterr().err
     assert "wrong.safetensors: holds scores of 60 rows of dev.txt" in told
     assert not (tmp_path / "run").exists()
+
+
+def test_scores_of_one_column_are_refused_for_another_of_the_same_table(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = read_labelled_texts(tmp_path / "train.txt")
+    table = tmp_path / "train.csv"
+    lines = [f"{text},{text[::-1]}尾,{rows.label_of(row)}\n" for row, text in enumerate(rows.texts)]
+    table.write_text("".join(["title,summary,label\n", *lines]), encoding="utf-8")
+    titles = tmp_path / "titles.safetensors"
+    titles_sha256 = sha256_of_texts(rows.texts)
+    write_scores(titles, TeacherScores(np.zeros((120, 2), np.float16), table.name, titles_sha256, LABELS, "of titles"))
+    files[files.index("--train") + 1] = str(table)
+    (tmp_path / "dev.csv").write_bytes(table.read_bytes())
+    files[files.index("--dev") + 1] = str(tmp_path / "dev.csv")
+
+    assert main([*files, "--teacher-scores", str(titles), "--text-column", "summary"]) == 2
+
+    assert "120 others" in (told := capsys.readouterr().err)
+    assert told.endswith("score the data at hand, by the same --text-column\n")
+    assert main([*files, "--teacher-scores", str(titles), "--text-column", "title"]) == 0
 
 
 def test_a_transfer_set_that_no_teacher_is_heard_on_is_refused(

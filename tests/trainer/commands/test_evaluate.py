@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 
 from kuaixun.export import cli as export_cli
 from kuaixun.trainer.cli import main
+from kuaixun.trainer.data.content_hash import sha256_of_texts
 from kuaixun.trainer.data.labelled_texts import read_labelled_texts
 from kuaixun.trainer.evaluation.measurement import Measurement
 from kuaixun.trainer.teacher.scores import TeacherScores, write_scores
@@ -52,8 +52,7 @@ def teacher(data: Path, path: Path, labels: tuple[str, ...] = ("finance", "sport
     texts = read_labelled_texts(data, labels=labels)
     logits = np.where(np.equal(texts.label_ids[:, None], [0, 1]), 3.0, -3.0).astype(np.float16)
     logits[0] *= -1
-    sha256 = hashlib.sha256(data.read_bytes()).hexdigest()
-    write_scores(path, TeacherScores(logits, data.name, sha256, labels, "nearly perfect"))
+    write_scores(path, TeacherScores(logits, data.name, sha256_of_texts(texts.texts), labels, "nearly perfect"))
     return path
 
 

@@ -49,10 +49,7 @@ def test_a_network_learns_scores_and_scores_the_same_again(files: list[str], tmp
 
     record = json.loads((out / "network.json").read_text())
     data = read_labelled_texts(dev)
-    scores, again = (
-        read_scores(tmp_path / name, data_sha256=data.sha256, rows=60, labels=data.labels)
-        for name in ("scores", "again")
-    )
+    scores, again = (read_scores(tmp_path / name, data.texts, data.labels) for name in ("scores", "again"))
     accuracy = (scores.logits.argmax(axis=1) == data.label_ids).mean()
     assert accuracy > 0.9
     assert record["metrics"]["dev"]["accuracy"] == pytest.approx(accuracy)
@@ -107,7 +104,7 @@ def test_out_of_fold_scores_come_from_networks_that_never_saw_the_row(
     assert main(command) == 0
 
     data = read_labelled_texts(train)
-    scores = read_scores(tmp_path / "oof", data_sha256=data.sha256, rows=240, labels=data.labels)
+    scores = read_scores(tmp_path / "oof", data.texts, data.labels)
     assert scores.folds == 3
     assert (scores.logits.argmax(axis=1) == data.label_ids).mean() > 0.85
     assert len(learnt) == 3
@@ -125,6 +122,24 @@ def test_out_of_fold_scores_come_from_networks_that_never_saw_the_row(
     only = ["teacher", "--scores-only", "--teacher", str(out / "fold-1"), "--score", f"{train}={tmp_path / 'no'}"]
     assert main(only) == 2
     assert "fold-1 learnt from a part of train.txt" in capsys.readouterr().err
+
+
+def test_folds_of_one_column_are_refused_for_another_of_the_same_table(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for role in ("train", "dev"):
+        rows = read_labelled_texts(tmp_path / f"{role}.txt")
+        lines = [f"{text},{text[::-1]},{rows.label_of(row)}\n" for row, text in enumerate(rows.texts)]
+        (tmp_path / f"{role}.csv").write_text("".join(["title,summary,label\n", *lines]), encoding="utf-8")
+        files[files.index(f"--{role}") + 1] = str(tmp_path / f"{role}.csv")
+    command = [*files, "--epochs", "1", "--folds", "2", "--output", str(tmp_path / "folds"), "--text-column"]
+    assert main([*command, "title"]) == 0
+    assert main([*command, "title"]) == 0
+    capsys.readouterr()
+
+    assert main([*command, "summary"]) == 2
+
+    assert "fold-1 is a teacher of other data or settings" in capsys.readouterr().err
 
 
 def test_a_blend_of_scores_with_folds_and_without_is_warned_of(

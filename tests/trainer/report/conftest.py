@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,6 +14,7 @@ from kuaixun.export import cli as export_cli
 from kuaixun.export.checkpoint import read_checkpoint
 from kuaixun.trainer.cli import main
 from kuaixun.trainer.data.analysis import analyse
+from kuaixun.trainer.data.content_hash import sha256_of_texts
 from kuaixun.trainer.data.labelled_texts import read_labelled_texts, read_split
 from kuaixun.trainer.teacher.folder import RECORD_FILE, TeacherRecord
 from kuaixun.trainer.teacher.scores import TeacherScores, write_scores
@@ -75,8 +75,9 @@ def _write_scores(path: Path, test: Path) -> None:
     """A blend that is right about every text."""
     data = read_labelled_texts(test)
     logits = np.where(np.equal(data.label_ids[:, None], np.arange(2)), 3.0, -3.0).astype(np.float16)
-    sha256 = hashlib.sha256(test.read_bytes()).hexdigest()
-    write_scores(path, TeacherScores(logits, test.name, sha256, data.labels, "kuaixun-trainer blend --dev dev.txt"))
+    texts_sha256 = sha256_of_texts(data.texts)
+    command = "kuaixun-trainer blend --dev dev.txt"
+    write_scores(path, TeacherScores(logits, test.name, texts_sha256, data.labels, command))
 
 
 def _write_teacher(folder: Path, run: Path) -> None:
@@ -89,6 +90,7 @@ def _write_teacher(folder: Path, run: Path) -> None:
         metrics={"dev": {"accuracy": 0.9125, "macro_f1": 0.91}, "test": {"accuracy": 0.9375, "macro_f1": 0.9374}},
         best_step=12,
         training=student.training,
+        texts_sha256="0" * 64,
     )
     folder.mkdir()
     (folder / RECORD_FILE).write_bytes(msgspec.json.encode(record))

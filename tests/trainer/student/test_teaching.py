@@ -14,6 +14,7 @@ import torch
 
 from kuaixun.export.text.vocabulary import SPECIALS
 from kuaixun.schemas.manifest import NgramBranch
+from kuaixun.trainer.data.content_hash import sha256_of_texts
 from kuaixun.trainer.data.labelled_texts import LabelledTexts, read_labelled_texts, read_split
 from kuaixun.trainer.errors import ScoresError, SettingError
 from kuaixun.trainer.student.curriculum import epochs
@@ -43,18 +44,18 @@ class Losses:
     def evaluated(self, figures: DevFigures) -> None: ...
 
 
-def scored(data: Path, sha256: str, texts: tuple[str, ...], labels: tuple[str, ...], *, salt: str = "") -> ScoreFile:
+def scored(data: Path, texts: tuple[str, ...], labels: tuple[str, ...], *, salt: str = "") -> ScoreFile:
     """A file of scores in which every text's are a hash of the text itself."""
     digests = [hashlib.sha256((salt + text).encode()).digest() for text in texts]
     logits = np.array([[byte / 64 for byte in digest[: len(labels)]] for digest in digests], dtype=np.float16)
     path = data.with_name(f"{data.name}{salt}.safetensors")
-    write_scores(path, TeacherScores(logits, data.name, sha256, labels, "toy", folds=5))
+    write_scores(path, TeacherScores(logits, data.name, sha256_of_texts(texts), labels, "toy", folds=5))
     return ScoreFile(path)
 
 
 def scored_file(path: Path) -> tuple[LabelledTexts, ScoreFile]:
     data = read_labelled_texts(path)
-    return data, scored(path, data.sha256, data.texts, data.labels)
+    return data, scored(path, data.texts, data.labels)
 
 
 def words_by_text(student: Student, teaching: Teaching, settings: FitSettings) -> dict[str, list[float]]:
@@ -122,8 +123,7 @@ def test_transfer_texts_are_learnt_from_the_teacher_and_their_labels_never_asked
     data, scores = scored_file(train_path)
     transfer = train_path.with_name("transfer.txt")
     transfer.write_text("股市球赛大了\n\n今日基金\n", encoding="utf-8")
-    sha256 = hashlib.sha256(transfer.read_bytes()).hexdigest()
-    transfer_scores = scored(transfer, sha256, ("股市球赛大了", "", "今日基金"), data.labels)
+    transfer_scores = scored(transfer, ("股市球赛大了", "", "今日基金"), data.labels)
 
     teaching = read_teaching(data, (scores,), transfer, (transfer_scores,))
     student, found = train(toy_file, SETTINGS, teaching, Losses())
@@ -134,14 +134,14 @@ def test_transfer_texts_are_learnt_from_the_teacher_and_their_labels_never_asked
     assert set(student.transfer.label_ids.tolist()) == {-100}
     assert [file.role for file in teaching.files] == ["teacher scores", "transfer", "transfer scores"]
     assert [file.rows for file in teaching.files] == [240, 3, 3]
-    assert teaching.files[1].sha256 == sha256
+    assert teaching.files[1].sha256 == hashlib.sha256(transfer.read_bytes()).hexdigest()
     assert teaching.files[2].sha256 == hashlib.sha256(transfer_scores.path.read_bytes()).hexdigest()
 
 
 def test_weights_share_out_the_word_of_several_teachers(toy_file: ToyFile) -> None:
     path = toy_file("train.txt", 30, 1)
     data, one = scored_file(path)
-    other = scored(path, data.sha256, data.texts, data.labels, salt="-second")
+    other = scored(path, data.texts, data.labels, salt="-second")
 
     teaching = read_teaching(data, (one, ScoreFile(other.path, weight=3.0)))
 
@@ -169,8 +169,7 @@ def test_a_teacher_of_the_transfer_set_alone_leaves_the_training_texts_to_their_
     transfer = train_path.with_name("transfer.txt")
     transfer.write_text("股市球赛\n今日基金\n", encoding="utf-8")
     data = read_labelled_texts(train_path)
-    sha256 = hashlib.sha256(transfer.read_bytes()).hexdigest()
-    transfer_scores = scored(transfer, sha256, ("股市球赛", "今日基金"), data.labels)
+    transfer_scores = scored(transfer, ("股市球赛", "今日基金"), data.labels)
 
     teaching = read_teaching(data, (), transfer, (transfer_scores,))
     student, found = train(toy_file, SETTINGS, teaching, Losses())
@@ -189,8 +188,7 @@ def test_the_transfer_set_has_a_say_in_ngrams_and_characters_only_where_it_is_as
     transfer = tmp_path / "transfer.txt"
     transfer.write_text("鑫淼森\n" * 50, encoding="utf-8")
     data, scores = scored_file(toy_file("train.txt", 30, 1))
-    sha256 = hashlib.sha256(transfer.read_bytes()).hexdigest()
-    teaching = read_teaching(data, (scores,), transfer, (scored(transfer, sha256, ("鑫淼森",) * 50, data.labels),))
+    teaching = read_teaching(data, (scores,), transfer, (scored(transfer, ("鑫淼森",) * 50, data.labels),))
 
     def student(*, ngrams: bool, characters: bool) -> Student:
         shape = replace(SHAPE, count_transfer_ngrams=ngrams, count_transfer_characters=characters)

@@ -19,8 +19,9 @@ def test_every_fold_holds_its_share_of_every_class() -> None:
         assert np.bincount(fold[label == LABELS], minlength=5).tolist() == [6] * 5
 
 
-def test_equal_texts_stand_in_one_fold_also_where_only_cleaning_makes_them_equal() -> None:
-    texts = [*TEXTS, *(f" 第{number}条\u200b" for number in range(90))]
+@pytest.mark.parametrize("said_again", [" 第{}条\u200b", "“第{}条”！"])
+def test_rows_that_say_the_same_stand_in_one_fold_as_they_stand_in_one_part(said_again: str) -> None:
+    texts = [*TEXTS, *(said_again.format(number) for number in range(90))]
 
     fold = fold_of_rows(texts, np.concatenate([LABELS, (LABELS + 1) % 3]), 5, seed=1)
 

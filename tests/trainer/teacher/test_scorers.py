@@ -37,7 +37,7 @@ def test_a_student_scores_as_its_bundle_does(
     assert main(["teacher", "--scores-only", "--teacher", str(student), "--score", f"{unlabelled}={out}"]) == 0
 
     record = read_checkpoint(student).record
-    scores = read_scores(out, data_sha256=read_text_lines(unlabelled).sha256, rows=len(TEXTS), labels=record.labels)
+    scores = read_scores(out, read_text_lines(unlabelled).texts, record.labels)
     assert scores.folds == SEEN
     assert scores.teacher == record.training.command
     said = open_classifier(bundle, engine="torchscript").classify(TEXTS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -11,22 +12,24 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from kuaixun.trainer.data.content_hash import sha256_of_texts
 from kuaixun.trainer.errors import ScoresError
 from kuaixun.trainer.teacher.scores import TeacherScores, as_half, read_scores, read_scores_header, write_scores
 
 LABELS = ("金融", "b")
+TEXTS = ("股市", "球赛", "")
 SCORES = TeacherScores(
     logits=np.array([[1, -1], [0.5, 2], [0, 0]], dtype=np.float16),
     data_name="train.txt",
-    data_sha256="a" * 64,
+    texts_sha256=sha256_of_texts(TEXTS),
     labels=LABELS,
     teacher="kuaixun-trainer teacher …",
     folds=5,
 )
 
 
-def read(path: Path, *, data_sha256: str = "a" * 64, rows: int = 3, labels: tuple[str, ...] = LABELS) -> TeacherScores:
-    return read_scores(path, data_sha256=data_sha256, rows=rows, labels=labels)
+def read(path: Path, *, texts: tuple[str, ...] = TEXTS, labels: tuple[str, ...] = LABELS) -> TeacherScores:
+    return read_scores(path, texts, labels)
 
 
 def test_scores_come_back_as_they_were_written(tmp_path: Path) -> None:
@@ -38,7 +41,7 @@ def test_scores_come_back_as_they_were_written(tmp_path: Path) -> None:
     assert found.logits.tolist() == SCORES.logits.tolist()
     header = read_scores_header(tmp_path / "new" / "scores")
     for one in (found, header):
-        assert (one.data_name, one.data_sha256, one.labels) == ("train.txt", "a" * 64, LABELS)
+        assert (one.data_name, one.texts_sha256, one.labels) == ("train.txt", sha256_of_texts(TEXTS), LABELS)
         assert (one.teacher, one.folds) == (SCORES.teacher, 5)
 
 
@@ -47,9 +50,9 @@ def test_the_file_is_what_the_format_says(tmp_path: Path) -> None:
 
     with safetensors.safe_open(tmp_path / "scores", framework="numpy") as file:
         assert file.metadata() == {
-            "format": "kuaixun-teacher-scores-1",
+            "format": "kuaixun-teacher-scores-2",
             "data_name": "train.txt",
-            "data_sha256": "a" * 64,
+            "texts_sha256": hashlib.sha256("6:股市6:球赛0:".encode()).hexdigest(),
             "rows": "3",
             "labels": '["金融", "b"]',
             "teacher": SCORES.teacher,
@@ -59,26 +62,29 @@ def test_the_file_is_what_the_format_says(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("labels", "data_sha256", "rows", "reason"),
+    ("labels", "texts", "reason"),
     [
-        (("b", "金融"), "a" * 64, 3, "class 0 is '金融' for the teacher, 'b' in the data"),
-        ((*LABELS, "c"), "a" * 64, 3, "the teacher has 2 classes, the data 3"),
-        (
-            LABELS,
-            "b" * 64,
-            3,
-            r"3 rows of train\.txt with SHA-256 a{12}…, .* another file, b{12}…",
-        ),
-        (LABELS, "a" * 64, 4, r"logits are \(3, 2\), the data needs \(4, 2\)"),
+        (("b", "金融"), TEXTS, "class 0 is '金融' for the teacher, 'b' in the data"),
+        ((*LABELS, "c"), TEXTS, "the teacher has 2 classes, the data 3"),
+        (LABELS, TEXTS[::-1], r"3 rows of train\.txt with SHA-256 \w{12}…, .* 3 others, \w{12}…"),
+        (LABELS, TEXTS[:2], r"3 rows of train\.txt with SHA-256 \w{12}…, .* 2 others, \w{12}…"),
+        (LABELS, ("股", "市球赛", ""), "by the same --text-column"),
     ],
 )
 def test_scores_of_other_rows_or_classes_are_refused(
-    tmp_path: Path, labels: tuple[str, ...], data_sha256: str, rows: int, reason: str
+    tmp_path: Path, labels: tuple[str, ...], texts: tuple[str, ...], reason: str
 ) -> None:
     write_scores(tmp_path / "scores", SCORES)
 
     with pytest.raises(ScoresError, match=rf"scores: .*{reason}"):
-        read(tmp_path / "scores", labels=labels, data_sha256=data_sha256, rows=rows)
+        read(tmp_path / "scores", labels=labels, texts=texts)
+
+
+def test_a_file_whose_strings_tell_of_more_rows_than_it_holds_is_refused(tmp_path: Path) -> None:
+    write_scores(tmp_path / "scores", replace(SCORES, logits=SCORES.logits[:2]))
+
+    with pytest.raises(ScoresError, match=r"logits are \(2, 2\), the data needs \(3, 2\)"):
+        read(tmp_path / "scores")
 
 
 def test_a_file_that_holds_no_scores_is_refused(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def teach(toy_file: ToyFile, encoder: Path, output: Path, *more: str) -> int:
 
 
 def scores_of(path: Path, data: LabelledTexts) -> TeacherScores:
-    return read_scores(path, data_sha256=data.sha256, rows=len(data), labels=data.labels)
+    return read_scores(path, data.texts, data.labels)
 
 
 def accuracy(scores: TeacherScores, data: LabelledTexts) -> float:
