@@ -286,6 +286,29 @@ def test_int8_is_smaller_and_its_accuracy_is_told(
     assert "int8, dev: accuracy" in capsys.readouterr().err
 
 
+def test_torchrun_teaches_in_two_processes_and_one_of_them_writes_and_tells(
+    toy_file: ToyFile, encoder: Path, tmp_path: Path
+) -> None:
+    train, dev = toy_file("train.txt", 240, 1), toy_file("dev.txt", 60, 2)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    files = ["--train", str(train), "--dev", str(dev), "--score", f"{train}={tmp_path / 'out-of-fold'}"]
+    where = ["--encoder", str(encoder), "--output", str(tmp_path / "folds"), "--folds", "2"]
+    fit = [*FIT.split(), *REST.split(), "--batch-size", "8"]
+    command = [*torchrun, "-m", "kuaixun.trainer.cli", "teacher", *where, *files, *fit]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+    assert done.returncode == 0, done.stderr
+    # Each process took every other batch of eight of a fold's 120 rows: 8 steps an epoch, where one alone takes 15.
+    assert done.stderr.count("step 24/24: ") == 2
+    assert done.stderr.count("fold 2 of 2: learning from 120 rows\n") == 1
+    data = read_labelled_texts(train)
+    scores = scores_of(tmp_path / "out-of-fold", data)
+    assert scores.folds == 2
+    assert accuracy(scores, data) > 0.75
+    assert sorted(path.name for path in (tmp_path / "folds").iterdir()) == ["fold-1", "fold-2"]
+
+
 def test_several_teachers_are_blended_for_the_rows_that_all_have_scored(
     toy_file: ToyFile, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
