@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 POM = Path(__file__).with_name("kafka") / "pom.xml"
 JARS = ROOT / "build" / "kafka"
 
+NOTICES = 5  # a client's log level; the next tells of each request that it drops when it is closed
 START_SECONDS = 240  # where others use the processors too, Java takes its time
 STOP_SECONDS = 20
 # Java starts with half the work where it compiles everything once and no better; what runs for long is slower then.
@@ -209,7 +210,7 @@ def running_broker(port: int | None = None, *, short_lived: bool = False) -> Ite
 
 def create_topic(bootstrap: str, name: str, partitions: int = 1, **config: str) -> None:
     """Create a topic with one replica and wait until clients see it; `config` writes settings with `_` for dots."""
-    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": NOTICES})
     topic = NewTopic(name, partitions, 1, config={key.replace("_", "."): value for key, value in config.items()})
     admin.create_topics([topic])[name].result(START_SECONDS)
     # The controller has it before the broker tells of it.

@@ -170,7 +170,7 @@ class WorkerSettings(BaseSettings):
         5, ge=0, le=60_000, description="Longest that a batch waits for more once it has one; under light load less."
     )
     latency_target_ms: float = Field(
-        100, gt=0, le=60_000, description="A batch ends where labelling it would take longer than this."
+        100, ge=1, le=60_000, description="A batch ends where labelling it would take longer than this."
     )
     max_in_flight: int = Field(8, ge=1, description="Batches produced and not yet confirmed before reading pauses.")
     commit_interval_seconds: Seconds = Field(1.0, description="How often offsets of confirmed headlines are committed.")

@@ -22,7 +22,7 @@ from kuaixun.export.text.vocabulary import PAD, UNK
 # Enough to keep a GPU busy; at 32 tokens and three times 256 filters, some hundred MB of windows.
 CHUNK_TEXTS = 1024
 # What goes through the folded graph at once on a CPU: texts of like length, so that there is little padding, and no
-# more than let a slice of their windows, of 512 bytes each, stay near a core (docs/performance.md).
+# more than let a slice of their windows, of 512 bytes each, stay near a core (docs/engine-speed.md).
 GROUP_TOKENS = 5120
 
 

@@ -1,4 +1,4 @@
-"""The raw figures of docs/performance.md: `python -m tests.benchmarks.measurements FOLDER [--texts titles.txt]`.
+"""The raw figures of docs/engine-speed.md: `python -m tests.benchmarks.measurements FOLDER [--texts titles.txt]`.
 
 Every figure of the page's engines, lengths, vocabulary and memory comes from a file that this writes, on a machine that
 does nothing else. The steps are run one after the other; each writes its file at its end, so that what was measured

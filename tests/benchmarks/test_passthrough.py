@@ -11,13 +11,15 @@ import pytest
 
 from kuaixun.export import Classifier, open_classifier
 from kuaixun.export.bundle.reader import default_bundle_path, open_bundle
+from kuaixun.worker.delivery.promise import Guarantee
+from kuaixun.worker.kafka.membership import PROPERTIES, GroupProtocol
 from kuaixun.worker.labelling import Policy, label_batch
 from kuaixun.worker.outcomes import Labelled
 from kuaixun.worker.records import Record
 from kuaixun.worker.settings import WorkerSettings
 from tests.benchmarks.stream.null_engine import NullEngine
-from tests.benchmarks.stream.passthrough import tails
-from tests.benchmarks.worker.backlog import payloads
+from tests.benchmarks.stream.passthrough import CONSUMER, GUARANTEES, tails
+from tests.benchmarks.worker.backlog import payloads, various_titles
 
 MESSAGES = 2_000
 BATCH = 500
@@ -28,7 +30,7 @@ WITHIN = 1 / 15
 
 @pytest.fixture(scope="module")
 def raw() -> list[bytes]:
-    """The demo's headlines over and over, as a backlog has them."""
+    """Various headlines, as a backlog has them."""
     return list(islice(cycle(payloads()), MESSAGES))
 
 
@@ -50,6 +52,18 @@ def labelled(raw: Sequence[bytes], first: int, classifier: Classifier) -> list[b
     outcomes = label_batch(records, classifier, policy, received_at=received_at, clock=lambda: received_at + OF_A_BATCH)
     assert all(isinstance(outcome, Labelled) for outcome in outcomes)
     return [outcome.value for outcome in outcomes if isinstance(outcome, Labelled)]
+
+
+def test_the_passthrough_is_a_member_as_the_worker_is() -> None:
+    assert PROPERTIES[GroupProtocol.COOPERATIVE].items() <= CONSUMER.items()
+    assert set(GUARANTEES) == set(Guarantee)
+
+
+def test_a_backlog_repeats_itself_later_than_a_batch_ends() -> None:
+    most: int = WorkerSettings.model_fields["max_batch"].default
+    titles = various_titles()
+    assert min(len(set(titles[start : start + most])) for start in range(0, len(titles) - most, most)) > 0.9 * most
+    assert sum("<" in title for title in titles) > 100
 
 
 @pytest.mark.parametrize("engine", ["native", "null"])

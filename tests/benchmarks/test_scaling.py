@@ -14,7 +14,8 @@ import pytest
 
 from kuaixun.export.bundle.reader import default_bundle_path, open_bundle
 from kuaixun.schemas.codec import decode_raw_news
-from tests.benchmarks.stream.scaling.__main__ import main, measure, show, summed_up
+from tests.benchmarks.failures import finish_measuring
+from tests.benchmarks.stream.scaling.__main__ import measure, run, show, summed_up
 from tests.benchmarks.stream.scaling.cases import MESSAGES, SCALED, Case, Series, cases
 from tests.benchmarks.stream.scaling.costs import TITLES, Cost, drained, processor_seconds, values_of
 from tests.benchmarks.stream.scaling.figures import Row, flatness, lines, rows
@@ -78,14 +79,20 @@ def test_titles_have_the_characters_asked_for_before_and_after_cleaning(characte
     assert {*map(len, titles), *map(len, cleaned)} == {characters}
 
 
-def test_only_who_shares_partitions_and_reads_committed_records_is_offered(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_only_who_shares_partitions_and_reads_committed_records_is_offered(capsys: pytest.CaptureFixture[str]) -> None:
     assert SCALED == ("passthrough", "null", "native", "torchscript")
-    monkeypatch.setattr(sys, "argv", ["scaling", "--only", "faust_agent-native"])
     with pytest.raises(SystemExit):
-        main()
-    assert "invalid choice: 'faust_agent-native'" in capsys.readouterr().err
+        run(["--only", "faust_agent-native"])
+    assert "'faust_agent-native' is none of passthrough, null, native, torchscript" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("option", "name"), [("--plots", "plain"), ("--json", "plain/figures.json")])
+def test_what_cannot_be_written_is_refused_before_anything_is_measured(
+    tmp_path: Path, option: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "plain").write_text("a file", encoding="utf-8")
+    assert finish_measuring("scaling", lambda: run([option, str(tmp_path / name)])) == 1
+    assert f"scaling: {option} {tmp_path / name}: " in capsys.readouterr().err
 
 
 class Counted:

@@ -20,6 +20,7 @@ from tests.readme.shown import commands_of
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ("kuaixun.", "tests.")
+READS_OPTIONS = re.compile(r"(ArgumentParser|OneLineParser|read_options)\(")
 
 
 @cache
@@ -97,7 +98,7 @@ def _faults_of_module(module: str, arguments: Sequence[str]) -> Iterator[str]:
     source = next((source for source in sources if source.is_file()), None)
     if source is None:
         yield f"there is no module {module}"
-    elif "ArgumentParser(" in source.read_text(encoding="utf-8"):  # any other might run
+    elif READS_OPTIONS.search(source.read_text(encoding="utf-8")):  # any other might run
         # Left to right: what stands before --help is refused before it helps, but for flags that it does not know.
         command = [sys.executable, "-m", module, *arguments, "--help"]
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)

@@ -100,7 +100,11 @@ def _add_shape(group: argparse._ArgumentGroup) -> None:
     number("--ngram-minimum-frequency", SHAPE.ngram_minimum_frequency, "rarer n-grams own no bucket")
     switch("--count-transfer-ngrams", "n-grams of the transfer set count too when buckets are given away")
     number("--max-tokens", SHAPE.max_tokens, "characters of a text that count")
-    switch("--keyword-filters", "the widest filters begin, and stay, as detectors of the words that tell classes apart")
+    switch(
+        "--keyword-filters",
+        "the widest filters begin, and stay, as detectors of the words that tell classes apart; "
+        "of a text's first word too with --prepend-cls",
+    )
     switch("--prepend-cls", "begin every text with a token of its own")
     switch("--drop-latin", "drop the letters a to z in all their forms")
     number("--vocabulary-size", SHAPE.vocabulary_size, "characters at most, three specials included")

@@ -87,6 +87,8 @@ def _of_words(analysis: Analysis, given: Settings) -> Iterator[Suited]:
     if {"widths", "keyword-filters", "keyword_filters"} & set(given):
         return
     yield Suited("keyword-filters", "", f"{_alphabet(analysis)}, so filters begin as detectors of words")
+    if not {"prepend-cls", "prepend_cls"} & set(given):
+        yield Suited("prepend-cls", "", "a word is known by the space before it, and the first one has none")
     yield Suited("widths", "10", "a space and nine letters tell most words apart")
     yield Suited("filters", "600", "as many words; more of them did worse")
     if "embeddings" not in given:

@@ -3,8 +3,9 @@
 A few thousand texts are too few for filters to find whole words by themselves: trained from random weights they lose
 several points to a bag of words. So the words are found by counting, as a bag of words does, and each of the best gets
 a filter that fires where it stands: the vectors of its characters side by side, and a bias that all of them together
-just overcome. A word longer than the filter is known by its beginning, which also stands for its other forms. Such
-filters stay as they are in training; what they say of the classes is learnt.
+just overcome. A word longer than the filter is known by its beginning, which also stands for its other forms. The token
+that a text may begin with is a space to them, so that they find its first word too. Such filters stay as they are in
+training; what they say of the classes is learnt.
 
 The measure of a word is the G statistic of its presence against the classes (Dunning 1993, Accurate Methods for the
 Statistics of Surprise and Coincidence).
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kuaixun.export.student.textcnn import TextCNN
-from kuaixun.export.text.vocabulary import SPECIALS
+from kuaixun.export.text.vocabulary import CLS, SPECIALS
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
 
 SPACE = " "
@@ -44,6 +45,8 @@ def detect_keywords(module: TextCNN, characters: Sequence[str], texts: Sequence[
     rows = {character: row for row, character in enumerate(characters, start=len(SPECIALS))}
     patterns = [one for one in telling_patterns(texts, labels, width) if all(c in rows for c in one)][:filters]
     with torch.no_grad():
+        if SPACE in rows:
+            module.embedding.weight[CLS] = module.embedding.weight[rows[SPACE]]
         for number, pattern in enumerate(patterns):
             vectors = module.embedding.weight[[rows[character] for character in pattern]]  # (characters, size)
             weights = GAIN * vectors / vectors.square().sum(dim=1, keepdim=True)  # (characters, size)

@@ -23,12 +23,9 @@ from bytewax.dataflow import Dataflow
 from bytewax.run import cli_main
 
 from tests.benchmarks.peers.collector import collect_seldom
-from tests.benchmarks.peers.librdkafka import CONSUMER, PRODUCER
 from tests.benchmarks.peers.options import Options, read_options
+from tests.benchmarks.peers.settings import BYTEWAX_READ_AT_ONCE, BYTEWAX_WORKERS, CONSUMER, PRODUCER
 from tests.benchmarks.peers.student import labelled, now, open_student
-
-WORKERS = {"traced": 2, "native": 1}
-READ_AT_ONCE = {"traced": 100, "native": 20_000}
 
 
 def flow_of(options: Options) -> Dataflow:
@@ -62,7 +59,7 @@ def flow_of(options: Options) -> Dataflow:
     headlines = op.input(
         "headlines",
         flow,
-        KafkaSource(brokers, [options.input], add_config=consumer, batch_size=READ_AT_ONCE[options.engine]),
+        KafkaSource(brokers, [options.input], add_config=consumer, batch_size=BYTEWAX_READ_AT_ONCE[options.engine]),
     )
     if options.engine == "traced":
         events = op.map("label", headlines, label)
@@ -76,4 +73,4 @@ if __name__ == "__main__":
     given = read_options()
     flow = flow_of(given)
     collect_seldom()
-    cli_main(flow, workers_per_process=WORKERS[given.engine])
+    cli_main(flow, workers_per_process=BYTEWAX_WORKERS[given.engine])

@@ -9,12 +9,15 @@ torch, of which a copy each would take 5 GB.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import shutil
 import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+
+from tests.benchmarks.failures import BenchmarkError
 
 FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parents[2]
@@ -33,7 +36,7 @@ PINNED_FOR = (3, 11)
 COMPLETE = "complete"
 
 
-class PeerUnavailableError(Exception):
+class PeerUnavailableError(BenchmarkError):
     """A peer's environment cannot be made here; the message says why."""
 
 
@@ -58,14 +61,13 @@ def python_of(name: str) -> Path:
     shared = _shared_packages()
     stamp = hashlib.sha256(requirements.read_bytes() + shared.encode()).hexdigest()
     complete = environment / COMPLETE
-    if not complete.is_file() or complete.read_text("ascii") != stamp:
-        print(f"Installing the peer {name} into {environment}.", file=sys.stderr, flush=True)
-        shutil.rmtree(environment, ignore_errors=True)
-        python = _install(name, requirements, environment)
-        packages = environment / "lib" / f"python{PINNED_FOR[0]}.{PINNED_FOR[1]}" / "site-packages"
-        (packages / "kuaixun-benchmark.pth").write_text(shared, encoding="utf-8")
-        _run([str(python), "-c", "import kuaixun.export._native, torch"], name)
-        complete.write_text(stamp, encoding="ascii")
+    if not _is_complete(complete, stamp):
+        ENVIRONMENTS.mkdir(parents=True, exist_ok=True)
+        with (ENVIRONMENTS / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not _is_complete(complete, stamp):  # another process may have made it meanwhile
+                _make(name, requirements, environment, shared)
+                complete.write_text(stamp, encoding="ascii")
     return environment / "bin" / "python"
 
 
@@ -88,6 +90,20 @@ def _shared_packages() -> str:
     """A .pth file: https://docs.python.org/3.11/library/site.html. `addsitedir` minds editable installs too."""
     packages = sysconfig.get_path("purelib")
     return f"{ROOT}\nimport site; site.addsitedir({packages!r})\n"
+
+
+def _is_complete(complete: Path, stamp: str) -> bool:
+    return complete.is_file() and complete.read_text("ascii") == stamp
+
+
+def _make(name: str, requirements: Path, environment: Path, shared: str) -> None:
+    """In place of what there is. Raises PeerUnavailableError."""
+    print(f"Installing the peer {name} into {environment}.", file=sys.stderr, flush=True)
+    shutil.rmtree(environment, ignore_errors=True)
+    python = _install(name, requirements, environment)
+    packages = environment / "lib" / f"python{PINNED_FOR[0]}.{PINNED_FOR[1]}" / "site-packages"
+    (packages / "kuaixun-benchmark.pth").write_text(shared, encoding="utf-8")
+    _run([str(python), "-c", "import kuaixun.export._native, torch"], name)
 
 
 def _install(name: str, requirements: Path, environment: Path) -> Path:

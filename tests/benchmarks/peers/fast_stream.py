@@ -23,27 +23,15 @@ from faststream.kafka import KafkaBroker, KafkaMessage, KafkaPublishMessage
 
 from tests.benchmarks.peers.collector import collect_seldom
 from tests.benchmarks.peers.options import Options, read_options
+from tests.benchmarks.peers.settings import FAST_STREAM_BATCHES, FAST_STREAM_BROKER, FAST_STREAM_SUBSCRIPTION
 from tests.benchmarks.peers.student import labelled, now, open_student
-
-BATCH = 2000  # events of half a kilobyte are a megabyte
 
 
 def app_of(options: Options) -> FastStream:
     """The application."""
     student = open_student(options.bundle, options.engine)
-    broker = KafkaBroker(
-        options.bootstrap,
-        compression_type="lz4",
-        linger_ms=20,
-        max_batch_size=2_000_000,
-        max_request_size=2_000_000,
-        logger=None,
-    )
-    subscription: dict[str, Any] = {
-        "group_id": options.group,
-        "auto_offset_reset": "earliest",
-        "max_partition_fetch_bytes": 8_388_608,
-    }
+    broker = KafkaBroker(options.bootstrap, **FAST_STREAM_BROKER, logger=None)
+    subscription: dict[str, Any] = {"group_id": options.group, **FAST_STREAM_SUBSCRIPTION}
     publisher = broker.publisher(options.output)
 
     async def one_by_one(news: dict[str, Any], message: KafkaMessage) -> None:
@@ -67,7 +55,7 @@ def app_of(options: Options) -> FastStream:
     if options.engine == "traced":
         broker.subscriber(options.input, **subscription)(one_by_one)
     else:
-        broker.subscriber(options.input, batch=True, max_records=BATCH, batch_timeout_ms=50, **subscription)(in_batches)
+        broker.subscriber(options.input, batch=True, **FAST_STREAM_BATCHES, **subscription)(in_batches)
     return FastStream(broker, logger=None)
 
 

@@ -25,10 +25,8 @@ import faust  # noqa: E402
 
 from tests.benchmarks.peers.collector import collect_seldom  # noqa: E402
 from tests.benchmarks.peers.options import Options, read_options  # noqa: E402
+from tests.benchmarks.peers.settings import FAUST_APP, FAUST_BATCH, FAUST_BATCH_SECONDS  # noqa: E402
 from tests.benchmarks.peers.student import labelled, now, open_student  # noqa: E402
-
-BATCH = 4096
-BATCH_SECONDS = 0.1
 
 
 def app_of(options: Options) -> faust.App:
@@ -42,11 +40,7 @@ def app_of(options: Options) -> faust.App:
         web_enabled=False,
         topic_disable_leader=True,
         topic_allow_declare=False,
-        stream_buffer_maxsize=131_072,
-        consumer_max_fetch_size=8_388_608,
-        producer_compression_type="lz4",
-        producer_linger=0.02,
-        producer_max_batch_size=1_000_000,
+        **FAUST_APP,
     )
     headlines = app.topic(options.input, key_type=bytes, value_serializer="json")
     output = app.topic(options.output, key_type=bytes, value_serializer="json")
@@ -66,7 +60,7 @@ def app_of(options: Options) -> faust.App:
             output.send_soon(key=event.key, value=events_of([event])[0])
 
     async def in_batches(stream: faust.Stream) -> None:
-        async for batch in stream.take_events(BATCH, within=BATCH_SECONDS):
+        async for batch in stream.take_events(FAUST_BATCH, within=FAUST_BATCH_SECONDS):
             for event, value in zip(batch, events_of(batch), strict=True):
                 output.send_soon(key=event.key, value=value)
 

@@ -16,12 +16,10 @@ import orjson
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 
 from tests.benchmarks.peers.collector import collect_seldom
-from tests.benchmarks.peers.librdkafka import CONSUMER, PRODUCER
 from tests.benchmarks.peers.options import Options, read_options
+from tests.benchmarks.peers.settings import CONSUMER, PLAIN_BATCH, PLAIN_COMMIT_EVERY, PRODUCER
 from tests.benchmarks.peers.student import labelled, now, open_student
 
-BATCH = 20_000
-COMMIT_EVERY = 1000
 BATCH_SECONDS = 0.05
 
 
@@ -65,7 +63,7 @@ def main(options: Options) -> None:
             message = consumer.poll(BATCH_SECONDS)
             messages = [] if message is None else [message]
         else:
-            messages = consumer.consume(BATCH, BATCH_SECONDS)
+            messages = consumer.consume(PLAIN_BATCH, BATCH_SECONDS)
         for message in messages:
             if (error := message.error()) is not None:
                 raise KafkaException(error)
@@ -73,7 +71,7 @@ def main(options: Options) -> None:
             label(messages)
             uncommitted += len(messages)
         producer.poll(0)
-        if uncommitted >= COMMIT_EVERY:
+        if uncommitted >= PLAIN_COMMIT_EVERY:
             consumer.commit(asynchronous=True)
             uncommitted = 0
     producer.flush()

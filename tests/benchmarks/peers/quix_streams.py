@@ -20,13 +20,15 @@ from quixstreams.models import Topic
 from quixstreams.sinks import BaseSink
 
 from tests.benchmarks.peers.collector import collect_seldom
-from tests.benchmarks.peers.librdkafka import CONSUMER, PRODUCER
 from tests.benchmarks.peers.options import Options, read_options
+from tests.benchmarks.peers.settings import (
+    CONSUMER,
+    PRODUCER,
+    QUIX_BATCH,
+    QUIX_COMMIT_EVERY,
+    QUIX_COMMIT_SECONDS,
+)
 from tests.benchmarks.peers.student import Student, labelled, now, open_student
-
-BATCH = 2000
-COMMIT_EVERY = 50_000
-COMMIT_SECONDS = 1.0
 
 Waiting: TypeAlias = tuple[dict[str, Any], bytes, tuple[str, int, int]]
 
@@ -51,7 +53,7 @@ class LabellingSink(BaseSink):  # type: ignore[misc]  # its types are in the pee
     ) -> None:
         """One headline."""
         self._waiting.append((value, key, (topic, partition, offset)))
-        if len(self._waiting) == BATCH:
+        if len(self._waiting) == QUIX_BATCH:
             self._label()
 
     def flush(self) -> None:
@@ -83,8 +85,8 @@ def main(options: Options) -> None:
         broker_address=options.bootstrap,
         consumer_group=options.group,
         auto_offset_reset="earliest",
-        commit_every=COMMIT_EVERY,
-        commit_interval=COMMIT_SECONDS,
+        commit_every=QUIX_COMMIT_EVERY,
+        commit_interval=QUIX_COMMIT_SECONDS,
         consumer_extra_config=dict(CONSUMER),
         producer_extra_config=dict(PRODUCER),
         use_changelog_topics=False,

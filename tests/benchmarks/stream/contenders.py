@@ -20,7 +20,7 @@ class Contender:
     """`command` starts one process on given topics, in their group, ended by SIGTERM.
 
     `beside` names the contender that this one is but for one thing, whose cost is the ratio of the two. One that is
-    `visited` has its page open and is scraped.
+    `visited` has its page open and is scraped. `peer` names the environment that it needs.
     """
 
     name: str
@@ -29,6 +29,7 @@ class Contender:
     shares: bool = True  # whether several processes are measured, which share the partitions
     beside: str = PASSTHROUGH
     visited: bool = False
+    peer: str = ""
 
 
 def _passthrough(topics: Topics) -> list[str]:
@@ -61,7 +62,7 @@ def _peer(name: str, engine: str) -> Contender:
         ]
 
     # Some could do more; what is asked of peers is how fast one of their processes is.
-    return Contender(f"{name}-{engine}", command, exactly_once=False, shares=False)
+    return Contender(f"{name}-{engine}", command, exactly_once=False, shares=False, peer=name)
 
 
 CONTENDERS = {

@@ -13,19 +13,21 @@ from confluent_kafka.admin import AdminClient
 
 from kuaixun.worker.delivery.promise import Guarantee
 from kuaixun.worker.kafka.client_errors import COORDINATOR_ON_ITS_WAY
+from tests.benchmarks.failures import BenchmarkError
 from tests.benchmarks.stream.contenders import Contender
 from tests.benchmarks.stream.visitor import Visitor
 from tests.benchmarks.worker.backlog import write_backlog
 from tests.benchmarks.worker.own_topics import own_topics
 from tests.benchmarks.worker.processes import Process, ended
+from tests.kafka_broker import NOTICES
 from tests.worker.topics import PARTITIONS, PATIENCE_SECONDS, Topics
 
-LOOK_EVERY_SECONDS = 0.02
+LOOK_EVERY_SECONDS = 0.1  # each look is a request for each partition, which the broker serves on the same processors
 MOST_SECONDS = 15.0  # for the slow ones, whose rate is known long before they are through
 
 
-class StandstillError(RuntimeError):
-    """Nothing came out for as long as it is looked, so that there is no rate to tell; the message says of whom."""
+class DrainError(BenchmarkError):
+    """A drain has no figure; the message says whose, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,7 @@ def drain(contender: Contender, backlog: Backlog, delivery: Guarantee, processes
     """From the first outcome that counts to the last, or until MOST_SECONDS.
 
     Several processes get a backlog of their own, which is seen once all of them have their share of the partitions.
-    Raises StandstillError where nothing follows the first, and RuntimeError where a process ends, nothing comes out,
-    or all of it did at once.
+    Raises DrainError where a process ends, nothing comes out, nothing follows the first, or all of it came at once.
     """
     with own_topics(backlog.topics.bootstrap, delivery=delivery) as own:
         topics = own if processes > 1 else replace(own, input=backlog.topics.input)
@@ -93,9 +94,9 @@ def _drained(contender: Contender, backlog: Backlog, topics: Topics, processes: 
             visitor.raise_any()
     progress.close()
     if first >= backlog.messages:
-        raise RuntimeError(f"{contender.name} was through before it could be looked at: let more messages wait")
+        raise DrainError(f"{contender.name} was through before it could be looked at: let more messages wait")
     if last == first:
-        raise StandstillError(f"{contender.name} stood still for {MOST_SECONDS:g} s after its first {first:,} outcomes")
+        raise DrainError(f"{contender.name} stood still for {MOST_SECONDS:g} s after its first {first:,} outcomes")
     return Drained(
         messages_per_second=(last - first) / seconds,
         processor_microseconds=processor_seconds / (last - first) * 1e6,
@@ -110,7 +111,12 @@ class Progress:
     def __init__(self, topics: Topics) -> None:
         # As a reader of committed records it would wait for each transaction's end, and trouble the broker with it.
         self._looker = Consumer(
-            {"bootstrap.servers": topics.bootstrap, "group.id": topics.group, "isolation.level": "read_uncommitted"}
+            {
+                "bootstrap.servers": topics.bootstrap,
+                "group.id": topics.group,
+                "isolation.level": "read_uncommitted",
+                "log_level": NOTICES,
+            }
         )
         self._inputs = [TopicPartition(topics.input, number) for number in range(PARTITIONS)]
         self._outputs = [TopicPartition(topics.output, number) for number in range(PARTITIONS)]
@@ -129,15 +135,18 @@ class Progress:
         most_seconds: float = PATIENCE_SECONDS,
         every_seconds: float = LOOK_EVERY_SECONDS,
     ) -> int:
-        """How many there are once there are as many, or that time is over. Raises RuntimeError where a member ends."""
+        """How many there are once there are as many, or that time is over. Raises DrainError where a member ends,
+        or there is none at all by then.
+        """
         deadline = time.monotonic() + most_seconds
         while (count := self.count()) < least and time.monotonic() < deadline:
             for one in members:
                 if one.process.poll() is not None:
-                    raise RuntimeError(f"the contender ended: {''.join(one.said)}")
+                    raise DrainError(f"the contender ended: {''.join(one.said)}")
             time.sleep(every_seconds)
         if not count:
-            raise RuntimeError(f"nothing comes out in {most_seconds:g} s: {''.join(members[0].said)}")
+            said = "".join(members[0].said) or "the contender says nothing"
+            raise DrainError(f"nothing comes out in {most_seconds:g} s: {said}")
         return count
 
     def close(self) -> None:
@@ -146,8 +155,8 @@ class Progress:
 
 
 def wait_for_members(topics: Topics, members: int) -> None:
-    """Until so many members of the group have partitions. Raises RuntimeError where that takes too long."""
-    admin = AdminClient({"bootstrap.servers": topics.bootstrap})
+    """Until so many members of the group have partitions. Raises DrainError where that takes too long."""
+    admin = AdminClient({"bootstrap.servers": topics.bootstrap, "log_level": NOTICES})
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         try:
@@ -160,4 +169,4 @@ def wait_for_members(topics: Topics, members: int) -> None:
             if group.state is ConsumerGroupState.STABLE and sum(map(bool, shares)) >= members:
                 return
         time.sleep(LOOK_EVERY_SECONDS)
-    raise RuntimeError(f"the group did not come to {members} members")
+    raise DrainError(f"the group did not come to {members} members")

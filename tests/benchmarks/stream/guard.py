@@ -1,20 +1,25 @@
 """Whether a ratio has fallen: `python -m tests.benchmarks.stream.guard FIGURES.json`, as `make bench-guard` runs it.
 
-`ratios.toml` beside this holds what is expected, and by how much a run may fall short of it.
+`ratios.toml` beside this holds what is expected, and by how much a run may fall short of it. Exit code 1: one has.
 """
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+from kuaixun.export.command_line import OneLineParser, path_of
+from tests.benchmarks.failures import BenchmarkError, finish_measuring
 from tests.benchmarks.stream.contenders import PASSTHROUGH
 
+PROGRAM = "python -m tests.benchmarks.stream.guard"
 RATIOS = Path(__file__).with_name("ratios.toml")
 
 
@@ -27,6 +32,7 @@ class Row(msgspec.Struct, frozen=True):
     share_of_passthrough: float
     processor_microseconds: float
     beside: str
+    shares_beside: list[float]
     processor_time_beside: list[float]
 
 
@@ -37,7 +43,7 @@ class Figures(msgspec.Struct, frozen=True):
 
 
 class Expected(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Throughput, and processor time of the process, each as a ratio to passthrough's in the same run."""
+    """Throughput, and processor time of the process, each as a ratio to another's in the same run."""
 
     throughput: float
     processor_time: float
@@ -46,54 +52,91 @@ class Expected(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Ratios(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`throughput_tolerance` and `processor_time_tolerance` are shares of what is expected.
 
-    `beside` is the processor time of one that is another but for one thing, as a ratio to that other's.
+    What is `at_least_once` is to passthrough, by one process; what is `beside`, to the one that a contender is but for
+    one thing.
     """
 
     throughput_tolerance: float
     processor_time_tolerance: float
     at_least_once: dict[str, Expected]
-    beside: dict[str, float]
+    beside: dict[str, Expected]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A ratio of a run, and how far it may fall or rise."""
+
+    what: str
+    ratio: float
+    limit: float
+    is_most: bool
+
+    @property
+    def has_fallen(self) -> bool:
+        """Whether it is worse than that."""
+        return self.ratio > self.limit if self.is_most else self.ratio < self.limit
+
+    @property
+    def told(self) -> str:
+        """In a line."""
+        verdict = "FALLEN" if self.has_fallen else "held"
+        return f"{verdict}: {self.what} {self.ratio:.3f}, at {'most' if self.is_most else 'least'} {self.limit:.3f}"
 
 
 def read_ratios(path: Path = RATIOS) -> Ratios:
-    """The committed file. Raises msgspec.ValidationError where it is not of this form."""
-    return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Ratios)
+    """The committed file. Raises BenchmarkError where it is not of this form."""
+    try:
+        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Ratios)
+    except (OSError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise BenchmarkError(f"{path}: {error}") from None
 
 
-def worse(rows: Sequence[Row], ratios: Ratios) -> list[str]:
-    """What is worse than expected by more than the tolerance, a line each. Looks at one process, at least once."""
+def read_figures(path: Path) -> Figures:
+    """What a run has written. Raises BenchmarkError."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Figures)
+    except (OSError, msgspec.DecodeError) as error:
+        raise BenchmarkError(f"{path}: {error}; `make bench-guard` writes such a file") from None
+
+
+def held(rows: Sequence[Row], ratios: Ratios) -> list[Held]:
+    """What there is to hold. Raises BenchmarkError for what was not measured. Looks at one process, at least once."""
     of = {row.contender: row for row in rows if (row.delivery, row.processes) == ("at-least-once", 1)}
-    found = []
+    return [*_to_passthrough(of, ratios), *_to_those_beside(of, ratios)]
+
+
+def _to_passthrough(of: dict[str, Row], ratios: Ratios) -> Iterator[Held]:
     for name, expected in ratios.at_least_once.items():
         if name not in of or PASSTHROUGH not in of:
-            found.append(f"{name} was not measured beside {PASSTHROUGH}")
-            continue
-        least = expected.throughput * (1 - ratios.throughput_tolerance)
-        share = of[name].share_of_passthrough
-        if share < least:
-            found.append(f"{name}: {share:.3f} of passthrough's throughput, at least {least:.3f} is expected")
-        most = expected.processor_time * (1 + ratios.processor_time_tolerance)
+            raise BenchmarkError(f"{name} was not measured beside {PASSTHROUGH}")
         cost = of[name].processor_microseconds / of[PASSTHROUGH].processor_microseconds
-        if cost > most:
-            found.append(f"{name}: {cost:.2f} × passthrough's processor time, at most {most:.2f} is expected")
-    for name, expected_beside in ratios.beside.items():
+        yield from _both(f"{name} / {PASSTHROUGH}", of[name].share_of_passthrough, cost, expected, ratios)
+
+
+def _to_those_beside(of: dict[str, Row], ratios: Ratios) -> Iterator[Held]:
+    for name, expected in ratios.beside.items():
         if name not in of or not of[name].processor_time_beside:
-            found.append(f"{name} was not measured beside what it is compared with")
-            continue
-        most = expected_beside * (1 + ratios.processor_time_tolerance)
-        cost = statistics.median(of[name].processor_time_beside)
-        if cost > most:
-            found.append(f"{name}: {cost:.2f} × {of[name].beside}'s processor time, at most {most:.2f} is expected")
-    return found
+            raise BenchmarkError(f"{name} was not measured beside what it is compared with")
+        row = of[name]
+        share, cost = statistics.median(row.shares_beside), statistics.median(row.processor_time_beside)
+        yield from _both(f"{name} / {row.beside}", share, cost, expected, ratios)
 
 
-def main(path: str) -> int:
-    """Print what has fallen; the exit code says whether anything has."""
-    found = worse(msgspec.json.decode(Path(path).read_bytes(), type=Figures).throughput, read_ratios())
-    for line in found:
-        print(line, file=sys.stderr)
-    return bool(found)
+def _both(of: str, share: float, cost: float, expected: Expected, ratios: Ratios) -> Iterator[Held]:
+    yield Held(f"throughput {of}", share, expected.throughput * (1 - ratios.throughput_tolerance), is_most=False)
+    most = expected.processor_time * (1 + ratios.processor_time_tolerance)
+    yield Held(f"processor time {of}", cost, most, is_most=True)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Print each ratio with its limit; the exit code says whether one has fallen. Raises BenchmarkError."""
+    parser: argparse.ArgumentParser = OneLineParser(prog=PROGRAM, description=__doc__)
+    parser.add_argument("figures", type=path_of, metavar="FIGURES.json", help="what a run wrote with --json")
+    found = held(read_figures(parser.parse_args(arguments).figures).throughput, read_ratios())
+    for one in found:
+        print(one.told, file=sys.stderr)
+    return int(any(one.has_fallen for one in found))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    raise SystemExit(finish_measuring(PROGRAM, run))

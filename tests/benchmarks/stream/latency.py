@@ -35,6 +35,7 @@ from tests.benchmarks.stream.drain import Progress, started
 from tests.benchmarks.stream.traffic import due_at
 from tests.benchmarks.worker.backlog import write_backlog
 from tests.benchmarks.worker.own_topics import own_topics
+from tests.kafka_broker import NOTICES
 from tests.worker.topics import PARTITIONS, Topics
 
 LATENCY_OF = (PASSTHROUGH, "null", "native")  # the others cannot keep up with the worker's rates
@@ -195,7 +196,9 @@ def _latency(rounds: Sequence[Run], passthrough: Sequence[Run] | None) -> Latenc
 
 def _watched(topics: Topics, traffic: subprocess.Popen[str], total: int) -> tuple[array[int], array[int], int]:
     """When what arrives was due and when it was seen, and when the looking ended; all in nanoseconds."""
-    reader = Consumer({"bootstrap.servers": topics.bootstrap, "group.id": f"{topics.group}-reader"})
+    reader = Consumer(
+        {"bootstrap.servers": topics.bootstrap, "group.id": f"{topics.group}-reader", "log_level": NOTICES}
+    )
     reader.assign([TopicPartition(topics.output, 0, 1)])  # behind the one of the start
     due, seen = array("q"), array("q")
     expected = len(range(0, total, PARTITIONS))

@@ -10,8 +10,8 @@ it writes compresses as labelled events do, to within a fifteenth. Ends on SIGTE
 from __future__ import annotations
 
 import argparse
-import gc
 import itertools
+import random
 import signal
 import time
 from collections.abc import Iterator
@@ -19,14 +19,14 @@ from types import FrameType
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 
-from kuaixun.worker.cli import OBJECTS_PER_COLLECTION
-from kuaixun.worker.delivery.promise import Guarantee
 from kuaixun.worker.kafka.client_defaults import CONSUMER_DEFAULTS, PRODUCER_DEFAULTS
-from kuaixun.worker.kafka.membership import PROPERTIES, GroupProtocol
-from tests.benchmarks.stream.made_up_figures import made_up_scores
+from tests.benchmarks.peers.collector import collect_seldom
 
 CONSUMER = {
     **CONSUMER_DEFAULTS,
+    "session.timeout.ms": "6000",  # as the worker's here: who is killed is soon forgotten
+    "group.protocol": "classic",
+    "partition.assignment.strategy": "cooperative-sticky",
     # With the client's own a bare loop moves half as many; in memory that the worker must not take.
     "queued.max.messages.kbytes": "204800",
     "queued.min.messages": "1000000",
@@ -35,6 +35,7 @@ CONSUMER = {
     "fetch.queue.backoff.ms": "10",
 }
 PRODUCER = {**PRODUCER_DEFAULTS, "enable.idempotence": True, "queue.buffering.max.messages": "1000000"}
+GUARANTEES = ("at-least-once", "exactly-once")
 BATCH = 10_000
 IDLE_SECONDS = 0.1
 TRANSACTION_SECONDS = 0.1
@@ -57,31 +58,34 @@ LABELS = (
     "entertainment",
 )
 LIKE_TIMES = 1_000
+DIFFERENT = 2_048  # several times what LZ4 looks back on, and made in a hundredth of a second
 
 
 def tails() -> Iterator[bytes]:
-    """Without end."""
-    scores = made_up_scores(len(LABELS))  # (n, classes)
-    ranked = (-scores).argsort(axis=1, kind="stable")[:, :3]  # (n, 3)
-    made = list[bytes]()
-    for number, (row, top) in enumerate(zip(scores.tolist(), ranked.tolist(), strict=True)):
-        second = number // LIKE_TIMES
-        figures = [figure for place in (top[0], *top) for figure in (LABELS[place], row[place])]
-        made.append((TAIL % (*figures, 1_234_567 + number, second, second)).encode())
+    """Without end. Without numpy, too: a bare loop starts without."""
+    drawn = random.Random(1)
+    made = []
+    for number in range(DIFFERENT):
+        labels = drawn.sample(LABELS, 3)
+        top = 1 - drawn.random() ** 6 / 2
+        second = drawn.uniform(0.5, 1) * (1 - top)
+        scores = (top, second, 1 - top - second)
+        figures = [figure for place in (0, 0, 1, 2) for figure in (labels[place], scores[place])]
+        moment = number // LIKE_TIMES
+        made.append((TAIL % (*figures, 1_234_567 + number, moment, moment)).encode())
     return itertools.cycle(made)
 
 
 class Passthrough:
     """One member of the group."""
 
-    def __init__(self, bootstrap: str, topic: str, output: str, group: str, delivery: Guarantee) -> None:
+    def __init__(self, bootstrap: str, topic: str, output: str, group: str, delivery: str) -> None:
         self.stopped = False
         self._output = output
-        self._in_transactions = delivery is Guarantee.EXACTLY_ONCE
+        self._in_transactions = delivery == "exactly-once"
         self._consumer = Consumer(
             {
                 **CONSUMER,
-                **PROPERTIES[GroupProtocol.COOPERATIVE],
                 "bootstrap.servers": bootstrap,
                 "group.id": group,
                 "auto.offset.reset": "earliest",
@@ -159,12 +163,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("--bootstrap", "--input", "--output", "--group"):
         parser.add_argument(name, required=True)
-    parser.add_argument("--delivery", type=Guarantee, default=Guarantee.AT_LEAST_ONCE)
+    parser.add_argument("--delivery", choices=GUARANTEES, default="at-least-once")
     options = parser.parse_args()
     loop = Passthrough(options.bootstrap, options.input, options.output, options.group, options.delivery)
     signal.signal(signal.SIGTERM, loop.stop)
-    gc.freeze()  # as the worker does
-    gc.set_threshold(OBJECTS_PER_COLLECTION)
+    collect_seldom()
     loop.run()
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from kuaixun.worker.delivery.promise import Guarantee
 from tests.benchmarks.stream.contenders import CONTENDERS, PASSTHROUGH, Contender
-from tests.benchmarks.stream.drain import Backlog, Drained, StandstillError, drain
+from tests.benchmarks.stream.drain import Backlog, Drained, DrainError, drain
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +58,17 @@ def cases(contenders: Sequence[str], deliveries: Sequence[Guarantee], processes:
     ]
 
 
-def measure(
-    backlog: Backlog, wanted: Sequence[Case], rounds: int
-) -> Iterator[tuple[int, Case, Drained | StandstillError]]:
+def measure(backlog: Backlog, wanted: Sequence[Case], rounds: int) -> Iterator[tuple[int, Case, Drained | DrainError]]:
     """Rounds over all cases, every other one backwards, after one drain that does not count and warms the broker.
 
-    Whoever stands still is told of and left out of its round, but for the yardstick: without it there is no share.
+    Who has no figure is told of and left out of that round, but for the yardstick: without it there is no share.
     """
     drain(wanted[0].contender, backlog, wanted[0].delivery, wanted[0].processes)
     for number in range(rounds):
         for case in wanted if number % 2 == 0 else reversed(wanted):
             try:
                 drained = drain(case.contender, backlog, case.delivery, case.processes)
-            except StandstillError as error:
+            except DrainError as error:
                 if case.contender.name == PASSTHROUGH:
                     raise
                 yield number, case, error
@@ -90,7 +88,7 @@ def summed_up(found: Sequence[tuple[int, Case, Drained]]) -> list[Throughput]:
                 pairs[case, name].append((drained, other))
 
     def shares(case: Case, name: str) -> list[float]:
-        return [round(one.messages_per_second / other.messages_per_second, 3) for one, other in pairs[case, name]]
+        return [round(one.messages_per_second / other.messages_per_second, 4) for one, other in pairs[case, name]]
 
     return [
         Throughput(
@@ -98,7 +96,7 @@ def summed_up(found: Sequence[tuple[int, Case, Drained]]) -> list[Throughput]:
             delivery=case.delivery,
             processes=case.processes,
             messages_per_second=round(statistics.median(one.messages_per_second for one in drains)),
-            share_of_passthrough=round(statistics.median(shares(case, PASSTHROUGH)), 3),
+            share_of_passthrough=round(statistics.median(shares(case, PASSTHROUGH)), 4),
             shares=shares(case, PASSTHROUGH),
             beside=case.contender.beside,
             shares_beside=shares(case, case.contender.beside),
@@ -110,4 +108,5 @@ def summed_up(found: Sequence[tuple[int, Case, Drained]]) -> list[Throughput]:
             peak_megabytes=round(statistics.median(one.peak_megabytes for one in drains), 1),
         )
         for case, drains in by_case.items()
+        if pairs[case, PASSTHROUGH]  # else it was interrupted before the yardstick's turn
     ]

@@ -7,7 +7,6 @@ the calls cost the rest of the worker, such as by what they put out of the cache
 
 from __future__ import annotations
 
-import argparse
 import atexit
 import json
 import sys
@@ -18,17 +17,22 @@ from dataclasses import replace
 from functools import wraps
 from typing import Any
 
+from kuaixun.export.command_line import OneLineParser
+from kuaixun.trainer.commands.values import whole_number
 from kuaixun.worker import cli
 from kuaixun.worker.observability import server
 from kuaixun.worker.observability.observatory import Observatory
 from kuaixun.worker.observability.watched import ModelFigures
+from tests.benchmarks.alone import alone
+from tests.benchmarks.failures import finish_measuring
+from tests.benchmarks.real_kafka import real_kafka
 from tests.benchmarks.stream.contenders import THREADS, Contender
 from tests.benchmarks.stream.drain import Backlog, Progress, started
 from tests.benchmarks.stream.visitor import Visitor
 from tests.benchmarks.worker.own_topics import own_topics
-from tests.kafka_broker import KafkaBroker, kafka_jars
 from tests.worker.topics import Topics
 
+PROGRAM = "python -m tests.benchmarks.stream.watching"
 WORKER = "worker"
 SAID = "watched: "
 # Every way into what looks on: from the loop, from what labels, and from readers.
@@ -89,21 +93,23 @@ def _round(backlog: Backlog) -> dict[str, float]:
     return found
 
 
-def main() -> int:
-    """Measure and print a line a round."""
-    if sys.argv[1:2] == [WORKER]:
-        return worker(sys.argv[2:])
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.stream.watching", description=__doc__)
-    parser.add_argument("--messages", type=int, default=2_000_000, help="that wait (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=3)
+def run() -> int:
+    """Measure and print a line a round. Raises BenchmarkError."""
+    parser = OneLineParser(prog=PROGRAM, description=__doc__)
+    messages = "that wait (default: %(default)s)"
+    parser.add_argument("--messages", type=whole_number(1000), default=2_000_000, metavar="N", help=messages)
+    parser.add_argument("--rounds", type=whole_number(1), default=3, metavar="N", help="(default: %(default)s)")
     options = parser.parse_args()
-    with KafkaBroker(kafka_jars()) as broker:
-        for spent in measured(broker.bootstrap, options.messages, options.rounds):
+    with alone(), real_kafka() as bootstrap:
+        for spent in measured(bootstrap, options.messages, options.rounds):
             whole = spent.pop("all")
             parts = ", ".join(f"{name.strip('_')} {100 * seconds / whole:.2f}" for name, seconds in spent.items())
             print(f"{100 * sum(spent.values()) / whole:.2f} % of {whole:.1f} s ({parts})")
     return 0
+    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    if sys.argv[1:2] == [WORKER]:
+        sys.exit(worker(sys.argv[2:]))
+    sys.exit(finish_measuring(PROGRAM, run))

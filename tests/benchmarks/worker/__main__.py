@@ -6,36 +6,42 @@ line of JSON at the end.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from kuaixun.export.command_line import OneLineParser, path_of
+from kuaixun.trainer.commands.values import whole_number
+from tests.benchmarks.alone import alone
+from tests.benchmarks.failures import finish_measuring
 from tests.benchmarks.real_kafka import real_kafka
+from tests.benchmarks.stream.options import expect_writable
 from tests.benchmarks.worker import guarantees, memory, rebalance
 
+PROGRAM = "python -m tests.benchmarks.worker"
 HEARTBEATS = ("group.consumer.heartbeat.interval.ms", "group.consumer.min.heartbeat.interval.ms")
 SESSION_MS = 6000  # what the tests' broker gives members under KIP-848, and the tests' topics the others
 
 
-def main() -> None:
-    """Measure one thing."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.worker", description=__doc__)
+def run() -> int:
+    """Measure one thing. Raises BenchmarkError."""
+    parser = OneLineParser(prog=PROGRAM, description=__doc__)
     parser.add_argument("what", choices=["memory", "rebalance", "guarantees"])
-    parser.add_argument("--messages", type=int, help="that wait: of memory (5000000), of guarantees (2000000)")
-    parser.add_argument("--rounds", type=int, default=guarantees.ROUNDS, help="of guarantees")
-    parser.add_argument(
-        "--heartbeat-ms", type=int, default=1000, help="of members under KIP-848 (1000); Kafka's own: 5000"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    messages = "that wait: of memory (5000000), of guarantees (2000000)"
+    parser.add_argument("--messages", type=whole_number(1000), metavar="N", help=messages)
+    parser.add_argument("--rounds", type=whole_number(1), default=guarantees.ROUNDS, metavar="N", help="of guarantees")
+    heartbeat = "of members under KIP-848 (1000); Kafka's own: 5000"
+    parser.add_argument("--heartbeat-ms", type=whole_number(1), default=1000, metavar="N", help=heartbeat)
+    parser.add_argument("--json", type=path_of, metavar="FILE", help="write the figures there too")
     options = parser.parse_args()
-    with real_kafka(dict.fromkeys(HEARTBEATS, str(options.heartbeat_ms))) as bootstrap:
+    if options.json is not None:
+        expect_writable(options.json)
+    with alone(), real_kafka(dict.fromkeys(HEARTBEATS, str(options.heartbeat_ms))) as bootstrap:
         figures: dict[str, Any] = {"what": options.what}
         if options.what == "memory":
             rows: Sequence[Any] = memory.measure(bootstrap, options.messages or 5_000_000)
@@ -51,6 +57,7 @@ def main() -> None:
     if options.json is not None:
         options.json.write_text(line + "\n", encoding="utf-8")
     print(line)
+    return 0
 
 
 def _print(rows: Sequence[dict[str, Any]]) -> None:
@@ -61,4 +68,4 @@ def _print(rows: Sequence[dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(finish_measuring(PROGRAM, run))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,17 +12,21 @@ from typing import Any
 from confluent_kafka import Producer
 
 from kuaixun.worker.demo.headlines import own_headlines, read_headlines
+from tests.benchmarks.failures import BenchmarkError
 from tests.worker.topics import PARTITIONS, Topics
 
 FLUSH_SECONDS = 600
+VARIOUS = 20_000
+MARKUP = set("<>&")
+MOST_CHARACTERS = 100_000  # a broker takes no message beyond a megabyte
 TRANSACTION_MS = 900_000  # the most that brokers grant; millions take longer to write than the client's own minute
 
 
 def write_backlog(topics: Topics, count: int, texts: Path | None = None, *, all_at_once: bool = False) -> None:
     """Spread `count` headlines over the input's partitions. Blocks until all are confirmed.
 
-    They are the demo's, or those of a file: the first column of each line. `all_at_once` writes them in a transaction,
-    so that none is seen before the last.
+    They are various ones, or those of a file: the first column of each line. `all_at_once` writes them in a
+    transaction, so that none is seen before the last.
     """
     values = payloads(texts)
     if all_at_once:
@@ -79,12 +84,39 @@ def _write(producer: Producer, topic: str, values: Sequence[bytes], count: int, 
 
 
 def payloads(texts: Path | None = None) -> list[bytes]:
-    """Raw events of the demo's headlines, or of a file's."""
-    if texts is None:
-        titles = [headline.event["title"] for headline in read_headlines(own_headlines()) if headline.event is not None]
-    else:
+    """Raw events of various headlines, or of a file's."""
+    return events(various_titles() if texts is None else titles_of(texts))
+
+
+def various_titles() -> list[str]:
+    """Made of the demo's few hundred: the beginning of one and the end of another, the dirty ones as they are.
+
+    The demo's own over and over would be easier to read and to label than a stream is, for what comes soon again.
+    """
+    own = [str(one.event["title"]) for one in read_headlines(own_headlines()) if one.event is not None]
+    clean = [title for title in own if not MARKUP & set(title)]
+    drawn = random.Random(1)
+    found = []
+    for number in range(VARIOUS):
+        title, other = own[number % len(own)], drawn.choice(clean)
+        found.append(title if MARKUP & set(title) else title[: len(title) // 2] + other[len(other) // 2 :])
+    return found
+
+
+def titles_of(texts: Path) -> list[str]:
+    """The first column of each line. Raises BenchmarkError for a file of none, or of one that no broker takes."""
+    try:
         titles = [line.partition("\t")[0] for line in texts.read_text(encoding="utf-8").splitlines()]
-    return events(titles)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise BenchmarkError(f"--texts {texts}: cannot be read: {reason}; name a file of a headline a line") from None
+    if not titles:
+        raise BenchmarkError(f"--texts {texts}: holds no headlines; write one a line")
+    longest = max(titles, key=len)
+    if len(longest) > MOST_CHARACTERS:
+        line = titles.index(longest) + 1
+        raise BenchmarkError(f"--texts {texts}, line {line}: {len(longest):,} characters; {MOST_CHARACTERS:,} at most")
+    return titles
 
 
 def events(titles: Sequence[str]) -> list[bytes]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from kuaixun.worker.delivery.promise import Guarantee
-from tests.kafka_broker import create_topic
+from tests.kafka_broker import NOTICES, create_topic
 from tests.worker.topics import PARTITIONS, PATIENCE_SECONDS, Topics
 
+PREFIX = f"measured-{os.getpid()}-"
 SESSION_MS = 6000  # the least that a broker allows
+LOOK_EVERY_SECONDS = 0.5
 
 
 @contextmanager
@@ -20,14 +24,37 @@ def own_topics(
     bootstrap: str, partitions: int = PARTITIONS, delivery: Guarantee = Guarantee.AT_LEAST_ONCE
 ) -> Iterator[Topics]:
     """Three topics and a group's name; blocks until they are there, and at the end until the broker lets them go."""
-    name = f"measured-{time.monotonic_ns()}"
+    name = f"{PREFIX}{time.monotonic_ns()}"
     topics = Topics(bootstrap, f"{name}.raw", f"{name}.labelled", f"{name}.dead", name, SESSION_MS, delivery)
     names = [topics.input, topics.output, topics.dead_letter]
-    for one in names:
-        create_topic(bootstrap, one, partitions)
     try:
+        for one in names:
+            create_topic(bootstrap, one, partitions)
         yield topics
     finally:
-        admin = AdminClient({"bootstrap.servers": bootstrap})
+        admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": NOTICES})
         for deleted in admin.delete_topics(names).values():
-            deleted.result(PATIENCE_SECONDS)
+            try:
+                deleted.result(PATIENCE_SECONDS)
+            except KafkaException as exception:
+                # Interrupted before all of them were made.
+                if exception.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    raise
+
+
+def forget_groups(bootstrap: str) -> None:
+    """Delete the groups that this process has measured with; blocks until the sessions of those killed are over."""
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": NOTICES})
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        found = admin.list_consumer_groups(request_timeout=PATIENCE_SECONDS).result(PATIENCE_SECONDS).valid
+        names = [one.group_id for one in found if one.group_id.startswith(PREFIX)]
+        if not names:
+            return
+        for deleted in admin.delete_consumer_groups(names).values():
+            try:
+                deleted.result(PATIENCE_SECONDS)
+            except KafkaException as exception:
+                if exception.args[0].code() not in {KafkaError.NON_EMPTY_GROUP, KafkaError.GROUP_ID_NOT_FOUND}:
+                    raise
+        time.sleep(LOOK_EVERY_SECONDS)

@@ -32,7 +32,7 @@ def test_texts_count_whole_up_to_a_length_that_can_be_served() -> None:
 def test_words_are_for_texts_with_letters_and_spaces() -> None:
     english, chinese = analysis_of("rates rise again", "a late goal"), analysis_of("央行加息", "绝杀进球")
 
-    assert "keyword-filters" in values(student_settings(english, SPACED, {}))
+    assert {"keyword-filters", "prepend-cls"} <= set(values(student_settings(english, SPACED, {})))
     assert values(baseline_settings(english, SPACED))["tokens"] == "jieba"
     for analysis, spaces in ((chinese, 0.0), (english, 0.0)):
         assert "keyword-filters" not in values(student_settings(analysis, spaces, {}))
@@ -54,6 +54,7 @@ def test_what_the_user_chose_stands(tmp_path: Path) -> None:
 
     assert student_settings(english, SPACED, {"configuration": "published-256"}) == ()
     assert "widths" not in values(student_settings(english, SPACED, {"widths": [2, 3]}))
+    assert "prepend-cls" not in values(student_settings(english, SPACED, {"prepend_cls": False}))
     assert "embedding-size" not in values(student_settings(english, SPACED, {"embeddings": "x.npz"}))
 
 

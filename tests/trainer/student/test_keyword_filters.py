@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,10 +30,14 @@ def labelled() -> LabelledTexts:
     return LabelledTexts(texts, label_ids, ("sports", "finance"), Path("made.txt"), "0" * 64)
 
 
-def student_of(labelled: LabelledTexts, embeddings: CharacterEmbeddings | None = None) -> Student:
-    shape = StudentShape(
-        widths=(2, 8), filters=12, embedding_size=64, minimum_frequency=1, keyword_filters=True, max_tokens=80
-    )
+SHAPE = StudentShape(
+    widths=(2, 8), filters=12, embedding_size=64, minimum_frequency=1, keyword_filters=True, max_tokens=80
+)
+
+
+def student_of(
+    labelled: LabelledTexts, embeddings: CharacterEmbeddings | None = None, shape: StudentShape = SHAPE
+) -> Student:
     return new_student(labelled, shape, seed=1, dropout=0.0, embeddings=embeddings)
 
 
@@ -73,6 +78,15 @@ def test_a_word_at_the_end_is_half_as_loud(labelled: LabelledTexts) -> None:
     place = telling_patterns(labelled.texts, labelled, 8).index(" match ")
 
     assert fired(student_of(labelled), "on match")[place].item() == pytest.approx(0.5, abs=0.01)
+
+
+def test_the_first_word_fires_where_texts_begin_with_a_token(labelled: LabelledTexts) -> None:
+    place = telling_patterns(labelled.texts, labelled, 8).index(" match ")
+
+    with_token = student_of(labelled, shape=replace(SHAPE, prepend_cls=True))
+
+    assert fired(with_token, "match day")[place].item() == pytest.approx(1.0, abs=0.01)
+    assert fired(student_of(labelled), "match day")[place].item() < 0.5
 
 
 def test_filters_stay_and_what_they_say_is_learnt(labelled: LabelledTexts) -> None:

@@ -7,26 +7,30 @@ worker, in rounds. On a real Kafka: the one that KUAIXUN_TEST_BOOTSTRAP names, e
 from __future__ import annotations
 
 import argparse
-import json
-import signal
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from kuaixun.export.bundle.reader import default_bundle_path, read_manifest
+from kuaixun.export.command_line import OneLineParser, path_of
+from kuaixun.export.figures_file import write_figures
+from kuaixun.trainer.commands.values import whole_number
+from tests.benchmarks.alone import alone
+from tests.benchmarks.failures import BenchmarkError, finish_measuring
 from tests.benchmarks.real_kafka import real_kafka
 from tests.benchmarks.stream.contenders import CONTENDERS, PASSTHROUGH
-from tests.benchmarks.stream.report import TABLE_COLUMNS, environment
+from tests.benchmarks.stream.options import expect_writable, one_of
+from tests.benchmarks.stream.report import TABLE_COLUMNS, environment, plain_table, show_whole, spread
 from tests.benchmarks.stream.scaling.cases import MESSAGES, POINTS, SCALED, Case, cases
 from tests.benchmarks.stream.scaling.costs import LEAST_MESSAGES, WARM_MESSAGES, Cost, cost
 from tests.benchmarks.stream.scaling.figures import Flatness, Line, Row, flatness, lines, rows
 from tests.benchmarks.stream.scaling.plots import write_plots
 
+PROGRAM = "python -m tests.benchmarks.stream.scaling"
 SHORT_MESSAGES = 50_000
 
 
@@ -63,23 +67,17 @@ def summed_up(found: Sequence[Cost], of: dict[str, Any]) -> Scaling:
     return Scaling(of, own, flatness(own), lines(own, read_characters))
 
 
-def write(path: Path, said: Scaling) -> None:
-    """All of it as JSON."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(asdict(said), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-
-
 def show(said: Scaling) -> None:
     """Print tables of the rows, and what they come to."""
     console = Console(width=None if sys.stdout.isatty() else TABLE_COLUMNS, highlight=False)
-    table = Table("varied", "", "contender", "processor µs", "in rounds", "messages / s")
+    table = plain_table("contender", "by", "", "processor\nµs", "in\nrounds", "messages\n/ s")
     for row in said.rows:
         by_round = row.processor_microseconds_by_round
         table.add_row(
-            *(row.series, f"{row.point:,}", row.contender, f"{row.processor_microseconds:.2f}"),
-            *(f"{min(by_round):.2f} … {max(by_round):.2f}", f"{row.messages_per_second:,.0f}"),
+            *(row.contender, row.series, f"{row.point:,}", f"{row.processor_microseconds:.2f}"),
+            *(spread(by_round), f"{row.messages_per_second:,.0f}"),
         )
-    console.print(table)
+    show_whole(console, table)
     for flat in said.flat:
         verdict = "flat" if flat.kept else "not flat"
         console.print(f"{flat.contender} by {flat.series}: ± {flat.within:.1%}, {verdict} at ± {flat.limit:.0%}")
@@ -91,41 +89,77 @@ def show(said: Scaling) -> None:
         )
 
 
-def main() -> None:
-    """Measure, write the figures and the plots, print the table."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.stream.scaling", description=__doc__)
-    parser.add_argument("--only", nargs="+", choices=SCALED, default=["native"], metavar="NAME")
-    parser.add_argument("--series", nargs="+", choices=list(POINTS), default=list(POINTS))
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--messages", type=int, default=MESSAGES, help="of a backlog (default: %(default)s)")
-    parser.add_argument("--most-messages", type=int, help="leave out larger backlogs")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
-    parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw them there, as SVG")
+def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line's. Leaves with code 2, and a line, for what cannot be measured. Raises BenchmarkError."""
+    parser = OneLineParser(prog=PROGRAM, description=__doc__)
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        type=one_of(SCALED),
+        default=["native"],
+        metavar="NAME",
+        help=f"measure these beside passthrough, of {', '.join(SCALED)} (default: native)",
+    )
+    parser.add_argument(
+        "--series",
+        nargs="+",
+        type=one_of(list(POINTS)),
+        default=list(POINTS),
+        metavar="NAME",
+        help=f"of {', '.join(POINTS)} (default: all)",
+    )
+    parser.add_argument("--rounds", type=whole_number(1), default=5, metavar="N", help="(default: %(default)s)")
+    parser.add_argument(
+        "--messages", type=whole_number(1), default=MESSAGES, metavar="N", help="of a backlog (default: %(default)s)"
+    )
+    parser.add_argument("--most-messages", type=whole_number(1), metavar="N", help="leave out larger backlogs")
+    parser.add_argument("--json", type=path_of, metavar="FILE", help="write the figures there")
+    parser.add_argument("--plots", type=path_of, metavar="FOLDER", help="draw them there, as SVG")
     parser.add_argument("--short", action="store_true", help="one round of small backlogs: says whether it works")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
+    if options.json is not None:
+        expect_writable(options.json)
+    if options.plots is not None:
+        try:
+            options.plots.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BenchmarkError(f"--plots {options.plots}: {error.strerror}; name another folder") from None
+        if not os.access(options.plots, os.W_OK):
+            raise BenchmarkError(f"--plots {options.plots}: cannot be written to; name another folder")
+    return options
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print the table, write the figures and the plots; what was measured before a failure too."""
+    options = read_options(arguments)
     effort = (WARM_MESSAGES, LEAST_MESSAGES)
     if options.short:
         options.rounds, options.messages, options.most_messages = 1, SHORT_MESSAGES, 2 * SHORT_MESSAGES
         effort = (SHORT_MESSAGES, SHORT_MESSAGES)
     wanted = cases(options.series, options.messages, options.most_messages)
     names = list(dict.fromkeys((PASSTHROUGH, *options.only)))
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is ended with this
-    of, found = environment(options.messages, None), []
-    with real_kafka() as bootstrap:
-        for one in measure(bootstrap, names, wanted, options.rounds, *effort):
-            found.append(one)
-            if options.json is not None:  # as it goes, for it takes long
-                write(options.json, summed_up(found, of))
-            print(
-                f"{one.case.series} {one.case.point:,}: {one.contender}, {one.processor_microseconds:.2f} µs, "
-                f"{one.messages_per_second:,.0f} /s",
-                file=sys.stderr,
-            )
-    said = summed_up(found, of)
-    if options.plots is not None:
-        write_plots(options.plots, said.rows, said.lines)
-    show(said)
+    of, found = environment(options.messages, None, names), []
+    whole = options.rounds * len(wanted) * len(names)
+    with alone():
+        try:
+            with real_kafka() as bootstrap:
+                for one in measure(bootstrap, names, wanted, options.rounds, *effort):
+                    found.append(one)
+                    if options.json is not None:  # as it goes, for it takes long
+                        write_figures(options.json, asdict(summed_up(found, of)))
+                    print(
+                        f"{len(found)} of {whole}: {one.case.series} {one.case.point:,}: {one.contender}, "
+                        f"{one.processor_microseconds:.2f} µs, {one.messages_per_second:,.0f} /s",
+                        file=sys.stderr,
+                    )
+        finally:
+            if found:
+                said = summed_up(found, of)
+                show(said)
+                if options.plots is not None and len(found) == whole:
+                    write_plots(options.plots, said.rows, said.lines)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(finish_measuring(PROGRAM, run))

@@ -20,11 +20,12 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 from kuaixun.export.benchmark import drawn_texts
 from kuaixun.export.bundle.reader import default_bundle_path, open_bundle
 from tests.benchmarks.stream.contenders import Contender
-from tests.benchmarks.stream.drain import started, wait_for_members
+from tests.benchmarks.stream.drain import DrainError, started, wait_for_members
 from tests.benchmarks.stream.scaling.cases import Case
 from tests.benchmarks.worker.backlog import HeldBacklogs, events, payloads
 from tests.benchmarks.worker.own_topics import own_topics
 from tests.benchmarks.worker.processes import Process
+from tests.kafka_broker import NOTICES
 from tests.worker.topics import PATIENCE_SECONDS, Topics
 
 LOOK_EVERY_SECONDS = 0.005
@@ -59,7 +60,7 @@ def cost(
 ) -> Cost:
     """Measure a contender once, on topics of its own that are gone afterwards.
 
-    `warm_messages` are drained before and do not count, then `least_messages` that do. Raises RuntimeError where a
+    `warm_messages` are drained before and do not count, then `least_messages` that do. Raises DrainError where a
     process ends, or does not get through.
     """
     with own_topics(bootstrap, case.partitions) as topics, started(contender, topics, case.processes) as members:
@@ -110,7 +111,7 @@ class _Outcomes:
     """How many there are, asked in one request however many partitions there are."""
 
     def __init__(self, topics: Topics, partitions: int) -> None:
-        self._admin = AdminClient({"bootstrap.servers": topics.bootstrap})
+        self._admin = AdminClient({"bootstrap.servers": topics.bootstrap, "log_level": NOTICES})
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
         self._wanted = {TopicPartition(topics.output, number): latest for number in range(partitions)}
 
@@ -122,12 +123,12 @@ class _Outcomes:
 def drained(outcomes: _Outcomes, members: Sequence[Process], held: HeldBacklogs, messages: int) -> tuple[float, float]:
     """Processor time and time of a backlog, in seconds.
 
-    Raises RuntimeError where a member ends, does not get through, or reads what is not let go yet.
+    Raises DrainError where a member ends, does not get through, or reads what is not let go yet.
     """
     before = outcomes.count()
     held.write(messages)
     if early := outcomes.count() - before:
-        raise RuntimeError(f"{early:,} outcomes of a backlog that was not let go yet: read committed records alone")
+        raise DrainError(f"{early:,} outcomes of a backlog that was not let go yet: read committed records alone")
     wanted = before + messages
     processor = -sum(map(processor_seconds, members))
     began = time.monotonic()
@@ -136,9 +137,9 @@ def drained(outcomes: _Outcomes, members: Sequence[Process], held: HeldBacklogs,
     while (count := outcomes.count()) < wanted:
         for one in members:
             if one.process.poll() is not None:
-                raise RuntimeError(f"the contender ended: {''.join(one.said)}")
+                raise DrainError(f"the contender ended: {''.join(one.said)}")
         if time.monotonic() > deadline:
-            raise RuntimeError(f"{wanted - count:,} of {messages:,} messages do not come out: {members[0].said}")
+            raise DrainError(f"{wanted - count:,} of {messages:,} messages do not come out: {members[0].said}")
         time.sleep(LOOK_EVERY_SECONDS)
     seconds = time.monotonic() - began
     time.sleep(SETTLE_SECONDS)

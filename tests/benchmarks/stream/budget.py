@@ -1,0 +1,185 @@
+"""Where a headline's time goes: `python -m tests.benchmarks.stream.budget [--texts FILE] [--rounds N] [--json FILE]`.
+
+Each step of a worker's turn by itself, on batches of real messages, in one thread, in nanoseconds of its processor time
+a headline. The client's own work stands in passthrough's process time; a producer that keeps nothing takes its place
+here. A quarter of the rounds took less than the figure shown: what comes on top is the machine's other work.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from confluent_kafka import Message
+from rich.console import Console
+
+from kuaixun.export import Classifier, open_classifier
+from kuaixun.export.bundle.reader import default_bundle_path, open_bundle
+from kuaixun.export.command_line import OneLineParser, path_of
+from kuaixun.export.figures_file import write_figures
+from kuaixun.trainer.commands.values import whole_number
+from kuaixun.worker.cli import OBJECTS_PER_COLLECTION
+from kuaixun.worker.delivery.flights import Flight
+from kuaixun.worker.delivery.promise import Counts
+from kuaixun.worker.kafka.read_ahead import ReadAhead
+from kuaixun.worker.kafka.records import records_of
+from kuaixun.worker.kafka.sink import KafkaSink
+from kuaixun.worker.labelling import BatchLabelling, Policy
+from kuaixun.worker.routing import Routes, Target
+from kuaixun.worker.settings import WorkerSettings
+from tests.benchmarks.alone import alone
+from tests.benchmarks.failures import finish_measuring
+from tests.benchmarks.stream.null_engine import NullEngine
+from tests.benchmarks.stream.options import expect_writable
+from tests.benchmarks.stream.report import plain_table, show_whole
+from tests.benchmarks.worker.backlog import payloads
+from tests.worker.topics import PARTITIONS
+
+PROGRAM = "python -m tests.benchmarks.stream.budget"
+ROUNDS = 40
+QUANTILE = 0.25
+TOPIC = "news.raw"
+CLASSIFYING = "the engine (in another thread)"
+READING_AND_WRITING = "C++: read events, rank scores, write events (in another thread)"
+
+
+class SwallowingProducer:
+    """Keeps the reports that it owes, and nothing else."""
+
+    def __init__(self) -> None:
+        self.owed: list[Callable[[None, Any], None]] = []
+
+    def produce(self, _topic: str, _value: bytes, _key: bytes, _partition: int, report: Any, *_: Any) -> None:
+        """See confluent_kafka.Producer.produce."""
+        self.owed.append(report)
+
+
+class Budget:
+    """Nanoseconds by step, of every batch."""
+
+    def __init__(self, batch: int) -> None:
+        self._batch = batch
+        self._found: defaultdict[str, list[float]] = defaultdict(list)
+
+    @contextmanager
+    def of(self, step: str) -> Iterator[None]:
+        """Count what is done within."""
+        began = time.thread_time_ns()
+        yield
+        self._found[step].append((time.thread_time_ns() - began) / self._batch)
+
+    def nanoseconds(self) -> dict[str, float]:
+        """A headline's, by step, in the order of a turn."""
+        return {step: round(float(np.quantile(values, QUANTILE)), 1) for step, values in self._found.items()}
+
+
+def measure(values: Sequence[bytes], batch: int, rounds: int) -> dict[str, float]:
+    """Nanoseconds a headline by step. `values` are raw events, repeated or cut to a batch's."""
+    bundle = open_bundle(default_bundle_path())
+    null = Classifier(bundle, NullEngine(len(bundle.manifest.labels)))
+    native = open_classifier(engine="native", threads=1)
+    sink = KafkaSink(WorkerSettings.model_validate({"bootstrap_servers": "127.0.0.1:1"}))
+    producer = vars(sink)["_producer"] = SwallowingProducer()
+    budget = Budget(batch)
+    for number in range(rounds):
+        _turn(budget, messages_of(values, batch, number), null, native, sink, producer)
+    found = budget.nanoseconds()
+    found[CLASSIFYING] = round(found[CLASSIFYING] - found[READING_AND_WRITING], 1)
+    return found
+
+
+def messages_of(values: Sequence[bytes], batch: int, number: int) -> list[Message]:
+    """A batch as the client hands it over."""
+    first = number * batch
+    return [
+        Message(
+            topic=TOPIC,
+            partition=row % PARTITIONS,
+            offset=first + row,
+            key=b"%d" % (first + row),
+            value=bytes(bytearray(values[(first + row) % len(values)])),  # of its own, as the client's are
+            headers=None,
+            timestamp=(1, 1_700_000_000_000 + row),
+        )
+        for row in range(batch)
+    ]
+
+
+def _turn(
+    budget: Budget,
+    messages: list[Message],
+    null: Classifier,
+    native: Classifier,
+    sink: KafkaSink,
+    producer: SwallowingProducer,
+) -> None:
+    """A turn as WorkerLoop takes it, one step after the other."""
+    policy, ahead = Policy(0.0, 3, "budget"), ReadAhead()
+    routes = Routes(Target("labelled", PARTITIONS), Target("dead", 1))
+    with budget.of("from the client's messages to records"):
+        ahead.add(records_of(messages, TOPIC))
+    with budget.of("shown ahead, and handed over"):
+        shown = ahead.show(len(messages))
+        records = ahead.take(len(messages))
+    with budget.of("to C++"):
+        labelling = BatchLabelling(shown, null, policy, received_at=_now(), clock=_now)
+    with budget.of(READING_AND_WRITING):
+        labelling.classify()
+    whole = BatchLabelling(shown, native, policy, received_at=_now(), clock=_now)
+    with budget.of(CLASSIFYING):
+        whole.classify()
+    with budget.of("outcomes"):
+        outcomes = labelling.outcomes()
+    with budget.of("from outcomes to the producer"):
+        flight = Flight(records, outcomes)
+        sink.send_all(routes.address_all(flight.records, flight.outcomes), flight)
+    reports, producer.owed = producer.owed, []
+    message: Any = messages[0]
+    with budget.of("reports of deliveries"):
+        for report in reports:
+            report(None, message)
+    if not flight.landed:
+        raise AssertionError(f"{flight.awaited} of {len(messages)} headlines are not confirmed")
+    with budget.of("counted"):
+        Counts().add(flight.outcomes)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print the table, write the figures. Raises BenchmarkError."""
+    parser = OneLineParser(prog=PROGRAM, description=__doc__)
+    batch: int = WorkerSettings.model_fields["max_batch"].default
+    parser.add_argument("--texts", type=path_of, metavar="FILE", help="a headline a line, else various ones")
+    parser.add_argument(
+        "--batch", type=whole_number(1, 100_000), default=batch, metavar="N", help="headlines (default: %(default)s)"
+    )
+    parser.add_argument("--rounds", type=whole_number(1), default=ROUNDS, metavar="N", help="(default: %(default)s)")
+    parser.add_argument("--json", type=path_of, metavar="FILE", help="write the figures there")
+    options = parser.parse_args(arguments)
+    if options.json is not None:
+        expect_writable(options.json)
+    gc.freeze()
+    gc.set_threshold(OBJECTS_PER_COLLECTION)  # as the worker does
+    with alone():
+        found = measure(payloads(options.texts), options.batch, options.rounds)
+    table = plain_table("step", "ns a\nheadline")
+    for step, nanoseconds in found.items():
+        table.add_row(step, f"{nanoseconds:.0f}")
+    table.add_row("all", f"{sum(found.values()):.0f}")
+    show_whole(Console(highlight=False), table)
+    if options.json is not None:
+        write_figures(options.json, {"batch": options.batch, "rounds": options.rounds, "nanoseconds": found})
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(finish_measuring(PROGRAM, run))

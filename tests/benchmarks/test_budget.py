@@ -1,0 +1,36 @@
+"""The budget measures the steps that a worker takes, on headlines that come out labelled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.benchmarks.stream import budget
+from tests.benchmarks.stream.budget import CLASSIFYING, READING_AND_WRITING, SwallowingProducer, measure, run
+from tests.benchmarks.worker.backlog import payloads
+
+
+def test_every_step_of_a_turn_is_counted_and_all_of_a_batch_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[bytes] = []
+
+    class Keeping(SwallowingProducer):
+        def produce(self, topic: str, value: bytes, *rest: object) -> None:
+            written.append(value)
+            super().produce(topic, value, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(budget, "SwallowingProducer", Keeping)
+    found = measure(payloads(), batch=512, rounds=3)
+    assert [step for step in found if found[step] <= 0] == []
+    assert list(found)[:2] == ["from the client's messages to records", "shown ahead, and handed over"]
+    assert {CLASSIFYING, READING_AND_WRITING, "reports of deliveries", "counted"} < set(found)
+    assert len(written) == 3 * 512
+    assert {"label", "scores", "origin"} <= set(msgspec.json.decode(written[-1]))
+
+
+def test_the_table_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--batch", "64", "--rounds", "2", "--json", str(tmp_path / "budget.json")]) == 0
+    kept = msgspec.json.decode((tmp_path / "budget.json").read_bytes())
+    assert (kept["batch"], kept["rounds"]) == (64, 2)
+    assert f"{kept['nanoseconds']['counted']:.0f}" in capsys.readouterr().out
