@@ -238,6 +238,15 @@ def test_no_figure_is_cut_where_the_terminal_is_narrow(capsys: pytest.CaptureFix
         assert line.endswith("1234")
 
 
+def test_the_parts_are_told_by_their_whole_names(capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["classify[native-256]", "classify[convolutional-256]"]
+    parts = {"rows_per_second": dict.fromkeys(names, 1e6), "ratios": {f"{names[0]} / {names[1]}": 284.7}}
+    Report({}, parts=parts).show()
+    told = capsys.readouterr().out
+    assert all(name in told for name in names)
+    assert "284.7 ×" in told
+
+
 def test_a_table_that_is_wider_than_the_terminal_is_whole(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
