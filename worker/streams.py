@@ -106,7 +106,7 @@ class Source(Protocol):
         """The next records, in order within each partition, all of partitions that are ours on return.
 
         What `upcoming` has shown comes as it was shown, at once. Else waits up to `idle_seconds` for the first, then up
-        to `max_delay_seconds` for more. Empty when none came.
+        to `max_delay_seconds` for enough of them, and takes what more there is. Empty when none came.
         """
 
     def upcoming(self, max_records: int) -> Records:

@@ -9,6 +9,7 @@ import pytest
 from confluent_kafka import KafkaError
 
 from kuaixun.worker.errors import FatalKafkaError
+from kuaixun.worker.gathering import ENOUGH
 from kuaixun.worker.kafka.sink import KafkaSink
 from kuaixun.worker.kafka.source import KafkaSource
 from kuaixun.worker.records import Partition, Record
@@ -45,6 +46,15 @@ def test_a_batch_is_waited_for_until_it_is_full_or_its_delay_over_and_is_never_e
         found = source.batch(100, 0.0, FAR_OFF_SECONDS)
         assert found
         read += len(found)
+    assert source.close(PATIENCE_SECONDS)
+
+
+def test_enough_records_wait_for_no_more(kafka_topics: Create) -> None:
+    topics = kafka_topics()
+    source = KafkaSource(topics.settings())
+    source.subscribe(Indifferent())
+    topics.write(many(2 * ENOUGH))
+    assert len(source.batch(100 * ENOUGH, FAR_OFF_SECONDS, FAR_OFF_SECONDS)) >= ENOUGH
     assert source.close(PATIENCE_SECONDS)
 
 

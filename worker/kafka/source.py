@@ -11,6 +11,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from kuaixun.worker.gathering import ENOUGH
 from kuaixun.worker.kafka.client_defaults import CONSUMER_DEFAULTS, with_defaults
 from kuaixun.worker.kafka.client_errors import REBALANCING, TRANSIENT
 from kuaixun.worker.kafka.client_log import CLIENT_LOG
@@ -129,13 +130,11 @@ class KafkaSource:
         if not ahead.is_shown:
             # `consume(n, timeout)` waits for all n or the whole timeout, so the first record is waited for alone.
             self._consume(1, 0.0 if len(ahead) else idle_seconds)
-            deadline = self._monotonic() + max_delay_seconds
-            while 0 < len(ahead) < max_records:
-                self._consume(max_records - len(ahead), max(0.0, deadline - self._monotonic()))
-                if self._monotonic() >= deadline:
-                    break
-            if max_records <= len(ahead) < 2 * max_records:
+            if 0 < len(ahead) < 2 * max_records:
                 self._consume(2 * max_records - len(ahead), 0.0)
+            enough, deadline = min(max_records, ENOUGH), self._monotonic() + max_delay_seconds
+            while 0 < len(ahead) < enough and self._monotonic() < deadline:
+                self._consume(enough - len(ahead), max(0.0, deadline - self._monotonic()))
         else:
             self._consume(max(1, max_records - ahead.rest), 0.0)
         self._connection.probe(self._consumer, self._topics[0])
