@@ -15,6 +15,7 @@ import pytest
 from kuaixun.export.bundle.reader import default_bundle_path, open_bundle
 from kuaixun.schemas.codec import decode_raw_news
 from tests.benchmarks.failures import finish_measuring
+from tests.benchmarks.stream.drain import DrainError
 from tests.benchmarks.stream.scaling.__main__ import measure, run, show, summed_up
 from tests.benchmarks.stream.scaling.cases import MESSAGES, SCALED, Case, Series, cases
 from tests.benchmarks.stream.scaling.costs import TITLES, Cost, drained, processor_seconds, values_of
@@ -114,7 +115,7 @@ class Counted:
 
 def test_who_reads_a_backlog_before_it_is_let_go_is_not_measured() -> None:
     read_early, in_time = cast(Any, Counted(100, 101)), cast(Any, Counted(100, 100, 105, 110))
-    with pytest.raises(RuntimeError, match="1 outcomes of a backlog that was not let go yet"):
+    with pytest.raises(DrainError, match="1 outcomes of a backlog that was not let go yet"):
         drained(read_early, [], read_early, 10)
     assert not read_early.is_let_go
     assert drained(in_time, [], in_time, 10)[0] == 0
