@@ -11,7 +11,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
-from kuaixun.worker.delivery.promise import Guarantee
 from tests.benchmarks.alone import alone
 from tests.benchmarks.failures import BenchmarkError, finish_measuring
 from tests.benchmarks.peers.environments import PeerUnavailableError, python_of
@@ -21,7 +20,7 @@ from tests.benchmarks.stream.contenders import CONTENDERS, PASSTHROUGH
 from tests.benchmarks.stream.drain import Backlog, Drained, DrainError
 from tests.benchmarks.stream.options import LOADED_BY, Options, read_options
 from tests.benchmarks.stream.report import Report, environment
-from tests.benchmarks.stream.rounds import Case, cases, measure, summed_up
+from tests.benchmarks.stream.rounds import Case, alone_at_least_once, cases, measure, summed_up
 from tests.benchmarks.stream.start import median_start, start
 
 
@@ -98,20 +97,12 @@ def measure_latencies(options: Options, bootstrap: str, report: Report) -> None:
 
     There it shares the processors with the broker, here with whoever writes and reads as well.
     """
-    alone_at_least_once = (LOADED_BY, Guarantee.AT_LEAST_ONCE, 1)
-    maximum = next(
-        (
-            row.messages_per_second
-            for row in report.throughput
-            if (row.contender, row.delivery, row.processes) == alone_at_least_once
-        ),
-        None,
-    )
-    if maximum is None:
+    loaded = alone_at_least_once(report.throughput).get(LOADED_BY)
+    if loaded is None:
         report.left_out.append(f"latency: {LOADED_BY} has no throughput, of which the loads are shares")
         return
     names = [name for name in dict.fromkeys((PASSTHROUGH, *options.only)) if name in latency.LATENCY_OF]
-    rates = [(share, share * maximum) for share in options.loads]
+    rates = [(share, share * loaded.messages_per_second) for share in options.loads]
     say(f"latency: {options.broker_warm_seconds:g} s of passthrough's traffic that do not count")
     latency.warm_up(bootstrap, rates[0][1], options.broker_warm_seconds)
     runs = []

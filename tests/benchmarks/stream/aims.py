@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from kuaixun.worker.delivery.promise import Guarantee
 from tests.benchmarks.peers.environments import PEERS
 from tests.benchmarks.stream.contenders import PASSTHROUGH
-from tests.benchmarks.stream.rounds import Throughput
+from tests.benchmarks.stream.rounds import Throughput, alone_at_least_once
 from tests.benchmarks.stream.start import Start
 
 LEAST_SHARES = {"null": 0.75, "native": 0.65}  # of passthrough's throughput
@@ -50,17 +49,12 @@ def significant(figure: float) -> str:
 
 def verdicts(throughput: Sequence[Throughput], starts: Sequence[Start]) -> tuple[Verdict, ...]:
     """What can be said of this run; of one process, at least once."""
-    alone = {row.contender: row for row in throughput if (row.delivery, row.processes) == (Guarantee.AT_LEAST_ONCE, 1)}
-    return (*_shares(alone), *_peers(alone), *_starts(starts))
+    return (*_shares(alone_at_least_once(throughput)), *_peers(times_peers(throughput)), *_starts(starts))
 
 
 def times_peers(throughput: Sequence[Throughput]) -> dict[str, float]:
     """How many times the throughput of each peer the worker has, by contender; empty without a worker."""
-    alone = {
-        row.contender: row.messages_per_second
-        for row in throughput
-        if (row.delivery, row.processes) == (Guarantee.AT_LEAST_ONCE, 1)
-    }
+    alone = {name: row.messages_per_second for name, row in alone_at_least_once(throughput).items()}
     if WORKER not in alone:
         return {}
     return {name: alone[WORKER] / rate for name, rate in alone.items() if name.rpartition("-")[0] in PEERS}
@@ -72,8 +66,7 @@ def _shares(alone: dict[str, Throughput]) -> Iterator[Verdict]:
             yield Verdict(f"{name}, of passthrough's throughput", alone[name].share_of_passthrough, least)
 
 
-def _peers(alone: dict[str, Throughput]) -> Iterator[Verdict]:
-    times = times_peers(list(alone.values()))
+def _peers(times: dict[str, float]) -> Iterator[Verdict]:
     for engine, least in LEAST_TIMES_PEERS.items():
         found = {name: many for name, many in times.items() if name.endswith(f"-{engine}")}
         if found:

@@ -165,8 +165,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=whole_number(1), default=ROUNDS, metavar="N", help="(default: %(default)s)")
     parser.add_argument("--json", type=path_of, metavar="FILE", help="write the figures there")
     options = parser.parse_args(arguments)
-    if options.json is not None:
-        expect_writable(options.json)
+    expect_writable(options.json)
     gc.freeze()
     gc.set_threshold(OBJECTS_PER_COLLECTION)  # as the worker does
     with alone():

@@ -81,13 +81,17 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
     )
     if options.texts is not None:
         titles_of(options.texts)
-    if options.json is not None:
-        expect_writable(options.json)
+    expect_writable(options.json)
     return options
 
 
-def expect_writable(path: Path) -> None:
-    """Make the folder of a file of figures and try it: before the measuring. Raises BenchmarkError."""
+def expect_writable(path: Path | None) -> None:
+    """Make the folder of a file of figures, where one is asked for, and try it: before the measuring.
+
+    Raises BenchmarkError.
+    """
+    if path is None:
+        return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         expect_writable_figures(path)

@@ -46,6 +46,11 @@ class Throughput:
     peak_megabytes: float
 
 
+def alone_at_least_once(rows: Sequence[Throughput]) -> dict[str, Throughput]:
+    """What is held against what is aimed at: the rows of one process, at least once, by contender."""
+    return {row.contender: row for row in rows if (row.delivery, row.processes) == (Guarantee.AT_LEAST_ONCE, 1)}
+
+
 def cases(contenders: Sequence[str], deliveries: Sequence[Guarantee], processes: Sequence[int]) -> list[Case]:
     """Every case there is of these, the yardstick first of its kind."""
     return [

@@ -39,8 +39,7 @@ def run() -> int:
     parser.add_argument("--heartbeat-ms", type=whole_number(1), default=1000, metavar="N", help=heartbeat)
     parser.add_argument("--json", type=path_of, metavar="FILE", help="write the figures there too")
     options = parser.parse_args()
-    if options.json is not None:
-        expect_writable(options.json)
+    expect_writable(options.json)
     with alone(), real_kafka(dict.fromkeys(HEARTBEATS, str(options.heartbeat_ms))) as bootstrap:
         figures: dict[str, Any] = {"what": options.what}
         if options.what == "memory":

@@ -117,8 +117,7 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--plots", type=path_of, metavar="FOLDER", help="draw them there, as SVG")
     parser.add_argument("--short", action="store_true", help="one round of small backlogs: says whether it works")
     options = parser.parse_args(arguments)
-    if options.json is not None:
-        expect_writable(options.json)
+    expect_writable(options.json)
     if options.plots is not None:
         try:
             options.plots.mkdir(parents=True, exist_ok=True)
