@@ -9,7 +9,8 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -32,10 +33,9 @@ def in_a_process(program: str, arguments: Sequence[str], folder: Path, printed: 
     """Run a command as a child; Ctrl-C reaches it through us, once for each time, and we wait for what it keeps."""
     # -P: the folder holds the user's files, whose names are no business of Python's imports.
     command = [sys.executable, "-P", "-m", MODULES[program], *arguments]
-    with (
-        printed.open("wb") as output,
-        subprocess.Popen(command, cwd=folder, stdout=output, start_new_session=True) as child,
-    ):
+    with printed.open("wb") as output, _interrupts_heard():
+        child = subprocess.Popen(command, cwd=folder, stdout=output, start_new_session=True)
+    with child:
         try:
             while True:
                 try:
@@ -45,3 +45,16 @@ def in_a_process(program: str, arguments: Sequence[str], folder: Path, printed: 
         except BaseException:
             child.kill()
             raise
+
+
+@contextmanager
+def _interrupts_heard() -> Iterator[None]:
+    """Where SIGINT is ignored, as in what a shell runs in the background, a child would ignore ours as well."""
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    if ignored:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        if ignored:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)

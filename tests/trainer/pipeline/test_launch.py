@@ -35,3 +35,26 @@ def test_ctrl_c_reaches_the_command_whose_end_is_waited_for(tmp_path: Path, monk
 
     timer.join()
     assert code != 0
+
+
+def test_a_command_can_be_ended_from_where_sigint_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a shell without a terminal runs in the background ignores SIGINT; `run` is ended by SIGTERM there."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(MODULES, TRAINER, "timeit")
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN), signal.signal(signal.SIGTERM, interrupt)
+    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM))
+    timer.start()
+    try:
+        code = in_a_process(
+            TRAINER, ["-n", "1", "-r", "1", "import time; time.sleep(20)"], tmp_path, tmp_path / "printed"
+        )
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        timer.join()
+        signal.signal(signal.SIGINT, before[0])
+        signal.signal(signal.SIGTERM, before[1])
+
+    assert code != 0
