@@ -90,13 +90,16 @@ def _short(folder: Path) -> str:
 
 @contextmanager
 def _termination_as_interruption() -> Iterator[None]:
-    """SIGTERM as Ctrl-C, so that whoever stops the run stops the command that it waits for."""
+    """SIGTERM and a terminal that closes as Ctrl-C, so that they stop the command that the run waits for."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    # Whoever had SIGHUP ignored, as nohup does, wants the run to outlive the terminal.
+    heard = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is not signal.SIG_IGN]
+    before = {one: signal.signal(one, interrupt) for one in heard}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for one, handler in before.items():
+            signal.signal(one, handler)

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from kuaixun.export.command_line import INTERRUPTED_EXIT_CODE
 from kuaixun.trainer.pipeline.stage import EXPORT, TRAINER
 
 MODULES = {TRAINER: "kuaixun.trainer.cli", EXPORT: "kuaixun.export.cli"}
@@ -22,29 +23,33 @@ MODULES = {TRAINER: "kuaixun.trainer.cli", EXPORT: "kuaixun.export.cli"}
 class Launch(Protocol):
     """A way to run a command."""
 
-    def __call__(self, program: str, arguments: Sequence[str], folder: Path, printed: Path) -> int:
+    def __call__(self, program: str, arguments: Sequence[str], folder: Path, printed: Path, lock: int) -> int:
         """Run it in `folder` to its end and return its exit code; its standard output goes to the file `printed`.
 
-        Blocks. Raises KeyboardInterrupt where Ctrl-C came and the command has nothing to say about it.
+        It holds the file descriptor `lock` too: where it outlives this process, the work folder stays taken. Blocks.
+        Raises KeyboardInterrupt where Ctrl-C came and the command has nothing to say about it.
         """
 
 
-def in_a_process(program: str, arguments: Sequence[str], folder: Path, printed: Path) -> int:
+def in_a_process(program: str, arguments: Sequence[str], folder: Path, printed: Path, lock: int) -> int:
     """Run a command as a child; Ctrl-C reaches it through us, once for each time, and we wait for what it keeps."""
     # -P: the folder holds the user's files, whose names are no business of Python's imports.
     command = [sys.executable, "-P", "-m", MODULES[program], *arguments]
     with printed.open("wb") as output, _interrupts_heard():
-        child = subprocess.Popen(command, cwd=folder, stdout=output, start_new_session=True)
+        child = subprocess.Popen(command, cwd=folder, stdout=output, start_new_session=True, pass_fds=(lock,))
     with child:
         try:
             while True:
                 try:
-                    return child.wait()
+                    child.wait()
+                    break
                 except KeyboardInterrupt:
                     child.send_signal(signal.SIGINT)
         except BaseException:
             child.kill()
             raise
+    # One that was about to end of itself may die of the signal instead.
+    return INTERRUPTED_EXIT_CODE if child.returncode == -signal.SIGINT else child.returncode
 
 
 @contextmanager

@@ -106,7 +106,7 @@ class Run:
     def make(self, launch: Launch, folder: Path) -> Iterator[Made]:
         """Make what is to be made, one stage after another; commands run in `folder`. Ends at the first that fails."""
         expected = False  # that all stages take the settings which the analysis brings along
-        with _alone(self._wiring.work):
+        with _alone(self._wiring.work) as lock:
             for number, planned in enumerate(self._wiring.stages, start=1):
                 stage = planned.build(self._analysis())
                 if self._is_left_out(planned):
@@ -124,19 +124,19 @@ class Run:
                 self._say(f"{place}: {reason}")
                 for note in stage.notes:
                     self._say(f"  {note}")
-                made = self._make(stage, reason, launch, folder)
+                made = self._make(stage, reason, launch, folder, lock)
                 yield made
                 if made.exit_code:
                     return
 
-    def _make(self, stage: Stage, reason: str, launch: Launch, folder: Path) -> Made:
+    def _make(self, stage: Stage, reason: str, launch: Launch, folder: Path, lock: int) -> Made:
         ingredients = stage.ingredients(self._finished)
         arguments = stage.arguments
         if left := _prepare(stage, ingredients.key()):
             arguments += [word for name in left for word in stage.resumed[name]]
             self._say(f"  going on from what an interruption left: {', '.join(left)}")
         started_seconds = time.monotonic()
-        code = launch(stage.program, arguments, folder, stage.folder / stage.printed)
+        code = launch(stage.program, arguments, folder, stage.folder / stage.printed, lock)
         seconds = time.monotonic() - started_seconds
         if not code:
             finished = _record(stage, ingredients, seconds)
@@ -226,12 +226,15 @@ def _record(stage: Stage, ingredients: Ingredients, seconds: float) -> Finished:
 
 
 @contextmanager
-def _alone(work: Path) -> Iterator[None]:
-    """The work folder for this run alone. Raises SettingError where another has it."""
+def _alone(work: Path) -> Iterator[int]:
+    """The work folder for this run alone; yields the lock's file descriptor. Raises SettingError where another has it.
+
+    Whoever inherits the descriptor has the folder too: a command that a killed run left behind is still at work.
+    """
     work.mkdir(parents=True, exist_ok=True)
     with (work / LOCK_FILE).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise SettingError(f"{work}: another run is at work in this folder; wait for it, or name another") from None
-        yield
+        yield lock.fileno()

@@ -75,7 +75,7 @@ class ToyRun:
         run = Run(self.wiring(), Choice(**choice), lambda _: None)
         return {decision.name: decision.reason for decision in run.decide()}
 
-    def launch(self, program: str, arguments: Sequence[str], folder: Path, printed: Path) -> int:
+    def launch(self, program: str, arguments: Sequence[str], folder: Path, printed: Path, lock: int) -> int:
         self.commands.append(list(arguments))
         if arguments[0] not in self.real:
             output = output_of(arguments)

@@ -206,7 +206,7 @@ def test_an_interrupted_training_of_folds_keeps_the_folds_that_are_there(toy_run
         seen.append(left.exists())
         return 1
 
-    def stand_in(program: str, arguments: Sequence[str], folder: Path, printed: Path) -> int:
+    def stand_in(program: str, arguments: Sequence[str], folder: Path, printed: Path, lock: int) -> int:
         return look(arguments)
 
     toy_run.wiring()
