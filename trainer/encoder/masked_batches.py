@@ -120,6 +120,8 @@ def show(corpora: Sequence[Corpus], pieces: NDArray[np.int64], special: TokenIds
 def hide(ids: NDArray[np.int64], special: TokenIds, share: float, chance: np.random.Generator) -> MaskedBatch:
     """Hide about `share` of the tokens, in spans of one to three: a character alone is guessed from its word.
 
+    Specials, the unknown token among them, are never hidden; a batch holds one token at least that is none.
+
     Of the hidden places 85 % show [MASK], 10 % the token itself, 5 % any other, for fine-tuning shows no [MASK].
     Source: Joshi et al. 2020, SpanBERT, section 3.1 (spans); Wettig et al. 2023 (shares above 15 %).
     """

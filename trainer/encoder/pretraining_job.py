@@ -115,7 +115,10 @@ def prepare(job: PretrainingJob, seed: int, say: Callable[[str], None]) -> Prepa
         corpora.append(Corpus(tokens, file.share))
     learnt, held_out = hold_out(corpora, job.held_out, seed)
     if not sum(round(len(corpus.tokens) * corpus.share) for corpus in learnt):
-        raise DataError("--texts: nothing is left to learn from after cleaning; give texts of four characters or more")
+        raise DataError(
+            "--texts: nothing is left to learn from after cleaning; give texts of four characters or more, of which "
+            "the vocabulary knows one, or let it know more: --new-vocabulary after --from, a lower --minimum-frequency"
+        )
     return Prepared(files, tokenizer, learnt, held_out)
 
 

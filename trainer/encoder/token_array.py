@@ -27,7 +27,7 @@ from kuaixun.trainer.encoder.text_lines import TextLines
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-VERSION = 1
+VERSION = 2
 BATCH_LINES = 10_000
 FEWEST_TOKENS = 4
 SENTENCE_ENDS = re.compile(r"(?<=[。!?;…])|(?<=\. )")
@@ -81,7 +81,12 @@ def tokenise(
     piece_tokens: int,
     progress: Callable[[int], None] = lambda lines_done: None,
 ) -> TokenArray:
-    """Cut and encode raw texts. Pieces of fewer than four tokens teach nothing and are left out."""
+    """Cut and encode raw texts.
+
+    Pieces of fewer than four tokens teach nothing, nor do those without one that the vocabulary knows: both are left
+    out.
+    """
+    specials = frozenset(tokenizer.all_special_ids)  # the unknown token is one of them
     ids: list[NDArray[np.int32]] = []
     lengths: list[int] = []
     done = 0
@@ -92,7 +97,7 @@ def tokenise(
         sentence_ids: Iterator[list[int]] = iter(encoded["input_ids"])
         for line in lines:
             for piece in _pieces([next(sentence_ids) for _ in line], piece_tokens):
-                if len(piece) >= FEWEST_TOKENS:
+                if len(piece) >= FEWEST_TOKENS and not specials.issuperset(piece):
                     ids.append(np.array(piece, dtype=np.int32))
                     lengths.append(len(piece))
         done += len(batch)

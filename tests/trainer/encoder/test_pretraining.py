@@ -249,6 +249,22 @@ def test_a_checkpoint_learns_on_with_its_vocabulary_or_with_a_new_one(echo_file:
     assert "甲" not in old_ids
 
 
+def test_lines_of_unknown_characters_alone_are_left_out_and_a_file_of_them_is_refused(
+    echo_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert pretrain(echo_file, tmp_path / "first", "--steps", "0") == 0
+    on = ("--from", str(tmp_path / "first"), "--steps", "40")
+    unknown, both = tmp_path / "unknown.txt", tmp_path / "both.txt"
+    unknown.write_text("甲乙丙丁戊\n" * 60, encoding="utf-8")  # of a length of their own, so batches of their own
+    both.write_text(echo_file.read_text(encoding="utf-8") + unknown.read_text(encoding="utf-8"), encoding="utf-8")
+
+    assert pretrain(both, tmp_path / "on", *on) == 0
+    assert "both.txt: 360 lines, 300 pieces" in capsys.readouterr().err
+    assert pretrain(unknown, tmp_path / "none", *on) == 2
+    assert "nothing is left to learn from after cleaning" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+
+
 def test_prepared_texts_are_read_from_the_cache(
     echo_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

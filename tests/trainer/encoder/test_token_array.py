@@ -42,6 +42,12 @@ def test_no_character_is_lost_and_no_piece_too_long() -> None:
     assert tokens.lengths.max() <= 17
 
 
+def test_a_piece_of_which_no_token_is_known_is_left_out() -> None:
+    texts = ("甲乙丙丁", "球赛甲决", "甲乙丙丁戊己今天股市")
+
+    assert texts_of(tokenise(texts, TOKENIZER, 6)) == ["球赛[UNK]决", "今天股市"]
+
+
 def test_tokens_come_from_the_cache_until_the_text_the_tokenizer_or_the_length_change(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
