@@ -8,7 +8,7 @@ history.jsonl         every look at dev
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +17,7 @@ import msgspec
 import safetensors
 import safetensors.torch
 import torch
+from torch import Tensor
 
 from kuaixun.export.new_folder import write_folder
 from kuaixun.schemas.manifest import Label, Training
@@ -95,8 +96,10 @@ def read_network(folder: Path) -> Network:
         state = safetensors.torch.load((folder / WEIGHTS_FILE).read_bytes())
         lexicon = Lexicon(characters, words, record.shape.max_tokens)
         word_size = state["words.weight"].shape[-1] if state["words.weight"].ndim == 2 else 0
-        module = new_network(record.shape, lexicon, word_size, len(record.labels), dropout=0.0)
-        module.load_state_dict(state)
+        with torch.device("meta"):  # a shape takes no memory: the record may ask for more than there is
+            module = new_network(record.shape, lexicon, word_size, len(record.labels), dropout=0.0)
+        _expect_shapes(state, module.state_dict())
+        module.to_empty(device="cpu").load_state_dict(state)
     except OSError as error:
         raise SettingError(f"--teacher: {folder} is no network: {error.strerror}: {error.filename}") from None
     except (
@@ -120,6 +123,14 @@ def new_network(shape: NetworkShape, lexicon: Lexicon, word_size: int, classes: 
 def size_bytes(module: torch.nn.Module) -> int:
     """What the weights take."""
     return sum(tensor.nbytes for tensor in module.state_dict().values())
+
+
+def _expect_shapes(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    """Raise ValueError for weights that are not of these names and shapes."""
+    for name in sorted(found.keys() | wanted.keys()):
+        shapes = [tuple(state[name].shape) if name in state else "missing" for state in (found, wanted)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(f"{name} is {shapes[0]} in {WEIGHTS_FILE}, {shapes[1]} by {RECORD_FILE}")
 
 
 def _lines(names: Sequence[str]) -> bytes:

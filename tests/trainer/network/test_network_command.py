@@ -14,6 +14,8 @@ import torch
 from kuaixun.trainer.cli import main
 from kuaixun.trainer.data.labelled_texts import read_labelled_texts
 from kuaixun.trainer.encoder.text_lines import TextLines
+from kuaixun.trainer.errors import SettingError
+from kuaixun.trainer.network import folder as network_folder
 from kuaixun.trainer.network import job as network_job
 from kuaixun.trainer.network.folder import read_network
 from kuaixun.trainer.network.job import SPREAD, NetworkJob, network_logits
@@ -224,3 +226,22 @@ def test_a_folder_that_is_no_network_is_refused(
     assert not (tmp_path / "scores").exists()
     assert main([*files[:-2], "--words", str(tmp_path), "--output", str(tmp_path / "two")]) == 2
     assert "name a folder that the words command wrote" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_record_of_a_network_too_large_for_memory_is_refused_before_memory_is_taken(
+    files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    def without_memory(*given: Any) -> WordNetwork:
+        assert torch.empty(0).device.type == "meta"
+        return WordNetwork(*given)
+
+    out = tmp_path / "network"
+    assert main([*files, "--epochs", "1", "--kind", kind, "--output", str(out)]) == 0
+    record = json.loads((out / "network.json").read_text())
+    record["shape"]["features"] = 1 << 16
+    (out / "network.json").write_text(json.dumps(record))
+    monkeypatch.setattr(network_folder, "WordNetwork", without_memory)
+
+    with pytest.raises(SettingError, match=r"does not fit together: linear\.weight is .* in weights\.safetensors"):
+        read_network(out)
