@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaixun.trainer.data.content_hash import sha256_of_texts
+from kuaixun.trainer.encoder.interrupts import interrupts_between_steps
 from kuaixun.trainer.network.folder import read_record, write_network
-from kuaixun.trainer.network.job import NetworkJob, read_rows, train_network
+from kuaixun.trainer.network.job import NetworkJob, measured, read_rows, train_network
 from kuaixun.trainer.teacher.cross_fitting import CrossFitting, Fold, FoldEnd, expect_same, hashes_of
 
 
@@ -17,10 +18,15 @@ def in_folds(job: NetworkJob, folds: int) -> CrossFitting:
 
     def teach(fold: Fold, rows: NDArray[np.int64]) -> FoldEnd:
         train = reading.encoded["train"].of_rows(rows)
-        network, done, history = train_network(job, reading, train, fold=fold.number, folds=fold.folds)
-        if not done.interrupted:
-            write_network(fold.folder, network, history)
-        return FoldEnd(done.steps_done, done.best.steps, done.interrupted)
+        module, done, history = train_network(job, reading, train, fold=fold.number)
+        interrupted = done.interrupted
+        if not interrupted:
+            # A fold that is trained to its end is written even where Ctrl-C comes now; a second one gives it up.
+            with interrupts_between_steps() as asked_to_stop:
+                network = measured(job, reading, module, done, fold=fold.number, folds=fold.folds)
+                write_network(fold.folder, network, history)
+            interrupted = asked_to_stop()
+        return FoldEnd(done.steps_done, done.best.steps, interrupted)
 
     return CrossFitting(
         split=job.split,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from kuaixun.schemas.manifest import DataFile, Training
 from kuaixun.trainer.advance import Advancing
 from kuaixun.trainer.data.content_hash import sha256_of_texts
 from kuaixun.trainer.data.labelled_texts import DataSplit
+from kuaixun.trainer.encoder.interrupts import interrupts_between_steps
 from kuaixun.trainer.encoder.text_lines import TextLines
 from kuaixun.trainer.errors import DataError, SettingError
 from kuaixun.trainer.network.folder import Network, NetworkRecord, new_network, size_bytes, write_network
@@ -85,13 +86,16 @@ class Reading:
 def teach_network(job: NetworkJob) -> tuple[Network, Fit]:
     """Train on all training rows and write the folder. Raises TrainerError.
 
-    An interrupted training writes its best network so far.
+    An interrupted training writes its best network so far. So does one that is interrupted while the network is
+    measured and written; a second KeyboardInterrupt then gives it up.
     """
     refuse_unwritable(job.output)
     reading = read_rows(job)
-    network, done, history = train_network(job, reading, reading.encoded["train"])
-    write_network(job.output, network, history)
-    return network, done
+    module, done, history = train_network(job, reading, reading.encoded["train"])
+    with interrupts_between_steps() as asked_to_stop:
+        network = measured(job, reading, module, done)
+        write_network(job.output, network, history)
+    return network, replace(done, interrupted=done.interrupted or asked_to_stop())
 
 
 def read_rows(job: NetworkJob) -> Reading:
@@ -113,12 +117,12 @@ def read_rows(job: NetworkJob) -> Reading:
 
 
 def train_network(
-    job: NetworkJob, reading: Reading, train: EncodedTexts, *, fold: int = 0, folds: int = 0
-) -> tuple[Network, Fit, Sequence[DevFigures]]:
+    job: NetworkJob, reading: Reading, train: EncodedTexts, *, fold: int = 0
+) -> tuple[WordNetwork, Fit, Sequence[DevFigures]]:
     """A network that learnt from `train`, all training rows or those of all folds but one; its looks at dev."""
     torch.manual_seed(job.settings.seed)
-    labels = job.split.train.labels
-    module = new_network(job.shape, reading.lexicon, job.words.size, len(labels), dropout=job.settings.dropout)
+    classes = len(job.split.train.labels)
+    module = new_network(job.shape, reading.lexicon, job.words.size, classes, dropout=job.settings.dropout)
     refuse_unwritable(job.output / f"fold-{fold}" if fold else job.output, size_bytes(module))
     found = _fill(module, reading.lexicon, job.words, job.embeddings)
     job.say(f"{found} of {len(reading.lexicon.characters)} characters start from pretrained embeddings")
@@ -126,10 +130,17 @@ def train_network(
         recorder = Recorder(watcher)
         done = _fit(job, module.to(job.device), train, reading.encoded["dev"], recorder)
     module.load_state_dict(done.state)
+    return module, done, recorder.history
+
+
+def measured(
+    job: NetworkJob, reading: Reading, module: WordNetwork, done: Fit, *, fold: int = 0, folds: int = 0
+) -> Network:
+    """A trained network with its record, the figures on dev and test told as well."""
     # Of folds, one by itself is measured on dev alone; test is for all together.
     measured = [role for role in job.split.parts if role == "dev" or (role == "test" and not fold)]
     record = NetworkRecord(
-        labels=labels,
+        labels=job.split.train.labels,
         shape=job.shape,
         settings=job.settings,
         word_learning_rate=job.word_learning_rate,
@@ -145,7 +156,7 @@ def train_network(
         fold=fold,
         folds=folds,
     )
-    return Network(module.train(False), reading.lexicon, record), done, recorder.history
+    return Network(module.train(False), reading.lexicon, record)
 
 
 def network_logits(network: Network, texts: Sequence[str], device: torch.device) -> NDArray[np.float32]:

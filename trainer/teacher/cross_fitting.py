@@ -49,7 +49,7 @@ class CrossFitting:
     """What is to be taught in folds, and how one kind of teacher does it.
 
     `is_finished` says whether a fold's teacher is there, and raises SettingError for one of another training.
-    `teach` trains one on these rows of train, and writes its folder unless it is interrupted.
+    `teach` trains one on these rows of train, and writes its folder unless it is interrupted before its end.
     """
 
     split: DataSplit

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaixun.trainer.data.content_hash import sha256_of_texts
+from kuaixun.trainer.encoder.interrupts import interrupts_between_steps
 from kuaixun.trainer.output_folder import refuse_unwritable
 from kuaixun.trainer.teacher.cross_fitting import CrossFitting, Fold, FoldEnd, expect_same, hashes_of
 from kuaixun.trainer.teacher.folder import Teacher, read_record, size_bytes, write_teacher
@@ -47,12 +48,16 @@ def _teach(job: TeacherJob, reading: Reading, fold: Fold, rows: NDArray[np.int64
     model = new_classifier(job, reading)
     refuse_unwritable(fold.folder, size_bytes(model))
     done = fine_tune_rows(job, reading, model, rows)
-    if done.writes and not done.interrupted:
-        classes = len(job.split.train.labels)
-        logits = {"dev": score(model, reading.rows["dev"], classes, reading.pad_id, job.device)}
-        record = record_of(job, reading, done, figures_of(job, reading, logits), fold=fold.number, folds=fold.folds)
-        write_teacher(fold.folder, Teacher(model, reading.tokenizer, record), done.history)
-    return FoldEnd(done.steps_done, done.best.steps, done.interrupted, done.writes)
+    interrupted = done.interrupted
+    if done.writes and not interrupted:
+        # A fold that is trained to its end is written even where Ctrl-C comes now; a second one gives it up.
+        with interrupts_between_steps() as asked_to_stop:
+            classes = len(job.split.train.labels)
+            logits = {"dev": score(model, reading.rows["dev"], classes, reading.pad_id, job.device)}
+            record = record_of(job, reading, done, figures_of(job, reading, logits), fold=fold.number, folds=fold.folds)
+            write_teacher(fold.folder, Teacher(model, reading.tokenizer, record), done.history)
+        interrupted = asked_to_stop()
+    return FoldEnd(done.steps_done, done.best.steps, interrupted, done.writes)
 
 
 def _is_finished(job: TeacherJob, reading: Reading, fold: Fold) -> bool:

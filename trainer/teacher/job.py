@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from kuaixun.schemas.manifest import DataFile, Training
 from kuaixun.trainer.advance import Advancing
 from kuaixun.trainer.data.content_hash import sha256_of, sha256_of_texts
 from kuaixun.trainer.data.labelled_texts import DataSplit
+from kuaixun.trainer.encoder.interrupts import interrupts_between_steps
 from kuaixun.trainer.encoder.pretrained_folders import open_tokenizer
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.evaluation.figures import Evaluation
@@ -77,7 +78,8 @@ class Reading:
 def teach(job: TeacherJob, files: Sequence[ScoredFile], *, int8: bool) -> FineTuned:
     """Fine-tune on all training rows, write the folder, score the files. Raises TrainerError.
 
-    An interrupted training writes its best teacher so far, and no scores.
+    An interrupted training writes its best teacher so far, and no scores. So does one that is interrupted while the
+    teacher is measured and written; a second KeyboardInterrupt then gives it up.
     """
     refuse_unwritable(job.output)
     reading = read_rows(job)
@@ -86,18 +88,20 @@ def teach(job: TeacherJob, files: Sequence[ScoredFile], *, int8: bool) -> FineTu
     done = fine_tune_rows(job, reading, model, np.arange(len(job.split.train)))
     if not done.writes:
         return done
-    logits = {
-        role: score(model, reading.rows[role], len(job.split.train.labels), reading.pad_id, job.device)
-        for role in job.split.parts
-        if role != "train"
-    }
-    figures = figures_of(job, reading, logits)
-    record = record_of(job, reading, done, figures)
-    if int8:
-        record = with_int8(job, reading, model, record)
-    teacher = Teacher(model, reading.tokenizer, record)
-    write_teacher(job.output, teacher, done.history)
+    with interrupts_between_steps() as asked_to_stop:
+        logits = {
+            role: score(model, reading.rows[role], len(job.split.train.labels), reading.pad_id, job.device)
+            for role in job.split.parts
+            if role != "train"
+        }
+        figures = figures_of(job, reading, logits)
+        record = record_of(job, reading, done, figures)
+        if int8:
+            record = with_int8(job, reading, model, record)
+        teacher = Teacher(model, reading.tokenizer, record)
+        write_teacher(job.output, teacher, done.history)
     job.say(f"teacher: {job.output}, from step {done.best.step}")
+    done = replace(done, interrupted=done.interrupted or asked_to_stop())
     if not done.interrupted:
         score_files([scorer_of(teacher)], files, job.device, job.advancing, job.say)
     return done

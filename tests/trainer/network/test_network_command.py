@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -78,6 +80,40 @@ def test_an_interruption_while_files_are_scored_tells_how_to_score_them_later(
     told = capsys.readouterr().err
     assert "no scores of dev.txt: kuaixun-trainer teacher --scores-only" in told
     assert told.endswith("nothing is kept but what is told above\n")
+
+
+@pytest.mark.parametrize(
+    ("folds", "kept", "says"),
+    [((), ".", "kept the best; no file is scored"), (("--folds", "2"), "fold-1", "repeat the command")],
+)
+def test_an_interruption_while_a_network_is_measured_keeps_it_and_a_second_one_gives_it_up(
+    files: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    folds: tuple[str, ...],
+    kept: str,
+    says: str,
+) -> None:
+    presses = [1]
+    real = network_job._figures
+
+    def measure(*given: Any) -> dict[str, float]:
+        for _ in range(presses[0]):
+            os.kill(os.getpid(), signal.SIGINT)
+        return real(*given)
+
+    monkeypatch.setattr(network_job, "_figures", measure)
+    out = tmp_path / "network"
+
+    command = [*files, "--epochs", "1", *folds, "--score", f"{tmp_path / 'dev.txt'}={tmp_path / 'scores'}"]
+    assert main([*command, "--output", str(out)]) == 130
+    assert "dev" in read_network(out / kept).record.metrics
+    assert says in capsys.readouterr().err
+    assert not (tmp_path / "scores").exists()
+    presses[0] = 2
+    assert main([*command, "--output", str(tmp_path / "given-up")]) == 130
+    assert not (tmp_path / "given-up").exists()
 
 
 def test_out_of_fold_scores_come_from_networks_that_never_saw_the_row(

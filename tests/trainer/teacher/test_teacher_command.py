@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from kuaixun.trainer.teacher.fine_tuning import FineTuned
 from kuaixun.trainer.teacher.folder import read_teacher
 from kuaixun.trainer.teacher.scorers import Scorer, mean_logits, scorer_of
 from kuaixun.trainer.teacher.scores import TeacherScores, read_scores
+from kuaixun.trainer.teacher.scoring import score
 
 ToyFile = Callable[[str, int, int], Path]
 FIT = "--epochs 3 --batch-size 16 --learning-rate 3e-3 --head-learning-rate 3e-3 --evaluate-every-steps 10"
@@ -247,6 +249,50 @@ def test_an_interruption_keeps_the_best_so_far(
     assert read_teacher(tmp_path / "teacher").record.best_step in (10, 20)
     assert "kept the best" in capsys.readouterr().err
     assert not out.exists()
+
+
+@pytest.mark.parametrize("stop", [25, None])
+def test_an_interruption_while_the_teacher_is_measured_keeps_it_and_a_second_one_gives_it_up(
+    toy_file: ToyFile, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int | None
+) -> None:
+    presses = [1]
+    real = score
+
+    def interrupt(_: object, step: int, steps: int, loss: float) -> None:
+        if step == stop:
+            raise KeyboardInterrupt
+
+    def measure(*given: Any) -> np.ndarray:
+        for _ in range(presses[0]):
+            os.kill(os.getpid(), signal.SIGINT)
+        return real(*given)
+
+    monkeypatch.setattr("kuaixun.trainer.progress.Lines.stepped", interrupt)
+    monkeypatch.setattr("kuaixun.trainer.teacher.job.score", measure)
+    scoring = f"--score={tmp_path / 'dev.txt'}={tmp_path / 'scores'}"
+
+    assert teach(toy_file, encoder, tmp_path / "teacher", scoring) == 130
+    assert "dev" in read_teacher(tmp_path / "teacher").record.metrics
+    assert not (tmp_path / "scores").exists()
+    presses[0] = 2
+    assert teach(toy_file, encoder, tmp_path / "given-up", scoring) == 130
+    assert not (tmp_path / "given-up").exists()
+
+
+def test_an_interruption_while_the_teacher_of_a_fold_is_measured_keeps_the_fold(
+    toy_file: ToyFile, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = score
+
+    def measure(*given: Any) -> np.ndarray:
+        os.kill(os.getpid(), signal.SIGINT)
+        return real(*given)
+
+    monkeypatch.setattr("kuaixun.trainer.teacher.fold_training.score", measure)
+
+    assert teach(toy_file, encoder, tmp_path / "teachers", "--folds", "2", "--epochs", "1") == 130
+
+    assert [path.name for path in (tmp_path / "teachers").iterdir()] == ["fold-1"]
 
 
 def test_an_interruption_before_any_evaluation_leaves_nothing(
