@@ -20,6 +20,7 @@ from kuaixun.trainer.data.cleaning import clean
 from kuaixun.trainer.data.labelled_texts import DataSplit, LabelledTexts
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.teacher.folds import fold_of_rows, out_of_fold
+from kuaixun.trainer.teacher.processes import is_first_process
 from kuaixun.trainer.teacher.score_files import Say, ScoredFile, write_file_scores
 from kuaixun.trainer.teacher.scorers import Scorer, mean_logits, open_scorer, score_files
 from kuaixun.trainer.teacher.scoring import measure
@@ -27,12 +28,11 @@ from kuaixun.trainer.teacher.scoring import measure
 
 @dataclass(frozen=True, slots=True)
 class FoldEnd:
-    """The end of one fold's training. `writes` is false in all but one process of several."""
+    """The end of one fold's training."""
 
     steps_done: int
     steps: int
     interrupted: bool
-    writes: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +66,9 @@ class CrossFitting:
 def cross_fit(job: CrossFitting, files: Sequence[ScoredFile]) -> FoldEnd | None:
     """Train the teachers that are missing, measure, score the files; None where there was nothing to train.
 
-    Rows of the training file get out-of-fold scores, all others the mean of all teachers. Returns the last training;
-    an interrupted one leaves the folders of the finished folds and writes no scores. Raises TrainerError.
+    Rows of the training file get out-of-fold scores, all others the mean of all teachers; of several processes one
+    scores. Returns the last training; an interrupted one leaves the folders of the finished folds and writes no
+    scores. Raises TrainerError.
     """
     train = job.split.train
     fold_of_row = fold_of_rows(train.texts, train.label_ids, job.folds, job.seed)
@@ -84,7 +85,7 @@ def cross_fit(job: CrossFitting, files: Sequence[ScoredFile]) -> FoldEnd | None:
         done = job.teach(fold, rows)
         if done.interrupted:
             return done
-    if done is None or done.writes:
+    if is_first_process():
         _score(job, files, fold_of_row, [open_scorer(fold.folder) for fold in folds])
     return done
 

@@ -57,7 +57,7 @@ def _teach(job: TeacherJob, reading: Reading, fold: Fold, rows: NDArray[np.int64
             record = record_of(job, reading, done, figures_of(job, reading, logits), fold=fold.number, folds=fold.folds)
             write_teacher(fold.folder, Teacher(model, reading.tokenizer, record), done.history)
         interrupted = asked_to_stop()
-    return FoldEnd(done.steps_done, done.best.steps, interrupted, done.writes)
+    return FoldEnd(done.steps_done, done.best.steps, interrupted)
 
 
 def _is_finished(job: TeacherJob, reading: Reading, fold: Fold) -> bool:

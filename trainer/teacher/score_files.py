@@ -15,6 +15,7 @@ from kuaixun.trainer.data.labelled_texts import CsvColumns, read_labelled_texts
 from kuaixun.trainer.encoder.text_lines import read_text_lines
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.output_folder import refuse_unwritable_file
+from kuaixun.trainer.teacher.processes import is_first_process
 from kuaixun.trainer.teacher.scores import TeacherScores, as_half, write_scores
 
 Say = Callable[[str], None]
@@ -43,7 +44,8 @@ def read_requests(requests: tuple[ScoreRequest, ...], columns: CsvColumns) -> tu
     for request, output in zip(requests, outputs, strict=True):
         if outputs.count(output) > 1:
             raise SettingError(f"--score: {request.out} is named twice; give each file an output of its own")
-        refuse_unwritable_file("--score", request.out)
+        if is_first_process():  # which may have written its scores before another comes here
+            refuse_unwritable_file("--score", request.out)
     return tuple(_read(request, columns) for request in requests)
 
 

@@ -30,6 +30,7 @@ from kuaixun.trainer.network.job import network_logits
 from kuaixun.trainer.student.encoding import encode
 from kuaixun.trainer.student.training import logits_of
 from kuaixun.trainer.teacher.folder import Teacher, read_teacher
+from kuaixun.trainer.teacher.processes import is_first_process
 from kuaixun.trainer.teacher.score_files import Say, ScoredFile, write_file_scores
 from kuaixun.trainer.teacher.scores import SEEN
 from kuaixun.trainer.teacher.scoring import score
@@ -96,8 +97,10 @@ def score_files(
 ) -> None:
     """Write the mean logits of scorers that know none of the labels, or all, of these files. Raises OSError.
 
-    A KeyboardInterrupt goes through, once it is told how to go on.
+    Of several processes one does. A KeyboardInterrupt goes through, once it is told how to go on.
     """
+    if not is_first_process():
+        return
     for file in files:
         try:
             with advancing(f"scores of {file.name}") as advance:

@@ -216,6 +216,24 @@ def test_finished_folds_are_not_trained_again_and_never_mixed_with_other_setting
     assert "of other data or settings" in capsys.readouterr().err
 
 
+def test_of_several_processes_one_scores_where_all_folds_are_finished(
+    toy_file: ToyFile, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folds = ("--folds", "2", "--epochs", "1")
+    assert teach(toy_file, encoder, tmp_path / "teachers", *folds) == 0
+    dev, out = tmp_path / "dev.txt", tmp_path / "scores"
+    only = ["teacher", "--scores-only", "--teacher", str(tmp_path / "teachers" / "fold-1"), "--device", "cpu"]
+
+    for number in range(2):
+        # The second process may come when the first is done: what lies there by then is no reason to end.
+        for rank, is_there in (("1", False), ("0", True), ("1", True)):
+            monkeypatch.setenv("RANK", rank)
+            ours = f"--score={dev}={out}-{number}"
+            done = main([*only, ours]) if number else teach(toy_file, encoder, tmp_path / "teachers", *folds, ours)
+            assert done == 0
+            assert Path(f"{out}-{number}").exists() is is_there
+
+
 def test_teachers_of_folds_do_not_score_the_rows_that_they_learnt_from(
     toy_file: ToyFile, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
