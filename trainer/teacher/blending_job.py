@@ -81,6 +81,11 @@ def _write(
             f"warning: {file.name}: folds differ: {each}; who learnt from these rows says little more than their "
             "labels, and the weights chosen on dev trust it too much: give all members the same --folds"
         )
+    if any(part.folds for part in parts):
+        say(
+            f"warning: {file.name}: one teacher of several scored each row, on dev the mean of all did; temperatures "
+            "and weights are those of the mean, and make one alone a little too sure"
+        )
     logits = mixture.logits([part.logits for part in parts])
     write_file_scores(file, logits, parts[0].labels, command, folds, say)
 

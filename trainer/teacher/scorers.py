@@ -23,7 +23,7 @@ from kuaixun.schemas.manifest import Training
 from kuaixun.trainer.advance import Advance, Advancing, in_silence
 from kuaixun.trainer.data.content_hash import sha256_of_texts
 from kuaixun.trainer.encoder.text_lines import TextLines
-from kuaixun.trainer.errors import DataError
+from kuaixun.trainer.errors import DataError, SettingError
 from kuaixun.trainer.network.folder import RECORD_FILE as NETWORK_RECORD_FILE
 from kuaixun.trainer.network.folder import Network, read_network
 from kuaixun.trainer.network.job import network_logits
@@ -43,7 +43,8 @@ TEXTS_AT_ONCE = 10_000
 class Scorer:
     """`logits_of` texts, on a device: (n, classes) float32. `folds` is 0 where it learnt from all training rows.
 
-    `texts_sha256` is that of the texts whose folds it learnt from, for the teachers that have folds.
+    For the teachers that have folds, `texts_sha256` is that of the texts whose folds it learnt from, and `settings`
+    how it learnt, equal for all folds of one training.
     """
 
     labels: tuple[str, ...]
@@ -51,10 +52,19 @@ class Scorer:
     logits_of: Callable[[Sequence[str], torch.device], NDArray[np.float32]]
     folds: int = SEEN
     texts_sha256: str = ""
+    settings: object = None
 
     def learnt_from_a_part_of(self, texts: Sequence[str]) -> bool:
         """Whether these are the texts of whose folds it has seen some and not others."""
         return bool(self.folds) and self.texts_sha256 == sha256_of_texts(texts)
+
+    def learnt_beside(self, other: Scorer) -> bool:
+        """Whether both learnt from folds of the same rows in the same way."""
+        ours, theirs = (
+            (one.folds, one.texts_sha256, one.settings, [(file.role, file.sha256) for file in one.training.data])
+            for one in (self, other)
+        )
+        return bool(self.folds) and ours == theirs
 
 
 def open_scorer(folder: Path) -> Scorer:
@@ -70,20 +80,25 @@ def scorer_of(teacher: Teacher) -> Scorer:
     """A teacher as one that scores."""
     record = teacher.record
     of_texts = partial(_teacher_logits, teacher)
-    return Scorer(record.labels, record.training, of_texts, record.folds, record.texts_sha256)
+    settings = (record.encoder, record.settings)
+    return Scorer(record.labels, record.training, of_texts, record.folds, record.texts_sha256, settings)
 
 
 def scorer_of_network(network: Network) -> Scorer:
     """A network as one that scores."""
     record = network.record
     of_texts = partial(network_logits, network)
-    return Scorer(record.labels, record.training, of_texts, record.folds, record.texts_sha256)
+    settings = (record.shape, record.settings, record.word_learning_rate)
+    return Scorer(record.labels, record.training, of_texts, record.folds, record.texts_sha256, settings)
 
 
 def mean_logits(
     scorers: Sequence[Scorer], texts: Sequence[str], device: torch.device, advance: Advance = in_silence
 ) -> NDArray[np.float32]:
-    """Logits (n, classes): the mean over the scorers, which all have the same classes."""
+    """Logits (n, classes): the mean over the scorers, which are one, or folds of one training.
+
+    The mean of others would be ruled by the one whose logits happen to spread the most.
+    """
     parts = []
     for start in range(0, len(texts), TEXTS_AT_ONCE):
         part = texts[start : start + TEXTS_AT_ONCE]
@@ -95,10 +110,16 @@ def mean_logits(
 def score_files(
     scorers: Sequence[Scorer], files: Sequence[ScoredFile], device: torch.device, advancing: Advancing, say: Say
 ) -> None:
-    """Write the mean logits of scorers that know none of the labels, or all, of these files. Raises OSError.
+    """Write the mean logits of scorers that know none of the labels, or all, of these files.
 
-    Of several processes one does. A KeyboardInterrupt goes through, once it is told how to go on.
+    Of several processes one does. Raises OSError, and SettingError for several that are not folds of one training. A
+    KeyboardInterrupt goes through, once it is told how to go on.
     """
+    if not all(one.learnt_beside(scorers[0]) for one in scorers[1:]):
+        raise SettingError(
+            "--teacher: the mean is for folds of one training, and these are others: the one whose logits spread the "
+            "most would rule it; score with each alone, and mix the scores with kuaixun-trainer blend"
+        )
     if not is_first_process():
         return
     for file in files:

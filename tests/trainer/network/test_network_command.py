@@ -198,6 +198,31 @@ def test_a_blend_of_scores_with_folds_and_without_is_warned_of(
     assert "warning: train.txt: folds differ" in told
     assert "whole-dev none" in told
     assert "folded-dev 2" in told
+    assert "warning: train.txt: one teacher of several scored each row, on dev the mean of all did" in told
+
+
+def test_the_mean_is_for_folds_of_one_training_alone(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, more in (("one", ["--folds", "2"]), ("other", ["--folds", "2", "--seed", "5"]), ("whole", [])):
+        assert main([*files, *more, "--epochs", "1", "--output", str(tmp_path / name)]) == 0
+    data = read_labelled_texts(tmp_path / "dev.txt")
+
+    def mean(out: Path, *names: str) -> int:
+        teachers = [f"--teacher={tmp_path / name}" for name in names]
+        return main(["teacher", "--scores-only", *teachers, f"--score={data.source}={out}"])
+
+    for number, (first, second) in enumerate((("one/fold-1", "other/fold-2"), ("one/fold-1", "whole"), ("whole",) * 2)):
+        assert mean(tmp_path / str(number), first, second) == 2
+        assert "mix the scores with kuaixun-trainer blend" in capsys.readouterr().err
+        assert not (tmp_path / str(number)).exists()
+    assert mean(tmp_path / "mean", "one/fold-1", "one/fold-2") == 0
+    alone = [
+        network_logits(read_network(tmp_path / "one" / name), data.texts, torch.device("cpu"))
+        for name in ("fold-1", "fold-2")
+    ]
+    scores = read_scores(tmp_path / "mean", data.texts, data.labels)
+    np.testing.assert_allclose(scores.logits, np.mean(alone, axis=0), rtol=2e-3, atol=1e-3)
 
 
 def test_it_tells_how_far_it_is_with_the_words_of_its_texts(files: list[str], tmp_path: Path) -> None:

@@ -399,7 +399,7 @@ def test_several_teachers_are_blended_for_the_rows_that_all_have_scored(
     refused = capsys.readouterr().err
     assert "none of its files holds scores of other.txt" in refused
     assert "weight" not in refused  # before any is chosen
-    assert "folds differ" not in told
+    assert "warning" not in told
     twice = ["--member", *members[1:3], "--member", *members[1:3]]
     assert main(["blend", "--dev", str(dev), *twice]) == 2
     assert "a-dev stands there twice" in capsys.readouterr().err
