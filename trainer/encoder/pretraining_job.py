@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ import torch
 
 from kuaixun.export.new_folder import new_folder
 from kuaixun.schemas.manifest import DataFile, Training
+from kuaixun.trainer.advance import LINE_EVERY_SECONDS
 from kuaixun.trainer.encoder.masked_batches import Corpus, hold_out
 from kuaixun.trainer.encoder.masked_language import EncoderShape, continued_model, new_model, special_ids
 from kuaixun.trainer.encoder.new_vocabulary import give_vocabulary
@@ -105,12 +107,8 @@ def prepare(job: PretrainingJob, seed: int, say: Callable[[str], None]) -> Prepa
     tokenizer = _tokenizer(job, files)
     corpora = []
     for lines, file in zip(files, job.texts, strict=True):
-
-        def progress(lines_done: int, lines: TextLines = lines) -> None:
-            if lines_done % 100_000 == 0:
-                say(f"{lines.source}: {lines_done}/{len(lines)} lines tokenised")
-
-        tokens = cached_tokens(lines, tokenizer, job.max_tokens - SPECIALS_OF_A_PIECE, job.cache, progress)
+        told = _telling(lines, say)
+        tokens = cached_tokens(lines, tokenizer, job.max_tokens - SPECIALS_OF_A_PIECE, job.cache, told)
         say(f"{lines.source}: {len(lines)} lines, {len(tokens)} pieces, {len(tokens.ids)} tokens")
         corpora.append(Corpus(tokens, file.share))
     learnt, held_out = hold_out(corpora, job.held_out, seed)
@@ -161,6 +159,21 @@ def train(
         _write(job, prepared, settings, model, done)
         unfinished.unlink(missing_ok=True)
     return done
+
+
+def _telling(
+    lines: TextLines, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+) -> Callable[[int], None]:
+    """Says now and then how many lines are tokenised."""
+    last_seconds = clock()
+
+    def tell(lines_done: int) -> None:
+        nonlocal last_seconds
+        if clock() - last_seconds >= LINE_EVERY_SECONDS:
+            last_seconds = clock()
+            say(f"{lines.source}: {lines_done}/{len(lines)} lines tokenised")
+
+    return tell
 
 
 def _tokenizer(job: PretrainingJob, files: tuple[TextLines, ...]) -> PreTrainedTokenizerFast:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from kuaixun.export import Classifier
 from kuaixun.export.batches import in_batches
 from kuaixun.export.predictions import Predictions, predictions_from
+from kuaixun.trainer.advance import Advance, Advancing, in_silence
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
 from kuaixun.trainer.errors import DataError
 from kuaixun.trainer.evaluation.measurement import Answers
@@ -26,11 +28,14 @@ TEACHER_ROUND_TEXTS = 128
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Model:
-    """What answers texts, under labels of its own order. `timed` is how it is asked when its speed is taken."""
+    """What answers texts and tells how far it is, under labels of its own order.
+
+    `timed` is how it is asked when its speed is taken.
+    """
 
     name: str
     labels: tuple[str, ...]
-    answer: Callable[[Sequence[str]], Predictions]
+    answer: Callable[[Sequence[str], Advance], Predictions]
     timed: Timed
     size_bytes: int
     model_id: str | None = None
@@ -39,8 +44,12 @@ class Model:
 def model_of_bundle(name: str, classifier: Classifier) -> Model:
     """A bundle, served as the worker serves it."""
 
-    def answer(texts: Sequence[str]) -> Predictions:
-        batches = [classifier.classify(batch) for batch in in_batches(texts, BATCH_TEXTS)]
+    def answer(texts: Sequence[str], advance: Advance = in_silence) -> Predictions:
+        batches, done = [], 0
+        for batch in in_batches(texts, BATCH_TEXTS):
+            batches.append(classifier.classify(batch))
+            done += len(batch)
+            advance(done / len(texts), f"{done} of {len(texts)} texts")
         return Predictions(
             label_ids=np.concatenate([batch.label_ids for batch in batches]),
             confidences=np.concatenate([batch.confidences for batch in batches]),
@@ -60,18 +69,25 @@ def model_of_teacher(folder: Path, name: str, device: torch.device) -> Model:
     quieten()
     teacher = open_scorer(folder)
 
-    def answer(texts: Sequence[str]) -> Predictions:
-        return _of_logits(mean_logits([teacher], texts, device))
+    def answer(texts: Sequence[str], advance: Advance = in_silence) -> Predictions:
+        return _of_logits(mean_logits([teacher], texts, device, advance))
 
     return Model(name, teacher.labels, answer, Timed(answer, TEACHER_ROUND_TEXTS), folder_bytes(folder))
 
 
-def answers_of(models: Sequence[Model], data: LabelledTexts) -> tuple[Answers, ...]:
+def answers_of(
+    models: Sequence[Model],
+    data: LabelledTexts,
+    advancing: Advancing = lambda title: nullcontext(in_silence),
+) -> tuple[Answers, ...]:
     """Ask each model for every text and, where there are several, time them side by side.
 
     Raises DataError for a model with other classes than the data.
     """
-    predictions = [_in_order_of(data.labels, one, one.answer(data.texts)) for one in models]
+    predictions = []
+    for one in models:
+        with advancing(f"answers of {one.name}") as advance:
+            predictions.append(_in_order_of(data.labels, one, one.answer(data.texts, advance)))
     speeds: Sequence[float | None] = [None] * len(models)
     if len(models) > 1:
         speeds = texts_per_second([one.timed for one in models], data.texts)

@@ -124,7 +124,8 @@ def _score(
     job.say(f"train, out of fold: accuracy {accuracy:.4f}")
     for role, data in job.split.parts.items():
         if role != "train":
-            logits = mean_logits(teachers, data.texts, job.device)
+            with job.advancing(f"scores of {role}") as advance:
+                logits = mean_logits(teachers, data.texts, job.device, advance)
             job.say(f"{role}: {measure(logits, _filled(data), data, train).told()}")
     for file in files:
         if file.texts == train.texts:

@@ -20,8 +20,8 @@ from kuaixun.trainer.teacher.job import (
     new_classifier,
     read_rows,
     record_of,
+    scores_of,
 )
-from kuaixun.trainer.teacher.scoring import score
 
 
 def in_folds(job: TeacherJob, folds: int) -> CrossFitting:
@@ -52,8 +52,7 @@ def _teach(job: TeacherJob, reading: Reading, fold: Fold, rows: NDArray[np.int64
     if done.writes and not interrupted:
         # A fold that is trained to its end is written even where Ctrl-C comes now; a second one gives it up.
         with interrupts_between_steps() as asked_to_stop:
-            classes = len(job.split.train.labels)
-            logits = {"dev": score(model, reading.rows["dev"], classes, reading.pad_id, job.device)}
+            logits = {"dev": scores_of(job, reading, model, "dev", job.device)}
             record = record_of(job, reading, done, figures_of(job, reading, logits), fold=fold.number, folds=fold.folds)
             write_teacher(fold.folder, Teacher(model, reading.tokenizer, record), done.history)
         interrupted = asked_to_stop()

@@ -89,11 +89,7 @@ def teach(job: TeacherJob, files: Sequence[ScoredFile], *, int8: bool) -> FineTu
     if not done.writes:
         return done
     with interrupts_between_steps() as asked_to_stop:
-        logits = {
-            role: score(model, reading.rows[role], len(job.split.train.labels), reading.pad_id, job.device)
-            for role in job.split.parts
-            if role != "train"
-        }
+        logits = {role: scores_of(job, reading, model, role, job.device) for role in job.split.parts if role != "train"}
         figures = figures_of(job, reading, logits)
         record = record_of(job, reading, done, figures)
         if int8:
@@ -153,6 +149,14 @@ def fine_tune_rows(job: TeacherJob, reading: Reading, model: TeacherModel, train
     return done
 
 
+def scores_of(
+    job: TeacherJob, reading: Reading, model: TeacherModel, role: str, device: torch.device, remark: str = ""
+) -> NDArray[np.float32]:
+    """Logits (n, classes) of dev or test; tells how far it is."""
+    with job.advancing(f"scores of {role}{remark}") as advance:
+        return score(model, reading.rows[role], len(job.split.train.labels), reading.pad_id, device, advance)
+
+
 def figures_of(job: TeacherJob, reading: Reading, logits: dict[str, NDArray[np.float32]]) -> dict[str, Evaluation]:
     """Figures by role, told as well."""
     figures = {}
@@ -192,7 +196,7 @@ def with_int8(job: TeacherJob, reading: Reading, model: TeacherModel, record: Te
     found = dict(sizes)
     for role, data in job.split.parts.items():
         if role != "train":
-            logits = score(small, reading.rows[role], len(record.labels), reading.pad_id, torch.device("cpu"))
+            logits = scores_of(job, reading, small, role, torch.device("cpu"), " in int8")
             accuracy = measure(logits, reading.rows[role].filled, data, job.split.train).accuracy
             found[f"{role}_accuracy"] = round(accuracy, 6)
             job.say(f"int8, {role}: accuracy {accuracy:.4f} instead of {record.metrics[role]['accuracy']:.4f}")

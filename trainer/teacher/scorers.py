@@ -36,7 +36,7 @@ from kuaixun.trainer.teacher.scores import SEEN
 from kuaixun.trainer.teacher.scoring import score
 from kuaixun.trainer.teacher.token_rows import token_rows
 
-TEXTS_AT_ONCE = 10_000
+TEXTS_AT_ONCE = 2048  # few enough that a large teacher on a processor tells now and then how far it is
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from kuaixun.trainer.advance import Advance, in_silence
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
 from kuaixun.trainer.evaluation.figures import Evaluation, evaluate
 from kuaixun.trainer.student.batches import batches_by_length
@@ -15,17 +16,27 @@ from kuaixun.trainer.teacher.token_rows import TokenRows, padded
 SCORING_BATCH = 256
 
 
-def score(model: TeacherModel, rows: TokenRows, classes: int, pad_id: int, device: torch.device) -> NDArray[np.float32]:
+def score(
+    model: TeacherModel,
+    rows: TokenRows,
+    classes: int,
+    pad_id: int,
+    device: torch.device,
+    advance: Advance = in_silence,
+) -> NDArray[np.float32]:
     """Logits (n, classes) in single precision. Texts that cleaning emptied have some too: those of no text."""
     logits = np.empty((len(rows), classes), dtype=np.float32)
     tokens = torch.tensor([len(ids) for ids in rows.ids])
     model.to(device).train(False)
+    done = 0
     with torch.inference_mode():
         for batch in batches_by_length(tokens, SCORING_BATCH):
             chosen = batch.tolist()
             ids, mask = padded([rows.ids[row] for row in chosen], pad_id)
             output = model(ids.to(device), mask.to(device))
             logits[chosen] = output["logits"].float().cpu().numpy()
+            done += len(chosen)
+            advance(done / len(rows), f"{done} of {len(rows)} texts")
     return logits
 
 

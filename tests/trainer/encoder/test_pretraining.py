@@ -265,6 +265,19 @@ def test_lines_of_unknown_characters_alone_are_left_out_and_a_file_of_them_is_re
     assert not (tmp_path / "none").exists()
 
 
+def test_tokenising_tells_now_and_then_how_far_it_is(
+    echo_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("kuaixun.trainer.encoder.pretraining_job.LINE_EVERY_SECONDS", 0)
+    monkeypatch.setattr("kuaixun.trainer.encoder.token_array.BATCH_LINES", 200)
+
+    assert pretrain(echo_file, tmp_path / "e", "--steps", "0", "--prepare-only", "--cache", str(tmp_path / "c")) == 0
+
+    told = capsys.readouterr().err
+    assert "echo.txt: 200/300 lines tokenised" in told
+    assert "echo.txt: 300/300 lines tokenised" in told
+
+
 def test_prepared_texts_are_read_from_the_cache(
     echo_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

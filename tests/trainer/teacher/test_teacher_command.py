@@ -102,6 +102,27 @@ def test_what_is_saved_is_what_had_the_lowest_dev_loss(
     assert loss == pytest.approx(best.dev_loss, rel=1e-4)
 
 
+def test_it_tells_how_far_the_scores_of_each_part_are(
+    toy_file: ToyFile,
+    encoder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("kuaixun.trainer.advance.LINE_EVERY_SECONDS", 0)
+    monkeypatch.setattr("kuaixun.trainer.teacher.scoring.SCORING_BATCH", 32)
+    test = ("--epochs", "1", "--test", str(toy_file("test.txt", 40, 3)))
+
+    assert teach(toy_file, encoder, tmp_path / "teacher", *test, "--int8") == 0
+    told = capsys.readouterr().err
+    for line in ("dev: 53%, 32 of 60", "test: 100%, 40 of 40", "dev in int8: 53%, 32 of 60"):
+        assert f"scores of {line} texts" in told
+    assert teach(toy_file, encoder, tmp_path / "folds", *test, "--folds", "2") == 0
+    told = capsys.readouterr().err
+    assert told.count("scores of dev: 53%, 32 of 60 texts") == 2  # each fold's teacher by itself
+    assert "scores of test: 100%, 40 of 40 texts" in told  # both together
+
+
 def test_patience_ends_a_training_that_gets_no_better(
     toy_file: ToyFile, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -306,7 +327,7 @@ def test_an_interruption_while_the_teacher_of_a_fold_is_measured_keeps_the_fold(
         os.kill(os.getpid(), signal.SIGINT)
         return real(*given)
 
-    monkeypatch.setattr("kuaixun.trainer.teacher.fold_training.score", measure)
+    monkeypatch.setattr("kuaixun.trainer.teacher.job.score", measure)
 
     assert teach(toy_file, encoder, tmp_path / "teachers", "--folds", "2", "--epochs", "1") == 130
 
