@@ -8,8 +8,10 @@ rows carry nothing and are left out; they are told by that signature, so that a 
 from __future__ import annotations
 
 import json
+import lzma
 import math
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,8 @@ from kuaixun.trainer.data.content_hash import sha256_of
 from kuaixun.trainer.errors import EmbeddingError
 
 ARRAY_NAME = "embeddings"
+# What a damaged archive is noticed by, whichever of its bytes are: RuntimeError is of what zipfile cannot unpack.
+DAMAGE = (ValueError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ def _read_vectors(path: Path) -> NDArray[np.float32]:
             array = archive[ARRAY_NAME]
     except OSError as error:
         raise EmbeddingError(f"{path}: cannot be read as .npz: {error.strerror or error}") from None
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+    except DAMAGE as error:
         # numpy takes any other file for a pickle and says how to load it all the same: never repeat that.
         reason = "it is no archive of arrays of numbers" if "pickle" in str(error) else str(error)
         raise EmbeddingError(f"{path}: cannot be read as .npz: {reason}") from None

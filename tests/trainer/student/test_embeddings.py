@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,23 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(EmbeddingError, match=r"table\.npz: cannot be read as \.npz"):
         read_embeddings(npz, names)
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_a_damaged_archive_is_refused_wherever_the_damage_is(tmp_path: Path, save: Callable[..., None]) -> None:
+    npz, names = saved(tmp_path, TABLE, VOCABULARY)
+    save(npz, embeddings=TABLE.astype(np.float32))
+    whole = npz.read_bytes()
+    refused = 0
+    for place in range(len(whole)):
+        flipped = (0x01, 0x06, 0x20, 0xFF)[place % 4]
+        npz.write_bytes(whole[:place] + bytes([whole[place] ^ flipped]) + whole[place + 1 :])
+        try:
+            read_embeddings(npz, names)
+        except EmbeddingError:
+            refused += 1
+
+    assert refused > len(whole) / 2  # an archive has bytes, such as its date, that say nothing of the array
 
 
 def test_a_text_file_is_refused_without_advice_to_load_it_unsafely(tmp_path: Path) -> None:
