@@ -24,6 +24,7 @@ from kuaixun.trainer.commands.shown_paths import recorded_command
 from kuaixun.trainer.commands.values import whole_number
 from kuaixun.trainer.data.labelled_texts import DataSplit, read_split
 from kuaixun.trainer.errors import SettingError
+from kuaixun.trainer.number_ranges import expect_numbers
 from kuaixun.trainer.output_folder import refuse_unwritable
 from kuaixun.trainer.progress import plain_lines
 
@@ -106,8 +107,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     kinds = options.kinds or (KINDS if options.encoder else KINDS[:2])
     if ("frozen" in kinds) != (options.encoder is not None):
         raise SettingError("--kinds frozen and --encoder need each other; name the encoder's folder, or neither")
-    if not 0 < options.learning_rate < float("inf"):
-        raise SettingError(f"--learning-rate is {options.learning_rate}; it must be above 0")
+    expect_numbers(options, "learning_rate", above=0)
     if options.output:
         refuse_unwritable(options.output)
     split = read_split(options.train, options.dev, options.test, classes=options.classes, columns=columns_of(options))

@@ -15,8 +15,9 @@ from kuaixun.schemas.manifest import NgramBranch
 from kuaixun.trainer.commands.options import add_device, add_threads
 from kuaixun.trainer.commands.values import bits_or_none, number_list, whole_number
 from kuaixun.trainer.errors import SettingError
+from kuaixun.trainer.number_ranges import flag_of
 from kuaixun.trainer.student.configuration import DEFAULT, Configuration, read_configuration, shipped_configurations
-from kuaixun.trainer.student.new_student import StudentShape
+from kuaixun.trainer.student.new_student import HIGHEST_WIDTH, StudentShape
 from kuaixun.trainer.student.settings import FIT_DEFAULTS, FIT_NAMES
 
 SHAPE = StudentShape()
@@ -58,7 +59,7 @@ def refuse_idle(options: argparse.Namespace, names: Sequence[str], why: str) -> 
     """Raise SettingError for one of these flags of `add_student`, if it was given: it would change nothing."""
     for name in names:
         if name in vars(options):
-            raise SettingError(f"--{name.replace('_', '-')} changes nothing {why}; leave it away")
+            raise SettingError(f"{flag_of(name)} changes nothing {why}; leave it away")
 
 
 def _configuration(text: str) -> str | Path:
@@ -89,7 +90,7 @@ def _add_shape(group: argparse._ArgumentGroup) -> None:
     def switch(flag: str, says: str) -> None:
         group.add_argument(flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=says)
 
-    add("--widths", "2,3,4", "convolution widths", type=number_list(1, 16), metavar="N,N,…")
+    add("--widths", "2,3,4", "convolution widths", type=number_list(1, HIGHEST_WIDTH), metavar="N,N,…")
     number("--filters", SHAPE.filters, "filters of each width")
     number("--embedding-size", SHAPE.embedding_size, "length of a character's vector")
     bits = "2^N buckets of hashed n-grams, or none"

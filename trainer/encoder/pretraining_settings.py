@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from kuaixun.trainer.encoder.pretraining_state import Progress
 from kuaixun.trainer.errors import SettingError
+from kuaixun.trainer.number_ranges import expect_numbers
 
 LOWEST_SHARE = 0.02  # of the learning rate, where its rise begins and its fall ends
 
@@ -36,18 +37,10 @@ class PretrainSettings:
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.minutes is None):
             raise SettingError("--steps and --minutes: pass one of the two, to say when the training ends")
-        for name in ("learning_rate", "gradient_norm"):
-            if not getattr(self, name) > 0:
-                flag = "--" + name.replace("_", "-")
-                raise SettingError(f"{flag} is {getattr(self, name)}; it must be above 0")
-        if self.minutes is not None and not self.minutes > 0:
-            raise SettingError(f"--minutes is {self.minutes}; it must be above 0")
-        if not self.weight_decay >= 0:
-            raise SettingError(f"--weight-decay is {self.weight_decay}; it must be at least 0")
-        if not 0 <= self.warm_up < 1:
-            raise SettingError(f"--warm-up is {self.warm_up}; it must be at least 0 and below 1")
-        if not 0 < self.hidden_share < 1:
-            raise SettingError(f"--hidden-share is {self.hidden_share}; it must be above 0 and below 1")
+        expect_numbers(self, "learning_rate", "gradient_norm", "minutes", above=0)
+        expect_numbers(self, "weight_decay", at_least=0)
+        expect_numbers(self, "warm_up", at_least=0, below=1)
+        expect_numbers(self, "hidden_share", above=0, below=1)
 
     def done(self, progress: Progress) -> float:
         """The share of the training that lies behind: 1 at its end."""

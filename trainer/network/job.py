@@ -23,10 +23,11 @@ from kuaixun.trainer.data.content_hash import sha256_of_texts
 from kuaixun.trainer.data.labelled_texts import DataSplit
 from kuaixun.trainer.encoder.interrupts import interrupts_between_steps
 from kuaixun.trainer.encoder.text_lines import TextLines
-from kuaixun.trainer.errors import DataError, SettingError
+from kuaixun.trainer.errors import DataError
 from kuaixun.trainer.network.folder import Network, NetworkRecord, new_network, size_bytes, write_network
 from kuaixun.trainer.network.lexicon import UNKNOWN, Lexicon, new_lexicon
 from kuaixun.trainer.network.word_network import NetworkShape, WordNetwork
+from kuaixun.trainer.number_ranges import expect_numbers
 from kuaixun.trainer.output_folder import refuse_unwritable
 from kuaixun.trainer.student.curriculum import TrainingTexts
 from kuaixun.trainer.student.embeddings import CharacterEmbeddings
@@ -66,8 +67,7 @@ class NetworkJob:
     say: Callable[[str], None]
 
     def __post_init__(self) -> None:
-        if not self.word_learning_rate > 0:
-            raise SettingError(f"--word-learning-rate is {self.word_learning_rate}; it must be above 0")
+        expect_numbers(self, "word_learning_rate", above=0)
 
     @property
     def files(self) -> tuple[DataFile, ...]:

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.network.lexicon import PAD, PLACES, unpacked
+from kuaixun.trainer.number_ranges import expect_numbers
 
 CONVOLUTIONAL, RECURRENT = "convolutional", "recurrent"
 KINDS = (CONVOLUTIONAL, RECURRENT)
@@ -34,10 +35,9 @@ class NetworkShape:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise SettingError(f"the kind is {self.kind!r}; it must be one of {', '.join(KINDS)}")
-        for name in ("features", "embedding_size", "max_tokens", "minimum_frequency"):
-            if not 1 <= getattr(self, name) <= 1 << 16:
-                flag = "--" + name.replace("_", "-")
-                raise SettingError(f"{flag} is {getattr(self, name)}; it must be at least 1 and at most {1 << 16}")
+        expect_numbers(
+            self, "features", "embedding_size", "max_tokens", "minimum_frequency", at_least=1, at_most=1 << 16
+        )
 
 
 class WordNetwork(nn.Module):

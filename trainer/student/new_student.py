@@ -13,6 +13,7 @@ from kuaixun.schemas.manifest import Architecture, NgramBranch, TextParameters
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
 from kuaixun.trainer.encoder.text_lines import TextLines
 from kuaixun.trainer.errors import SettingError
+from kuaixun.trainer.number_ranges import expect_numbers
 from kuaixun.trainer.student.embeddings import CharacterEmbeddings
 from kuaixun.trainer.student.encoding import CHUNK_TEXTS, EncodedTexts, build_pipeline, encode, initial_embedding
 from kuaixun.trainer.student.keyword_filters import detect_keywords
@@ -55,14 +56,11 @@ class StudentShape:
 
     def __post_init__(self) -> None:
         for name, (lowest, highest) in BOUNDS.items():
-            number = getattr(self, name)
-            if not lowest <= number <= highest:
-                flag = "--" + name.replace("_", "-")
-                raise SettingError(f"{flag} is {number}; it must be at least {lowest} and at most {highest}")
+            expect_numbers(self, name, at_least=lowest, at_most=highest)
         if (
             sorted(set(self.widths)) != list(self.widths)
             or not self.widths
-            or not 1 <= min(self.widths) <= max(self.widths) <= 16
+            or not 1 <= min(self.widths) <= max(self.widths) <= HIGHEST_WIDTH
         ):
             shown = ",".join(map(str, self.widths))
             raise SettingError(f"--widths are {shown}; they must be different, ascending and from 1 to {HIGHEST_WIDTH}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from kuaixun.trainer.errors import SettingError
+from kuaixun.trainer.number_ranges import expect_numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,26 +40,14 @@ class FitSettings:
     mixed_precision: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "evaluate_every_steps", "patience", "transfer_rows"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise SettingError(f"{_flag(name)} is {getattr(self, name)}; it must be at least 1")
-        for name in ("learning_rate", "ngram_learning_rate", "temperature", "final_temperature"):
-            if getattr(self, name) is not None and not getattr(self, name) > 0:
-                raise SettingError(f"{_flag(name)} is {getattr(self, name)}; it must be above 0")
-        if not self.weight_decay >= 0:
-            raise SettingError(f"--weight-decay is {self.weight_decay}; it must be at least 0")
-        for name in ("dropout", "branch_loss", "warm_up", "label_smoothing"):
-            if not 0 <= getattr(self, name) < 1:
-                raise SettingError(f"{_flag(name)} is {getattr(self, name)}; it must be at least 0 and below 1")
-        if not 0 <= self.alpha <= 1:
-            raise SettingError(f"--alpha is {self.alpha}; it must be at least 0 and at most 1")
+        expect_numbers(self, "epochs", "batch_size", "evaluate_every_steps", "patience", "transfer_rows", at_least=1)
+        expect_numbers(self, "learning_rate", "ngram_learning_rate", "temperature", "final_temperature", above=0)
+        expect_numbers(self, "weight_decay", at_least=0)
+        expect_numbers(self, "dropout", "branch_loss", "warm_up", "label_smoothing", at_least=0, below=1)
+        expect_numbers(self, "alpha", at_least=0, at_most=1)
         if not 0 <= self.seed < 1 << 63:
             raise SettingError(f"--seed is {self.seed}; it must be at least 0 and below 2^63")
 
 
 FIT_DEFAULTS = FitSettings()
 FIT_NAMES = tuple(field.name for field in fields(FitSettings))
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from kuaixun.trainer.errors import SettingError
+from kuaixun.trainer.number_ranges import expect_numbers, flag_of
 
 KINDS = ENCODER, GENERATIVE = ("encoder", "generative")
 HEADS = ("linear", "half", "mlp")
 ALL, HEAD = "all", "head"
 LORA_ALPHA = 16
+MOST_EPOCHS = 10_000  # of more, the steps are soon a number that no computer counts to
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,30 +62,18 @@ class TeacherSettings:
             raise SettingError("--lora-rank trains adapters in all layers; leave --train-layers away")
         for name, idle in (("lora_targets", ""), ("lora_alpha", LORA_ALPHA)):
             if getattr(self, name) != idle and not self.lora_rank:
-                raise SettingError(f"{_flag(name)} without --lora-rank; pass the adapters' rank, such as 8")
-        for name, lowest in (("lora_rank", 0), ("lora_alpha", 1), ("max_tokens", 3), ("seed", 0)):
-            if getattr(self, name) < lowest:
-                raise SettingError(f"{_flag(name)} is {getattr(self, name)}; it must be at least {lowest}")
-        for name in ("batch_size", "evaluate_every_steps", "patience"):
-            if getattr(self, name) < 1:
-                raise SettingError(f"{_flag(name)} is {getattr(self, name)}; it must be at least 1")
-        for name in ("epochs", "learning_rate", "head_learning_rate"):
-            if not getattr(self, name) > 0:
-                raise SettingError(f"{_flag(name)} is {getattr(self, name)}; it must be above 0")
-        if not 0 < self.layer_decay <= 1:
-            raise SettingError(f"--layer-decay is {self.layer_decay}; it must be above 0 and at most 1")
-        if not self.weight_decay >= 0:
-            raise SettingError(f"--weight-decay is {self.weight_decay}; it must be at least 0")
-        for name in ("warm_up", "dropout", "label_smoothing"):
-            if not 0 <= getattr(self, name) < 1:
-                raise SettingError(f"{_flag(name)} is {getattr(self, name)}; it must be at least 0 and below 1")
+                raise SettingError(f"{flag_of(name)} without --lora-rank; pass the adapters' rank, such as 8")
+        expect_numbers(self, "lora_rank", "seed", at_least=0)
+        expect_numbers(self, "lora_alpha", "batch_size", "evaluate_every_steps", "patience", at_least=1)
+        expect_numbers(self, "max_tokens", at_least=3)
+        expect_numbers(self, "epochs", above=0, at_most=MOST_EPOCHS)
+        expect_numbers(self, "learning_rate", "head_learning_rate", above=0)
+        expect_numbers(self, "layer_decay", above=0, at_most=1)
+        expect_numbers(self, "weight_decay", at_least=0)
+        expect_numbers(self, "warm_up", "dropout", "label_smoothing", at_least=0, below=1)
         if self.seed >= 1 << 32:
             raise SettingError(f"--seed is {self.seed}; it must be below 2^32")
 
 
 TEACHER_DEFAULTS = TeacherSettings()
 TEACHER_NAMES = tuple(field.name for field in fields(TeacherSettings))
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")

@@ -21,7 +21,8 @@ from kuaixun.export.batches import in_batches
 from kuaixun.trainer.advance import Advance
 from kuaixun.trainer.data.cleaning import clean
 from kuaixun.trainer.encoder.text_lines import TextLines
-from kuaixun.trainer.errors import DataError, FitError, SettingError
+from kuaixun.trainer.errors import DataError, FitError
+from kuaixun.trainer.number_ranges import expect_numbers
 from kuaixun.trainer.words.fasttext_care import met_nan, why_it_ended, zeroed_memory
 from kuaixun.trainer.words.segmentation import segmenter
 from kuaixun.trainer.words.skipgram_process import EMPTY_MESSAGE, Job, Outcome
@@ -58,10 +59,8 @@ class SkipgramSettings:
     threads: int = 1
 
     def __post_init__(self) -> None:
-        for name, highest in (("sampling", 1.0), ("learning_rate", 10.0)):
-            if not 0 < getattr(self, name) <= highest:
-                flag = "--" + name.replace("_", "-")
-                raise SettingError(f"{flag} is {getattr(self, name)}; it must be above 0 and at most {highest:g}")
+        expect_numbers(self, "sampling", above=0, at_most=1)
+        expect_numbers(self, "learning_rate", above=0, at_most=10)
 
 
 def learn_vectors(

@@ -17,7 +17,7 @@ from kuaixun.export.batches import in_batches
 from kuaixun.trainer.advance import Advance
 from kuaixun.trainer.data.cleaning import clean
 from kuaixun.trainer.data.repeats import compared
-from kuaixun.trainer.errors import SettingError
+from kuaixun.trainer.number_ranges import expect_numbers
 from kuaixun.trainer.words.segmentation import Segmenter
 from kuaixun.trainer.words.vectors import WordVectors
 
@@ -42,10 +42,7 @@ class VariantSettings:
     seeds: tuple[int, ...] = (1,)
 
     def __post_init__(self) -> None:
-        for name in ("replaced", "dropped", "cut_short"):
-            if not 0 <= getattr(self, name) <= 1:
-                flag = "--" + name.replace("_", "-")
-                raise SettingError(f"{flag} is {getattr(self, name)}; it must be at least 0 and at most 1")
+        expect_numbers(self, "replaced", "dropped", "cut_short", at_least=0, at_most=1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
