@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from kuaixun.export.errors import CheckpointError
 from kuaixun.export.new_folder import write_folder
+from kuaixun.export.student.weights import StudentWeights
 from kuaixun.export.text.file_names import PIPELINE_FILES
 from kuaixun.export.text.files import pipeline_from_files, pipeline_to_files
 from kuaixun.export.text.pipeline import TextPipeline
@@ -60,6 +61,20 @@ class Checkpoint:
     pipeline: TextPipeline
     state: Mapping[str, NDArray[Any]]
 
+    def deployed(self) -> StudentWeights:
+        """The numbers that a bundle holds. Raises CheckpointError where they do not fit the record."""
+        try:
+            weights = StudentWeights.from_trained(self.state, self.record.architecture)
+        except KeyError as error:
+            raise CheckpointError(f"the checkpoint's weights lack the tensor {error}") from error
+        except (IndexError, TypeError, ValueError) as error:
+            raise CheckpointError(f"the checkpoint's weights do not fit its architecture: {error}") from error
+        if len(weights.linear_bias) != len(self.record.labels):
+            raise CheckpointError(
+                f"the checkpoint scores {len(weights.linear_bias)} classes and names {len(self.record.labels)}"
+            )
+        return weights
+
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint, further: Mapping[str, bytes] | None = None) -> None:
     """Write a new folder, whole or not at all, with `further` files by name that no reader here needs.
@@ -97,5 +112,5 @@ def _parse(path: Path, parse: Callable[[bytes], T]) -> T:
     content = path.read_bytes()
     try:
         return parse(content)
-    except (msgspec.DecodeError, ValueError, RecursionError, safetensors.SafetensorError) as error:
+    except (msgspec.DecodeError, ValueError, KeyError, RecursionError, safetensors.SafetensorError) as error:
         raise ValueError(f"{path.name}: {error}") from error

@@ -37,16 +37,8 @@ def write_bundle(
     checkpoint does not fit together, EngineError where an output cannot be made here, BundleError where one cannot be
     loaded again or gives other answers, FileExistsError where the folder exists.
     """
-    record = checkpoint.record
-    try:
-        weights = StudentWeights.from_trained(checkpoint.state, record.architecture)
-    except (KeyError, ValueError) as error:
-        raise CheckpointError(f"the checkpoint's weights do not fit its architecture: {error}") from error
-    if len(weights.linear_bias) != len(record.labels):
-        raise CheckpointError(
-            f"the checkpoint scores {len(weights.linear_bias)} classes and names {len(record.labels)}"
-        )
-    return write_student(folder, record, checkpoint.pipeline, weights, origin=origin, also=also)
+    weights = checkpoint.deployed()
+    return write_student(folder, checkpoint.record, checkpoint.pipeline, weights, origin=origin, also=also)
 
 
 def write_student(

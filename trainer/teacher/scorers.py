@@ -16,9 +16,9 @@ import torch
 from numpy.typing import NDArray
 
 from kuaixun.export.checkpoint import RECORD_FILE as STUDENT_RECORD_FILE
-from kuaixun.export.checkpoint import Checkpoint, read_checkpoint
+from kuaixun.export.checkpoint import read_checkpoint
+from kuaixun.export.errors import CheckpointError
 from kuaixun.export.student.tracing import convolutional_module
-from kuaixun.export.student.weights import StudentWeights
 from kuaixun.schemas.manifest import Training
 from kuaixun.trainer.advance import Advance, Advancing, in_silence
 from kuaixun.trainer.data.content_hash import sha256_of_texts
@@ -70,7 +70,7 @@ class Scorer:
 def open_scorer(folder: Path) -> Scorer:
     """The teacher or student in a folder. Raises SettingError, CheckpointError."""
     if (folder / STUDENT_RECORD_FILE).exists():
-        return _student(read_checkpoint(folder))
+        return _student(folder)
     if (folder / NETWORK_RECORD_FILE).exists():
         return scorer_of_network(read_network(folder))
     return scorer_of(read_teacher(folder))
@@ -139,11 +139,13 @@ def _teacher_logits(teacher: Teacher, texts: Sequence[str], device: torch.device
     return score(teacher.model, rows, classes, pad_id if isinstance(pad_id, int) else 0, device)
 
 
-def _student(checkpoint: Checkpoint) -> Scorer:
+def _student(folder: Path) -> Scorer:
+    checkpoint = read_checkpoint(folder)
     record = checkpoint.record
-    module = convolutional_module(
-        record.architecture, StudentWeights.from_trained(checkpoint.state, record.architecture)
-    )
+    try:
+        module = convolutional_module(record.architecture, checkpoint.deployed())
+    except CheckpointError as error:
+        raise CheckpointError(f"--teacher {folder}: {error}") from error
 
     def of_texts(texts: Sequence[str], device: torch.device) -> NDArray[np.float32]:
         """A text of which cleaning leaves nothing gets zeros: no class before another."""

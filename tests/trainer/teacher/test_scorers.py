@@ -7,16 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.numpy
 import torch
 from numpy.typing import NDArray
 
 from kuaixun.export import cli as export_cli
-from kuaixun.export.checkpoint import read_checkpoint
+from kuaixun.export.checkpoint import WEIGHTS_FILE, read_checkpoint
 from kuaixun.export.classifier import open_classifier
+from kuaixun.export.errors import CheckpointError
 from kuaixun.schemas.manifest import Training
 from kuaixun.trainer.cli import main
 from kuaixun.trainer.encoder.text_lines import read_text_lines
-from kuaixun.trainer.teacher.scorers import Scorer, mean_logits
+from kuaixun.trainer.teacher.scorers import Scorer, mean_logits, open_scorer
 from kuaixun.trainer.teacher.scores import SEEN, read_scores
 
 SHAPE = ("--filters", "8", "--embedding-size", "8", "--ngram-bits", "8", "--epochs", "2", "--threads", "1")
@@ -72,3 +74,28 @@ def test_a_damaged_student_is_refused(tmp_path: Path, capsys: pytest.CaptureFixt
 
     assert "checkpoint" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_student_whose_tensors_do_not_fit_is_refused_by_its_folder(
+    toy_file: Callable[[str, int, int], Path], tmp_path: Path
+) -> None:
+    train, dev = toy_file("train.txt", 60, 1), toy_file("dev.txt", 30, 2)
+    student = tmp_path / "student"
+    assert main(["distil", "--train", str(train), "--dev", str(dev), "--output", str(student), *SHAPE]) == 0
+    state = safetensors.numpy.load_file(student / WEIGHTS_FILE)
+
+    def refused(damaged: dict[str, NDArray[np.float32]]) -> str:
+        safetensors.numpy.save_file(damaged, student / WEIGHTS_FILE)
+        with pytest.raises(CheckpointError, match=f"--teacher {student}: the checkpoint") as caught:
+            open_scorer(student)
+        return str(caught.value)
+
+    for name, tensor in state.items():
+        others = {other: state[other] for other in state if other != name}
+        if not name.endswith("scales"):  # which may be left out
+            assert f"lack the tensor '{name}'" in refused(others)
+        for shape in ((), (1,), (1, 1, 1, 1)):
+            refused({**others, name: np.zeros(shape, dtype=tensor.dtype)})
+    one_more = {f"linear.{part}": np.repeat(state[f"linear.{part}"], (1, 2), axis=0) for part in ("weight", "bias")}
+    folded = {"ngrams.linear.weight": np.repeat(state["ngrams.linear.weight"], (1, 2), axis=0)}
+    assert "scores 3 classes and names 2" in refused({**state, **one_more, **folded})
