@@ -19,9 +19,9 @@ from torch import Tensor
 from kuaixun.trainer.advance import Advance
 from kuaixun.trainer.baselines.measured import Baseline, Guesses, measured
 from kuaixun.trainer.data.cleaning import clean
-from kuaixun.trainer.data.labelled_texts import DataSplit
+from kuaixun.trainer.data.labelled_texts import DataSplit, LabelledTexts
 from kuaixun.trainer.encoder.pretrained_folders import open_tokenizer
-from kuaixun.trainer.errors import FitError, SettingError
+from kuaixun.trainer.errors import DataError, FitError, SettingError
 from kuaixun.trainer.teacher.encoder_classifier import open_encoder
 
 OPTION = "--encoder"
@@ -45,7 +45,8 @@ def frozen_states(
 ) -> list[Baseline]:
     """One baseline for each kind of states: standardised by train, C chosen by the accuracy on dev.
 
-    Raises SettingError where the folder holds no encoder that transformers can read, or one of shorter texts.
+    Raises SettingError where the folder holds no encoder that transformers can read, or one of shorter texts, DataError
+    where cleaning leaves texts of fewer than two classes.
     """
     tokenizer = open_tokenizer(str(settings.encoder), OPTION)
     encoder = open_encoder(str(settings.encoder), OPTION)
@@ -56,6 +57,7 @@ def frozen_states(
         )
     encoder.to(device).eval()
     texts = {role: clean(data.texts) for role, data in split.parts.items()}
+    _expect_classes(split.train, texts["train"])
     total, before = sum(map(len, texts.values())), 0
     states: dict[str, tuple[NDArray[np.float32], ...]] = {}
     for role, cleaned in texts.items():
@@ -70,6 +72,17 @@ def frozen_states(
         _regression(kind, split, {role: found[place] for role, found in states.items()}, empty, settings, advance, say)
         for place, kind in enumerate(STATES)
     ]
+
+
+def _expect_classes(train: LabelledTexts, cleaned: list[str]) -> None:
+    """Raise DataError where cleaning leaves texts of fewer than two classes: nothing can be told apart."""
+    left = {train.label_of(row) for row, text in enumerate(cleaned) if text}
+    if len(left) < 2:
+        what = f"texts of one class, {left.pop()!r}" if left else "nothing of any text"
+        raise DataError(
+            f"{train.source}: cleaning leaves {what}; training needs at least two classes, so mend the texts of the "
+            "others, or leave --kinds frozen away"
+        )
 
 
 def states_of(

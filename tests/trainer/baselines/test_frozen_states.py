@@ -13,7 +13,7 @@ from kuaixun.trainer.baselines.frozen_states import FrozenSettings, frozen_state
 from kuaixun.trainer.data.labelled_texts import DataSplit
 from kuaixun.trainer.encoder.pretrained_folders import open_tokenizer
 from kuaixun.trainer.encoder.tokenizer import ENCODER_SPECIALS, character_tokenizer
-from kuaixun.trainer.errors import FitError, SettingError
+from kuaixun.trainer.errors import DataError, FitError, SettingError
 from kuaixun.trainer.teacher.encoder_classifier import open_encoder
 
 CPU = torch.device("cpu")
@@ -100,3 +100,19 @@ def test_an_encoder_of_damaged_weights_is_refused(toy_split: DataSplit, encoder:
 
     with pytest.raises(FitError, match="states are not finite"):
         frozen_states(toy_split, FrozenSettings(encoder), CPU, nothing, nothing)
+
+
+def test_a_class_that_cleaning_empties_is_told_before_any_states_are_computed(
+    toy_split: DataSplit, encoder: Path
+) -> None:
+    train = toy_split.train
+    sports = train.labels.index("sports")
+    texts = tuple("😀" if label == sports else text for text, label in zip(train.texts, train.label_ids, strict=True))
+
+    told: list[object] = []
+    for left, says in ((texts, "texts of one class, 'finance'"), (("😀",) * len(texts), "nothing of any text")):
+        split = replace(toy_split, train=replace(train, texts=left))
+        with pytest.raises(DataError, match=rf"train\.txt: cleaning leaves {says}"):
+            frozen_states(split, FrozenSettings(encoder), CPU, lambda *progress: told.append(progress), nothing)
+
+    assert not told
