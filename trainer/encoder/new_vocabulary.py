@@ -62,7 +62,7 @@ def first_vectors(
         turned = _turned(pretrained, old.shape[1], generator)  # (rows, hidden)
         typical = turned.norm(dim=1).mean()
         vectors *= typical / old.shape[1] ** 0.5
-        rows = rows_by_cleaned(pretrained)
+        rows = pretrained.rows_after(clean)
         for index, token in enumerate(tokens):
             if token in rows:
                 vectors[index] = turned[rows[token]]
@@ -72,16 +72,6 @@ def first_vectors(
         if token in kept:
             vectors[index] = old[kept[token]]
     return vectors, found
-
-
-def rows_by_cleaned(pretrained: CharacterEmbeddings) -> dict[str, int]:
-    """The row of each character as cleaning leaves it: its own, or that of a form which is folded to it."""
-    forms = list(pretrained.rows)
-    rows: dict[str, int] = {}
-    for form, folded in zip(forms, clean(forms), strict=True):
-        if form == folded or folded not in rows:
-            rows[folded] = pretrained.rows[form]
-    return rows
 
 
 def _turned(pretrained: CharacterEmbeddings, width: int, generator: torch.Generator) -> Tensor:

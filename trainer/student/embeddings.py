@@ -12,6 +12,7 @@ import lzma
 import math
 import zipfile
 import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,15 @@ class CharacterEmbeddings:
     def size(self) -> int:
         """The length of a vector."""
         return int(self.vectors.shape[1])
+
+    def rows_after(self, clean: Callable[[Sequence[str]], list[str]]) -> dict[str, int]:
+        """The row of each character as `clean` leaves it: its own, or that of a form which is folded to it."""
+        forms = list(self.rows)
+        rows: dict[str, int] = {}
+        for form, folded in zip(forms, clean(forms), strict=True):
+            if form == folded or folded not in rows:
+                rows[folded] = self.rows[form]
+        return rows
 
 
 def read_embeddings(npz: Path, vocabulary: Path) -> CharacterEmbeddings:

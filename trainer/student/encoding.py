@@ -117,17 +117,13 @@ def initial_embedding(table: Tensor, pipeline: TextPipeline, pretrained: Charact
     A character without a vector takes that of a form which the pipeline folds to it (the full-width colon's for the
     colon); the others keep what `table` held, brought to the spread of the trained vectors.
     """
-    forms = list(pretrained.rows)
-    vectors: dict[str, int] = {}
-    for form, folded in zip(forms, pipeline.clean(forms), strict=True):
-        if form == folded or folded not in vectors:
-            vectors[folded] = pretrained.rows[form]
+    rows = pretrained.rows_after(pipeline.clean)
     with torch.no_grad():
         used = torch.from_numpy(pretrained.vectors[list(pretrained.rows.values())])  # (rows, size)
         table[1:] *= float(used.std()) / float(table[1:].std())
         found = 0
         for token_id, character in enumerate(pipeline.vocabulary.characters, start=len(SPECIALS)):
-            if character in vectors:
-                table[token_id] = torch.from_numpy(pretrained.vectors[vectors[character]])
+            if character in rows:
+                table[token_id] = torch.from_numpy(pretrained.vectors[rows[character]])
                 found += 1
     return found
