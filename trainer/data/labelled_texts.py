@@ -10,7 +10,7 @@ import csv
 import hashlib
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +54,16 @@ class LabelledTexts:
         """How many texts each label has."""
         counts = np.bincount(self.label_ids, minlength=len(self.labels))
         return dict(zip(self.labels, counts.tolist(), strict=True))
+
+    def of_rows(self, rows: NDArray[np.int64]) -> LabelledTexts:
+        """These rows; source, checksum and lines are still those of the whole file."""
+        kept = rows.tolist()
+        return replace(
+            self,
+            texts=tuple(self.texts[row] for row in kept),
+            label_ids=self.label_ids[rows],
+            lines=tuple(self.lines[row] for row in kept) if self.lines else (),
+        )
 
     def label_of(self, row: int) -> str:
         """The name of a row's class."""
@@ -223,8 +233,14 @@ def _read_utf8(path: Path) -> tuple[str, str]:
 def _in_order(names: set[str]) -> tuple[str, ...]:
     """Names sorted; by value where all are numbers, so that 10 does not stand before 2."""
     if all(name.isascii() and name.isdigit() for name in names):
-        return tuple(sorted(names, key=lambda name: (int(name), name)))
+        return tuple(sorted(names, key=_by_value))
     return tuple(sorted(names))
+
+
+def _by_value(digits: str) -> tuple[int, str, str]:
+    """Numbers of any length in their order: int() refuses those of thousands of digits."""
+    without_zeros = digits.lstrip("0")
+    return len(without_zeros), without_zeros, digits
 
 
 def _at(path: Path, line: int, reason: str) -> DataError:

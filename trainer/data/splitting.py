@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +39,7 @@ def split_texts(data: LabelledTexts, ratios: tuple[float, ...] = RATIOS, *, seed
         raise SettingError(f"the ratios are {ratios}; give two or three numbers above 0, as in 8:1:1 or 7:3")
     expect_classes(data)
     parts = _assign(data, ratios, seed)
-    return {name: _subset(data, np.flatnonzero(parts == part)) for part, name in enumerate(PART_NAMES[len(ratios)])}
+    return {name: data.of_rows(np.flatnonzero(parts == part)) for part, name in enumerate(PART_NAMES[len(ratios)])}
 
 
 def scarce_classes(parts: dict[str, LabelledTexts]) -> list[ScarceClass]:
@@ -131,17 +131,6 @@ def _expect_enough(data: LabelledTexts, groups: NDArray[np.int64], parts: int) -
                 f"{data.source}: the class {label!r} has {found} different texts in {rows} rows, too few for {parts} "
                 "parts; collect more of them, merge the class with another, or take its rows out"
             )
-
-
-def _subset(data: LabelledTexts, rows: NDArray[np.int64]) -> LabelledTexts:
-    """These rows; source, checksum and lines are still those of the whole file."""
-    kept = rows.tolist()
-    return replace(
-        data,
-        texts=tuple(data.texts[row] for row in kept),
-        label_ids=data.label_ids[rows],
-        lines=tuple(data.lines[row] for row in kept) if data.lines else (),
-    )
 
 
 def _tab_lines(data: LabelledTexts) -> bytes:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kuaixun.schemas.manifest import DataFile
 from kuaixun.trainer.data.labelled_texts import CsvColumns, DataSplit, LabelledTexts, read_labelled_texts
@@ -61,7 +62,7 @@ def read_rows(
     )
     _refuse_contradictions(fresh)
     kept = _not_contradicted(old, fresh)
-    together = _together(_subset(old, kept), fresh)
+    together = _together(old.of_rows(kept), fresh)
     counts = np.bincount(together.label_ids, minlength=len(labels))
     without = [label for label, count in zip(labels, counts.tolist(), strict=True) if not count]
     if without:
@@ -80,10 +81,10 @@ def read_rows(
 
 def _unseen(data: LabelledTexts, learnt: set[str], purpose: str) -> LabelledTexts:
     """The rows that say nothing which is learnt from. Raises DataError where there are none."""
-    unseen = [row for row, text in enumerate(compared(data.texts).normalised) if text not in learnt]
-    if not unseen:
+    unseen = np.flatnonzero([text not in learnt for text in compared(data.texts).normalised])  # (unseen,)
+    if not len(unseen):
         raise DataError(f"{data.source}: all {len(data)} rows stand among those to learn from; {purpose} on others")
-    return _subset(data, unseen)
+    return data.of_rows(unseen)
 
 
 def _refuse_contradictions(fresh: LabelledTexts) -> None:
@@ -98,11 +99,11 @@ def _refuse_contradictions(fresh: LabelledTexts) -> None:
             )
 
 
-def _not_contradicted(old: LabelledTexts, fresh: LabelledTexts) -> list[int]:
-    """The old rows that no new one contradicts: a correction counts, and not beside what it corrects."""
+def _not_contradicted(old: LabelledTexts, fresh: LabelledTexts) -> NDArray[np.int64]:
+    """The old rows (kept,) that no new one contradicts: a correction counts, and not beside what it corrects."""
     said = dict(zip(compared(fresh.texts).normalised, fresh.label_ids.tolist(), strict=True))
     texts, label_ids = compared(old.texts).normalised, old.label_ids.tolist()
-    return [row for row, text in enumerate(texts) if said.get(text, label_ids[row]) == label_ids[row]]
+    return np.flatnonzero([said.get(text, label) == label for text, label in zip(texts, label_ids, strict=True)])
 
 
 def _together(old: LabelledTexts, fresh: LabelledTexts) -> LabelledTexts:
@@ -111,9 +112,3 @@ def _together(old: LabelledTexts, fresh: LabelledTexts) -> LabelledTexts:
     content = "".join(f"{text}\t{label_id}\n" for text, label_id in zip(texts, label_ids.tolist(), strict=True))
     name = Path(f"{old.source.name}+{fresh.source.name}")
     return LabelledTexts(texts, label_ids, old.labels, name, hashlib.sha256(content.encode()).hexdigest())
-
-
-def _subset(data: LabelledTexts, rows: list[int]) -> LabelledTexts:
-    texts = tuple(data.texts[row] for row in rows)
-    lines = tuple(data.lines[row] for row in rows) if data.lines else ()
-    return replace(data, texts=texts, label_ids=data.label_ids[rows], lines=lines)

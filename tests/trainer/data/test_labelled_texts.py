@@ -175,3 +175,11 @@ def test_a_bad_classes_file_is_refused(tmp_path: Path, content: str, reason: str
 
     assert str(path) in str(caught.value)
     assert reason in str(caught.value)
+
+
+def test_labels_that_are_numbers_stand_by_value_whatever_their_length(tmp_path: Path) -> None:
+    long = "1" + "0" * 5000
+    labels = [long + "1", "10", "2", long, "02", "0", "00", "0" * 5000 + "3"]
+    path = write(tmp_path / "train.txt", "".join(f"甲\t{label}\n" for label in labels))
+
+    assert read_labelled_texts(path).labels == ("0", "00", "02", "2", "0" * 5000 + "3", "10", long, long + "1")
