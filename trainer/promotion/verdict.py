@@ -1,7 +1,9 @@
 """Is the challenger fit to serve? Two bundles' predictions of the same rows to a verdict with its reasons.
 
 It is where its accuracy is not below the champion's, and the F1 of no class that the champion knows has fallen by more
-than the margin. The margin is held against the measured figures; the intervals beside them say what chance may do.
+than the margin, both on the rows of these classes: a row of a new class the champion cannot but get wrong, which would
+make up for what the challenger has unlearnt. The margin is held against the measured figures; the intervals beside them
+say what chance may do.
 """
 
 from __future__ import annotations
@@ -31,12 +33,17 @@ class ClassChange:
 class Verdict:
     """`reasons` say why not; none where the challenger is promoted. `classes` are those that the champion
     knows and some row is of.
+
+    The accuracies are those on the `rows` of classes that the champion knows; `whole_` ones count new classes too.
     """
 
     promoted: bool
     reasons: tuple[str, ...]
+    rows: int
     champion_accuracy: float
     challenger_accuracy: float
+    whole_champion_accuracy: float
+    whole_challenger_accuracy: float
     margin: float
     classes: tuple[ClassChange, ...]
 
@@ -53,10 +60,13 @@ def judge(
 ) -> Verdict:
     """Compare predictions (n,) with `truth` (n,), negative where there is none; the champion knows the first `known`.
 
-    `margin` is a share, 0.005 for half a point.
+    Some row must be of these. `margin` is a share, 0.005 for half a point.
     """
     classes = len(labels)
-    said = np.stack([truth, *(np.where(one < 0, classes, one) for one in (champion, challenger))])  # (3, n)
+    whole = [float((one == truth).mean()) for one in (champion, challenger)]
+    judged = truth < known  # (n,)
+    truth, champion, challenger = truth[judged], champion[judged], challenger[judged]  # (rows,)
+    said = np.stack([truth, *(np.where(one < 0, classes, one) for one in (champion, challenger))])  # (3, rows)
     kinds, counts = np.unique(said, axis=1, return_counts=True)  # (3, kinds), (kinds,)
 
     def f1_of(row: int, drawn: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -86,12 +96,16 @@ def judge(
     if unmeasured:
         reasons.append(f"no test row is of {', '.join(unmeasured)}, so that nobody knows whether it falls")
     if challenger_right < champion_right:
-        reasons.insert(0, f"{champion_right - challenger_right} fewer of {len(truth)} rows are right")
+        of_known = "" if judged.all() else " of classes that the champion knows"
+        reasons.insert(0, f"{champion_right - challenger_right} fewer of {len(truth)} rows{of_known} are right")
     return Verdict(
         promoted=not reasons,
         reasons=tuple(reasons),
+        rows=len(truth),
         champion_accuracy=champion_right / len(truth),
         challenger_accuracy=challenger_right / len(truth),
+        whole_champion_accuracy=whole[0],
+        whole_challenger_accuracy=whole[1],
         margin=margin,
         classes=compared,
     )

@@ -64,6 +64,25 @@ def test_a_class_that_the_champion_does_not_know_is_not_held_against_the_challen
 
     assert found.promoted
     assert [one.label for one in found.classes] == ["a", "b"]
+    assert (found.rows, found.champion_accuracy, found.challenger_accuracy) == (200, 1.0, 1.0)
+    assert found.whole_champion_accuracy == pytest.approx(2 / 3)
+    assert found.whole_challenger_accuracy == 1.0
+
+
+def test_rows_of_a_new_class_do_not_make_up_for_those_of_known_ones() -> None:
+    champion = np.where(TRUTH == 2, 0, TRUTH)  # all 100 rows of the new class are taken for a
+    found = verdict(champion, wrong(20, 0, 0), known=2)
+
+    assert found.whole_challenger_accuracy > found.whole_champion_accuracy
+    assert not found.promoted
+    assert found.reasons[0] == "20 fewer of 200 rows of classes that the champion knows are right"
+    assert found.reasons[1].startswith("the F1 of a falls by 11.11 points")
+
+
+def test_a_known_class_taken_for_a_new_one_is_a_loss() -> None:
+    champion = np.where(TRUTH == 2, 0, TRUTH)
+
+    assert not verdict(champion, np.where(TRUTH == 1, 2, TRUTH), known=2).promoted
 
 
 def test_a_class_of_which_there_is_no_row_keeps_the_champion() -> None:
