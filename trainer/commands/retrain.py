@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kuaixun.export import Classifier, open_classifier
+from kuaixun.export.bundle.reader import Bundle, open_bundle
 from kuaixun.export.command_line import INTERRUPTED_EXIT_CODE, path_of
 from kuaixun.trainer.commands.options import add_columns, choose_device, columns_of
 from kuaixun.trainer.commands.shown_paths import recorded_command
@@ -26,10 +26,12 @@ from kuaixun.trainer.commands.student_options import (
     student_of,
 )
 from kuaixun.trainer.commands.values import real_number
+from kuaixun.trainer.data.labelled_texts import DataSplit
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.progress import plain_lines, watching
 from kuaixun.trainer.promotion.bundle_folder import BundleFolder
 from kuaixun.trainer.promotion.contest import ContestRecord, contest, expect_same_meaning, settle
+from kuaixun.trainer.promotion.met_files import doubts_about
 from kuaixun.trainer.promotion.rows import RetrainingRows, labels_with, read_rows
 
 if TYPE_CHECKING:
@@ -53,7 +55,8 @@ def add_to(commands: Commands) -> None:
     )
     parser.add_argument("--train", type=path_of, required=True, metavar="FILE", help="the rows of the last training")
     parser.add_argument("--new", type=path_of, required=True, metavar="FILE", help="the rows that came since")
-    parser.add_argument("--dev", type=path_of, required=True, metavar="FILE", help="texts to choose and calibrate on")
+    dev = "texts to choose and calibrate on; with --challenger nothing is chosen, and they are not read"
+    parser.add_argument("--dev", type=path_of, metavar="FILE", help=dev)
     parser.add_argument("--test", type=path_of, required=True, metavar="FILE", help="texts to compare on")
     parser.add_argument(
         "--margin",
@@ -83,25 +86,32 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     """Train, compare, promote or keep; a table on standard output. Raises TrainerError and ExportError."""
 
     say = plain_lines(console)
+    if options.dev is None and not options.challenger:
+        raise SettingError("--dev is missing; a training needs texts to choose and calibrate on")
     if options.challenger:
         refuse_idle(options, STUDENT_FLAGS, "with --challenger, which is trained already")
     refuse_idle(options, (*TEACHER_FLAGS, *TRANSFER_FLAGS), "in a training without teachers")
     bundles = BundleFolder(options.bundles)
     with bundles.locked(), bundles.workshop() as workshop:
         champion = _open(bundles.champion, options)
+        ready = _bundle_in(options.challenger) if options.challenger else None
         rows = read_rows(
             options.train,
             options.new,
-            options.dev,
+            None if ready else options.dev,
             options.test,
             labels=labels_with(champion.labels, options.add_label),
+            known=len(champion.labels),
             champion=bundles.champion,
             columns=columns_of(options),
         )
         _tell(rows, say)
         bundle = workshop / "bundle"
-        if options.challenger:
-            _copy(options.challenger, bundle)
+        doubts = doubts_about(ready.manifest.training.data, rows) if ready else ()
+        for doubt in doubts:
+            say(f"warning: {doubt}")
+        if ready:
+            bundles.copy(ready, bundle)
         elif not _train(options, recorded_command(arguments, options), rows, workshop, console):
             say("interrupted: the champion is kept, the challenger is given up")
             return INTERRUPTED_EXIT_CODE
@@ -117,6 +127,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
             seed=0,
             seen=rows.seen,
             superseded=rows.superseded,
+            doubts=doubts,
         )
         place = settle(bundles, bundle, record)
     _show(record, Console())
@@ -129,12 +140,13 @@ def _train(options: argparse.Namespace, command: str, rows: RetrainingRows, work
     from kuaixun.export.bundle.writer import write_bundle
     from kuaixun.trainer.student.distillation import distil
 
+    assert rows.dev is not None  # noqa: S101 - for the type checker: no training goes without
     student = student_of(options)
     if options.threads:
         torch.set_num_threads(options.threads)
     with watching(console) as watcher:
         done = distil(
-            rows.split,
+            DataSplit(rows.train, rows.dev, rows.test),
             student.shape,
             student.fit,
             workshop / "checkpoint",
@@ -156,11 +168,11 @@ def _open(bundle: Path, options: argparse.Namespace) -> Classifier:
     return open_classifier(bundle, engine=options.engine, device=options.device, threads=options.threads)
 
 
-def _copy(bundle: Path, place: Path) -> None:
-    """A finished bundle into the workshop, so that the folder of bundles takes it in whole."""
-    if not bundle.is_dir():
-        raise SettingError(f"--challenger: {bundle} is no folder; name a bundle")
-    shutil.copytree(bundle, place)
+def _bundle_in(folder: Path) -> Bundle:
+    """A finished bundle where it lies. Raises SettingError, BundleError."""
+    if not folder.is_dir():
+        raise SettingError(f"--challenger: {folder} is no folder; name a bundle")
+    return open_bundle(folder)
 
 
 def _tell(rows: RetrainingRows, say: Callable[[str], None]) -> None:
@@ -184,10 +196,11 @@ def _show(record: ContestRecord, console: Console) -> None:
         figures = (f"{one.champion_f1:.4f}", f"{one.challenger_f1:.4f}", f"{one.change * 100:+.2f}", interval)
         table.add_row(Text(one.label), str(one.texts), *figures)
     table.add_section()
-    before, after = record.verdict.champion_accuracy, record.verdict.challenger_accuracy
-    table.add_row(
-        "accuracy", str(record.test_rows), f"{before:.4f}", f"{after:.4f}", f"{(after - before) * 100:+.2f}", ""
-    )
+    verdict = record.verdict
+    whole = ("with new classes", record.test_rows, verdict.whole_champion_accuracy, verdict.whole_challenger_accuracy)
+    accuracies = [("accuracy", verdict.rows, verdict.champion_accuracy, verdict.challenger_accuracy), whole]
+    for name, rows, before, after in accuracies[: 1 if verdict.rows == record.test_rows else 2]:
+        table.add_row(name, str(rows), f"{before:.4f}", f"{after:.4f}", f"{(after - before) * 100:+.2f}", "")
     console.print(table)
 
 

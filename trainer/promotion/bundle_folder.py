@@ -18,6 +18,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from kuaixun.export.bundle.checked_file import read_limited
+from kuaixun.export.bundle.file_names import MANIFEST_FILE
+from kuaixun.export.bundle.reader import Bundle
+from kuaixun.export.bundle.signature import SIGNATURE_FILE, SIGNATURE_FILE_LIMIT_BYTES
 from kuaixun.trainer.errors import SettingError
 
 CURRENT = "current"
@@ -66,6 +70,17 @@ class BundleFolder:
         """A place on the same disk for what is not finished; gone in the end."""
         with tempfile.TemporaryDirectory(dir=self.path, prefix=UNFINISHED) as name:
             yield Path(name)
+
+    @staticmethod
+    def copy(bundle: Bundle, place: Path) -> None:
+        """The files that a bundle consists of, and its maker's signature, as a new folder. Raises BundleError."""
+        place.mkdir()
+        for name in bundle.manifest.files:
+            (place / name).write_bytes(bundle.read_file(name))
+        (place / MANIFEST_FILE).write_bytes(bundle.manifest_content)
+        if os.path.lexists(bundle.path / SIGNATURE_FILE):
+            signature = read_limited(bundle.path, SIGNATURE_FILE, SIGNATURE_FILE_LIMIT_BYTES)
+            (place / SIGNATURE_FILE).write_bytes(signature)
 
     def add(self, bundle: Path, name: str) -> Path:
         """Move a whole bundle in under a new name, safe from a power cut.

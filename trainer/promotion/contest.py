@@ -18,7 +18,8 @@ from kuaixun.trainer.promotion.verdict import Verdict, judge
 class ContestRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What is written beside a challenger: who met, on how many rows, the verdict and every figure of both.
 
-    `seen_test_rows` were left out of the comparison, because they stand among the rows that were learnt from.
+    `seen_test_rows` were left out of the comparison, because they stand among the rows that were learnt from; `doubts`
+    say where more of them may.
     """
 
     champion: str
@@ -26,6 +27,7 @@ class ContestRecord(msgspec.Struct, frozen=True, kw_only=True):
     test_rows: int
     seen_test_rows: int
     superseded_rows: int
+    doubts: tuple[str, ...]
     verdict: Verdict
     measurement: Measurement
 
@@ -49,6 +51,7 @@ def contest(
     seed: int,
     seen: int = 0,
     superseded: int = 0,
+    doubts: tuple[str, ...] = (),
 ) -> ContestRecord:
     """Let both label the rows, whose labels are the challenger's, and judge."""
     said = [one.classify(test.texts) for one in (champion, challenger)]
@@ -68,6 +71,7 @@ def contest(
         test_rows=len(test),
         seen_test_rows=seen,
         superseded_rows=superseded,
+        doubts=doubts,
         verdict=verdict,
         measurement=figures,
     )

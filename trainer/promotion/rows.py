@@ -15,20 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaixun.schemas.manifest import DataFile
-from kuaixun.trainer.data.labelled_texts import CsvColumns, DataSplit, LabelledTexts, read_labelled_texts
+from kuaixun.trainer.data.labelled_texts import CsvColumns, LabelledTexts, read_labelled_texts
 from kuaixun.trainer.data.repeats import compared
 from kuaixun.trainer.errors import DataError, SettingError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RetrainingRows:
-    """`split.train` are old rows and new ones; `split.dev` and `split.test` leave out what stands among them.
+    """`train` are old rows and new ones; `dev`, None where nothing is chosen, and `test` leave out what stands among
+    them.
 
     `superseded` old rows gave way to new ones that say the same under another label; `seen` test rows and `seen_dev`
     dev rows were left out.
     """
 
-    split: DataSplit
+    train: LabelledTexts
+    dev: LabelledTexts | None
     test: LabelledTexts
     files: tuple[DataFile, ...]
     superseded: int
@@ -45,17 +47,27 @@ def labels_with(known: tuple[str, ...], added: Sequence[str]) -> tuple[str, ...]
 
 
 def read_rows(
-    train: Path, new: Path, dev: Path, test: Path, *, labels: tuple[str, ...], champion: Path, columns: CsvColumns
+    train: Path,
+    new: Path,
+    dev: Path | None,
+    test: Path,
+    *,
+    labels: tuple[str, ...],
+    known: int,
+    champion: Path,
+    columns: CsvColumns,
 ) -> RetrainingRows:
-    """Read all four files.
+    """Read all files. The champion knows the first `known` of the labels.
 
     Raises DataError, also where new rows contradict each other, a new class has no rows, or nothing is left to choose
     or to compare on.
     """
-    old, fresh, on_dev, on_test = (
-        read_labelled_texts(path, labels=labels, labels_of=champion, columns=columns)
-        for path in (train, new, dev, test)
-    )
+
+    def read(path: Path) -> LabelledTexts:
+        return read_labelled_texts(path, labels=labels, labels_of=champion, columns=columns)
+
+    old, fresh, on_test = read(train), read(new), read(test)
+    on_dev = read(dev) if dev else None
     files = tuple(
         DataFile(role=role, name=data.source.name, rows=len(data), sha256=data.sha256)
         for role, data in (("old rows", old), ("new rows", fresh))
@@ -68,14 +80,17 @@ def read_rows(
     if without:
         raise DataError(f"{new}: neither it nor {train} has a row of the class {without[0]!r}; add some")
     learnt = set(compared(together.texts).normalised)
-    chosen_on, measured = _unseen(on_dev, learnt, "choose"), _unseen(on_test, learnt, "compare")
+    chosen_on, measured = _unseen(on_dev, learnt, "choose") if on_dev else None, _unseen(on_test, learnt, "compare")
+    if (measured.label_ids >= known).all():
+        raise DataError(f"{test}: no row is of a class that the champion knows; compare on rows of these too")
     return RetrainingRows(
-        DataSplit(together, chosen_on, measured),
+        together,
+        chosen_on,
         measured,
         files,
         superseded=len(old) - len(kept),
         seen=len(on_test) - len(measured),
-        seen_dev=len(on_dev) - len(chosen_on),
+        seen_dev=len(on_dev) - len(chosen_on) if on_dev and chosen_on else 0,
     )
 
 

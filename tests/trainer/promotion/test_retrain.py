@@ -10,6 +10,8 @@ import pytest
 
 from kuaixun.export import open_classifier
 from kuaixun.export.bundle.reader import read_manifest
+from kuaixun.export.bundle.signature import SIGNATURE_FILE
+from kuaixun.trainer.cli import main
 from kuaixun.trainer.promotion.bundle_folder import BundleFolder
 from tests.trainer.promotion.conftest import STUDENT, crown, retrain
 
@@ -167,12 +169,99 @@ def test_dev_rows_that_are_learnt_from_choose_nothing(home: Path, capsys: pytest
     dev = (home / "dev.txt").read_text(encoding="utf-8")
     with (home / "new.txt").open("a", encoding="utf-8") as new:
         new.writelines(dev.splitlines(keepends=True)[:5])
-    retrain(home, f"--challenger={home / 'good'}")
+    retrain(home, *STUDENT, "1")
     assert "5 dev rows are left out" in capsys.readouterr().err
 
     (home / "new.txt").write_text(dev, encoding="utf-8")
-    assert retrain(home, f"--challenger={home / 'good'}") == 2
+    assert retrain(home, *STUDENT, "1") == 2
     assert "dev.txt: all 60 rows stand among those to learn from; choose on others" in capsys.readouterr().err
+
+
+def test_a_challenger_that_is_trained_needs_no_dev_and_a_training_does(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    crown(home, "poor")
+    (home / "new.txt").write_bytes((home / "dev.txt").read_bytes())
+    assert retrain(home, f"--challenger={home / 'good'}") == 0
+
+    without_dev = ["--bundles", "--train", "--new", "--test"]
+    paths = [home / "bundles", home / "train.txt", home / "new.txt", home / "test.txt"]
+    command = ["retrain", *(f"{flag}={path}" for flag, path in zip(without_dev, paths, strict=True)), "--device=cpu"]
+    assert main([*command, f"--challenger={home / 'good'}"]) == 0
+    assert main(command) == 2
+    assert "--dev is missing" in capsys.readouterr().err
+
+
+def test_a_challenger_of_other_training_texts_is_doubted(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    crown(home, "poor")
+    assert retrain(home, f"--challenger={home / 'good'}") == 0
+    assert "warning" not in capsys.readouterr().err
+
+    with (home / "train.txt").open("a", encoding="utf-8") as train:
+        train.write("新的球赛\tsports\n")
+    retrain(home, f"--challenger={home / 'good'}")
+
+    doubt = "the challenger learnt from train.txt (200 rows), which is neither --train nor --new"
+    assert f"warning: {doubt}" in capsys.readouterr().err
+    record = json.loads((home / "bundles" / f"{current(home)}.json").read_bytes())
+    assert [one.startswith(doubt) for one in record["doubts"]] == [True]
+
+
+def test_a_challenger_of_an_earlier_retraining_on_the_same_rows_is_not_doubted(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    crown(home, "poor")
+    assert retrain(home, *STUDENT, "6") == 0
+
+    retrain(home, f"--challenger={home / 'bundles' / current(home)}")
+
+    assert "warning" not in capsys.readouterr().err
+
+
+def test_a_challenger_that_learnt_the_test_file_is_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    champion = crown(home, "poor")
+    (home / "train.txt").rename(home / "test.txt")
+    (home / "dev.txt").rename(home / "train.txt")
+
+    assert retrain(home, f"--challenger={home / 'good'}") == 2
+
+    assert "test.txt (train), the --test file; compare on other rows" in capsys.readouterr().err
+    assert bundles_in(home) == {champion}
+
+
+def test_a_folder_that_is_no_bundle_is_no_challenger_and_is_not_copied(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    champion = crown(home, "poor")
+    monkeypatch.setattr(BundleFolder, "copy", lambda *_: pytest.fail("it was copied"))
+
+    assert retrain(home, f"--challenger={home / 'bundles'}") == 3
+
+    assert bundles_in(home) == {champion}
+
+
+def test_of_a_challenger_its_own_files_are_taken_and_its_signature(home: Path) -> None:
+    crown(home, "poor")
+    files = {path.name for path in (home / "good").iterdir()}
+    (home / "good" / SIGNATURE_FILE).write_bytes(b"by its maker")
+    (home / "good" / "notes").mkdir()
+    (home / "good" / "notes" / "large.bin").write_bytes(b"of no concern")
+
+    assert retrain(home, f"--challenger={home / 'good'}") == 0
+
+    taken = home / "bundles" / current(home)
+    assert {path.name for path in taken.iterdir()} == files | {SIGNATURE_FILE}
+    assert (taken / SIGNATURE_FILE).read_bytes() == b"by its maker"
+
+
+def test_test_rows_of_new_classes_alone_compare_nothing(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    crown(home, "poor")
+    for name in ("new", "test"):
+        (home / f"{name}.txt").write_text(f"雨雪风云{name}\tweather\n", encoding="utf-8")
+
+    assert retrain(home, "--add-label=weather", *STUDENT, "1") == 2
+
+    assert "test.txt: no row is of a class that the champion knows" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
