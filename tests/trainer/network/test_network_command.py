@@ -238,11 +238,12 @@ def test_it_tells_how_far_it_is_with_the_words_of_its_texts(files: list[str], tm
     assert told[-1] == (1.0, "words of 20000 of 20000 texts of texts.txt")
 
 
+@pytest.mark.parametrize("rate", ["nan", "inf"])
 def test_a_learning_rate_that_is_none_is_refused(
-    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], rate: str
 ) -> None:
-    assert main([*files, "--word-learning-rate", "nan", "--output", str(tmp_path / "network")]) == 2
-    assert "--word-learning-rate is nan; it must be above 0" in capsys.readouterr().err
+    assert main([*files, "--word-learning-rate", rate, "--output", str(tmp_path / "network")]) == 2
+    assert f"--word-learning-rate is {rate}; it must be above 0" in capsys.readouterr().err
     assert not (tmp_path / "network").exists()
 
 
