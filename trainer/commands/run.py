@@ -18,6 +18,7 @@ from kuaixun.trainer.pipeline.figures import figures_of
 from kuaixun.trainer.pipeline.launch import in_a_process
 from kuaixun.trainer.pipeline.making import Choice, Made, Run
 from kuaixun.trainer.pipeline.plan import read_plan
+from kuaixun.trainer.pipeline.standing import student_line, teacher_warning
 from kuaixun.trainer.pipeline.wiring import Wiring
 from kuaixun.trainer.progress import plain_lines
 
@@ -53,34 +54,48 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     plan = read_plan(options.file)
     wiring = Wiring(plan, options.work or plan.folder / WORK)
     work = Run(wiring, Choice(options.from_stage, options.only), say)
+    for note in wiring.notes:
+        say(note)
     if options.dry_run:
         for decision in work.decide():
             print(f"{decision.name}: {'would be made: ' + decision.reason if decision.reason else 'kept'}")
         return 0
+    made: list[Made] = []
     with _termination_as_interruption():
-        made = list(work.make(in_a_process, plan.folder))
-    _show(made, Console())
+        for one in work.make(in_a_process, plan.folder):
+            made.append(one)
+            if warning := teacher_warning(made):  # before the student learns from it
+                say(warning)
+    _show(made, wiring.work, Console())
     last = made[-1]
     if last.exit_code == INTERRUPTED_EXIT_CODE:
         say(f"interrupted in {last.stage.name}; the same command goes on there")
     elif last.exit_code:
         say(f"{last.stage.name} failed, with code {last.exit_code}, for the reason above; what came before is kept")
+    elif line := student_line(made):
+        say(line)
     return last.exit_code
 
 
-def _show(made: list[Made], console: Console) -> None:
-    """A row a stage: what became of it, its figures, where it lies."""
+def _show(made: list[Made], work: Path, console: Console) -> None:
+    """A row a stage: what became of it, its figures, its folder in `work`, which may be a long path."""
     table = Table()
     table.add_column("stage", no_wrap=True)
     table.add_column("", no_wrap=True)
     table.add_column("figures")
-    table.add_column("folder", overflow="fold")
+    table.add_column("folder", no_wrap=True)
     for one in made:
-        folder = one.stage.folder
-        became = "failed" if one.exit_code else f"{one.seconds:.0f} s" if one.reason else "kept"
-        figures = figures_of(one.stage.section, folder)
-        table.add_row(one.stage.name, became, Text(figures), Text(_short(folder)))
+        table.add_row(
+            one.stage.name, _became(one), Text(figures_of(one.stage.section, one.stage.folder)), one.stage.folder.name
+        )
     console.print(table)
+    console.print(f"folders are in {_short(work)}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _became(made: Made) -> str:
+    if made.exit_code:
+        return "interrupted" if made.exit_code == INTERRUPTED_EXIT_CODE else "failed"
+    return f"{made.seconds:.0f} s" if made.reason else "kept"
 
 
 def _short(folder: Path) -> str:

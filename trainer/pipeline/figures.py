@@ -9,6 +9,17 @@ import msgspec
 
 from kuaixun.trainer.data.analysis import Analysis
 
+# The named figures of each role.
+Metrics = dict[str, dict[str, float]]
+# Where models say how good they are, in single precision; a bundle is served in whatever its manifest names.
+RECORDS = {
+    "teacher": "teacher.json",
+    "network": "network.json",
+    "student": "checkpoint.json",
+    "distil": "checkpoint.json",
+    "prune": "manifest.json",
+}
+
 
 class _Figures(msgspec.Struct):
     """Of an evaluation, those that the table shows."""
@@ -18,33 +29,54 @@ class _Figures(msgspec.Struct):
 
 
 class _Model(msgspec.Struct):
+    """Of a bundle, which alone has an id, or of scores."""
+
     name: str
     figures: _Figures
+    model_id: str | None = None
 
 
 class _Evaluation(msgspec.Struct):
     models: list[_Model]
 
 
-class _Baseline(msgspec.Struct):
+class BaselineFigures(msgspec.Struct):
+    """Of one baseline."""
+
     name: str
     dev: _Figures
     test: _Figures | None = None
 
 
 class _Baselines(msgspec.Struct):
-    baselines: list[_Baseline]
+    baselines: list[BaselineFigures]
 
 
 class _Record(msgspec.Struct):
     """Of a checkpoint or a teacher."""
 
-    metrics: dict[str, dict[str, float]]
+    metrics: Metrics
 
 
 def read_analysis(path: Path) -> Analysis:
     """What `analyse` found. Raises OSError, msgspec.DecodeError."""
     return msgspec.json.decode(path.read_bytes(), type=Analysis)
+
+
+def read_baselines(folder: Path) -> list[BaselineFigures]:
+    """What the stage of baselines in `folder` measured. Raises OSError, msgspec.DecodeError."""
+    return msgspec.json.decode((folder / "figures" / "baseline.json").read_bytes(), type=_Baselines).baselines
+
+
+def read_metrics(section: str, folder: Path) -> list[Metrics]:
+    """What the models that a stage left say of themselves, several where they are of folds.
+
+    Raises OSError, msgspec.DecodeError.
+    """
+    file = RECORDS[section]
+    # Teachers of folds lie side by side in one folder.
+    paths = sorted([*folder.glob(f"*/{file}"), *folder.glob(f"*/fold-*/{file}")])
+    return [msgspec.json.decode(path.read_bytes(), type=_Record).metrics for path in paths]
 
 
 def figures_of(section: str, folder: Path) -> str:
@@ -62,20 +94,18 @@ def _analysed(folder: Path) -> str:
 
 
 def _compared(folder: Path) -> str:
-    found = msgspec.json.decode((folder / "figures" / "baseline.json").read_bytes(), type=_Baselines)
     return "; ".join(
         f"{one.name}: dev {one.dev.accuracy:.4f}" + (f", test {one.test.accuracy:.4f}" if one.test else "")
-        for one in found.baselines
+        for one in read_baselines(folder)
     )
 
 
-def _recorded(file: str) -> Callable[[Path], str]:
+def _recorded(section: str, remark: str = "") -> Callable[[Path], str]:
     def read(folder: Path) -> str:
-        # Teachers of folds lie side by side in one folder.
-        paths = sorted([*folder.glob(f"*/{file}"), *folder.glob(f"*/fold-*/{file}")])
-        metrics = msgspec.json.decode(paths[0].read_bytes(), type=_Record).metrics
-        several = f" (the first of {len(paths)})" if len(paths) > 1 else ""
-        return ", ".join(f"{role} {of['accuracy']:.4f}" for role, of in metrics.items() if "accuracy" in of) + several
+        metrics = read_metrics(section, folder)
+        several = f" (the first of {len(metrics)})" if len(metrics) > 1 else ""
+        accuracies = [f"{role} {of['accuracy']:.4f}" for role, of in metrics[0].items() if "accuracy" in of]
+        return ", ".join(accuracies) + (remark if accuracies else "") + several
 
     return read
 
@@ -83,17 +113,20 @@ def _recorded(file: str) -> Callable[[Path], str]:
 def _measured(folder: Path) -> str:
     found = msgspec.json.decode((folder / "figures" / "evaluation.json").read_bytes(), type=_Evaluation)
     return "; ".join(
-        f"{one.name}: accuracy {one.figures.accuracy:.4f}, macro F1 {one.figures.macro_f1:.4f}" for one in found.models
+        f"{one.name}{', as served' if one.model_id else ''}: accuracy {one.figures.accuracy:.4f}, "
+        f"macro F1 {one.figures.macro_f1:.4f}"
+        for one in found.models
     )
 
 
+# A student's accuracy once more, as served, may be another: its tables are rounded then.
 _READERS: dict[str, Callable[[Path], str]] = {
     "analyse": _analysed,
     "baseline": _compared,
-    "teacher": _recorded("teacher.json"),
-    "network": _recorded("network.json"),
-    "student": _recorded("checkpoint.json"),
-    "distil": _recorded("checkpoint.json"),
-    "prune": _recorded("manifest.json"),
+    "teacher": _recorded("teacher"),
+    "network": _recorded("network"),
+    "student": _recorded("student", ", before rounding"),
+    "distil": _recorded("distil", ", before rounding"),
+    "prune": _recorded("prune", ", before rounding"),
     "evaluate": _measured,
 }

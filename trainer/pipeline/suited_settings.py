@@ -50,13 +50,19 @@ def space_share(train: Path) -> float:
     return text.count(" ") / max(len(text), 1)
 
 
-def baseline_settings(analysis: Analysis, spaces: float) -> tuple[Suited, ...]:
-    """What suits fastText: its tokens, and a search as long as the data is large. `spaces` is `space_share`'s."""
+def baseline_settings(analysis: Analysis, spaces: float, given: Settings) -> tuple[Suited, ...]:
+    """What suits fastText: its tokens, and a search as long as the data is large. `spaces` is `space_share`'s.
+
+    Nothing where the user's kinds are others, and no search where the user wants none.
+    """
+    kinds = given.get("kinds", "fasttext")
+    if "fasttext" not in (kinds if isinstance(kinds, list) else str(kinds).split(",")):
+        return ()
     train = _train(analysis)
     suited = []
     if _is_alphabetic(analysis, spaces):
         suited.append(Suited("tokens", "jieba", f"{_alphabet(analysis)}, so words say more than characters"))
-    if train.texts < SMALL_TEXTS:
+    if train.texts < SMALL_TEXTS and given.get("search") != "none":
         suited.append(Suited("autotune-seconds", "60", f"{train.texts} texts are searched many times in a minute"))
     return tuple(suited)
 

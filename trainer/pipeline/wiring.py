@@ -51,6 +51,13 @@ class Wiring:
             stages.append(Planned("report", False, self._report))
         return tuple(stages)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the plan leaves out without saying so."""
+        if self.parts.test or "report" in self._plan.without:
+            return ()
+        return ("no report is made: it needs test, which [data] does not name; evaluate measures dev",)
+
     def _split(self, _: Analysis | None) -> Stage:
         settings = {name: value for name, value in self._data.items() if name != "file"}
         wired = {"data": (f"--data={self._data['file']}",)} | self._maker.output("split", "parts")
@@ -67,7 +74,7 @@ class Wiring:
     def _baseline(self, name: str, settings: Settings) -> Build:
         def build(analysis: Analysis | None) -> Stage:
             wired = self.parts.wired(*PARTS) | self._maker.output(name, "figures")
-            suited = baseline_settings(analysis, space_share(self.parts.train)) if analysis else ()
+            suited = baseline_settings(analysis, space_share(self.parts.train), settings) if analysis else ()
             return self._maker.make(name, settings, wired, suited=suited, parts=self.parts)
 
         return build
@@ -129,9 +136,7 @@ class Wiring:
         wired["baselines"] = tuple(f"--baselines={self._maker.folder(name) / 'figures'}" for name in compared)
         teaching = self._teaching
         wired["scores"] = tuple(f"--scores={teaching.scores(name, 'test')}" for name in teaching.models)
-        # Folds are no one teacher, whose size and speed the page could tell.
-        whole = [name for name, settings in teaching.teachers.items() if "folds" not in settings]
-        wired["teacher"] = tuple(f"--teacher={teaching.model(name)}" for name in whole)
+        wired["teacher"] = tuple(f"--teacher={teaching.model(name)}" for name in teaching.teachers)
         scorers = tuple(teaching.scorer(name, "test") for name in teaching.models)
         reads = dict.fromkeys(("analyse", "distil", self._last, *compared, *teaching.teachers, *scorers))
         settings = self._plan.of("report")

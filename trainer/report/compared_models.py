@@ -31,10 +31,10 @@ def compared_models(
     student_dev_accuracy: float | None,
     scored: Sequence[MeasuredModel],
     baselines: Sequence[Baselines],
-    teachers: Sequence[tuple[TeacherFolder, float]],
+    teachers: Sequence[tuple[TeacherFolder, float | None]],
     runs: Sequence[Run],
 ) -> tuple[ModelLine, ...]:
-    """Baselines, teachers (each with how much faster the student is), scores, further runs, and the student last."""
+    """Baselines, teachers (with how much faster the student is, if timed), scores, further runs, the student last."""
     lines = [
         ModelLine(
             "baseline",
@@ -81,6 +81,8 @@ def _of_metrics(
     dev, test = metrics.get("dev", {}), metrics.get("test", {})
     int8 = metrics.get("int8", {})
     remark = folder.about.kind if folder else ""
+    if folder and folder.folds:
+        remark += f"; {folder.folds} folds, the mean of their figures, the sum of their sizes"
     if "int8_size_bytes" in int8:
         accuracies = [
             f"{role} {int8[f'{role}_accuracy']:.4f}" for role in ("dev", "test") if f"{role}_accuracy" in int8

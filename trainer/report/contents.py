@@ -95,6 +95,11 @@ class Contents:
         return self.measurement.models[1:]
 
     @property
+    def are_timed(self) -> bool:
+        """Whether the speed of a teacher is known."""
+        return any(one.slower is not None for one in self.models)
+
+    @property
     def comparisons(self) -> tuple[Comparison, ...]:
         """Each of those against the student."""
         return self.measurement.comparisons

@@ -5,8 +5,8 @@ A figure measured on another test file would stand on the page as if it could be
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -39,12 +39,16 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class TeacherFolder:
-    """The folder of a teacher of any kind, of which `about` tells; what it takes on disk, how its training went."""
+    """The folder of a teacher of any kind, of which `about` tells; what it takes on disk, how its training went.
+
+    Of so many `folds`, which lie in one folder, the figures are means and the size is that of all.
+    """
 
     path: Path
     about: AboutTeacher
     size_bytes: int
     history: tuple[DevFigures, ...]
+    folds: int = 0
 
     @property
     def name(self) -> str:
@@ -79,13 +83,32 @@ def read_run(folder: Path, test: LabelledTexts, training: Training) -> Run:
 
 
 def read_teacher_folder(folder: Path, test: LabelledTexts) -> TeacherFolder:
-    """The record and size of a teacher, a network, or a student that taught.
+    """The record and size of a teacher, a network, or a student that taught, or of those of folds.
 
     Raises SettingError, and DataError for figures of another test file.
     """
-    about = about_teacher(folder)
-    _expect_same_training(folder, about.training, test)
-    return TeacherFolder(folder, about, folder_bytes(folder), read_history(folder))
+    members = sorted(folder.glob("fold-*")) or [folder]
+    records = [about_teacher(member) for member in members]
+    for member, about in zip(members, records, strict=True):
+        _expect_same_training(member, about.training, test)
+    size_bytes = sum(folder_bytes(member) for member in members)
+    if members == [folder]:
+        return TeacherFolder(folder, records[0], size_bytes, read_history(folder))
+    return TeacherFolder(folder, _of_folds(records), size_bytes, (), len(records))
+
+
+def _of_folds(records: Sequence[AboutTeacher]) -> AboutTeacher:
+    """The first one, with the means of all for its figures; a figure that one of them lacks is left out."""
+    first = records[0]
+    metrics = {
+        role: {
+            name: sum(one.metrics[role][name] for one in records) / len(records)
+            for name in figures
+            if all(name in one.metrics.get(role, {}) for one in records)
+        }
+        for role, figures in first.metrics.items()
+    }
+    return replace(first, metrics=metrics, settings=f"{len(records)} folds, each: {first.settings}")
 
 
 def _decode(path: Path, kind: type[T], command: str) -> T:

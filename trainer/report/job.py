@@ -81,8 +81,8 @@ def gather(request: ReportRequest, name: str, classifier: Classifier, device: to
     measurement = measure(answers, test, training_texts=training_texts, seed=request.seed)
     on_dev = answers_of([bundle], dev)[0] if dev else None
     dev_figures = measure((on_dev,), dev, seed=request.seed).models[0].figures if on_dev and dev else None
-    if teachers:
-        say(f"timing {len(teachers)} teachers beside the student")
+    if timed := [one for one in teachers if not one.folds]:
+        say(f"timing {len(timed)} teachers beside the student")
     ratios = _student_is_faster(bundle, teachers, test, device)
     if given is None:
         say(f"analysing {', '.join(parts)}")
@@ -129,13 +129,17 @@ def _read_parts(request: ReportRequest, labels: tuple[str, ...]) -> dict[str, La
 
 def _student_is_faster(
     student: Model, teachers: tuple[TeacherFolder, ...], test: LabelledTexts, device: torch.device
-) -> tuple[float, ...]:
-    """How many times as fast as each teacher the student is. Raises SettingError for weights that cannot be opened."""
-    if not teachers:
-        return ()
-    models = (student, *(model_of_teacher(folder.path, folder.name, device) for folder in teachers))
-    fastest, *others = texts_per_second([one.timed for one in models], test.texts)
-    return tuple(fastest / one for one in others)
+) -> tuple[float | None, ...]:
+    """How many times as fast as each teacher the student is; None for those of folds, which no one asks for speed.
+
+    Raises SettingError for weights that cannot be opened.
+    """
+    timed = {one.path: model_of_teacher(one.path, one.name, device) for one in teachers if not one.folds}
+    if not timed:
+        return (None,) * len(teachers)
+    fastest, *others = texts_per_second([one.timed for one in (student, *timed.values())], test.texts)
+    ratios = {path: fastest / speed for path, speed in zip(timed, others, strict=True)}
+    return tuple(ratios.get(one.path) for one in teachers)
 
 
 def _thresholds(

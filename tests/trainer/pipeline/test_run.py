@@ -42,7 +42,7 @@ def test_a_run_ends_with_a_bundle_that_serves_its_figures_and_a_page(toy_run: To
     assert model["figures"]["texts"] == 30
     assert "<html" in (work / "16-report" / "report.html").read_text(encoding="utf-8")
     assert "made up" in (work / "13-export" / "bundle" / "MODEL_CARD.md").read_text(encoding="utf-8")
-    assert figures_of("evaluate", work / "15-evaluate").startswith("bundle: accuracy 0.")
+    assert figures_of("evaluate", work / "15-evaluate").startswith("bundle, as served: accuracy 0.")
     assert "majority: dev 0." in figures_of("baseline", work / "03-baseline-1")
     assert "test 0." in figures_of("distil", work / "12-distil")
 

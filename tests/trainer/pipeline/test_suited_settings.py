@@ -33,10 +33,10 @@ def test_words_are_for_texts_with_letters_and_spaces() -> None:
     english, chinese = analysis_of("rates rise again", "a late goal"), analysis_of("央行加息", "绝杀进球")
 
     assert {"keyword-filters", "prepend-cls"} <= set(values(student_settings(english, SPACED, {})))
-    assert values(baseline_settings(english, SPACED))["tokens"] == "jieba"
+    assert values(baseline_settings(english, SPACED, {}))["tokens"] == "jieba"
     for analysis, spaces in ((chinese, 0.0), (english, 0.0)):
         assert "keyword-filters" not in values(student_settings(analysis, spaces, {}))
-        assert "tokens" not in values(baseline_settings(analysis, spaces))
+        assert "tokens" not in values(baseline_settings(analysis, spaces, {}))
 
 
 def test_few_texts_are_met_more_often_than_many() -> None:
@@ -62,3 +62,12 @@ def test_the_share_of_spaces_is_counted_in_the_file(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("a b c\t0\n", encoding="utf-8")
 
     assert space_share(tmp_path / "a.txt") == 0.25
+
+
+def test_a_baseline_that_does_not_search_or_is_not_fasttext_is_told_of_no_search() -> None:
+    english = analysis_of("rates rise again", "a late goal")
+
+    assert values(baseline_settings(english, SPACED, {}))["autotune-seconds"] == "60"
+    assert set(values(baseline_settings(english, SPACED, {"search": "none"}))) == {"tokens"}
+    assert baseline_settings(english, SPACED, {"kinds": ["majority"]}) == ()
+    assert "tokens" in values(baseline_settings(english, SPACED, {"kinds": "majority,fasttext"}))

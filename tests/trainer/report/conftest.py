@@ -67,7 +67,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     split = read_split(*(found.folder / name for name in ("train.txt", "dev.txt", "test.txt")))
     (found.folder / "analysis.json").write_bytes(msgspec.json.encode(analyse(split.parts)))
     _write_scores(found.folder / "blend.safetensors", found.folder / "test.txt")
-    _write_teacher(found.folder / "teacher", found.folder / "run")
+    write_teacher(found.folder / "teacher", found.folder / "run", dev=0.9125)
     return found
 
 
@@ -80,19 +80,19 @@ def _write_scores(path: Path, test: Path) -> None:
     write_scores(path, TeacherScores(logits, test.name, texts_sha256, data.labels, command))
 
 
-def _write_teacher(folder: Path, run: Path) -> None:
+def write_teacher(folder: Path, run: Path, dev: float) -> None:
     """What a teacher's folder says of itself, without a teacher."""
     student = read_checkpoint(run).record
     record = TeacherRecord(
         labels=student.labels,
         encoder="little-bert",
         settings=TeacherSettings(),
-        metrics={"dev": {"accuracy": 0.9125, "macro_f1": 0.91}, "test": {"accuracy": 0.9375, "macro_f1": 0.9374}},
+        metrics={"dev": {"accuracy": dev, "macro_f1": 0.91}, "test": {"accuracy": 0.9375, "macro_f1": 0.9374}},
         best_step=12,
         training=student.training,
         texts_sha256="0" * 64,
     )
-    folder.mkdir()
+    folder.mkdir(parents=True)
     (folder / RECORD_FILE).write_bytes(msgspec.json.encode(record))
     (folder / "model.safetensors").write_bytes(bytes(2_000_000))
 

@@ -13,7 +13,7 @@ import pytest
 from kuaixun.trainer.cli import main
 from kuaixun.trainer.evaluation.measurement import Measurement
 from kuaixun.trainer.report.page import percent
-from tests.trainer.report.conftest import CHINESE, HEADLINE, MARKUP, Page, Trained
+from tests.trainer.report.conftest import CHINESE, HEADLINE, MARKUP, Page, Trained, write_teacher
 
 SECTIONS = ["data", "models", "training", "quality", "texts", "made"]
 
@@ -73,6 +73,22 @@ def test_a_teacher_stands_beside_the_student_with_size_accuracy_and_speed(full_p
     assert (kind, name.split()) == ("teacher", ["teacher", "little-bert"])
     assert size.startswith("2.0")
     assert (dev, test, speed) == (percent(0.9125), percent(0.9375), "× 41")
+
+
+def test_teachers_of_folds_are_one_line_of_means_and_are_not_timed(trained: Trained, tmp_path: Path) -> None:
+    for number, dev in ((1, 0.9), (2, 0.8)):
+        write_teacher(tmp_path / "folds" / f"fold-{number}", Path(trained["run"]), dev=dev)
+
+    output = tmp_path / "report.html"
+    assert main([*trained.least, "--teacher", str(tmp_path / "folds"), "--output", str(output)]) == 0
+
+    page = Page(output.read_text(encoding="utf-8"))
+    kind, name, size, dev_accuracy, test, *_ = page.row("teacher")
+    assert (kind, dev_accuracy, test) == ("teacher", percent(0.85), percent(0.9375))
+    assert name.startswith("folds little-bert; 2 folds")
+    assert size.startswith("4.0")
+    assert "student faster by" not in page.text
+    assert "teachers with their size" not in page.text
 
 
 def test_what_was_not_given_is_said_with_the_command_that_adds_it(least_page: str) -> None:
