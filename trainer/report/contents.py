@@ -12,6 +12,7 @@ from kuaixun.trainer.data.analysis import Analysis
 from kuaixun.trainer.evaluation.comparison import Comparison
 from kuaixun.trainer.evaluation.figures import Evaluation
 from kuaixun.trainer.evaluation.measurement import MeasuredModel, Measurement
+from kuaixun.trainer.report.against_baselines import AgainstBaseline
 from kuaixun.trainer.report.compared_models import ModelLine
 from kuaixun.trainer.report.examples import Examples
 from kuaixun.trainer.report.inputs import Run, TeacherFolder
@@ -33,10 +34,11 @@ class Plots:
 
 @dataclass(frozen=True, slots=True)
 class LegendEntry:
-    """A class on the map of states: the number of its series, its sign, its name."""
+    """A class on the map of states: the number of its series, its sign, what stands for it there, its whole name."""
 
     series: int
     sign: str
+    name: str
     label: str
 
 
@@ -61,21 +63,28 @@ class MadeBy:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Contents:
-    """Everything on the page. `has_train` and `has_dev` say which files were at hand."""
+    """Everything on the page. `has_train` says whether that file was at hand.
+
+    `figures` are the student's on test, `lines` those of test's file on which its texts end.
+    """
 
     manifest: Manifest
     measurement: Measurement
+    figures: Evaluation
     analysis: Analysis
     baselines: tuple[Baselines, ...]
     teachers: tuple[TeacherFolder, ...]
     runs: tuple[Run, ...]
     models: tuple[ModelLine, ...]
+    against_baseline: AgainstBaseline | None
     dev: Evaluation | None
     thresholds: tuple[ChosenThreshold, ...]
     examples: Examples
     legend: tuple[LegendEntry, ...]
     plots: Plots
     made_by: tuple[MadeBy, ...]
+    lines: tuple[int, ...]
+    dev_texts: int
     has_train: bool
     seed: int
 
@@ -85,14 +94,13 @@ class Contents:
         return self.measurement.models[0]
 
     @property
-    def figures(self) -> Evaluation:
-        """Its figures."""
-        return self.student.figures
-
-    @property
     def scored(self) -> tuple[MeasuredModel, ...]:
         """What the files of scores say of the same texts."""
         return self.measurement.models[1:]
+
+    def where(self, row: int) -> str:
+        """Where a row (from 0) of test stands, for who looks into the file."""
+        return f"{self.measurement.data}:{self.lines[row]}"
 
     @property
     def are_timed(self) -> bool:

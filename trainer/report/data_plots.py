@@ -78,10 +78,9 @@ def text_lengths(analysis: Analysis, max_tokens: int) -> Markup:
 
 
 def _shown(classes: tuple[ClassAnalysis, ...]) -> tuple[ClassAnalysis, ...]:
-    """The classes in their order; of very many, the commonest."""
-    if len(classes) <= SHOWN_CLASSES:
-        return classes
-    return tuple(sorted(classes, key=lambda one: -one.texts)[:SHOWN_CLASSES])
+    """The classes in their order; of very many, the commonest, in that order too."""
+    places = sorted(range(len(classes)), key=lambda place: -classes[place].texts)[:SHOWN_CLASSES]
+    return tuple(classes[place] for place in sorted(places))
 
 
 def _size(rows: int) -> tuple[float, float]:

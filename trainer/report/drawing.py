@@ -123,7 +123,7 @@ def _for_the_page(content: bytes, says: str) -> Markup:
             element.remove(style)  # would hold for the whole page
     width = float(root.attrib.pop("width").removesuffix("pt")) / POINTS_PER_INCH * 96  # of CSS's pixels
     root.attrib.pop("height")
-    root.set("style", f"max-width: {width * 1.25:.0f}px")
+    root.set("style", f"max-width: {width * 1.25:.0f}px; --drawn-width: {width:.0f}px")
     root.set("role", "img")
     root.set("aria-label", says)
     # Every text in it went through XML's own escaping.

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from markupsafe import Markup
 
 from kuaixun.export import Classifier
 from kuaixun.trainer.data.analysis import Analysis, analyse
@@ -21,8 +23,11 @@ from kuaixun.trainer.evaluation.answering import (
     model_of_bundle,
     model_of_teacher,
 )
-from kuaixun.trainer.evaluation.measurement import Answers, Measurement, measure
+from kuaixun.trainer.evaluation.figures import Evaluation
+from kuaixun.trainer.evaluation.measurement import Answers, measure
 from kuaixun.trainer.evaluation.speeds import texts_per_second
+from kuaixun.trainer.report.against_baselines import against_baselines
+from kuaixun.trainer.report.class_order import analysis_in_order, class_order, figures_in_order
 from kuaixun.trainer.report.compared_models import compared_models
 from kuaixun.trainer.report.contents import Contents, LegendEntry, Plots
 from kuaixun.trainer.report.data_plots import class_balance, text_lengths
@@ -38,7 +43,7 @@ from kuaixun.trainer.report.inputs import (
 )
 from kuaixun.trainer.report.provenance import made_by
 from kuaixun.trainer.report.quality_plots import confusion_matrix, coverage_curve, reliability_diagram
-from kuaixun.trainer.report.state_map import StateMap, draw_map, look_of, state_map
+from kuaixun.trainer.report.state_map import StateMap, draw_map, look_of, name_on_map, state_map
 from kuaixun.trainer.report.thresholds import ChosenThreshold, choose_thresholds
 from kuaixun.trainer.report.training_plots import learning_curves
 
@@ -90,10 +95,12 @@ def gather(request: ReportRequest, name: str, classifier: Classifier, device: to
     if request.states:
         say(f"laying out the states of {min(request.states, len(test))} texts")
     found = state_map(classifier.bundle, test.texts, request.states, request.seed) if request.states else None
-    student = measurement.models[0]
+    student, order = measurement.models[0], class_order(classifier.labels)
+    figures, analysis = figures_in_order(student.figures, order), analysis_in_order(analysis, test.labels, order)
     return Contents(
         manifest=manifest,
         measurement=measurement,
+        figures=figures,
         analysis=analysis,
         baselines=baselines,
         teachers=teachers,
@@ -106,12 +113,17 @@ def gather(request: ReportRequest, name: str, classifier: Classifier, device: to
             tuple(zip(teachers, ratios, strict=True)),
             runs,
         ),
+        against_baseline=against_baselines(dev_figures, student.figures, baselines),
         dev=dev_figures,
         thresholds=_thresholds(on_dev, dev, answers[0], test),
         examples=choose_examples(answers[0].predictions, test, request.seed),
-        legend=_legend(test),
-        plots=_draw(measurement, analysis, (*runs, *teachers), found, answers[0], test, manifest.text.max_tokens),
+        legend=_legend(tuple(test.labels[number] for number in order)),
+        plots=_draw(
+            figures, analysis, (*runs, *teachers), _map(found, test, answers[0], order), manifest.text.max_tokens
+        ),
         made_by=made_by(request.command, request.scores, manifest.training, baselines, teachers, runs),
+        lines=test.lines,
+        dev_texts=len(dev) if dev else 0,
         has_train="train" in parts,
         seed=request.seed,
     )
@@ -151,15 +163,12 @@ def _thresholds(
 
 
 def _draw(
-    measurement: Measurement,
+    figures: Evaluation,
     analysis: Analysis,
     trained: tuple[Run | TeacherFolder, ...],
-    found: StateMap | None,
-    answers: Answers,
-    test: LabelledTexts,
+    states: Markup | None,
     max_tokens: int,
 ) -> Plots:
-    figures = measurement.models[0].figures
     return Plots(
         balance=class_balance(analysis),
         lengths=text_lengths(analysis, max_tokens),
@@ -171,14 +180,29 @@ def _draw(
         confusion=confusion_matrix(figures),
         reliability=reliability_diagram(figures),
         coverage=coverage_curve(figures),
-        states=draw_map(found, test.label_ids, answers.predictions.label_ids, test.labels) if found else None,
+        states=states,
     )
 
 
-def _legend(test: LabelledTexts) -> tuple[LegendEntry, ...]:
+def _map(found: StateMap | None, test: LabelledTexts, answers: Answers, order: tuple[int, ...]) -> Markup | None:
+    """The map with the classes in the page's order, by which they get their colours and numbers."""
+    if found is None:
+        return None
+    place_of = np.argsort(order)  # (classes,) from ids to places
+    said = answers.predictions.label_ids
+    predicted = np.where(said < 0, said, place_of[said])
+    return draw_map(found, place_of[test.label_ids], predicted, tuple(test.labels[number] for number in order))
+
+
+def _legend(labels: tuple[str, ...]) -> tuple[LegendEntry, ...]:
     """How each class looks on the map."""
-    looks = (look_of(number) for number in range(len(test.labels)))
+    looks = (look_of(number) for number in range(len(labels)))
     return tuple(
-        LegendEntry(SERIES.index(colour) + 1 if colour in SERIES else 0, MARKER_SIGNS[marker], label)
-        for (colour, marker), label in zip(looks, test.labels, strict=True)
+        LegendEntry(
+            SERIES.index(colour) + 1 if colour in SERIES else 0,
+            MARKER_SIGNS[marker],
+            name_on_map(number, labels),
+            labels[number],
+        )
+        for number, (colour, marker) in enumerate(looks)
     )

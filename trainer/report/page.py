@@ -8,6 +8,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from kuaixun.trainer.report.contents import Contents, commonest_confusions
 from kuaixun.trainer.report.data_plots import SHOWN_CLASSES
+from kuaixun.trainer.report.drawing import LABEL_COLUMNS, columns_of
+from kuaixun.trainer.report.quality_plots import NUMBERED_CLASSES, what_abstaining_buys
+from kuaixun.trainer.report.state_map import NAMED_CLASSES
+from kuaixun.trainer.report.thresholds import LEAST_TEXTS
 
 SHOWN_CHARS = 160
 NOTHING = "–"
@@ -30,12 +34,17 @@ def render(contents: Contents) -> str:
         "megabytes": megabytes,
         "points": points,
         "cut": cut,
+        "label_class": label_class,
     }
     return environment.get_template("report.html").render(
         report=contents,
         figures=contents.figures,
         confusions=commonest_confusions(contents.figures),
+        abstaining=what_abstaining_buys(contents.figures),
+        matrix_is_wide=len(contents.figures.classes) > NUMBERED_CLASSES,
+        maps_are_numbered=len(contents.figures.classes) > NAMED_CLASSES,
         drawn_classes=SHOWN_CLASSES,
+        least_texts=LEAST_TEXTS,
     )
 
 
@@ -70,6 +79,11 @@ def megabytes(size_bytes: int | None) -> str:
 def points(difference: float) -> str:
     """A difference of shares in points, always with its sign."""
     return f"{100 * difference:+.2f}"
+
+
+def label_class(label: str) -> str:
+    """How a label stands in a cell: a short one on one line, a long one on as many as it needs."""
+    return "whole" if columns_of(label) <= LABEL_COLUMNS else "label"
 
 
 def cut(text: str, limit_chars: int = SHOWN_CHARS) -> str:

@@ -18,11 +18,14 @@ from numpy.typing import NDArray
 from kuaixun.export.batches import in_batches
 from kuaixun.export.bundle.reader import Bundle
 from kuaixun.export.student.tracing import convolutional_module
-from kuaixun.trainer.report.drawing import CLASS, INK, MARKERS, MUTED, SERIES, drawn, label_shown
+from kuaixun.trainer.report.drawing import INK, MARKERS, MUTED, SERIES, drawn, label_shown
+from kuaixun.trainer.report.label_places import write_names
 
 LEAST_TEXTS = 50  # fewer are a list, no map
 NEIGHBOURS = 15
 NAMED_CLASSES = 24
+NUMBERED_CLASSES = 100  # of more, the numbers would hide the map too
+MARKS_AREA, MARK_AREA = 9000.0, (9.0, 25.0)  # in points²: of all marks, and of the least and the greatest one
 BATCH_TEXTS = 500
 
 
@@ -72,27 +75,37 @@ def _in_the_plane(states: NDArray[np.float32], seed: int) -> NDArray[np.float32]
 def draw_map(
     found: StateMap, truth: NDArray[np.int64], predicted: NDArray[np.int64], labels: tuple[str, ...]
 ) -> Markup:
-    """A mark a text, in its class's colour and shape, ringed where the student says otherwise; names at the medians."""
+    """A mark a text, in its class's colour and shape, ringed where the student says otherwise; names at the medians.
+
+    Of more than NAMED_CLASSES the numbers from 1 stand there, by which a legend names them.
+    """
     of_class, wrong = truth[found.rows], (truth != predicted)[found.rows]  # (n,)
-    names = [label_shown(label) for label in labels]
+    shown, texts_of = np.unique(of_class, return_counts=True)
+    shown = shown[np.argsort(-texts_of, kind="stable")]  # the commonest are named first, so nearest
+    area = float(np.clip(MARKS_AREA / len(found.rows), *MARK_AREA))  # in points²
 
     def draw(figure: Figure) -> None:
         axes = figure.add_axes((0, 0, 1, 1))
-        for number in np.unique(of_class).tolist():
+        for number in sorted(shown.tolist()):
             colour, marker = look_of(number)
             across, up = found.places[of_class == number].T  # (texts,) both
-            axes.scatter(across, up, s=9, c=colour, marker=marker, alpha=0.65, linewidths=0)
+            axes.scatter(across, up, s=area, c=colour, marker=marker, alpha=0.65, linewidths=0)
         across, up = found.places[wrong].T
-        axes.scatter(across, up, s=26, facecolors="none", edgecolors=INK, linewidths=0.5)
-        if len(labels) <= NAMED_CLASSES:
-            for number in np.unique(of_class).tolist():
-                across, up = np.median(found.places[of_class == number], axis=0)
-                axes.text(across, up, names[number], ha="center", va="center", color=INK, gid=f"{CLASS}halo")
+        axes.scatter(across, up, s=area * 3, facecolors="none", edgecolors=INK, linewidths=0.5)
         axes.set_axis_off()
         axes.margins(0.03)
+        if len(labels) <= NUMBERED_CLASSES:
+            medians = [np.median(found.places[of_class == number], axis=0) for number in shown.tolist()]
+            names = [name_on_map(number, labels) for number in shown.tolist()]
+            write_names(axes, [(float(x), float(y)) for x, y in medians], names)
 
     says = f"Map of {len(found.rows)} texts by the student's states, coloured by class; {int(wrong.sum())} are mistaken"
     return drawn("states", says, (5.6, 4.4), draw)
+
+
+def name_on_map(number: int, labels: tuple[str, ...]) -> str:
+    """What stands for a class on the map: its name, or its place from 1 where names would hide the map."""
+    return label_shown(labels[number]) if len(labels) <= NAMED_CLASSES else str(number + 1)
 
 
 def look_of(number: int) -> tuple[str, str]:

@@ -14,13 +14,27 @@ from kuaixun.trainer.evaluation.coverage import NEVER_ANSWERED, CoveragePoint, t
 TARGETS = (0.95, 0.97, 0.98, 0.99)
 
 
+LEAST_TEXTS = 20  # of dev; that fewer are right says little of those to come
+
+
 @dataclass(frozen=True, slots=True)
 class ChosenThreshold:
-    """The lowest threshold that reaches `target` on dev, there and on test; None where none reaches it."""
+    """The lowest threshold that reaches `target` on dev, there and on test; None where none reaches it.
+
+    `dev_answered` and `test_answered` are the texts that it answers. Where those of dev are fewer than LEAST_TEXTS, it
+    rests on too little to be set.
+    """
 
     target: float
     on_dev: CoveragePoint | None
     on_test: CoveragePoint | None
+    dev_answered: int = 0
+    test_answered: int = 0
+
+    @property
+    def rests_on_few(self) -> bool:
+        """Whether too few texts of dev speak for it."""
+        return self.dev_answered < LEAST_TEXTS
 
 
 def choose_thresholds(
@@ -28,11 +42,16 @@ def choose_thresholds(
 ) -> tuple[ChosenThreshold, ...]:
     """One for each target."""
     right, confidences = _answers(dev, dev_data)
-    found = ((target, threshold_for(right, confidences, target)) for target in TARGETS)
-    return tuple(
-        ChosenThreshold(target, point, _at(point.threshold, *_answers(test, test_data)) if point else None)
-        for target, point in found
-    )
+    chosen = []
+    for target in TARGETS:
+        on_dev = threshold_for(right, confidences, target)
+        if on_dev is None:
+            chosen.append(ChosenThreshold(target, None, None))
+            continue
+        on_test = _at(on_dev.threshold, *_answers(test, test_data))
+        texts = round(on_dev.answered * len(dev_data)), round(on_test.answered * len(test_data))
+        chosen.append(ChosenThreshold(target, on_dev, on_test, *texts))
+    return tuple(chosen)
 
 
 def _answers(said: Predictions, data: LabelledTexts) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:

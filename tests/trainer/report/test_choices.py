@@ -72,6 +72,15 @@ def test_a_threshold_is_chosen_on_dev_and_told_on_test() -> None:
         assert (one.on_test.threshold, one.on_test.answered, one.on_test.accuracy) == (0.8, 0.5, 0.5)
 
 
+def test_a_threshold_that_few_texts_reach_is_marked_with_their_number() -> None:
+    for texts, few in ((19, True), (20, False)):
+        dev = said([RIGHT] * texts + [UNSURE])
+        found = choose_thresholds(dev, labelled([0] * texts + [1]), said([RIGHT, UNSURE]), labelled([0, 0]))
+
+        highest = found[-1]
+        assert (highest.dev_answered, highest.test_answered, highest.rests_on_few) == (texts, 1, few)
+
+
 def test_an_accuracy_that_no_threshold_reaches_has_none() -> None:
     found = choose_thresholds(said([WRONG]), labelled([0]), said([RIGHT]), labelled([0]))
 

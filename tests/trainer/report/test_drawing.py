@@ -14,8 +14,14 @@ from kuaixun.trainer.data.labelled_texts import LabelledTexts
 from kuaixun.trainer.evaluation.figures import Evaluation, evaluate
 from kuaixun.trainer.report.data_plots import SHOWN_CLASSES, class_balance, text_lengths
 from kuaixun.trainer.report.drawing import INK, SERIES, VARIABLES, columns_of, drawn, label_shown
-from kuaixun.trainer.report.quality_plots import MATRIX_CLASSES, confusion_matrix, coverage_curve, reliability_diagram
-from kuaixun.trainer.report.state_map import look_of
+from kuaixun.trainer.report.quality_plots import (
+    MATRIX_CLASSES,
+    confusion_matrix,
+    coverage_curve,
+    reliability_diagram,
+    what_abstaining_buys,
+)
+from kuaixun.trainer.report.state_map import StateMap, draw_map, look_of, name_on_map
 from kuaixun.trainer.report.training_plots import learning_curves
 from kuaixun.trainer.student.training import DevFigures
 
@@ -111,6 +117,46 @@ def test_a_training_that_was_looked_at_once_shows_both_its_losses() -> None:
     assert mark not in two
 
 
+def test_a_matrix_of_many_classes_has_labels_of_the_size_of_all_others() -> None:
+    drawing = confusion_matrix(of_classes(50)) or ""
+
+    assert set(re.findall(r"font-size: ([0-9.]+)px", drawing) or re.findall(r"font: ([0-9.]+)px", drawing)) == {"9"}
+    width = float(re.findall(r"--drawn-width: ([0-9]+)px", drawing)[0])
+    assert width / 50 >= 15  # of CSS's pixels, a line of text each
+
+
+def test_what_abstaining_buys_is_what_the_figures_say() -> None:
+    truth, halves = np.zeros(100, dtype=np.int64), np.repeat([0.9, 0.6], 50)
+    surest_right, surest_wrong = (np.repeat(said, 50) for said in ([0, 1], [1, 0]))
+
+    helps, harms = (
+        what_abstaining_buys(evaluate(truth, said, halves, ("a", "b"))) for said in (surest_right, surest_wrong)
+    )
+
+    assert helps.startswith("Of all answered texts 50.0% are right, of the 50% with a confidence of")
+    assert helps.endswith("or more 100.0%.")
+    assert harms.endswith("or more 0.0%: abstaining does not help here.")
+
+
+def test_counts_of_a_reliability_diagram_stand_on_an_axis_that_is_named() -> None:
+    drawing = reliability_diagram(of_classes(3))
+
+    assert "logarithmic scale" in drawing
+    assert {">1</text>", ">10</text>"} <= set(re.findall(r">[0-9]+</text>", drawing))
+
+
+def test_of_many_classes_numbers_stand_on_the_map_and_in_its_legend() -> None:
+    for classes, name in ((3, ">class 2</text>"), (50, ">50</text>")):
+        labels = tuple(f"class {number}" for number in range(classes))
+        truth = np.arange(200) % classes
+        places = np.random.default_rng(1).normal(size=(200, 2)).astype(np.float32)
+        drawing = draw_map(StateMap(np.arange(200), places), truth, truth, labels)
+
+        assert drawing.count("</text>") == classes
+        assert name in drawing
+        assert f">{name_on_map(classes - 1, labels)}</text>" in drawing
+
+
 def test_figures_that_are_all_of_one_kind_can_be_drawn() -> None:
     wrong = evaluate(np.array([0, 1]), np.array([1, 0]), np.array([0.6, 0.6]), ("a", "b"))
     silent = evaluate(np.array([0, 1]), np.array([-1, -1]), np.array([0.0, 0.0]), ("a", "b"))
@@ -118,6 +164,7 @@ def test_figures_that_are_all_of_one_kind_can_be_drawn() -> None:
     for figures in (wrong, silent):
         assert reliability_diagram(figures)
         assert coverage_curve(figures)
+        assert what_abstaining_buys(figures)
         assert confusion_matrix(figures)
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import errno
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from kuaixun.export import cli as export_cli
+from kuaixun.trainer.baselines.measured import Baselines
 from kuaixun.trainer.cli import main
 from kuaixun.trainer.evaluation.measurement import Measurement
 from kuaixun.trainer.report.page import percent
-from tests.trainer.report.conftest import CHINESE, HEADLINE, MARKUP, Page, Trained, write_teacher
+from tests.trainer.report.conftest import CHINESE, FIT, HEADLINE, MARKUP, SHAPE, Page, Trained, write_teacher
 
 SECTIONS = ["data", "models", "training", "quality", "texts", "made"]
 
@@ -91,6 +94,28 @@ def test_teachers_of_folds_are_one_line_of_means_and_are_not_timed(trained: Trai
     assert "teachers with their size" not in page.text
 
 
+def test_a_student_that_a_baseline_beats_is_told_where_models_are_compared(
+    trained: Trained, full_page: str, tmp_path: Path
+) -> None:
+    written = Path(trained["base"], "baseline.json").read_bytes()
+    baselines = msgspec.json.decode(written, type=Baselines)
+    best = baselines.baselines[0]
+    better = msgspec.structs.replace(best, name="better", dev=replace(best.dev, accuracy=1.01))
+    group = msgspec.structs.replace(baselines, baselines=(best, better))
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "baseline.json").write_bytes(msgspec.json.encode(group))
+
+    output = tmp_path / "report.html"
+    given = ["--dev", trained["dev.txt"], "--baselines", str(tmp_path / "base")]
+    assert main([*trained.least, *given, "--output", str(output)]) == 0
+
+    told = Page(output.read_text(encoding="utf-8")).text
+    assert "The student is worse than a baseline. Against better, the best baseline on dev" in told
+    assert re.search(r"accuracy is -[0-9.]+ points on dev \(95 %: student .* points on test", told)
+    assert "is worse than a baseline" not in full_page
+    assert "Against <strong>majority</strong>, the best baseline on dev" in full_page
+
+
 def test_what_was_not_given_is_said_with_the_command_that_adds_it(least_page: str) -> None:
     page = Page(least_page)
 
@@ -129,9 +154,27 @@ def test_figures_are_those_of_evaluate(trained: Trained, full_page: str, tmp_pat
     (comparison,) = measured.comparisons
     assert page.row("blend")[1] == f"{100 * comparison.accuracy_difference:+.2f}"
     hardest, suspect = student.hardest[0], student.suspects[0]
-    assert page.row(str(hardest.figures.row), hardest.text)[5] == f"{hardest.figures.loss:.3f}"
+    assert page.row(f"test.txt:{hardest.figures.row + 1}", hardest.text)[5] == f"{hardest.figures.loss:.3f}"
     assert f"{student.suspected} of {figures.texts} labels are suspect" in page.text
-    assert page.row(str(suspect.row), suspect.text)[2] == suspect.label
+    found = next(row for row in page.rows if len(row) == 7 and row[0] == f"test.txt:{suspect.row + 1}")
+    assert (found[2], found[6].strip()) == (suspect.label, f"{suspect.confidence - suspect.given:.3f}")
+
+
+def test_only_a_student_with_n_grams_is_told_that_they_have_no_part_in_the_map(
+    trained: Trained, full_page: str, tmp_path: Path
+) -> None:
+    files = ["--train", trained["train.txt"], "--dev", trained["dev.txt"]]
+    shape = SHAPE.replace("--ngram-bits 8 --ngram-size 4", "--ngram-bits none")
+    assert main(["distil", *files, *shape.split(), *FIT.split(), "--output", str(tmp_path / "run")]) == 0
+    assert export_cli.main(["build", str(tmp_path / "run"), str(tmp_path / "bundle")]) == 0
+
+    report = ["report", "--bundle", str(tmp_path / "bundle"), "--test", trained["test.txt"], "--states", "60"]
+    assert main([*report, "--output", str(tmp_path / "report.html")]) == 0
+
+    assert "The n-gram branch has no part in it." in full_page
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "UMAP of the student" in page
+    assert "n-gram branch" not in page
 
 
 def test_the_same_seed_gives_the_same_page(trained: Trained, least_page: str, tmp_path: Path) -> None:
