@@ -77,6 +77,8 @@ def student_settings(analysis: Analysis, spaces: float, given: Settings) -> tupl
         shape = tuple(_of_words(analysis, given))
     else:
         shape = tuple(_of_few_characters(train, given)) if train.texts < SMALL_TEXTS else ()
+    if alphabetic and not _ngrams_given(given) and not _widths_given(given):
+        return (*_lengths(train), *shape)  # a last layer alone has no course: see last_layer.py
     return (*_lengths(train), *shape, *_course(train, FEWEST_EPOCHS if alphabetic else FEWEST_EPOCHS + 2))
 
 
@@ -90,7 +92,7 @@ def _lengths(train: FileAnalysis) -> Iterator[Suited]:
 
 def _of_words(analysis: Analysis, given: Settings) -> Iterator[Suited]:
     """Filters that know words, where texts are made of them."""
-    if {"widths", "keyword-filters", "keyword_filters"} & set(given):
+    if _widths_given(given):
         return
     yield Suited("keyword-filters", "", f"{_alphabet(analysis)}, so filters begin as detectors of words")
     if not {"prepend-cls", "prepend_cls"} & set(given):
@@ -99,10 +101,11 @@ def _of_words(analysis: Analysis, given: Settings) -> Iterator[Suited]:
     yield Suited("filters", "600", "as many words; more of them did worse")
     if "embeddings" not in given:
         yield Suited("embedding-size", "64", "enough to tell so few characters apart")
-    if not {"ngram-bits", "ngram_bits"} & set(given):
+    if not _ngrams_given(given):
         yield Suited("ngram-bits", "none", "words say more than n-grams of two or three letters")
-    yield Suited("learning-rate", "5e-3", "only what words say of the classes is learnt")
-    yield Suited("dropout", "0.0", "one word often says it all, and must not be missing")
+    else:
+        yield Suited("learning-rate", "5e-3", "only what words say of the classes is learnt")
+        yield Suited("dropout", "0.0", "one word often says it all, and must not be missing")
     yield Suited("label-smoothing", "0.05", "a word may be sure, and is not always right")
 
 
@@ -115,7 +118,7 @@ def _of_few_characters(train: FileAnalysis, given: Settings) -> Iterator[Suited]
     yield Suited("filters", "128", f"{why} fill no more")
     yield Suited("minimum-frequency", "1", f"of {why} no character is too rare to be known")
     yield Suited("learning-rate", "6e-3", f"{why} make few steps")
-    if not {"ngram-bits", "ngram_bits"} & set(given):
+    if not _ngrams_given(given):
         yield Suited("ngram-learning-rate", "2e-3", f"{why} make few steps")
         yield Suited("branch-loss", "0.3", "neither branch by itself has much to go by")
     yield Suited("dropout", "0.5", "few texts are soon known by heart")
@@ -133,6 +136,14 @@ def _course(train: FileAnalysis, fewest_epochs: int) -> Iterator[Suited]:
     yield Suited("epochs", str(epochs), f"{epochs * steps} steps in all")
     yield Suited("evaluate-every-steps", str(max(steps // 2, 10)), "twice in an epoch")
     yield Suited("patience", "10", "five epochs without a lower loss")
+
+
+def _ngrams_given(given: Settings) -> bool:
+    return bool({"ngram-bits", "ngram_bits"} & set(given))
+
+
+def _widths_given(given: Settings) -> bool:
+    return bool({"widths", "keyword-filters", "keyword_filters"} & set(given))
 
 
 def _train(analysis: Analysis) -> FileAnalysis:

@@ -60,7 +60,12 @@ class Epoch:
 
 def steps_of(texts: TrainingTexts, settings: FitSettings) -> int:
     """Optimiser steps of the whole course."""
-    return math.ceil((len(texts.labelled) + _transfer_rows(texts, settings)) / settings.batch_size) * settings.epochs
+    return math.ceil(texts_in_epoch(texts, settings) / settings.batch_size) * settings.epochs
+
+
+def texts_in_epoch(texts: TrainingTexts, settings: FitSettings) -> int:
+    """Labelled texts, and as many of the transfer set as an epoch meets."""
+    return len(texts.labelled) + _transfer_rows(texts, settings)
 
 
 def epochs(texts: TrainingTexts, settings: FitSettings) -> Iterator[Epoch]:

@@ -28,6 +28,7 @@ from kuaixun.trainer.student.deployed_figures import measure_deployed
 from kuaixun.trainer.student.embeddings import CharacterEmbeddings
 from kuaixun.trainer.student.encoding import EncodedTexts, encode
 from kuaixun.trainer.student.history import HISTORY_FILE, Recorder, history_to_file
+from kuaixun.trainer.student.last_layer import features_fit, fit_last_layer, only_last_layer_trains
 from kuaixun.trainer.student.new_student import StudentShape, new_student
 from kuaixun.trainer.student.settings import FitSettings
 from kuaixun.trainer.student.teaching import LABELS_ALONE, Teaching
@@ -85,7 +86,12 @@ def distil(
             say(f"{data.source}: {len(data)} texts, {len(data) - len(encoded)} of them empty after cleaning")
     train = teaching.of_texts(student.texts, student.transfer)
     recorder = Recorder(watcher)
-    result = fit(student.module.to(device), train, dev, settings, recorder)
+    module = student.module.to(device)
+    if only_last_layer_trains(module) and features_fit(module, train, settings):
+        say("the filters stay as they are: the last layer is fitted, at one penalty after another")
+        result = fit_last_layer(module, train, dev, settings, recorder)
+    else:
+        result = fit(module, train, dev, settings, recorder)
 
     # What took hours is written even where Ctrl-C comes now; a second one gives it up.
     with interrupts_between_steps() as asked_to_stop:

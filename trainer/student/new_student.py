@@ -16,7 +16,7 @@ from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.number_ranges import expect_numbers
 from kuaixun.trainer.student.embeddings import CharacterEmbeddings
 from kuaixun.trainer.student.encoding import CHUNK_TEXTS, EncodedTexts, build_pipeline, encode, initial_embedding
-from kuaixun.trainer.student.keyword_filters import detect_keywords
+from kuaixun.trainer.student.keyword_filters import detect_keywords, tell_apart
 from kuaixun.trainer.student.ngram_owners import ngram_owners
 
 HIGHEST_WIDTH = 16
@@ -126,6 +126,8 @@ def new_student(
     # Before the filters that detect words by these very vectors.
     found = initial_embedding(module.embedding.weight, pipeline, embeddings) if embeddings is not None else 0
     if shape.keyword_filters:
+        if embeddings is None:
+            tell_apart(module.embedding)
         cleaned = [text for some in in_batches(training_texts.texts, CHUNK_TEXTS) for text in pipeline.clean(some)]
         detect_keywords(module, pipeline.vocabulary.characters, cleaned, training_texts)
     texts = encode(pipeline, training_texts)

@@ -86,18 +86,18 @@ class Watcher(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Kept:
+class Kept:
     """Weights and the figures that they were measured at."""
 
     figures: DevFigures
     state: dict[str, Tensor]
 
 
-class _Lowest:
+class LowestLoss:
     """The weights with the lowest dev loss so far, and how many evaluations ago that was."""
 
     def __init__(self) -> None:
-        self.kept: _Kept | None = None
+        self.kept: Kept | None = None
         self.evaluations_since = 0
 
     def offer(self, figures: DevFigures, module: nn.Module) -> DevFigures:
@@ -108,7 +108,7 @@ class _Lowest:
         figures = replace(figures, lowest=True)
         state = {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
         # One assignment: Ctrl-C falls before or after it, and never pairs figures with the weights of others.
-        self.kept = _Kept(figures, state)
+        self.kept = Kept(figures, state)
         self.evaluations_since = 0
         return figures
 
@@ -130,7 +130,7 @@ def fit_module(
     A KeyboardInterrupt ends the training with the best weights so far; before the first evaluation there are none,
     and it goes through. Raises FitError where the loss is no longer a number.
     """
-    lowest = _Lowest()
+    lowest = LowestLoss()
     steps_done, interrupted = 0, False
     try:
         taken = _steps(learner, train, dev, settings, watcher, lowest)
@@ -152,7 +152,7 @@ def _steps(
     dev: EncodedTexts,
     settings: FitSettings,
     watcher: Watcher,
-    lowest: _Lowest,
+    lowest: LowestLoss,
 ) -> Iterator[int]:
     """Take one optimiser step at a time, evaluate where one is due, yield the number of steps taken."""
     device = next(learner.module.parameters()).device

@@ -26,8 +26,8 @@ class Measured:
     def __init__(self, run: ToyRun, **of: dict[str, dict[str, float]]) -> None:
         self._run, self._of = run, of
 
-    def __call__(self, program: str, arguments: Sequence[str], folder: Path, printed: Path) -> int:
-        code = self._run.launch(program, arguments, folder, printed)
+    def __call__(self, program: str, arguments: Sequence[str], folder: Path, printed: Path, lock: int) -> int:
+        code = self._run.launch(program, arguments, folder, printed, lock)
         if arguments[0] == "baseline":
             measured = [{"name": name, **self._of[name]} for name in ("majority", "fasttext")]
             (output_of(arguments) / "baseline.json").write_text(json.dumps({"baselines": measured}))

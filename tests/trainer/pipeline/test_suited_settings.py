@@ -58,6 +58,14 @@ def test_what_the_user_chose_stands(tmp_path: Path) -> None:
     assert "embedding-size" not in values(student_settings(english, SPACED, {"embeddings": "x.npz"}))
 
 
+def test_a_course_is_chosen_where_there_is_one() -> None:
+    english = analysis_of("rates rise again", "a late goal")
+
+    assert not {"epochs", "learning-rate", "dropout"} & set(values(student_settings(english, SPACED, {})))
+    assert {"epochs", "learning-rate", "dropout"} <= set(values(student_settings(english, SPACED, {"ngram-bits": 12})))
+    assert "epochs" in values(student_settings(english, SPACED, {"widths": [2, 3]}))
+
+
 def test_the_share_of_spaces_is_counted_in_the_file(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("a b c\t0\n", encoding="utf-8")
 

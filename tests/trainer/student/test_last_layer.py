@@ -1,0 +1,164 @@
+"""The last layer alone: the optimum that another library finds, the penalty that dev chooses, Ctrl-C."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from kuaixun.trainer.data.labelled_texts import LabelledTexts
+from kuaixun.trainer.student import last_layer
+from kuaixun.trainer.student.curriculum import TrainingTexts
+from kuaixun.trainer.student.encoding import EncodedTexts, encode
+from kuaixun.trainer.student.last_layer import PENALTIES, features_fit, fit_last_layer, only_last_layer_trains
+from kuaixun.trainer.student.new_student import Student, StudentShape, new_student
+from kuaixun.trainer.student.settings import FitSettings
+from kuaixun.trainer.student.soft_targets import SoftTargets
+from kuaixun.trainer.student.training import DevFigures
+
+WORDS = ("goal", "match", "team", "bond", "yield", "bank", "vote", "law", "treaty")
+SHAPE = StudentShape(
+    widths=(8,),
+    filters=12,
+    embedding_size=32,
+    minimum_frequency=1,
+    keyword_filters=True,
+    prepend_cls=True,
+    max_tokens=64,
+)
+SETTINGS = FitSettings(label_smoothing=0.0)
+
+
+class Following:
+    """Remembers the evaluations; at one of them, presses Ctrl-C."""
+
+    def __init__(self, interrupt_at: int = 0) -> None:
+        self.seen: list[DevFigures] = []
+        self._interrupt_at = interrupt_at
+
+    def stepped(self, step: int, steps: int, training_loss: float) -> None:
+        if step == self._interrupt_at == 1:
+            raise KeyboardInterrupt
+
+    def evaluated(self, figures: DevFigures) -> None:
+        self.seen.append(figures)
+        if len(self.seen) == self._interrupt_at:
+            raise KeyboardInterrupt
+
+
+def texts_of(seed: int, rows: int) -> LabelledTexts:
+    """Three classes of three words each; a third of the words is drawn from all of them."""
+    chance = random.Random(seed)
+    label_ids = np.array([chance.randrange(3) for _ in range(rows)])
+    texts = tuple(
+        " ".join(chance.choice(WORDS if chance.random() < 0.4 else WORDS[3 * one : 3 * one + 3]) for _ in range(3))
+        for one in label_ids.tolist()
+    )
+    return LabelledTexts(texts, label_ids, ("sports", "finance", "politics"), Path("made.txt"), "0" * 64)
+
+
+@pytest.fixture
+def student() -> Student:
+    return new_student(texts_of(1, 300), SHAPE, seed=1, dropout=0.0)
+
+
+@pytest.fixture
+def dev(student: Student) -> EncodedTexts:
+    return encode(student.pipeline, texts_of(2, 200))
+
+
+def states_of(student: Student, texts: EncodedTexts) -> np.ndarray:
+    with torch.no_grad():
+        found: np.ndarray = student.module.pooled(texts.batch(torch.arange(len(texts)), torch.device("cpu"))[0]).numpy()
+    return found
+
+
+def test_it_finds_the_optimum_that_logistic_regression_has(
+    student: Student, dev: EncodedTexts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(last_layer, "PENALTIES", (4.0,))
+    states = states_of(student, student.texts)
+    expected = LogisticRegression(C=1 / 4.0, max_iter=1000, tol=1e-8)
+    expected.fit(states / states.max(), student.texts.label_ids.numpy())
+
+    fit = fit_last_layer(student.module, TrainingTexts(student.texts), dev, SETTINGS, Following())
+
+    student.module.load_state_dict(fit.state)
+    with torch.no_grad():
+        found = student.module.linear(torch.from_numpy(states_of(student, dev))).softmax(dim=1).numpy()
+    assert np.abs(found - expected.predict_proba(states_of(student, dev) / states.max())).max() < 2e-3
+    assert fit.best.training_loss > 0.1
+
+
+def test_dev_chooses_the_penalty(student: Student, dev: EncodedTexts) -> None:
+    following = Following()
+
+    fit = fit_last_layer(student.module, TrainingTexts(student.texts), dev, SETTINGS, following)
+
+    losses = [figures.dev_loss for figures in following.seen]
+    assert fit.best.dev_loss == min(losses)
+    assert fit.best.step == 1 + losses.index(min(losses))
+    assert 3 <= fit.steps_done == len(losses) <= len(PENALTIES)
+    assert [figures.training_loss for figures in following.seen] == sorted(
+        (figures.training_loss for figures in following.seen), reverse=True
+    )
+    student.module.load_state_dict(fit.state)
+    rightly = student.module(dev.batch(torch.arange(len(dev)), torch.device("cpu"))[0]).argmax(dim=1) == dev.label_ids
+    assert rightly.double().mean().item() == fit.best.dev_accuracy > 0.7
+
+
+def test_the_same_data_gives_the_same_weights(student: Student, dev: EncodedTexts) -> None:
+    again = new_student(texts_of(1, 300), SHAPE, seed=1, dropout=0.0)
+    first, second = (
+        fit_last_layer(one.module, TrainingTexts(one.texts), dev, SETTINGS, Following()) for one in (student, again)
+    )
+
+    assert all(torch.equal(tensor, second.state[name]) for name, tensor in first.state.items())
+
+
+def test_a_teacher_is_followed(student: Student, dev: EncodedTexts) -> None:
+    """One that says politics of every text, and the labels have no part."""
+    logits = torch.tensor([[0.0, 0.0, 6.0]]).expand(len(student.texts), 3)
+    taught = TrainingTexts(student.texts, teachers=(SoftTargets.weighted((logits,), (1.0,)),))
+
+    fit = fit_last_layer(student.module, taught, dev, FitSettings(alpha=1.0, label_smoothing=0.0), Following())
+
+    student.module.load_state_dict(fit.state)
+    assert (student.module(dev.batch(torch.arange(len(dev)), torch.device("cpu"))[0]).argmax(dim=1) == 2).all()
+
+
+def test_ctrl_c_keeps_the_best_so_far(student: Student, dev: EncodedTexts) -> None:
+    following = Following(interrupt_at=2)
+
+    fit = fit_last_layer(student.module, TrainingTexts(student.texts), dev, SETTINGS, following)
+
+    assert fit.interrupted
+    assert fit.best.dev_loss == min(figures.dev_loss for figures in following.seen)
+    assert len(following.seen) == 2
+
+
+def test_ctrl_c_before_anything_was_measured_goes_through(student: Student, dev: EncodedTexts) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        fit_last_layer(student.module, TrainingTexts(student.texts), dev, SETTINGS, Following(interrupt_at=1))
+
+
+def test_it_is_for_students_of_which_nothing_else_trains(student: Student) -> None:
+    ordinary = new_student(texts_of(1, 300), StudentShape(filters=4, minimum_frequency=1), seed=1, dropout=0.0)
+
+    assert only_last_layer_trains(student.module)
+    assert not only_last_layer_trains(ordinary.module)
+
+
+def test_features_that_memory_cannot_hold_are_left_to_batches(
+    student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = TrainingTexts(student.texts)
+    assert features_fit(student.module, texts, SETTINGS)
+
+    monkeypatch.setattr(last_layer, "MOST_BYTES", 300 * 12 * 4 - 1)
+
+    assert not features_fit(student.module, texts, SETTINGS)
