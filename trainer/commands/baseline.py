@@ -62,7 +62,16 @@ def add_to(commands: Commands) -> None:
     encoder.add_argument("--batch-size", type=whole_number(1), default=64, metavar="N", help="texts (default: 64)")
     add_device(encoder)
     add_columns(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, expect=kinds_to_train)
+
+
+def kinds_to_train(options: argparse.Namespace) -> tuple[str, ...]:
+    """The kinds of baselines, before any file is read. Raises SettingError."""
+    kinds = tuple(options.kinds or (KINDS if options.encoder else KINDS[:2]))
+    if ("frozen" in kinds) != (options.encoder is not None):
+        raise SettingError("--kinds frozen and --encoder need each other; name the encoder's folder, or neither")
+    expect_numbers(options, "learning_rate", above=0)
+    return kinds
 
 
 def _add_fasttext(group: argparse._ArgumentGroup) -> None:
@@ -104,10 +113,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     """Train, measure, print on standard output. Raises TrainerError; then nothing is written."""
 
     say = plain_lines(console)
-    kinds = options.kinds or (KINDS if options.encoder else KINDS[:2])
-    if ("frozen" in kinds) != (options.encoder is not None):
-        raise SettingError("--kinds frozen and --encoder need each other; name the encoder's folder, or neither")
-    expect_numbers(options, "learning_rate", above=0)
+    kinds = kinds_to_train(options)
     if options.output:
         refuse_unwritable(options.output)
     split = read_split(options.train, options.dev, options.test, classes=options.classes, columns=columns_of(options))

@@ -73,7 +73,11 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     embeddings = embeddings_of(options)
     split = read_split(options.train, options.dev, options.test, classes=options.classes, columns=columns_of(options))
     teaching = read_teaching(
-        split.train, tuple(options.teacher_scores), options.transfer, tuple(options.transfer_scores)
+        split.train,
+        tuple(options.teacher_scores),
+        options.transfer,
+        tuple(options.transfer_scores),
+        options.text_column,
     )
     _refuse_unheard_transfer(teaching, student.fit)
     teachers = max(len(options.teacher_scores), len(options.transfer_scores)) if student.fit.alpha else 0
@@ -115,7 +119,10 @@ def _add_teachers(group: argparse._ArgumentGroup) -> None:
         help="a teacher's scores of the training texts; give one or several (default weight: 1)",
     )
     group.add_argument(
-        "--transfer", type=path_of, metavar="FILE", help="texts without labels, one a line, plain, .xz or .gz"
+        "--transfer",
+        type=path_of,
+        metavar="FILE",
+        help="texts without labels, one a line or a CSV table's, plain, .xz or .gz",
     )
     group.add_argument(
         "--transfer-scores",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from rich.console import Console
 from kuaixun.export import open_classifier
 from kuaixun.export.command_line import path_of
 from kuaixun.export.new_folder import write_folder
+from kuaixun.trainer.advance import advancing
 from kuaixun.trainer.commands.evaluation_tables import show
 from kuaixun.trainer.commands.options import add_columns, add_device, choose_device, columns_of
 from kuaixun.trainer.commands.values import real_number, whole_number
@@ -103,7 +105,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     training_texts = None
     if options.train:
         training_texts = read_labelled_texts(options.train, labels=data.labels, columns=columns).texts
-    answers = (*answers_of(models, data), *answers_of_scores(options.scores, data))
+    answers = (*answers_of(models, data, partial(advancing, console)), *answers_of_scores(options.scores, data))
     measurement = measure(
         answers,
         data,

@@ -29,6 +29,7 @@ from kuaixun.trainer.commands.options import (
 from kuaixun.trainer.commands.shown_paths import recorded_command
 from kuaixun.trainer.data.labelled_texts import read_split
 from kuaixun.trainer.network.word_network import KINDS, NetworkShape
+from kuaixun.trainer.number_ranges import expect_numbers
 from kuaixun.trainer.output_folder import refuse_unwritable
 from kuaixun.trainer.progress import plain_lines, watching
 from kuaixun.trainer.student.settings import FitSettings
@@ -76,6 +77,7 @@ def add_to(commands: Commands) -> None:
 
 def settings_of(options: argparse.Namespace) -> tuple[NetworkShape, FitSettings]:
     """The network, its embeddings' length aside, and its training, before any file is read. Raises SettingError."""
+    expect_numbers(options, "word_learning_rate", above=0)
     shape = NetworkShape(
         kind=options.kind,
         features=options.features,

@@ -39,8 +39,11 @@ def add_texts(options: Options, share: str) -> None:
         action="append",
         required=True,
         metavar="FILE[=SHARE]",
-        help=f"texts, one a line, plain, .xz or .gz, labels ignored; SHARE of it is {share} (default: 1); give the "
-        "option several times for several files",
+        help=f"texts, one a line or a CSV table's, plain, .xz or .gz, labels ignored; SHARE of it is {share} (default: "
+        "1); give the option several times for several files",
+    )
+    options.add_argument(
+        "--text-column", default="text", metavar="NAME", help="column of the texts in CSV tables (default: text)"
     )
 
 

@@ -20,6 +20,8 @@ from kuaixun.trainer.output_folder import refuse_unwritable
 from kuaixun.trainer.progress import plain_lines, watching
 
 if TYPE_CHECKING:
+    from kuaixun.trainer.encoder.pretraining_job import PretrainingJob
+
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 SHAPE = EncoderShape()
@@ -41,36 +43,19 @@ def add_to(commands: Commands) -> None:
     parser.add_argument("--resume", action="store_true", help="go on where the training of this output was interrupted")
     _add_model(parser.add_argument_group("the encoder"))
     _add_training(parser.add_argument_group("the training"))
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, expect=expect)
 
 
 def run(options: argparse.Namespace, arguments: list[str], console: Console) -> int:
     """Prepare the texts, train, write the folder. Raises TrainerError."""
-    from kuaixun.trainer.encoder.pretraining_job import PretrainingJob, prepare, train
+    from kuaixun.trainer.encoder.pretraining_job import prepare, train
 
     say = plain_lines(console)
-    if options.prepare_only and options.cache is None:
-        raise SettingError("--prepare-only fills a cache; name its folder with --cache")
+    expect(options)
     device = choose_device(options.device)
     if options.threads:
         torch.set_num_threads(options.threads)
-    job = PretrainingJob(
-        texts=tuple(options.texts),
-        output=options.output,
-        cache=options.cache,
-        origin=options.origin,
-        shape=EncoderShape(options.layers, options.hidden, options.heads, options.intermediate),
-        vocabulary=options.vocabulary,
-        vocabulary_size=options.vocabulary_size,
-        minimum_frequency=options.minimum_frequency,
-        new_vocabulary=options.new_vocabulary,
-        embeddings=options.embeddings,
-        embedding_vocabulary=options.embedding_vocabulary,
-        max_tokens=options.max_tokens,
-        held_out=options.held_out,
-        compiled=options.compile,
-        command=recorded_command(arguments, options, files=["--texts"], models=["--from"]),
-    )
+    job = _job(options, recorded_command(arguments, options, files=["--texts"], models=["--from"]))
     settings = _settings(options, device)
     refuse_unwritable(options.output)
     prepared = prepare(job, settings.seed, say)
@@ -92,6 +77,37 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
         say(f"held-out: masked loss {done.held_out_loss:.4f}, {done.held_out_accuracy:.4f} guessed right")
     say(f"encoder: {options.output}")
     return 0
+
+
+def expect(options: argparse.Namespace) -> None:
+    """Raise SettingError for what no training would take, before any file is read."""
+    if options.prepare_only and options.cache is None:
+        raise SettingError("--prepare-only fills a cache; name its folder with --cache")
+    _job(options, command="")
+    _settings(options, choose_device(options.device))
+
+
+def _job(options: argparse.Namespace, command: str) -> PretrainingJob:
+    from kuaixun.trainer.encoder.pretraining_job import PretrainingJob
+
+    return PretrainingJob(
+        texts=tuple(options.texts),
+        output=options.output,
+        text_column=options.text_column,
+        cache=options.cache,
+        origin=options.origin,
+        shape=EncoderShape(options.layers, options.hidden, options.heads, options.intermediate),
+        vocabulary=options.vocabulary,
+        vocabulary_size=options.vocabulary_size,
+        minimum_frequency=options.minimum_frequency,
+        new_vocabulary=options.new_vocabulary,
+        embeddings=options.embeddings,
+        embedding_vocabulary=options.embedding_vocabulary,
+        max_tokens=options.max_tokens,
+        held_out=options.held_out,
+        compiled=options.compile,
+        command=command,
+    )
 
 
 def _settings(options: argparse.Namespace, device: torch.device) -> PretrainSettings:

@@ -56,7 +56,8 @@ def add_to(commands: Commands) -> None:
         action="append",
         default=[],
         metavar="DIR",
-        help="with --scores-only: a finished teacher, or a student's checkpoint as one; of several, the mean",
+        help="with --scores-only: a finished teacher, or a student's checkpoint as one; of several folds of one "
+        "training, the mean",
     )
     _add_training(parser.add_argument_group("the fine-tuning"))
     add_columns(parser)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 
 from kuaixun.export.command_line import path_of
-from kuaixun.trainer.encoder.text_lines import TextFile
+from kuaixun.trainer.data.text_lines import TextFile
 from kuaixun.trainer.student.score_file import ScoreFile
 from kuaixun.trainer.teacher.score_files import ScoreRequest
 

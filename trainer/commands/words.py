@@ -14,7 +14,7 @@ from kuaixun.trainer.advance import advancing
 from kuaixun.trainer.commands.options import add_texts
 from kuaixun.trainer.commands.shown_paths import recorded_command
 from kuaixun.trainer.commands.values import whole_number
-from kuaixun.trainer.encoder.text_lines import read_text_lines
+from kuaixun.trainer.data.text_lines import read_text_lines
 from kuaixun.trainer.output_folder import refuse_unwritable
 from kuaixun.trainer.progress import plain_lines
 from kuaixun.trainer.versions import library_versions
@@ -50,17 +50,20 @@ def add_to(commands: Commands) -> None:
     number("--learning-rate", float, "at its highest")
     number("--seed", whole_number(0, (1 << 31) - 1), "of every random choice")
     number("--threads", whole_number(1, 1024), "with more than one, the same seed gives other vectors each time")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, expect=settings_of)
+
+
+def settings_of(options: argparse.Namespace) -> SkipgramSettings:
+    """How vectors are learnt. Raises SettingError."""
+    return SkipgramSettings(**{name: getattr(options, name) for name in SkipgramSettings.__dataclass_fields__})
 
 
 def run(options: argparse.Namespace, arguments: list[str], console: Console) -> int:
     """Read, learn, write. Raises TrainerError."""
     say = plain_lines(console)
     refuse_unwritable(options.output)
-    corpora = [Corpus(read_text_lines(file.path), file.share) for file in options.texts]
-    settings = SkipgramSettings(
-        **{name: getattr(options, name) for name in SkipgramSettings.__dataclass_fields__}  # each has a flag
-    )
+    corpora = [Corpus(read_text_lines(file.path, options.text_column), file.share) for file in options.texts]
+    settings = settings_of(options)
     with advancing(console, "words") as advance:
         vectors = learn_vectors(corpora, settings, advance, say)
     training = Training(

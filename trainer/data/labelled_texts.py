@@ -6,9 +6,7 @@ line refuses the whole file, with its name, the line and the reason: a silently 
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaixun.schemas.manifest import DataFile
+from kuaixun.trainer.data.csv_table import csv_cells, is_csv
 from kuaixun.trainer.data.not_utf8 import mending
 from kuaixun.trainer.errors import DataError
 
@@ -149,8 +148,7 @@ def read_labelled_texts(
     known label.
     """
     content, sha256 = _read_utf8(path)
-    is_csv = path.suffix.lower() == ".csv"
-    rows = list(_csv_rows(path, content, columns or CsvColumns()) if is_csv else _tab_rows(path, content))
+    rows = list(_csv_rows(path, content, columns or CsvColumns()) if is_csv(path) else _tab_rows(path, content))
     if not rows:
         raise DataError(f"{path}: holds no texts")
     if labels is None:
@@ -173,6 +171,8 @@ def _tab_rows(path: Path, content: str) -> Iterator[tuple[int, str, str]]:
     """(line, text, label) of every line. Quotes are text here, and only a line feed ends a line."""
     for line, row in enumerate(content.rstrip("\r\n").split("\n") if content.strip() else (), start=1):
         cells = row.removesuffix("\r").split("\t")
+        if not cells[0].strip() and len(cells) == 1:
+            raise _at(path, line, "the line is empty; a line is text<TAB>label")
         if len(cells) == 1:
             raise _at(path, line, f"no tab in {_shown(row)!r}; a line is text<TAB>label")
         if len(cells) > 2:
@@ -184,33 +184,11 @@ def _tab_rows(path: Path, content: str) -> Iterator[tuple[int, str, str]]:
 
 def _csv_rows(path: Path, content: str, columns: CsvColumns) -> Iterator[tuple[int, str, str]]:
     """(line, text, label) of every record after the header; a quoted text may span lines, its last one is given."""
-    reader = csv.reader(io.StringIO(content, newline=""), strict=True)
-    # A text may be as long in a table as elsewhere; the limit of the csv module would name a number and no reason.
-    csv.field_size_limit(max(csv.field_size_limit(), len(content)))
-    begin = 1
-    try:
-        header = next(reader, None)
-        if header is None:
-            return
-        missing = [name for name in (columns.text, columns.label) if header.count(name) != 1]
-        if missing:
-            raise _at(
-                path,
-                1,
-                f"the header has no column, or several, named {' and '.join(map(repr, missing))}; its columns are "
-                f"{_shown(', '.join(header), 200)}; choose with --text-column and --label-column",
-            )
-        text, label = header.index(columns.text), header.index(columns.label)
-        begin = reader.line_num + 1
-        for cells in reader:
-            if len(cells) != len(header):
-                raise _at(path, reader.line_num, f"{len(cells)} columns where the header has {len(header)}")
-            if not cells[label].strip():
-                raise _at(path, reader.line_num, "the label is empty")
-            yield reader.line_num, cells[text], cells[label].strip()
-            begin = reader.line_num + 1
-    except csv.Error as error:
-        raise _at(path, begin, f"not CSV: {error}, in line {reader.line_num}; look at the quotation marks") from None
+    advice = "choose with --text-column and --label-column"
+    for line, (text, label) in csv_cells(path, content, (columns.text, columns.label), advice):
+        if not label.strip():
+            raise _at(path, line, "the label is empty")
+        yield line, text, label.strip()
 
 
 def _read_utf8(path: Path) -> tuple[str, str]:

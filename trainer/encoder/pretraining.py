@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.adamw import AdamW
 
-from kuaixun.trainer.encoder.interrupts import interrupts_between_steps
 from kuaixun.trainer.encoder.masked_batches import HELD_OUT, MASKS, Corpus, MaskedBatch, TokenIds, hide, one_pass, show
 from kuaixun.trainer.encoder.masked_language import masked_loss
 from kuaixun.trainer.encoder.pretraining_settings import PretrainSettings
 from kuaixun.trainer.encoder.pretraining_state import Progress, save_state
 from kuaixun.trainer.errors import FitError
+from kuaixun.trainer.interrupts import interrupts_between_steps
 from kuaixun.trainer.student.training import DevFigures, Watcher
 
 if TYPE_CHECKING:

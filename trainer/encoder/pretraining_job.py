@@ -19,6 +19,7 @@ import torch
 from kuaixun.export.new_folder import new_folder
 from kuaixun.schemas.manifest import DataFile, Training
 from kuaixun.trainer.advance import LINE_EVERY_SECONDS
+from kuaixun.trainer.data.text_lines import TextFile, TextLines, read_text_lines
 from kuaixun.trainer.encoder.masked_batches import Corpus, hold_out
 from kuaixun.trainer.encoder.masked_language import EncoderShape, continued_model, new_model, special_ids
 from kuaixun.trainer.encoder.new_vocabulary import give_vocabulary
@@ -26,7 +27,6 @@ from kuaixun.trainer.encoder.pretrained_folders import open_tokenizer, quieten
 from kuaixun.trainer.encoder.pretraining import Pretrained, Pretraining
 from kuaixun.trainer.encoder.pretraining_settings import PretrainSettings
 from kuaixun.trainer.encoder.pretraining_state import load_state, state_file
-from kuaixun.trainer.encoder.text_lines import TextFile, TextLines, read_text_lines
 from kuaixun.trainer.encoder.token_array import cached_tokens
 from kuaixun.trainer.encoder.tokenizer import cached_counted_tokens, character_tokenizer, tokens_of_file
 from kuaixun.trainer.errors import DataError, SettingError
@@ -53,6 +53,7 @@ class PretrainingJob:
 
     texts: tuple[TextFile, ...]
     output: Path
+    text_column: str
     cache: Path | None
     origin: str | None
     shape: EncoderShape
@@ -103,7 +104,7 @@ class Prepared:
 def prepare(job: PretrainingJob, seed: int, say: Callable[[str], None]) -> Prepared:
     """Read and tokenise, or take from the cache. Raises TrainerError."""
     quieten()
-    files = tuple(read_text_lines(file.path) for file in job.texts)
+    files = tuple(read_text_lines(file.path, job.text_column) for file in job.texts)
     tokenizer = _tokenizer(job, files)
     corpora = []
     for lines, file in zip(files, job.texts, strict=True):

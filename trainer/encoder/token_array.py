@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import re
 import tempfile
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,8 @@ from numpy.typing import NDArray
 
 from kuaixun.export.batches import in_batches
 from kuaixun.trainer.data.cleaning import clean
-from kuaixun.trainer.encoder.text_lines import TextLines
+from kuaixun.trainer.data.text_lines import TextLines
+from kuaixun.trainer.student.embeddings import DAMAGE
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -126,7 +126,7 @@ def _read(path: Path) -> TokenArray | None:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return TokenArray(archive["ids"].astype(np.int32), archive["offsets"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except (OSError, KeyError, *DAMAGE):
         return None
 
 

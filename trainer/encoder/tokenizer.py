@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from kuaixun.export.batches import in_batches
 from kuaixun.export.text.vocabulary import SPECIALS, count_vocabulary
 from kuaixun.trainer.data.cleaning import clean
-from kuaixun.trainer.encoder.text_lines import TextLines
+from kuaixun.trainer.data.text_lines import TextLines
 from kuaixun.trainer.errors import DataError
 
 if TYPE_CHECKING:

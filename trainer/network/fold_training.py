@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaixun.trainer.data.content_hash import sha256_of_texts
-from kuaixun.trainer.encoder.interrupts import interrupts_between_steps
+from kuaixun.trainer.interrupts import interrupts_between_steps
 from kuaixun.trainer.network.folder import read_record, write_network
 from kuaixun.trainer.network.job import NetworkJob, measured, read_rows, train_network
 from kuaixun.trainer.teacher.cross_fitting import CrossFitting, Fold, FoldEnd, expect_same, hashes_of

@@ -21,9 +21,9 @@ from kuaixun.schemas.manifest import DataFile, Training
 from kuaixun.trainer.advance import Advancing
 from kuaixun.trainer.data.content_hash import sha256_of_texts
 from kuaixun.trainer.data.labelled_texts import DataSplit
-from kuaixun.trainer.encoder.interrupts import interrupts_between_steps
-from kuaixun.trainer.encoder.text_lines import TextLines
+from kuaixun.trainer.data.text_lines import TextLines
 from kuaixun.trainer.errors import DataError
+from kuaixun.trainer.interrupts import interrupts_between_steps
 from kuaixun.trainer.network.folder import Network, NetworkRecord, new_network, size_bytes, write_network
 from kuaixun.trainer.network.lexicon import UNKNOWN, Lexicon, new_lexicon
 from kuaixun.trainer.network.word_network import NetworkShape, WordNetwork

@@ -21,7 +21,7 @@ from kuaixun.export.batches import in_batches
 from kuaixun.trainer.advance import Advance, in_silence
 from kuaixun.trainer.data.cleaning import clean
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
-from kuaixun.trainer.encoder.text_lines import TextLines
+from kuaixun.trainer.data.text_lines import TextLines
 from kuaixun.trainer.errors import DataError
 from kuaixun.trainer.student.encoding import EncodedTexts
 from kuaixun.trainer.student.objective import UNLABELLED

@@ -152,15 +152,20 @@ class TeacherWiring:
     def _pretrain(self, _: Analysis | None) -> Stage:
         folder = self._maker.folder("pretrain")
         wired = self._maker.output("pretrain", "encoder")
-        wired |= {"texts": (f"--texts={self._parts.train}",), "cache": (f"--cache={folder / 'cache'}",)}
+        wired |= self._texts() | {"cache": (f"--cache={folder / 'cache'}",)}
         settings = self._plan.of("pretrain")
         stage = self._maker.make("pretrain", settings, wired, shared=("texts",), reads=self._parts.reads)
         return replace(stage, resumed={"cache": (), "encoder.unfinished": ("--resume",)})
 
     def _words(self, _: Analysis | None) -> Stage:
-        wired = {"texts": (f"--texts={self._parts.train}",)} | self._maker.output("words", "words")
+        wired = self._texts() | self._maker.output("words", "words")
         settings = self._plan.of("words")
         return self._maker.make("words", settings, wired, added=("texts",), reads=self._parts.reads)
+
+    def _texts(self) -> Wired:
+        """Train as a file of texts, with their column where it is a table of another."""
+        column = {name: words for name, words in self._parts.columns.items() if name == "text-column"}
+        return {"texts": (f"--texts={self._parts.train}",)} | column
 
     def _vary(self, _: Analysis | None) -> Stage:
         settings = self._plan.of("vary")

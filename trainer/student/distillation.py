@@ -18,11 +18,11 @@ from kuaixun.export.student.tracing import convolutional_module
 from kuaixun.export.student.weights import StudentWeights
 from kuaixun.schemas.manifest import Architecture, DataFile, Training
 from kuaixun.trainer.data.labelled_texts import DataSplit, LabelledTexts
-from kuaixun.trainer.encoder.interrupts import interrupts_between_steps
 from kuaixun.trainer.errors import FitError
 from kuaixun.trainer.evaluation.calibration import fit_temperature
 from kuaixun.trainer.evaluation.figures import Evaluation
 from kuaixun.trainer.evaluation.precision_costs import measure_precision
+from kuaixun.trainer.interrupts import interrupts_between_steps
 from kuaixun.trainer.output_folder import refuse_unwritable
 from kuaixun.trainer.student.deployed_figures import measure_deployed
 from kuaixun.trainer.student.embeddings import CharacterEmbeddings

@@ -18,7 +18,7 @@ from kuaixun.export.text.pipeline import TextPipeline
 from kuaixun.export.text.vocabulary import PAD, SPECIALS, Vocabulary, count_vocabulary
 from kuaixun.schemas.manifest import TextParameters
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
-from kuaixun.trainer.encoder.text_lines import TextLines
+from kuaixun.trainer.data.text_lines import TextLines
 from kuaixun.trainer.errors import DataError
 from kuaixun.trainer.student.embeddings import CharacterEmbeddings
 from kuaixun.trainer.student.objective import UNLABELLED

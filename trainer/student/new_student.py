@@ -11,7 +11,7 @@ from kuaixun.export.student.textcnn import TextCNN
 from kuaixun.export.text.pipeline import TextPipeline
 from kuaixun.schemas.manifest import Architecture, NgramBranch, TextParameters
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
-from kuaixun.trainer.encoder.text_lines import TextLines
+from kuaixun.trainer.data.text_lines import TextLines
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.number_ranges import expect_numbers
 from kuaixun.trainer.student.embeddings import CharacterEmbeddings

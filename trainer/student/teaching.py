@@ -13,7 +13,7 @@ import torch
 from kuaixun.schemas.manifest import DataFile
 from kuaixun.trainer.data.content_hash import sha256_of
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
-from kuaixun.trainer.encoder.text_lines import TextLines, read_text_lines
+from kuaixun.trainer.data.text_lines import TextLines, read_text_lines
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.student.curriculum import TrainingTexts
 from kuaixun.trainer.student.encoding import EncodedTexts
@@ -53,6 +53,7 @@ def read_teaching(
     scores: tuple[ScoreFile, ...],
     transfer: Path | None = None,
     transfer_scores: tuple[ScoreFile, ...] = (),
+    text_column: str = "text",
 ) -> Teaching:
     """Read all that is taught. Raises SettingError, ScoresError for scores of other rows or labels, DataError."""
     if (transfer is None) != (not transfer_scores):
@@ -63,7 +64,7 @@ def read_teaching(
     if scores:
         soft = _read_all(scores, train, train.labels, "teacher scores", files, notes)
     if transfer is not None:
-        transfer_set = read_text_lines(transfer)
+        transfer_set = read_text_lines(transfer, text_column)
         files.append(_record("transfer", transfer, len(transfer_set), transfer_set.sha256))
         transfer_soft = _read_all(transfer_scores, transfer_set, train.labels, "transfer scores", files, notes)
     return Teaching(soft, transfer_set, transfer_soft, tuple(files), tuple(notes))

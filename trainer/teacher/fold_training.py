@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaixun.trainer.data.content_hash import sha256_of_texts
-from kuaixun.trainer.encoder.interrupts import interrupts_between_steps
+from kuaixun.trainer.interrupts import interrupts_between_steps
 from kuaixun.trainer.output_folder import refuse_unwritable
 from kuaixun.trainer.teacher.cross_fitting import CrossFitting, Fold, FoldEnd, expect_same, hashes_of
 from kuaixun.trainer.teacher.folder import Teacher, read_record, size_bytes, write_teacher

@@ -20,10 +20,10 @@ from kuaixun.schemas.manifest import DataFile, Training
 from kuaixun.trainer.advance import Advancing
 from kuaixun.trainer.data.content_hash import sha256_of, sha256_of_texts
 from kuaixun.trainer.data.labelled_texts import DataSplit
-from kuaixun.trainer.encoder.interrupts import interrupts_between_steps
 from kuaixun.trainer.encoder.pretrained_folders import open_tokenizer
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.evaluation.figures import Evaluation
+from kuaixun.trainer.interrupts import interrupts_between_steps
 from kuaixun.trainer.output_folder import refuse_unwritable
 from kuaixun.trainer.student.training import Watcher
 from kuaixun.trainer.teacher.classifiers import TeacherModel, open_classifier

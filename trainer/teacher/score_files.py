@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from kuaixun.export.real_path import real_path
 from kuaixun.trainer.data.content_hash import sha256_of_texts
-from kuaixun.trainer.data.labelled_texts import CsvColumns, read_labelled_texts
-from kuaixun.trainer.encoder.text_lines import read_text_lines
+from kuaixun.trainer.data.labelled_texts import CsvColumns
+from kuaixun.trainer.data.text_lines import read_text_lines
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.output_folder import refuse_unwritable_file
 from kuaixun.trainer.teacher.processes import is_first_process
@@ -59,7 +59,5 @@ def write_file_scores(
 
 
 def _read(request: ScoreRequest, columns: CsvColumns) -> ScoredFile:
-    """CSV files are tables with labels; in all others a line is a row."""
-    is_table = request.data.suffix.lower() == ".csv"
-    found = read_labelled_texts(request.data, columns=columns) if is_table else read_text_lines(request.data)
+    found = read_text_lines(request.data, columns.text)
     return ScoredFile(found.texts, request.data.name, request.out)

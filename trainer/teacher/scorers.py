@@ -22,7 +22,7 @@ from kuaixun.export.student.tracing import convolutional_module
 from kuaixun.schemas.manifest import Training
 from kuaixun.trainer.advance import Advance, Advancing, in_silence
 from kuaixun.trainer.data.content_hash import sha256_of_texts
-from kuaixun.trainer.encoder.text_lines import TextLines
+from kuaixun.trainer.data.text_lines import TextLines
 from kuaixun.trainer.errors import DataError, SettingError
 from kuaixun.trainer.network.folder import RECORD_FILE as NETWORK_RECORD_FILE
 from kuaixun.trainer.network.folder import Network, read_network

@@ -20,7 +20,7 @@ import numpy as np
 from kuaixun.export.batches import in_batches
 from kuaixun.trainer.advance import Advance
 from kuaixun.trainer.data.cleaning import clean
-from kuaixun.trainer.encoder.text_lines import TextLines
+from kuaixun.trainer.data.text_lines import TextLines
 from kuaixun.trainer.errors import DataError, FitError
 from kuaixun.trainer.number_ranges import expect_numbers
 from kuaixun.trainer.words.fasttext_care import met_nan, why_it_ended, zeroed_memory

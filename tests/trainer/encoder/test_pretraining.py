@@ -16,11 +16,11 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from kuaixun.trainer.cli import main
-from kuaixun.trainer.encoder.interrupts import interrupts_between_steps
 from kuaixun.trainer.encoder.masked_language import FEWEST_POSITIONS
 from kuaixun.trainer.encoder.pretraining import Pretraining
 from kuaixun.trainer.encoder.pretraining_state import Progress, load_state, save_state
 from kuaixun.trainer.errors import SettingError
+from kuaixun.trainer.interrupts import interrupts_between_steps
 from tests.trainer.encoder.conftest import CHARACTERS
 
 SHAPE = "--layers 2 --hidden 32 --heads 2 --intermediate 64 --max-tokens 16 --minimum-frequency 1"

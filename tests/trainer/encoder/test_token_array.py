@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kuaixun.trainer.data.cleaning import clean
-from kuaixun.trainer.encoder.text_lines import TextLines
+from kuaixun.trainer.data.text_lines import TextLines
 from kuaixun.trainer.encoder.token_array import TokenArray, cached_tokens, tokenise
 from kuaixun.trainer.encoder.tokenizer import character_tokenizer, counted_tokens
 

@@ -8,7 +8,7 @@ import pytest
 from transformers import AutoTokenizer, BertConfig
 
 from kuaixun.trainer.data.cleaning import clean
-from kuaixun.trainer.encoder.text_lines import TextLines
+from kuaixun.trainer.data.text_lines import TextLines
 from kuaixun.trainer.encoder.tokenizer import (
     ENCODER_SPECIALS,
     cached_counted_tokens,

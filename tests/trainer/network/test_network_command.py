@@ -15,7 +15,7 @@ import torch
 
 from kuaixun.trainer.cli import main
 from kuaixun.trainer.data.labelled_texts import read_labelled_texts
-from kuaixun.trainer.encoder.text_lines import TextLines
+from kuaixun.trainer.data.text_lines import TextLines
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.network import folder as network_folder
 from kuaixun.trainer.network import job as network_job

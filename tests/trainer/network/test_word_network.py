@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from kuaixun.trainer.encoder.text_lines import TextLines
+from kuaixun.trainer.data.text_lines import TextLines
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.network.folder import new_network
 from kuaixun.trainer.network.lexicon import Lexicon

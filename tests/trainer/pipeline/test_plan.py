@@ -12,6 +12,8 @@ from kuaixun.trainer.pipeline.wiring import Wiring
 from tests.trainer.pipeline.conftest import ToyRun
 
 TWO = "[[student]]\n[[student]]\n"
+NETWORK = "[[network]]\n"
+TEACHER = "[[teacher]]\n"
 
 
 def refusal(run: ToyRun) -> str:
@@ -37,6 +39,16 @@ def wire(run: ToyRun) -> None:
         ("epochs = 1", "configuration = 'gone'", "[distil] --configuration gone: No such file or directory"),
         ("[distil]", "[[student]]\nfilters = 0\n[distil]", "[student] --filters is 0; it must be at least 1"),
         ("[distil]", "[[network]]\nwords = '.'\nepochs = 0\n[distil]", "[network] --epochs is 0; it must be"),
+        (
+            "[distil]",
+            "[[network]]\nwords = '.'\nword-learning-rate = -5\n[distil]",
+            "[network] --word-learning-rate is",
+        ),
+        ('kinds = ["majority"]', "learning-rate = -1", "[baseline] --learning-rate is -1.0; it must be above 0"),
+        ('kinds = ["majority"]', 'kinds = ["frozen"]', "[baseline] --kinds frozen and --encoder need each other"),
+        ("[distil]", f"[words]\nsampling = 7\n{NETWORK}[distil]", "[words] --sampling is 7.0"),
+        ("[distil]", f"[pretrain]\n{TEACHER}[distil]", "[pretrain] --steps and --minutes: pass one of the two"),
+        ("[distil]", f"[pretrain]\nsteps = 1\nhidden = 100\n{TEACHER}[distil]", "[pretrain] --hidden 100"),
         ("[distil]", "[[teacher]]\nencoder = 'x'\nhead = 'mlp'\nkind = 'generative'\n[distil]", "has no head"),
         ("epochs = 1", "output = 'x'", "[distil] output: the run sets this itself"),
         ("epochs = 1", "mixed-precision = 1", "[distil] mixed-precision is 1; it must be true or false"),
@@ -85,6 +97,18 @@ def test_dashes_underscores_switches_and_lists_become_options(toy_run: ToyRun) -
     stage = next(planned for planned in toy_run.wiring().stages if planned.name == "distil").build(None)
 
     assert {"--widths=2,3", "--prepend-cls", "--no-drop-latin", "--minimum-frequency=1"} <= set(stage.arguments)
+
+
+def test_of_a_table_words_and_encoders_read_the_column_of_the_texts(toy_run: ToyRun) -> None:
+    (toy_run.folder / "my.csv").write_text("title,label\n一,a\n", encoding="utf-8")
+    toy_run.change('file = "my.txt"', 'file = "my.csv"\ntext-column = "title"')
+    toy_run.change("[distil]", f"[words]\n[pretrain]\nsteps = 1\n{NETWORK}{TEACHER}[distil]")
+
+    stages = {planned.name: planned.build(None).arguments for planned in toy_run.wiring().stages}
+
+    for name in ("words", "pretrain"):
+        assert "--text-column=title" in stages[name]
+        assert not [word for word in stages[name] if word.startswith("--label-column")]
 
 
 def test_stages_can_be_left_out(toy_run: ToyRun) -> None:

@@ -17,7 +17,7 @@ from kuaixun.export.classifier import open_classifier
 from kuaixun.export.errors import CheckpointError
 from kuaixun.schemas.manifest import Training
 from kuaixun.trainer.cli import main
-from kuaixun.trainer.encoder.text_lines import read_text_lines
+from kuaixun.trainer.data.text_lines import read_text_lines
 from kuaixun.trainer.teacher.scorers import Scorer, mean_logits, open_scorer
 from kuaixun.trainer.teacher.scores import SEEN, read_scores
 

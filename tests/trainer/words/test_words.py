@@ -18,7 +18,7 @@ import safetensors.numpy
 
 from kuaixun.schemas.manifest import Training
 from kuaixun.trainer.cli import main
-from kuaixun.trainer.encoder.text_lines import TextLines
+from kuaixun.trainer.data.text_lines import TextLines
 from kuaixun.trainer.errors import DataError, EmbeddingError, FitError, SettingError
 from kuaixun.trainer.words import skipgram_process
 from kuaixun.trainer.words.segmentation import segmenter

@@ -1,7 +1,8 @@
 """Texts without labels, one a line: what pre-training learns from and what a teacher scores for transfer.
 
-Where every line is `text<TAB>label` the labels are ignored, so that a labelled file serves here too, row for row.
-Files may be packed as .xz or .gz. A line without a text stays, empty: row i is line i.
+Where every line is `text<TAB>label` the labels are ignored, so that a labelled file serves here too, row for row; of a
+CSV table, told by its suffix, only the column of the texts counts. Files may be packed as .xz or .gz. A line without a
+text stays, empty: row i is line i, or record i of a table.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from kuaixun.trainer.data.csv_table import csv_cells, is_csv
 from kuaixun.trainer.data.not_utf8 import mending
 from kuaixun.trainer.errors import DataError
 
@@ -37,8 +39,8 @@ class TextFile:
     share: float = 1.0
 
 
-def read_text_lines(path: Path) -> TextLines:
-    """Read a whole file. Raises DataError for one that is missing, empty, damaged or not UTF-8."""
+def read_text_lines(path: Path, text_column: str = "text") -> TextLines:
+    """Read a whole file. Raises DataError: it is missing, empty, damaged, not UTF-8 or a table without that column."""
     try:
         content = path.read_bytes()
         unpacked = _unpack(path, content)
@@ -49,9 +51,14 @@ def read_text_lines(path: Path) -> TextLines:
     except UnicodeDecodeError as error:
         line = unpacked.count(b"\n", 0, error.start) + 1
         raise DataError(f"{path}, line {line}: not UTF-8: {error.reason}; {mending(unpacked, error)}") from None
-    if not text.strip():
+    texts = _cells(path, text, text_column) if is_csv(path) else _texts(text) if text.strip() else ()
+    if not any(one.strip() for one in texts):
         raise DataError(f"{path}: holds no texts")
-    return TextLines(_texts(text), path, hashlib.sha256(content).hexdigest())
+    return TextLines(texts, path, hashlib.sha256(content).hexdigest())
+
+
+def _cells(path: Path, text: str, column: str) -> tuple[str, ...]:
+    return tuple(cell for _, (cell,) in csv_cells(path, text, (column,), "choose with --text-column"))
 
 
 def _texts(text: str) -> tuple[str, ...]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import gzip
 import hashlib
 import lzma
+import re
 from pathlib import Path
 
 import pytest
 
 from kuaixun.trainer.data.labelled_texts import read_labelled_texts
-from kuaixun.trainer.encoder.text_lines import read_text_lines
+from kuaixun.trainer.data.text_lines import read_text_lines
 from kuaixun.trainer.errors import DataError
 
 
@@ -71,3 +72,33 @@ def test_a_file_that_cannot_be_read_is_refused_by_name(tmp_path: Path, name: str
 def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"nowhere\.txt: cannot be read"):
         read_text_lines(tmp_path / "nowhere.txt")
+
+
+def test_of_a_table_only_the_texts_are_read(tmp_path: Path) -> None:
+    """Words and encoders would learn that every text ends in its class."""
+    table = 'label,title\nfinance,"股市上涨, 大涨"\nsports,\nsports,"绝杀\n进球"\n'.encode()
+    for name, content in {"a.csv": table, "a.csv.xz": lzma.compress(table), "A.CSV": table}.items():
+        (tmp_path / name).write_bytes(content)
+
+        assert read_text_lines(tmp_path / name, "title").texts == ("股市上涨, 大涨", "", "绝杀\n进球")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("title\n一\n", "line 1: the header has no column, or several, named 'text'; its columns are 'title'"),
+        ("text,text\n一,二\n", "line 1: the header has no column, or several, named 'text'"),
+        (" text\n一\n", "its columns are ' text'; choose with --text-column"),
+        ("text\n一,二\n", "line 2: 2 columns where the header has 1"),
+        ("text,label\n\n一,二\n", "line 2: an empty line where the header has 2 columns"),
+        ("text\n", "holds no texts"),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_refused(tmp_path: Path, content: str, reason: str) -> None:
+    path = tmp_path / "texts.csv"
+    path.write_text(content, encoding="utf-8")
+
+    with pytest.raises(DataError, match=re.escape(f"{path}")) as refused:
+        read_text_lines(path)
+
+    assert reason in str(refused.value)
