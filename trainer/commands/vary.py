@@ -12,6 +12,7 @@ from kuaixun.trainer.advance import advancing
 from kuaixun.trainer.commands.options import add_columns, columns_of
 from kuaixun.trainer.commands.values import number_list, whole_number
 from kuaixun.trainer.data.labelled_texts import read_labelled_texts
+from kuaixun.trainer.data.text_lines import read_text_lines
 from kuaixun.trainer.errors import DataError
 from kuaixun.trainer.new_file import write_new_file
 from kuaixun.trainer.output_folder import refuse_unwritable_file
@@ -59,6 +60,14 @@ def add_to(commands: Commands) -> None:
         metavar="N,N,…",
         help="of every random choice; of several, all texts are varied once for each (default: 1)",
     )
+    parser.add_argument(
+        "--without",
+        type=path_of,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="texts that no variant may be, labelled or not, such as those of dev and test; give it once a file",
+    )
     add_columns(parser)
     parser.set_defaults(run=run, expect=settings_of)
 
@@ -75,9 +84,10 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     settings = settings_of(options)
     refuse_unwritable_file("--output", options.output)
     data = read_labelled_texts(options.train, columns=columns_of(options))
+    without = [text for path in options.without for text in read_text_lines(path, options.text_column).texts]
     vectors = read_word_vectors(options.words)
     with advancing(console, "variants") as advance:
-        found = list(variants(data.texts, segmenter(spaces=True), vectors, settings, advance, say))
+        found = list(variants(data.texts, segmenter(spaces=True), vectors, settings, advance, say, without))
     if not found:
         raise DataError(f"{options.train}: none of its texts could be varied; raise --replaced or --dropped")
     write_new_file(options.output, "".join(f"{text}\n" for text in found).encode())

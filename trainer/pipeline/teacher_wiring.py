@@ -170,7 +170,9 @@ class TeacherWiring:
     def _vary(self, _: Analysis | None) -> Stage:
         settings = self._plan.of("vary")
         words, reads = self._vectors("vary", settings)
+        measured = [path for path in (self._parts.dev, self._parts.test) if path]
         wired = self._parts.wired("train", classes=False) | words | self._maker.output("vary", VARIANTS_FILE)
+        wired["without"] = tuple(f"--without={path}" for path in measured)
         return self._maker.make("vary", settings, wired, parts=self._parts, shared=("words",), reads=reads)
 
     def _vectors(self, section: str, settings: Settings) -> tuple[Wired, tuple[str, ...]]:

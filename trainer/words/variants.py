@@ -77,16 +77,18 @@ def variants(
     settings: VariantSettings,
     advance: Advance,
     say: Callable[[str], None],
+    without: Sequence[str] = (),
 ) -> Iterator[str]:
     """A variant of each raw text for each seed, in order, cleaned and with its spaces. The same seeds, the same ones.
 
-    What says the same as a training text or as an earlier variant is left out. `cut` keeps the spaces.
+    What says the same as a training text, an earlier variant or one of the raw texts `without` is left out. `cut`
+    keeps the spaces.
     """
     segmented = [cut(text) for chunk in in_batches(texts, CHUNK_TEXTS) for text in clean(chunk)]
     wanted = sorted({word for words in segmented for word in words if not word.isspace()})
     neighbours = nearest_words(vectors, wanted, settings.neighbours, advance)
     say(f"{len(neighbours.rows)} words have neighbours to give way to")
-    met = {same for chunk in in_batches(texts, CHUNK_TEXTS) for same in compared(chunk).normalised}
+    met = {same for chunk in in_batches((*texts, *without), CHUNK_TEXTS) for same in compared(chunk).normalised}
     for seed in settings.seeds:
         chance = np.random.default_rng(seed)
         for chunk in in_batches(segmented, CHUNK_TEXTS):

@@ -53,6 +53,12 @@ def test_what_says_the_same_is_left_out() -> None:
     assert made(ALWAYS, "银行球星", "银行，球星") == ["央行球队"]
 
 
+def test_texts_to_measure_on_become_no_variants() -> None:
+    found = variants(["银行球星"], segmenter(spaces=True), VECTORS, ALWAYS, nothing, nothing, without=["央行，球队！"])
+
+    assert list(found) == []
+
+
 def test_words_of_a_single_vector_have_no_neighbour() -> None:
     alone = WordVectors(("银行",), np.ones((1, 2), dtype=np.float32))
     assert not nearest_words(alone, ["银行"], 3, nothing).rows
