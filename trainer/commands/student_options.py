@@ -139,7 +139,7 @@ def _add_fit(group: argparse._ArgumentGroup) -> None:
         "--mixed-precision",
         action=argparse.BooleanOptionalAction,
         default=argparse.SUPPRESS,
-        help="train in bfloat16: faster on GPUs and on processors with bfloat16 instructions",
+        help="train in bfloat16: faster on GPUs and on processors with AMX, slower on others",
     )
     add_device(group)
     add_threads(group)
