@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 RECORD_FILE = "stage.json"
-STARTED_FILE = "started.json"
+STARTED_FILE = "started"
 
 
 class Ingredients(msgspec.Struct, frozen=True, kw_only=True):
