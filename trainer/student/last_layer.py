@@ -22,14 +22,13 @@ from torch.nn import functional as F
 from torch.optim.lbfgs import LBFGS
 
 from kuaixun.export.student.textcnn import TextCNN
-from kuaixun.trainer.errors import FitError
 from kuaixun.trainer.evaluation.calibration import calibrated_loss
 from kuaixun.trainer.student.curriculum import Epoch, TrainingTexts, epochs, texts_in_epoch
 from kuaixun.trainer.student.encoding import EncodedTexts
 from kuaixun.trainer.student.objective import UNLABELLED, Batch
 from kuaixun.trainer.student.pooled_states import pooled_states
 from kuaixun.trainer.student.settings import FitSettings
-from kuaixun.trainer.student.training import EVALUATION_BATCH, DevFigures, Fit, LowestLoss, Watcher
+from kuaixun.trainer.student.training import EVALUATION_BATCH, DevFigures, Fit, LowestLoss, Watcher, best_of
 
 # The weights' squares are added to the loss of all texts with these factors, halved: 1 is what scikit-learn's logistic
 # regression does by default. Features are at most 1 here.
@@ -68,18 +67,10 @@ def fit_last_layer(
     goes through. Raises FitError where the loss is no number.
     """
     lowest = LowestLoss()
-    steps_done, interrupted = 0, False
-    try:
-        for steps_done in _tried(module, train, dev, settings, watcher, lowest):  # noqa: B007  # the last one is told
-            if lowest.evaluations_since >= PATIENCE:
-                break
-    except KeyboardInterrupt:
-        interrupted = True
-        if lowest.kept is None:
-            raise
-    if lowest.kept is None:
-        raise FitError("the dev loss was never a number: the pretrained embeddings may be too large")
-    return Fit(lowest.kept.state, lowest.kept.figures, steps_done, interrupted)
+    steps = _tried(module, train, dev, settings, watcher, lowest)
+    return best_of(
+        steps, lowest, PATIENCE, "the dev loss was never a number: the pretrained embeddings may be too large"
+    )
 
 
 def _tried(

@@ -131,18 +131,27 @@ def fit_module(
     and it goes through. Raises FitError where the loss is no longer a number.
     """
     lowest = LowestLoss()
+    steps = _steps(learner, train, dev, settings, watcher, lowest)
+    return best_of(steps, lowest, settings.patience, "the dev loss was never a number; lower --learning-rate")
+
+
+def best_of(steps: Iterator[int], lowest: LowestLoss, patience: int, without_any: str) -> Fit:
+    """Take steps, which offer their weights to `lowest`, until as many evaluations as `patience` were no better.
+
+    A KeyboardInterrupt ends it with the best weights so far; before the first evaluation there are none, and it goes
+    through. Raises FitError, saying `without_any`, where no loss was a number.
+    """
     steps_done, interrupted = 0, False
     try:
-        taken = _steps(learner, train, dev, settings, watcher, lowest)
-        for steps_done in taken:  # noqa: B007  # the last one is told
-            if lowest.evaluations_since >= settings.patience:
+        for steps_done in steps:  # noqa: B007  # the last one is told
+            if lowest.evaluations_since >= patience:
                 break
     except KeyboardInterrupt:
         interrupted = True
         if lowest.kept is None:
             raise
     if lowest.kept is None:
-        raise FitError("the dev loss was never a number; lower --learning-rate")
+        raise FitError(without_any)
     return Fit(lowest.kept.state, lowest.kept.figures, steps_done, interrupted)
 
 
