@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
 import safetensors
@@ -20,13 +19,13 @@ import torch
 from torch import Tensor
 
 from kuaixun.export.new_folder import write_folder
-from kuaixun.schemas.manifest import Label, Training
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.network.lexicon import Lexicon
 from kuaixun.trainer.network.word_network import NetworkShape, WordNetwork
 from kuaixun.trainer.student.history import HISTORY_FILE, history_to_file
 from kuaixun.trainer.student.settings import FitSettings
 from kuaixun.trainer.student.training import DevFigures
+from kuaixun.trainer.teacher.taught import TaughtRecord
 
 RECORD_FILE = "network.json"
 CHARACTERS_FILE = "characters.txt"
@@ -34,22 +33,12 @@ WORDS_FILE = "words.txt"
 WEIGHTS_FILE = "weights.safetensors"
 
 
-class NetworkRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything about a network but its numbers. `metrics` maps a data role to named figures.
+class NetworkRecord(TaughtRecord, frozen=True, kw_only=True):
+    """Everything about a network but its numbers."""
 
-    `texts_sha256` is that of the training texts, all folds of them; `fold` and `folds` are 0 where it learnt from all.
-    """
-
-    labels: Annotated[tuple[Label, ...], msgspec.Meta(min_length=2)]
     shape: NetworkShape
     settings: FitSettings
     word_learning_rate: float
-    metrics: dict[str, dict[str, float]]
-    best_step: int
-    training: Training
-    texts_sha256: str
-    fold: int = 0
-    folds: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

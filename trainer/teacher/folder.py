@@ -11,14 +11,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import msgspec
 import safetensors
 import safetensors.torch
 
 from kuaixun.export.new_folder import new_folder
-from kuaixun.schemas.manifest import Label, Training
 from kuaixun.trainer.encoder.pretrained_folders import open_tokenizer
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.student.history import HISTORY_FILE, history_to_file
@@ -26,6 +25,7 @@ from kuaixun.trainer.student.training import DevFigures
 from kuaixun.trainer.teacher.classifiers import TeacherModel, open_classifier
 from kuaixun.trainer.teacher.encoder_classifier import EncoderClassifier
 from kuaixun.trainer.teacher.settings import TeacherSettings
+from kuaixun.trainer.teacher.taught import TaughtRecord
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -34,22 +34,11 @@ RECORD_FILE = "teacher.json"
 HEAD_FILE = "head.safetensors"
 
 
-class TeacherRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything about a teacher but its numbers. `fold` and `folds` are 0 where it learnt from all rows.
+class TeacherRecord(TaughtRecord, frozen=True, kw_only=True):
+    """Everything about a teacher but its numbers."""
 
-    `metrics` maps a data role to named figures; `best_step` is the step whose weights were kept;
-    `texts_sha256` is that of the training texts, all folds of them.
-    """
-
-    labels: Annotated[tuple[Label, ...], msgspec.Meta(min_length=2)]
     encoder: str
     settings: TeacherSettings
-    metrics: dict[str, dict[str, float]]
-    best_step: int
-    training: Training
-    texts_sha256: str
-    fold: int = 0
-    folds: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
