@@ -14,7 +14,7 @@ from kuaixun.export.command_line import path_of
 from kuaixun.trainer.commands.options import add_columns, columns_of
 from kuaixun.trainer.commands.shown_paths import recorded_command
 from kuaixun.trainer.commands.values import whole_number
-from kuaixun.trainer.data.labelled_texts import DataSplit, read_labelled_texts
+from kuaixun.trainer.data.labelled_texts import DataSplit, expect_different_files, read_labelled_texts
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.output_folder import refuse_unwritable
 from kuaixun.trainer.progress import plain_lines
@@ -69,6 +69,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
         dev=read_labelled_texts(options.dev, labels=labels, columns=columns),
         test=read_labelled_texts(options.test, labels=labels, columns=columns) if options.test else None,
     )
+    expect_different_files({role: (data.source, data.sha256) for role, data in split.parts.items()})
     student, dev = Student(bundle.weights, architecture), encode(bundle.pipeline, split.dev)
     say(f"listening to {architecture.filters} filters of each width on {split.train.source}")
     says = what_filters_say(student, encode(bundle.pipeline, split.train))

@@ -7,7 +7,7 @@ line refuses the whole file, with its name, the line and the reason: a silently 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -95,17 +95,40 @@ class DataSplit:
 def read_split(
     train: Path, dev: Path, test: Path | None = None, *, classes: Path | None = None, columns: CsvColumns | None = None
 ) -> DataSplit:
-    """Read the files of a training. Raises DataError, also where fewer than two classes have training texts."""
+    """Read the files of a training. Raises DataError, also where fewer than two classes have training texts, or one
+    file has two roles.
+    """
     columns = columns or CsvColumns()
     labels = read_classes(classes) if classes else None
     train_texts = read_labelled_texts(train, labels=labels, labels_of=classes, columns=columns)
     expect_classes(train_texts)
     labels = train_texts.labels
-    return DataSplit(
+    split = DataSplit(
         train=train_texts,
         dev=read_labelled_texts(dev, labels=labels, labels_of=classes or train, columns=columns),
         test=read_labelled_texts(test, labels=labels, labels_of=classes or train, columns=columns) if test else None,
     )
+    expect_different_files({role: (data.source, data.sha256) for role, data in split.parts.items()})
+    return split
+
+
+def expect_different_files(parts: Mapping[str, tuple[Path, str]]) -> None:
+    """Raise DataError where two roles, each with its file and the SHA-256 of the file's bytes, have one content.
+
+    Figures on texts that were learnt from, or chosen on, flatter.
+    """
+    first: dict[str, str] = {}
+    for role, (path, sha256) in parts.items():
+        other = first.setdefault(sha256, role)
+        if other == role:
+            continue
+        advice = f"name other texts as {role}; kuaixun-trainer split cuts one file into parts"
+        if role == "test":
+            advice = f"leave test out, or {advice}"
+        raise DataError(
+            f"{path}: {role} holds the same texts as {other}, {parts[other][0]}: figures on texts that were "
+            f"{'learnt from' if other == 'train' else 'chosen on'} mean nothing; {advice}"
+        )
 
 
 def expect_classes(data: LabelledTexts) -> None:

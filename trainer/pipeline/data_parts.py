@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from kuaixun.trainer.errors import SettingError
+from kuaixun.trainer.data.content_hash import sha256_of
+from kuaixun.trainer.data.labelled_texts import expect_different_files
+from kuaixun.trainer.errors import DataError, SettingError
 from kuaixun.trainer.pipeline.plan import Settings, near
 from kuaixun.trainer.pipeline.stage import expect_there
 
@@ -59,7 +61,7 @@ def data_settings(data: Settings) -> dict[str, str | int]:
 def parts_of(settings: dict[str, str | int], folder: Path, split: Path, split_stage: str) -> DataParts:
     """Where the parts lie, or will lie once they are cut into the folder `split`.
 
-    Raises SettingError for a file that is not there.
+    Raises SettingError for a file that is not there, and for one that has two roles.
     """
     for name in FILES:
         if name in settings:
@@ -72,8 +74,10 @@ def parts_of(settings: dict[str, str | int], folder: Path, split: Path, split_st
         train, dev, test = (split / f"{role}{suffix}" for role in ("train", "dev", "test"))
         return DataParts(train, dev, test, split / "class.txt", columns, (split_stage,))
 
-    def path_of(name: str) -> Path | None:
-        return folder / str(settings[name]) if name in settings else None
-
-    train_path = folder / str(settings["train"])
-    return DataParts(train_path, folder / str(settings["dev"]), path_of("test"), path_of("classes"), columns)
+    found = {role: folder / str(settings[role]) for role in ("train", "dev", "test") if role in settings}
+    try:
+        expect_different_files({role: (path, sha256_of(path)) for role, path in found.items()})
+    except DataError as error:
+        raise SettingError(f"[data] {error}") from None
+    classes = folder / str(settings["classes"]) if "classes" in settings else None
+    return DataParts(found["train"], found["dev"], found.get("test"), classes, columns)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaixun.schemas.manifest import DataFile
-from kuaixun.trainer.data.labelled_texts import CsvColumns, LabelledTexts, read_labelled_texts
+from kuaixun.trainer.data.labelled_texts import CsvColumns, LabelledTexts, expect_different_files, read_labelled_texts
 from kuaixun.trainer.data.repeats import compared
 from kuaixun.trainer.errors import DataError, SettingError
 
@@ -59,8 +59,8 @@ def read_rows(
 ) -> RetrainingRows:
     """Read all files. The champion knows the first `known` of the labels.
 
-    Raises DataError, also where new rows contradict each other, a new class has no rows, or nothing is left to choose
-    or to compare on.
+    Raises DataError, also where new rows contradict each other, a new class has no rows, dev and test are one file, or
+    nothing is left to choose or to compare on.
     """
 
     def read(path: Path) -> LabelledTexts:
@@ -68,6 +68,8 @@ def read_rows(
 
     old, fresh, on_test = read(train), read(new), read(test)
     on_dev = read(dev) if dev else None
+    if on_dev:
+        expect_different_files({"dev": (on_dev.source, on_dev.sha256), "test": (on_test.source, on_test.sha256)})
     files = tuple(
         DataFile(role=role, name=data.source.name, rows=len(data), sha256=data.sha256)
         for role, data in (("old rows", old), ("new rows", fresh))

@@ -158,6 +158,26 @@ def test_dev_and_test_are_read_with_the_labels_of_train(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("dev", "test", "said"),
+    [
+        ("train", None, r"train\.txt: dev holds the same texts as train, .*: figures on texts that were learnt from"),
+        ("copy", None, r"copy\.txt: dev holds the same texts as train, .*train\.txt: .*name other texts as dev"),
+        ("dev", "train", r"train\.txt: test holds the same texts as train, .*leave test out, or name other texts"),
+        ("dev", "dev", r"dev\.txt: test holds the same texts as dev, .*: figures on texts that were chosen on"),
+    ],
+)
+def test_one_file_in_two_roles_is_refused(tmp_path: Path, dev: str, test: str | None, said: str) -> None:
+    for name in ("train", "copy"):
+        write(tmp_path / f"{name}.txt", "股市\tfinance\n球队\tsports\n")
+    write(tmp_path / "dev.txt", "球赛\tsports\n")
+
+    with pytest.raises(DataError, match=said):
+        read_split(
+            tmp_path / "train.txt", tmp_path / f"{dev}.txt", tmp_path / f"{test}.txt" if test is not None else None
+        )
+
+
+@pytest.mark.parametrize(
     ("content", "reason"),
     [
         ("finance\n\nsports\n", "line 2: a class name is missing"),

@@ -56,6 +56,11 @@ def wire(run: ToyRun) -> None:
         ('file = "my.txt"', 'fil = "my.txt"', "[data] fil: there is no such setting; did you mean file?"),
         ('file = "my.txt"', 'train = "my.txt"', "[data] seed does not go with train"),
         ('file = "my.txt"', 'file = "gone.txt"', "[data] file: "),
+        (
+            'file = "my.txt"\nseed = 1',
+            'train = "my.txt"\ndev = "my.txt"',
+            "my.txt: dev holds the same texts as train, ",
+        ),
         ("seed = 1", 'ratios = "7:3"', "a run needs three parts"),
         ("[export]", "[blend]\n[export]", "[blend] mixes several teachers"),
         ("[distil]", "[[teacher]]\n[distil]", "[teacher] encoder: is missing"),
@@ -124,7 +129,7 @@ def stages_of_example(number: int, folder: Path, *files: str) -> list[str]:
     example = page.split("```toml\n")[number].split("```")[0]
     (folder / "run.toml").write_text(example, encoding="utf-8")
     for name in files:
-        (folder / name).touch()
+        (folder / name).write_text(name, encoding="utf-8")
     wiring = Wiring(read_plan(folder / "run.toml"), folder / "work")
     return [planned.build(None).name for planned in wiring.stages]
 

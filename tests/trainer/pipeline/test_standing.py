@@ -123,8 +123,8 @@ def test_folders_stand_in_the_table_whole_however_long_their_path_is(shown: Show
 
 def test_a_run_without_test_says_that_it_makes_no_report(shown: Shown) -> None:
     content = (shown.run.folder / "my.txt").read_text(encoding="utf-8")
-    for name in ("train.txt", "dev.txt"):
-        (shown.run.folder / name).write_text(content, encoding="utf-8")
+    for name, more in (("train.txt", ""), ("dev.txt", content[: content.index("\n") + 1])):
+        (shown.run.folder / name).write_text(content + more, encoding="utf-8")
     shown.run.change('file = "my.txt"\nseed = 1', 'train = "train.txt"\ndev = "dev.txt"')
 
     assert shown.make("--dry-run") == 0

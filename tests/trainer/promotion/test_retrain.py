@@ -254,6 +254,15 @@ def test_of_a_challenger_its_own_files_are_taken_and_its_signature(home: Path) -
     assert (taken / SIGNATURE_FILE).read_bytes() == b"by its maker"
 
 
+def test_dev_that_is_the_test_file_is_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    crown(home, "poor")
+    (home / "dev.txt").write_bytes((home / "test.txt").read_bytes())
+
+    assert retrain(home, *STUDENT, "1") == 2
+
+    assert "test.txt: test holds the same texts as dev, " in capsys.readouterr().err
+
+
 def test_test_rows_of_new_classes_alone_compare_nothing(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     crown(home, "poor")
     for name in ("new", "test"):

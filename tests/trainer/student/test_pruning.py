@@ -192,3 +192,9 @@ def test_further_outputs_are_made_anew(bundle: Path, tmp_path: Path) -> None:
     whole, pruned = open_bundle(both).manifest, open_bundle(tmp_path / "pruned").manifest
     assert whole.files.keys() == pruned.files.keys()
     assert export_cli.main(["verify", "--bundle", str(tmp_path / "pruned"), "--run-code"]) == 0
+
+
+def test_dev_that_is_the_training_file_is_refused(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert prune(bundle, bundle.parent / "pruned", f"--dev={bundle.parent / 'train.txt'}") == 2
+
+    assert "train.txt: dev holds the same texts as train, " in capsys.readouterr().err
