@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import io
 import os
 import sys
@@ -15,6 +16,13 @@ from kuaixun.export.printable import printable
 
 USAGE_EXIT_CODE = 2
 INTERRUPTED_EXIT_CODE = 130
+# What to do where a result does not fit on its disk.
+_ROOM = "make room there, or write to another disk"
+NO_ROOM = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EFBIG: "lift the limit on the size of files (ulimit -f), or write to another disk",
+}
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -76,12 +84,16 @@ def _left(program: str, leaving: SystemExit) -> int:
 
 
 def reason_of(error: OSError) -> str:
-    """The system's words for it and the file's name, without its number.
+    """The system's words for it and the file's name, without its number; where there is no room, what to do.
 
     >>> reason_of(FileNotFoundError(2, "No such file or directory", "a.txt"))
     'a.txt: No such file or directory'
+    >>> reason_of(OSError(errno.ENOSPC, "No space left on device", "a.txt"))
+    'a.txt cannot be written: No space left on device; make room there, or write to another disk'
     """
     reason = error.strerror or str(error)
+    if error.filename and error.errno in NO_ROOM:
+        return printable(f"{error.filename} cannot be written: {reason}; {NO_ROOM[error.errno]}")
     return printable(f"{error.filename}: {reason}" if error.filename else reason)
 
 

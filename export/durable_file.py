@@ -24,9 +24,13 @@ def write_durably(path: Path, content: bytes) -> None:
 
 @contextmanager
 def failing_as(path: Path) -> Iterator[None]:
-    """An OSError names `path`, where the result should be: a full disk names no file, and who asked knows no other."""
+    """An OSError names `path`, where the result should be: a full disk names no file, and who asked knows no other.
+
+    One that is a sentence of its own, as FileExistsError of a result that is there already, stays as it is.
+    """
     try:
         yield
     except OSError as error:
-        error.filename, error.filename2 = str(path), None
+        if error.strerror:
+            error.filename, error.filename2 = str(path), None
         raise

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from kuaixun.export.durable_file import failing_as
 from kuaixun.export.real_path import real_path
 
 
@@ -46,13 +47,14 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
 def new_folder(folder: Path, size_bytes: int = 0) -> Iterator[Path]:
     """A temporary neighbour to fill, which becomes `folder` when the block ends without an error, or is removed.
 
-    Raises OSError, FileExistsError where `folder` is a file or holds something.
+    Raises OSError naming `folder`, FileExistsError where `folder` is a file or holds something.
     """
-    folder = real_path(folder)
-    expect_writable(folder, size_bytes)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as unfinished:
-        whole = Path(unfinished) / "whole"
-        whole.mkdir()
-        yield whole
-        whole.rename(folder)
+    with failing_as(folder):
+        folder = real_path(folder)
+        expect_writable(folder, size_bytes)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as unfinished:
+            whole = Path(unfinished) / "whole"
+            whole.mkdir()
+            yield whole
+            whole.rename(folder)

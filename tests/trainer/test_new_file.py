@@ -33,7 +33,8 @@ def test_a_full_disk_is_told_with_the_name_of_the_result_and_leaves_nothing(
         write(tmp_path / "result", b"x" * 10_000)
 
     assert caught.value.errno == errno.ENOSPC
-    assert reason_of(caught.value) == f"{tmp_path / 'result'}: No space left on device"
+    advice = "make room there, or write to another disk"
+    assert reason_of(caught.value) == f"{tmp_path / 'result'} cannot be written: No space left on device; {advice}"
     assert list(tmp_path.iterdir()) == []
 
 

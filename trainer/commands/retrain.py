@@ -13,7 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from kuaixun.export import Classifier, open_classifier
-from kuaixun.export.bundle.reader import Bundle, open_bundle
+from kuaixun.export.bundle.file_names import MANIFEST_FILE
+from kuaixun.export.bundle.reader import Bundle, open_bundle, read_manifest
+from kuaixun.export.checkpoint import RECORD_FILE
 from kuaixun.export.command_line import INTERRUPTED_EXIT_CODE, path_of
 from kuaixun.trainer.commands.options import add_columns, choose_device, columns_of
 from kuaixun.trainer.commands.shown_paths import recorded_command
@@ -22,6 +24,7 @@ from kuaixun.trainer.commands.student_options import (
     TEACHER_FLAGS,
     TRANSFER_FLAGS,
     add_student,
+    names_shape,
     refuse_idle,
     student_of,
 )
@@ -33,8 +36,12 @@ from kuaixun.trainer.promotion.bundle_folder import BundleFolder
 from kuaixun.trainer.promotion.contest import ContestRecord, contest, expect_same_meaning, settle
 from kuaixun.trainer.promotion.met_files import doubts_about
 from kuaixun.trainer.promotion.rows import RetrainingRows, labels_with, read_rows
+from kuaixun.trainer.promotion.shape_differences import shape_differences
 
 if TYPE_CHECKING:
+    from kuaixun.schemas.manifest import Manifest
+    from kuaixun.trainer.student.new_student import StudentShape
+
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 KEPT_EXIT_CODE = 1
@@ -48,7 +55,7 @@ def add_to(commands: Commands) -> None:
         help="train on new rows too, compare with the bundle that serves, and replace it if nothing gets worse",
         description="Train a challenger on old and new rows, compare it with the champion on test rows that neither "
         "learnt from, and let the link `current` name it if no class falls by more than the margin. Exit code 0: "
-        "promoted; 1: the champion is kept.",
+        "promoted, or the same bundle serves already; 1: the champion is kept.",
     )
     parser.add_argument(
         "--bundles", type=path_of, required=True, metavar="DIR", help="folder of bundles and of the link `current`"
@@ -95,6 +102,8 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     with bundles.locked(), bundles.workshop() as workshop:
         champion = _open(bundles.champion, options)
         ready = _bundle_in(options.challenger) if options.challenger else None
+        if ready and ready.manifest.model_id == champion.model_id:
+            return _nothing_to_do(champion, say)
         rows = read_rows(
             options.train,
             options.new,
@@ -105,7 +114,9 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
             champion=bundles.champion,
             columns=columns_of(options),
         )
-        _tell(rows, say)
+        _tell(rows, say, learnt_already=ready is not None)
+        if not ready and not names_shape(options):
+            _warn_of_another_shape(read_manifest(bundles.champion), student_of(options).shape, say)
         bundle = workshop / "bundle"
         doubts = doubts_about(ready.manifest.training.data, rows) if ready else ()
         for doubt in doubts:
@@ -116,6 +127,8 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
             say("interrupted: the champion is kept, the challenger is given up")
             return INTERRUPTED_EXIT_CODE
         challenger = _open(bundle, options)
+        if challenger.model_id == champion.model_id:
+            return _nothing_to_do(champion, say)
         expect_same_meaning(champion, challenger)
         if challenger.labels != rows.test.labels:
             raise SettingError(f"--challenger has other labels, {', '.join(challenger.labels)}; name new ones too")
@@ -156,6 +169,7 @@ def _train(options: argparse.Namespace, command: str, rows: RetrainingRows, work
             command=command,
             watcher=watcher,
             say=plain_lines(console),
+            output_named=f"--bundles {options.bundles}",
         )
     if done.fit.interrupted:
         return False
@@ -172,12 +186,31 @@ def _bundle_in(folder: Path) -> Bundle:
     """A finished bundle where it lies. Raises SettingError, BundleError."""
     if not folder.is_dir():
         raise SettingError(f"--challenger: {folder} is no folder; name a bundle")
+    if (folder / RECORD_FILE).exists() and not (folder / MANIFEST_FILE).exists():
+        raise SettingError(
+            f"--challenger: {folder} is a checkpoint and no bundle; make one of it and name that: "
+            f"kuaixun-export build {folder} BUNDLE"
+        )
     return open_bundle(folder)
 
 
-def _tell(rows: RetrainingRows, say: Callable[[str], None]) -> None:
-    learnt = " and ".join(f"{file.rows} {file.role}" for file in rows.files)
-    say(f"learning from {learnt}; comparing on {len(rows.test)} test rows")
+def _nothing_to_do(champion: Classifier, say: Callable[[str], None]) -> int:
+    """The record of why the champion was promoted stays: of a contest with itself there is nothing to tell."""
+    say(f"the same bundle serves already, {champion.model_id}; nothing to do")
+    return 0
+
+
+def _warn_of_another_shape(champion: Manifest, shape: StudentShape, say: Callable[[str], None]) -> None:
+    if different := shape_differences(champion, shape):
+        told = ", ".join(f"{one.name} {one.here} and not {one.champion}" for one in different)
+        flags = " ".join(one.flag for one in different)
+        say(f"warning: the default student has another shape than the champion, {told}; to train one alike: {flags}")
+
+
+def _tell(rows: RetrainingRows, say: Callable[[str], None], *, learnt_already: bool) -> None:
+    files = " and ".join(f"{file.rows} {file.role}" for file in rows.files)
+    learnt = f"the challenger is taken to have learnt from {files}" if learnt_already else f"learning from {files}"
+    say(f"{learnt}; comparing on {len(rows.test)} test rows")
     if rows.superseded:
         say(f"{rows.superseded} old rows give way to new ones that say the same under another label")
     for role, seen in (("test", rows.seen), ("dev", rows.seen_dev)):

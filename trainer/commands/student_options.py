@@ -25,7 +25,8 @@ SHAPE_NAMES = tuple(field.name for field in fields(StudentShape) if field.name !
 # Flags that change nothing without a teacher, without a transfer set, and without a training.
 TEACHER_FLAGS = ("alpha", "temperature", "final_temperature")
 TRANSFER_FLAGS = ("transfer_rows", "count_transfer_ngrams", "count_transfer_characters")
-STUDENT_FLAGS = (*SHAPE_NAMES, "ngram_bits", "ngram_orders", "ngram_size", *FIT_NAMES)
+SHAPE_FLAGS = (*SHAPE_NAMES, "ngram_bits", "ngram_orders", "ngram_size")
+STUDENT_FLAGS = (*SHAPE_FLAGS, *FIT_NAMES)
 
 
 def add_student(parser: argparse.ArgumentParser) -> None:
@@ -53,6 +54,11 @@ def student_of(options: argparse.Namespace) -> Configuration:
         shape=replace(configuration.shape, ngrams=_ngrams(given, configuration.shape.ngrams), **shape),
         fit=replace(configuration.fit, **fit),
     )
+
+
+def names_shape(options: argparse.Namespace) -> bool:
+    """Whether the student's shape was chosen, by a configuration or by a flag of it."""
+    return options.configuration != DEFAULT or any(name in vars(options) for name in SHAPE_FLAGS)
 
 
 def refuse_idle(options: argparse.Namespace, names: Sequence[str], why: str) -> None:

@@ -22,6 +22,7 @@ from kuaixun.export.bundle.checked_file import read_limited
 from kuaixun.export.bundle.file_names import MANIFEST_FILE
 from kuaixun.export.bundle.reader import Bundle
 from kuaixun.export.bundle.signature import SIGNATURE_FILE, SIGNATURE_FILE_LIMIT_BYTES
+from kuaixun.export.durable_file import failing_as
 from kuaixun.trainer.errors import SettingError
 
 CURRENT = "current"
@@ -67,8 +68,8 @@ class BundleFolder:
 
     @contextmanager
     def workshop(self) -> Iterator[Path]:
-        """A place on the same disk for what is not finished; gone in the end."""
-        with tempfile.TemporaryDirectory(dir=self.path, prefix=UNFINISHED) as name:
+        """A place on the same disk for what is not finished; gone in the end. An OSError names the bundles' folder."""
+        with failing_as(self.path), tempfile.TemporaryDirectory(dir=self.path, prefix=UNFINISHED) as name:
             yield Path(name)
 
     @staticmethod

@@ -58,12 +58,13 @@ def distil(
     command: str,
     watcher: Watcher,
     say: Callable[[str], None],
+    output_named: str | None = None,
 ) -> Distilled:
     """Train a student on labels and on what it is taught, and write its checkpoint as the new folder `output`.
 
     `command` is recorded as the way to make the model again, with all files that took part, `more_files` among them;
-    `say` takes one line at a time. Raises TrainerError for settings and data that do not go together, before any
-    training.
+    `say` takes one line at a time; `output_named` is what a refusal calls the output, where that is not `--output` and
+    the folder. Raises TrainerError for settings and data that do not go together, before any training.
     """
     student = new_student(
         split.train,
@@ -73,7 +74,8 @@ def distil(
         embeddings=embeddings,
         transfer=teaching.transfer,
     )
-    refuse_unwritable(output, sum(tensor.nbytes for tensor in student.module.state_dict().values()))
+    size_bytes = sum(tensor.nbytes for tensor in student.module.state_dict().values())
+    refuse_unwritable(output, size_bytes, named=output_named)
     if embeddings is not None:
         characters = len(student.pipeline.vocabulary.characters)
         say(f"{student.pretrained_characters} of {characters} characters start from pretrained embeddings")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 from pathlib import Path
@@ -119,6 +120,26 @@ def test_an_interrupted_training_leaves_the_champion_alone(home: Path, monkeypat
     assert bundles_in(home) == {champion}
 
 
+@pytest.mark.parametrize("more", [(*STUDENT, "1"), ("--challenger=good",)])
+def test_a_full_disk_is_told_of_the_folder_of_bundles_and_leaves_the_champion(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], more: tuple[str, ...]
+) -> None:
+    champion = crown(home, "poor")
+    monkeypatch.chdir(home)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+
+    assert retrain(home, *more) == 2
+
+    told = capsys.readouterr().err
+    assert f"{home / 'bundles'} cannot be written: No space left on device; make room there" in told
+    assert "--output" not in told
+    assert bundles_in(home) == {champion}
+
+
 def test_two_retrainings_at_once_are_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     crown(home, "poor")
     with (home / "bundles" / ".lock").open("w") as lock:
@@ -199,11 +220,12 @@ def test_a_challenger_of_other_training_texts_is_doubted(home: Path, capsys: pyt
 
     with (home / "train.txt").open("a", encoding="utf-8") as train:
         train.write("新的球赛\tsports\n")
-    retrain(home, f"--challenger={home / 'good'}")
+    retrain(home, f"--challenger={home / 'poor'}")
 
     doubt = "the challenger learnt from train.txt (200 rows), which is neither --train nor --new"
     assert f"warning: {doubt}" in capsys.readouterr().err
-    record = json.loads((home / "bundles" / f"{current(home)}.json").read_bytes())
+    poor = read_manifest(home / "poor").model_id
+    record = json.loads((home / "bundles" / f"{poor}.json").read_bytes())
     assert [one.startswith(doubt) for one in record["doubts"]] == [True]
 
 
@@ -238,6 +260,67 @@ def test_a_folder_that_is_no_bundle_is_no_challenger_and_is_not_copied(
     assert retrain(home, f"--challenger={home / 'bundles'}") == 3
 
     assert bundles_in(home) == {champion}
+
+
+def test_a_checkpoint_is_no_challenger_and_the_way_to_a_bundle_is_told(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    crown(home, "poor")
+
+    assert retrain(home, f"--challenger={home / 'good-run'}") == 2
+
+    told = capsys.readouterr().err
+    assert f"{home / 'good-run'} is a checkpoint and no bundle" in told
+    assert f"kuaixun-export build {home / 'good-run'} BUNDLE" in told
+
+
+def test_the_bundle_that_serves_is_no_challenger_of_itself(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    crown(home, "poor")
+    assert retrain(home, f"--challenger={home / 'good'}") == 0
+    champion = current(home)
+    record = home / "bundles" / f"{champion}.json"
+    before = record.read_bytes()
+    capsys.readouterr()
+
+    assert retrain(home, f"--challenger={home / 'good'}") == 0
+
+    told = capsys.readouterr().err
+    assert f"the same bundle serves already, {champion}; nothing to do" in told
+    assert "promoted" not in told
+    assert (current(home), record.read_bytes()) == (champion, before)
+
+
+def test_nothing_is_said_to_be_learnt_where_a_challenger_is_trained_already(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    crown(home, "poor")
+
+    retrain(home, f"--challenger={home / 'good'}")
+
+    told = capsys.readouterr().err
+    assert "the challenger is taken to have learnt from 200 old rows and 60 new rows; comparing on 120" in told
+    assert "learning from" not in told
+
+
+@pytest.mark.parametrize(("flags", "warns"), [((), True), (("--filters=4",), False)])
+def test_a_default_student_of_another_shape_than_the_champion_is_told_with_the_flags(
+    home: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    flags: tuple[str, ...],
+    warns: bool,
+) -> None:
+    crown(home, "poor")
+    monkeypatch.setattr("kuaixun.trainer.commands.retrain._train", lambda *_: False)
+
+    assert retrain(home, *flags) == 130
+
+    told = capsys.readouterr().err.replace("\n", " ")
+    assert ("warning: the default student has another shape than the champion" in told) == warns
+    assert ("max-tokens 32 and not 16, widths 2,3,4 and not 2, " in told) == warns
+    assert ("to train one alike: --max-tokens 16 --widths 2 --filters 4 --embedding-size 8 --ngram-bits" in told) == (
+        warns
+    )
 
 
 def test_of_a_challenger_its_own_files_are_taken_and_its_signature(home: Path) -> None:
