@@ -53,9 +53,16 @@ def add_to(commands: Commands) -> None:
 def run(options: argparse.Namespace, arguments: list[str], console: Console) -> int:
     """Try, choose, write; a table on standard output. Raises TrainerError and ExportError."""
     # Imported here because torch takes seconds, which a refused option need not wait for.
+    from kuaixun.export.student.quantisation import FILTER_PADDING
     from kuaixun.trainer.student.encoding import encode
     from kuaixun.trainer.student.pruned_bundle import write_pruned
-    from kuaixun.trainer.student.pruning import Student, smaller_sizes, smallest_near, trials, what_filters_say
+    from kuaixun.trainer.student.pruning import (
+        Student,
+        smaller_sizes,
+        smallest_near,
+        trials,
+        what_filters_say,
+    )
 
     say = plain_lines(console)
     refuse_unwritable(options.output)
@@ -63,7 +70,10 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     labels, architecture, columns = bundle.manifest.labels, bundle.manifest.architecture, columns_of(options)
     sizes = [options.filters] if options.filters else [*smaller_sizes(architecture.filters)]
     if not sizes or sizes[0] >= architecture.filters:
-        raise SettingError(f"the bundle has {architecture.filters} filters of each width; name fewer with --filters")
+        steps = "" if sizes else f"; by itself this goes down to multiples of {FILTER_PADDING} alone"
+        raise SettingError(
+            f"the bundle has {architecture.filters} filters of each width; name fewer with --filters{steps}"
+        )
     split = DataSplit(
         train=read_labelled_texts(options.train, labels=labels, columns=columns),
         dev=read_labelled_texts(options.dev, labels=labels, columns=columns),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -12,12 +13,14 @@ from kuaixun.export.new_folder import write_folder
 from kuaixun.trainer.commands.options import add_classes, add_columns, columns_of
 from kuaixun.trainer.commands.values import whole_number
 from kuaixun.trainer.data.labelled_texts import read_classes, read_labelled_texts
-from kuaixun.trainer.data.splitting import RATIOS, folder_of, scarce_classes, split_texts
+from kuaixun.trainer.data.splitting import FEW_TEXTS, RATIOS, ScarceClass, folder_of, scarce_classes, split_texts
 from kuaixun.trainer.output_folder import refuse_unwritable
 from kuaixun.trainer.progress import plain_lines
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+SHOWN_SCARCE = 4
 
 
 def add_to(commands: Commands) -> None:
@@ -54,15 +57,28 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     parts = split_texts(data, options.ratios, seed=options.seed)
     files = folder_of(parts, columns=columns)
     write_folder(options.output, files)
-    for scarce in scarce_classes(parts):
-        say(
-            f"warning: {scarce.part} has {scarce.texts} texts of the class {scarce.label!r}; its figures will mean "
-            "little: collect more, or merge the class with another"
-        )
+    _warn_of_scarce(scarce_classes(parts), say)
     for name, part in parts.items():
         say(f"{name}: {len(part)} texts")
     say(f"written to {options.output}: {', '.join(files)}")
     return 0
+
+
+def _warn_of_scarce(scarce: list[ScarceClass], say: Callable[[str], None]) -> None:
+    """A line for each where they are few, one line for all where they are many."""
+    if len(scarce) <= SHOWN_SCARCE:
+        for one in scarce:
+            say(
+                f"warning: {one.part} has {one.texts} texts of the class {one.label!r}; its figures will mean little: "
+                "collect more, or merge the class with another"
+            )
+        return
+    classes = dict.fromkeys(one.label for one in scarce)
+    named = ", ".join(f"{one.part} {one.texts} of {one.label!r}" for one in scarce[:SHOWN_SCARCE])
+    say(
+        f"warning: {len(classes)} classes have fewer than {FEW_TEXTS} texts in a part ({named}, …); their figures will "
+        "mean little: collect more, or merge classes"
+    )
 
 
 def ratios_of(text: str) -> tuple[float, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from kuaixun.trainer.errors import DataError
 
 SHOWN_CHARS = 200
+SEPARATORS = {"semicolon": ";", "tab": "\t"}  # what spreadsheets write in place of commas
 
 
 def is_csv(path: Path) -> bool:
@@ -33,6 +34,11 @@ def csv_cells(path: Path, content: str, columns: Sequence[str], advice: str) -> 
             return
         missing = [name for name in columns if header.count(name) != 1]
         if missing:
+            for name, separator in SEPARATORS.items():
+                if len(header) == 1 and set(columns) <= set(header[0].split(separator)):
+                    raise DataError(
+                        f"{path}, line 1: its separator is a {name}, and must be a comma; save it with commas"
+                    )
             shown = ", ".join(map(repr, header))
             raise DataError(
                 f"{path}, line 1: the header has no column, or several, named {' and '.join(map(repr, missing))}; its "

@@ -161,12 +161,14 @@ def read_labelled_texts(
     labels: tuple[str, ...] | None = None,
     labels_of: Path | None = None,
     columns: CsvColumns | None = None,
+    of_unknown: str = "",
 ) -> LabelledTexts:
     """Read one file. A label is a name among `labels` or, where none of these is a number, an index into them.
 
     Where `labels` is None, they are the names found.
 
-    `labels_of` is the file that the labels come from, for the refusal of one that is not among them.
+    `labels_of` is the file that the labels come from, for the refusal of one that is not among them; it ends with
+    `of_unknown`.
     Raises DataError for a file that is missing, empty or not UTF-8, and for the first line that is not a text and a
     known label.
     """
@@ -184,7 +186,7 @@ def read_labelled_texts(
         if not text.strip():
             raise _at(path, line, "the text is empty")
         if label not in ids:
-            raise _at(path, line, f"unknown label {_shown(label)!r}; {_known(labels, labels_of)}")
+            raise _at(path, line, f"unknown label {_shown(label)!r}; {_known(labels, labels_of)}{of_unknown}")
         label_ids[row] = ids[label]
     lines, texts, _ = zip(*rows, strict=True)
     return LabelledTexts(texts, label_ids, labels, path, sha256, lines)

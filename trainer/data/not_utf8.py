@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_LAST_COMMON_ROW = 0xD7
 
 
 def mending(content: bytes, error: UnicodeDecodeError) -> str:
     """What to do about bytes that `error` says are not UTF-8.
 
-    A file that is wrong from its first sign on has another encoding, most likely the one that Chinese spreadsheets
-    save; one that is right before the bad byte is damaged there.
+    A file that is wrong from its first sign on has another encoding: the one that Chinese spreadsheets save, if that
+    makes common characters of it; one that is right before the bad byte is damaged there.
 
     >>> gbk = "股市上涨".encode("gb18030")
     >>> try:
@@ -20,14 +21,22 @@ def mending(content: bytes, error: UnicodeDecodeError) -> str:
     """
     if content.startswith(_UTF_16_MARKS):
         return "it is UTF-16: convert it with iconv -f UTF-16 -t UTF-8"
-    if content[: error.start].isascii() and _decodes(content, "gb18030"):
+    if not content[: error.start].isascii():
+        return "save the file as UTF-8"
+    if _is_chinese(content):
         return "it may be GBK: convert it with iconv -f GB18030 -t UTF-8"
-    return "save the file as UTF-8"
+    return "its encoding is unknown, or it is damaged there: convert it with iconv -f ENCODING -t UTF-8"
 
 
-def _decodes(content: bytes, encoding: str) -> bool:
+def _is_chinese(content: bytes) -> bool:
+    """Whether, read as GB18030, most of what is not ASCII are common characters.
+
+    Latin-1 decodes as well, but to rare characters: the common ones are the rows of GB 2312 up to 0xD7, before which
+    the accented small letters of Latin-1 do not stand.
+    """
     try:
-        content.decode(encoding)
+        others = "".join(sign for sign in content.decode("gb18030") if not sign.isascii())
     except UnicodeDecodeError:
         return False
-    return True
+    rows = others.encode("gb2312", errors="ignore")[::2]
+    return 2 * sum(row <= _LAST_COMMON_ROW for row in rows) > len(others)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kuaixun.trainer.data.csv_table import is_csv
 from kuaixun.trainer.data.labelled_texts import CsvColumns, LabelledTexts, expect_classes
 from kuaixun.trainer.data.repeats import compared, rows_by_key
 from kuaixun.trainer.errors import DataError, SettingError
@@ -63,10 +64,10 @@ def folder_of(parts: dict[str, LabelledTexts], *, columns: CsvColumns | None = N
     for label in data.labels:
         if set(label) & set("\t\r\n"):
             raise DataError(f"{data.source}: the label {label!r} holds a tab or a line break; rename it")
-    is_csv = data.source.suffix.lower() == ".csv"
-    suffix = ".csv" if is_csv else ".txt"
+    is_table = data.source.suffix.lower() == ".csv"
+    suffix = ".csv" if is_table else ".txt"
     written = {
-        name + suffix: _csv(part, columns or CsvColumns()) if is_csv else _tab_lines(part)
+        name + suffix: _csv(part, columns or CsvColumns()) if is_table else _tab_lines(part)
         for name, part in parts.items()
     }
     return {**written, "class.txt": "".join(f"{label}\n" for label in data.labels).encode()}
@@ -127,6 +128,12 @@ def _expect_enough(data: LabelledTexts, groups: NDArray[np.int64], parts: int) -
     texts = np.bincount(data.label_ids, minlength=len(data.labels))
     for label, found, rows in zip(data.labels, groups.tolist(), texts.tolist(), strict=True):
         if rows and found < parts:
+            row = data.label_ids.tolist().index(data.labels.index(label))
+            if rows == 1 and data.lines[row : row + 1] == (1,) and not is_csv(data.source):
+                raise DataError(
+                    f"{data.source}: the class {label!r} has one text, line 1, which may be a header: take that line "
+                    "out, or name the file .csv if it is a table; else collect more texts of the class"
+                )
             raise DataError(
                 f"{data.source}: the class {label!r} has {found} different texts in {rows} rows, too few for {parts} "
                 "parts; collect more of them, merge the class with another, or take its rows out"

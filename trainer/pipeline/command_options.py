@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -21,7 +22,10 @@ class RaisingParser(argparse.ArgumentParser):
     """A parser whose refusal is an error to add to, and not the end of the process."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise SettingError."""
+        """Raise SettingError; what is said of a number is said of the key, as the file has it."""
+        if found := re.fullmatch(r"argument --(\S+): invalid (int|float) value: (.*)", message, re.DOTALL):
+            kind = {"int": "a whole number", "float": "a number"}[found[2]]
+            raise SettingError(f"{found[1]} is {found[3]}; it must be {kind}")
         raise SettingError(message)
 
 

@@ -64,7 +64,8 @@ def read_rows(
     """
 
     def read(path: Path) -> LabelledTexts:
-        return read_labelled_texts(path, labels=labels, labels_of=champion, columns=columns)
+        advice = "; correct it, or announce a class that is new with --add-label NAME"
+        return read_labelled_texts(path, labels=labels, labels_of=champion, columns=columns, of_unknown=advice)
 
     old, fresh, on_test = read(train), read(new), read(test)
     on_dev = read(dev) if dev else None

@@ -159,8 +159,8 @@ def _read(path: Path) -> tuple[Mapping[str, str], NDArray[np.float16]]:
     except OSError as error:
         reason = str(error.strerror or error).removesuffix(f": {path}")
         raise ScoresError(f"{path}: cannot be read: {reason}") from None
-    except (safetensors.SafetensorError, ValueError) as error:
-        raise ScoresError(f"{path}: no file of teacher scores: {error}; write one with --score") from None
+    except (safetensors.SafetensorError, ValueError):
+        raise ScoresError(f"{path}: no file of teacher scores, or cut off; write one with --score") from None
     if logits.dtype != np.float16 or logits.ndim != 2:
         raise ScoresError(f"{path}: the logits are {logits.dtype} {logits.shape}; expected float16 (rows, classes)")
     return metadata, logits

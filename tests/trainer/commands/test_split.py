@@ -89,3 +89,26 @@ def test_an_output_that_exists_and_ratios_of_no_sense_are_refused(
         with pytest.raises(SystemExit):
             main(["split", "--data", str(data), "--output", str(tmp_path / "parts"), "--ratios", ratios])
         assert "as in 8:1:1 or 7:3" in capsys.readouterr().err
+
+
+def test_many_scarce_classes_are_one_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = tmp_path / "all.txt"
+    data.write_text("".join(f"文{row}\tc{row % 12:02d}\n" for row in range(120)), encoding="utf-8")
+
+    assert main(["split", "--data", str(data), "--output", str(tmp_path / "parts")]) == 0
+
+    warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning")]
+    assert len(warnings) == 1
+    assert "12 classes have fewer than 20 texts in a part (train 8 of 'c00', " in warnings[0]
+
+
+def test_a_first_line_that_is_a_class_of_its_own_may_be_a_header(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "all.txt"
+    rows = "".join(f"文{row}\tc{row % 2}\n" for row in range(20))
+    data.write_text(f"text\tlabel\n{rows}", encoding="utf-8")
+
+    assert main(["split", "--data", str(data), "--output", str(tmp_path / "parts")]) == 2
+
+    assert "the class 'label' has one text, line 1, which may be a header" in capsys.readouterr().err

@@ -101,6 +101,8 @@ def test_numeric_names_found_in_the_data_are_ordered_by_value(tmp_path: Path) ->
         ("g.txt", "股市\t0\n\n球队\t1\n", ("line 2", "line is empty")),
         ("h.txt", "股市\t0\n".encode() + b"\xff\t1\n", ("line 2", "byte 9 ", "not UTF-8", "save the file as UTF-8")),
         ("p.txt", "股市上涨\t0\n".encode("gb18030"), ("line 1", "byte 0 ", "may be GBK", "iconv -f GB18030 -t UTF-8")),
+        ("r.txt", "schön\tgröße\n".encode("latin-1"), ("line 1", "byte 3 ", "encoding is unknown", "-t UTF-8")),
+        ("s.csv", "text;label\n股市;0\n", ("line 1", "separator is a semicolon, and must be a comma")),
         ("q.txt", "股市上涨\t0\n".encode("utf-16"), ("line 1", "byte 0 ", "is UTF-16", "iconv -f UTF-16 -t UTF-8")),
         ("i.txt", "", ("file is empty",)),
         ("j.txt", "\n\n", ("holds no texts",)),

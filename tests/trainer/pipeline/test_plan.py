@@ -34,7 +34,7 @@ def wire(run: ToyRun) -> None:
         ("epochs = 1", "epoch = 1", "[distil] epoch: there is no such setting; did you mean epochs?"),
         ("[distil]", "[distill]", "there is no section [distill]; did you mean distil?"),
         ('kinds = ["majority"]', 'kinds = ["mayority"]', "[baseline] argument --kinds: 'mayority' is no kind"),
-        ("epochs = 1", 'epochs = "x"', "[distil] argument --epochs: invalid int value: 'x'"),
+        ("epochs = 1", 'epochs = "x"', "[distil] epochs is 'x'; it must be a whole number"),
         ("epochs = 1", "alpha = 7", "[distil] --alpha is 7.0; it must be at least 0 and at most 1"),
         ("epochs = 1", "configuration = 'gone'", "[distil] --configuration gone: No such file or directory"),
         ("[distil]", "[[student]]\nfilters = 0\n[distil]", "[student] --filters is 0; it must be at least 1"),

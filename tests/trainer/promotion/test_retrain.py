@@ -383,7 +383,9 @@ def test_a_label_that_is_new_must_be_announced_and_comes_last(home: Path, capsys
                 f"{weather[row % 6]}{weather[row // 6 % 6]}{name}{row}\taaa weather\n" for row in range(texts)
             )
     assert retrain(home, *STUDENT, "6") == 2
-    assert "unknown label 'aaa weather'" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "unknown label 'aaa weather'" in told
+    assert "announce a class that is new with --add-label NAME" in told
 
     assert retrain(home, "--add-label=aaa weather", "--margin=20", *STUDENT, "6") == 0
 

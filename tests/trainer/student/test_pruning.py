@@ -198,3 +198,14 @@ def test_dev_that_is_the_training_file_is_refused(bundle: Path, capsys: pytest.C
     assert prune(bundle, bundle.parent / "pruned", f"--dev={bundle.parent / 'train.txt'}") == 2
 
     assert "train.txt: dev holds the same texts as train, " in capsys.readouterr().err
+
+
+def test_a_bundle_too_small_for_the_sizes_that_are_tried_is_told_so(
+    bundle: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kuaixun.trainer.student.pruning.smaller_sizes", lambda _: range(0))
+
+    assert prune(bundle, bundle.parent / "pruned") == 2
+
+    told = capsys.readouterr().err
+    assert "name fewer with --filters; by itself this goes down to multiples of 64 alone" in told

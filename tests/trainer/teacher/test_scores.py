@@ -94,10 +94,10 @@ def test_a_file_that_holds_no_scores_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ScoresError, match="is a folder; name a file of scores"):
         read(tmp_path)
     path.write_bytes(b"not safetensors at all")
-    with pytest.raises(ScoresError, match="no file of teacher scores"):
+    with pytest.raises(ScoresError, match="no file of teacher scores, or cut off; write"):
         read(path)
     path.write_bytes(safetensors.numpy.save({"other": SCORES.logits}))
-    with pytest.raises(ScoresError, match="no file of teacher scores"):
+    with pytest.raises(ScoresError, match="no file of teacher scores, or cut off; write"):
         read(path)
     path.write_bytes(safetensors.numpy.save({"logits": SCORES.logits}))
     with pytest.raises(ScoresError, match="the format is 'none'"):
