@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,17 @@ def forbidden(found: Iterator[Import], allowed: set[str]) -> list[str]:
 def test_package_imports_only_what_the_design_allows(package: str) -> None:
     assert list(imports_of(package)), f"{package}/ holds no imports: is the path right?"
     assert forbidden(imports_of(package), ALLOWED[package]) == []
+
+
+def test_packages_of_the_trainer_import_one_another_in_no_circle() -> None:
+    """Those that stand in a folder of their own: what lies beside them serves all, and its cli starts them."""
+    needs: dict[str, set[str]] = {path.name: set() for path in (ROOT / "trainer").iterdir() if path.is_dir()}
+    for one in imports_of("trainer"):
+        room, other = Path(one.file).parts[1], one.name.split(".")[2:3]
+        if room in needs and one.name.startswith("kuaixun.trainer.") and other[0] in needs.keys() - {room}:
+            needs[room].add(other[0])
+    assert needs["student"] >= {"data", "fitting"}, "the trainer's imports were not found: is the path right?"
+    TopologicalSorter(needs).prepare()  # raises CycleError, which names the circle
 
 
 def test_worker_never_imports_training_libraries() -> None:

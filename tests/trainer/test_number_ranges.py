@@ -10,8 +10,8 @@ import pytest
 
 from kuaixun.trainer.encoder.pretraining_settings import PretrainSettings
 from kuaixun.trainer.errors import SettingError
+from kuaixun.trainer.fitting.settings import FitSettings
 from kuaixun.trainer.number_ranges import expect_numbers
-from kuaixun.trainer.student.settings import FitSettings
 from kuaixun.trainer.teacher.settings import TeacherSettings
 from kuaixun.trainer.words.skipgram import SkipgramSettings
 from kuaixun.trainer.words.variants import VariantSettings

@@ -20,13 +20,13 @@ from kuaixun.trainer.baselines.frozen_states import FrozenSettings, frozen_state
 from kuaixun.trainer.baselines.majority import majority
 from kuaixun.trainer.baselines.measured import Baseline, Baselines
 from kuaixun.trainer.commands.options import add_columns, add_device, add_split, choose_device, columns_of
+from kuaixun.trainer.commands.progress import plain_lines
 from kuaixun.trainer.commands.shown_paths import recorded_command
 from kuaixun.trainer.commands.values import whole_number
 from kuaixun.trainer.data.labelled_texts import DataSplit, read_split
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.number_ranges import expect_numbers
 from kuaixun.trainer.output_folder import refuse_unwritable
-from kuaixun.trainer.progress import plain_lines
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]

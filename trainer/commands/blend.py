@@ -9,8 +9,8 @@ from rich.console import Console
 
 from kuaixun.export.command_line import path_of
 from kuaixun.trainer.commands.options import add_columns, add_score, columns_of
+from kuaixun.trainer.commands.progress import plain_lines
 from kuaixun.trainer.commands.shown_paths import recorded_command
-from kuaixun.trainer.progress import plain_lines
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -41,7 +41,7 @@ def add_to(commands: Commands) -> None:
 
 def run(options: argparse.Namespace, arguments: list[str], console: Console) -> int:
     """Choose, write, tell the weights. Raises TrainerError."""
-    from kuaixun.trainer.teacher.blending_job import blend
+    from kuaixun.trainer.scores.blending_job import blend
 
     blend(
         options.dev,

@@ -18,16 +18,16 @@ from kuaixun.trainer.commands.options import (
     columns_of,
     embeddings_of,
 )
+from kuaixun.trainer.commands.progress import plain_lines, watching
 from kuaixun.trainer.commands.shown_paths import recorded_command
 from kuaixun.trainer.commands.student_options import TEACHER_FLAGS, TRANSFER_FLAGS, add_student, refuse_idle, student_of
-from kuaixun.trainer.commands.values import score_file
+from kuaixun.trainer.commands.values import weighted_scores
 from kuaixun.trainer.data.labelled_texts import read_split
 from kuaixun.trainer.errors import SettingError
+from kuaixun.trainer.fitting.settings import FitSettings
 from kuaixun.trainer.output_folder import refuse_unwritable
-from kuaixun.trainer.progress import plain_lines, watching
 from kuaixun.trainer.student.configuration import Configuration
 from kuaixun.trainer.student.distillation import distil
-from kuaixun.trainer.student.settings import FitSettings
 from kuaixun.trainer.student.teaching import Teaching, read_teaching
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
 def _add_teachers(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--teacher-scores",
-        type=score_file,
+        type=weighted_scores,
         action="append",
         default=[],
         metavar="FILE[:WEIGHT]",
@@ -126,7 +126,7 @@ def _add_teachers(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--transfer-scores",
-        type=score_file,
+        type=weighted_scores,
         action="append",
         default=[],
         metavar="FILE[:WEIGHT]",

@@ -16,12 +16,7 @@ from kuaixun.export import open_classifier
 from kuaixun.export.command_line import path_of
 from kuaixun.export.new_folder import write_folder
 from kuaixun.trainer.advance import advancing
-from kuaixun.trainer.commands.evaluation_tables import show
-from kuaixun.trainer.commands.options import add_columns, add_device, choose_device, columns_of
-from kuaixun.trainer.commands.values import real_number, whole_number
-from kuaixun.trainer.data.labelled_texts import LabelledTexts, read_classes, read_labelled_texts
-from kuaixun.trainer.errors import SettingError
-from kuaixun.trainer.evaluation.answering import (
+from kuaixun.trainer.answering.models import (
     Model,
     answers_of,
     answers_of_scores,
@@ -29,6 +24,11 @@ from kuaixun.trainer.evaluation.answering import (
     model_of_teacher,
     told_apart,
 )
+from kuaixun.trainer.commands.evaluation_tables import show
+from kuaixun.trainer.commands.options import add_columns, add_device, choose_device, columns_of
+from kuaixun.trainer.commands.values import real_number, whole_number
+from kuaixun.trainer.data.labelled_texts import LabelledTexts, read_classes, read_labelled_texts
+from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.evaluation.measurement import Answers, Measurement, measure, rows_of
 from kuaixun.trainer.evaluation.row_figures import to_csv
 from kuaixun.trainer.output_folder import refuse_unwritable

@@ -10,8 +10,8 @@ from kuaixun.trainer.commands.options import Options
 from kuaixun.trainer.commands.values import whole_number
 
 if TYPE_CHECKING:
-    from kuaixun.trainer.teacher.cross_fitting import CrossFitting
-    from kuaixun.trainer.teacher.score_files import ScoredFile
+    from kuaixun.trainer.scores.cross_fitting import CrossFitting
+    from kuaixun.trainer.scores.requests import FileToScore
 
 GOING_ON = "repeat the command to go on after the folds that are finished"
 
@@ -26,9 +26,9 @@ def add_folds(options: Options) -> None:
     )
 
 
-def fit_folds(job: CrossFitting, files: Sequence[ScoredFile], say: Callable[[str], None]) -> int:
+def fit_folds(job: CrossFitting, files: Sequence[FileToScore], say: Callable[[str], None]) -> int:
     """Train what is missing and score the files; tell of an interruption, whenever it comes. Returns the exit code."""
-    from kuaixun.trainer.teacher.cross_fitting import cross_fit
+    from kuaixun.trainer.scores.cross_fitting import cross_fit
 
     try:
         done = cross_fit(job, files)

@@ -26,14 +26,14 @@ from kuaixun.trainer.commands.options import (
     columns_of,
     embeddings_of,
 )
+from kuaixun.trainer.commands.progress import plain_lines, watching
 from kuaixun.trainer.commands.shown_paths import recorded_command
 from kuaixun.trainer.data.labelled_texts import read_split
+from kuaixun.trainer.fitting.settings import FitSettings
 from kuaixun.trainer.network.word_network import KINDS, NetworkShape
 from kuaixun.trainer.number_ranges import expect_numbers
 from kuaixun.trainer.output_folder import refuse_unwritable
-from kuaixun.trainer.progress import plain_lines, watching
-from kuaixun.trainer.student.settings import FitSettings
-from kuaixun.trainer.teacher.score_files import read_requests
+from kuaixun.trainer.scores.requests import read_requests
 from kuaixun.trainer.words.vectors import VECTORS_FILE, WordVectors, read_word_vectors
 
 if TYPE_CHECKING:
@@ -109,7 +109,8 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     # Imported here because transformers takes seconds, which refusals need not wait for.
     from kuaixun.trainer.network.fold_training import in_folds
     from kuaixun.trainer.network.job import NetworkJob, teach_network
-    from kuaixun.trainer.teacher.scorers import score_files, scorer_of_network
+    from kuaixun.trainer.network.scoring import scorer_of_network
+    from kuaixun.trainer.scores.scorer import score_files
 
     job = NetworkJob(
         split=split,

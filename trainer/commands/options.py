@@ -8,9 +8,9 @@ import torch
 
 from kuaixun.export.command_line import path_of
 from kuaixun.trainer.commands.values import score_request, share_of_file, whole_number
+from kuaixun.trainer.data.character_embeddings import CharacterEmbeddings, read_embeddings
 from kuaixun.trainer.data.labelled_texts import CsvColumns
 from kuaixun.trainer.errors import SettingError
-from kuaixun.trainer.student.embeddings import CharacterEmbeddings, read_embeddings
 
 # A parser, or a group of its options.
 Options = argparse._ActionsContainer

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from kuaixun.export.command_line import INTERRUPTED_EXIT_CODE, path_of
 from kuaixun.trainer.commands.options import add_device, add_embeddings, add_texts, add_threads, choose_device
+from kuaixun.trainer.commands.progress import plain_lines, watching
 from kuaixun.trainer.commands.shown_paths import recorded_command
 from kuaixun.trainer.commands.values import whole_number
 from kuaixun.trainer.encoder.masked_language import EncoderShape
@@ -17,7 +18,6 @@ from kuaixun.trainer.encoder.pretraining_settings import PretrainSettings
 from kuaixun.trainer.encoder.pretraining_state import state_file
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.output_folder import refuse_unwritable
-from kuaixun.trainer.progress import plain_lines, watching
 
 if TYPE_CHECKING:
     from kuaixun.trainer.encoder.pretraining_job import PretrainingJob

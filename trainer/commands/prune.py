@@ -12,12 +12,12 @@ from rich.table import Table
 from kuaixun.export.bundle.reader import default_bundle_path, open_bundle
 from kuaixun.export.command_line import path_of
 from kuaixun.trainer.commands.options import add_columns, columns_of
+from kuaixun.trainer.commands.progress import plain_lines
 from kuaixun.trainer.commands.shown_paths import recorded_command
 from kuaixun.trainer.commands.values import whole_number
 from kuaixun.trainer.data.labelled_texts import DataSplit, expect_different_files, read_labelled_texts
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.output_folder import refuse_unwritable
-from kuaixun.trainer.progress import plain_lines
 
 if TYPE_CHECKING:
     from kuaixun.schemas.manifest import Manifest
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     """Try, choose, write; a table on standard output. Raises TrainerError and ExportError."""
     # Imported here because torch takes seconds, which a refused option need not wait for.
     from kuaixun.export.student.quantisation import FILTER_PADDING
-    from kuaixun.trainer.student.encoding import encode
+    from kuaixun.trainer.fitting.encoded_texts import encode
     from kuaixun.trainer.student.pruned_bundle import write_pruned
     from kuaixun.trainer.student.pruning import (
         Student,

@@ -10,11 +10,11 @@ from rich.console import Console
 from kuaixun.export import open_classifier
 from kuaixun.export.command_line import path_of
 from kuaixun.trainer.commands.options import add_columns, add_device, choose_device, columns_of
+from kuaixun.trainer.commands.progress import plain_lines
 from kuaixun.trainer.commands.shown_paths import recorded_command
 from kuaixun.trainer.commands.values import whole_number
 from kuaixun.trainer.new_file import write_new_file
 from kuaixun.trainer.output_folder import refuse_unwritable_file
-from kuaixun.trainer.progress import plain_lines
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]

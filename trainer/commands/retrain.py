@@ -18,6 +18,7 @@ from kuaixun.export.bundle.reader import Bundle, open_bundle, read_manifest
 from kuaixun.export.checkpoint import RECORD_FILE
 from kuaixun.export.command_line import INTERRUPTED_EXIT_CODE, path_of
 from kuaixun.trainer.commands.options import add_columns, choose_device, columns_of
+from kuaixun.trainer.commands.progress import plain_lines, watching
 from kuaixun.trainer.commands.shown_paths import recorded_command
 from kuaixun.trainer.commands.student_options import (
     STUDENT_FLAGS,
@@ -31,7 +32,6 @@ from kuaixun.trainer.commands.student_options import (
 from kuaixun.trainer.commands.values import real_number
 from kuaixun.trainer.data.labelled_texts import DataSplit
 from kuaixun.trainer.errors import SettingError
-from kuaixun.trainer.progress import plain_lines, watching
 from kuaixun.trainer.promotion.bundle_folder import BundleFolder
 from kuaixun.trainer.promotion.contest import ContestRecord, contest, expect_same_meaning, settle
 from kuaixun.trainer.promotion.met_files import doubts_about

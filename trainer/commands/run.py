@@ -14,13 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 from kuaixun.export.command_line import INTERRUPTED_EXIT_CODE, path_of
+from kuaixun.trainer.commands.progress import plain_lines
 from kuaixun.trainer.pipeline.figures import figures_of
 from kuaixun.trainer.pipeline.launch import in_a_process
 from kuaixun.trainer.pipeline.making import Choice, Made, Run
 from kuaixun.trainer.pipeline.plan import read_plan
 from kuaixun.trainer.pipeline.standing import student_line, teacher_warning
 from kuaixun.trainer.pipeline.wiring import Wiring
-from kuaixun.trainer.progress import plain_lines
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from kuaixun.trainer.student.score_file import ScoreFile
+from kuaixun.trainer.scores.weighted_scores import WeightedScores
 
 
 def recorded_command(
@@ -70,7 +70,7 @@ def _paths_in(value: object) -> list[Path]:
     """The paths that an option holds: itself, its file of scores, or those of its list."""
     if isinstance(value, list):
         return [path for one in value for path in _paths_in(one)]
-    if isinstance(value, ScoreFile):
+    if isinstance(value, WeightedScores):
         return [value.path]
     return [value] if isinstance(value, Path) else []
 

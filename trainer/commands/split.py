@@ -11,11 +11,11 @@ from rich.console import Console
 from kuaixun.export.command_line import path_of
 from kuaixun.export.new_folder import write_folder
 from kuaixun.trainer.commands.options import add_classes, add_columns, columns_of
+from kuaixun.trainer.commands.progress import plain_lines
 from kuaixun.trainer.commands.values import whole_number
 from kuaixun.trainer.data.labelled_texts import read_classes, read_labelled_texts
 from kuaixun.trainer.data.splitting import FEW_TEXTS, RATIOS, ScarceClass, folder_of, scarce_classes, split_texts
 from kuaixun.trainer.output_folder import refuse_unwritable
-from kuaixun.trainer.progress import plain_lines
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]

@@ -15,10 +15,10 @@ from kuaixun.schemas.manifest import NgramBranch
 from kuaixun.trainer.commands.options import add_device, add_threads
 from kuaixun.trainer.commands.values import bits_or_none, number_list, whole_number
 from kuaixun.trainer.errors import SettingError
+from kuaixun.trainer.fitting.settings import FIT_DEFAULTS, FIT_NAMES
 from kuaixun.trainer.number_ranges import flag_of
 from kuaixun.trainer.student.configuration import DEFAULT, Configuration, read_configuration, shipped_configurations
 from kuaixun.trainer.student.new_student import HIGHEST_WIDTH, StudentShape
-from kuaixun.trainer.student.settings import FIT_DEFAULTS, FIT_NAMES
 
 SHAPE = StudentShape()
 SHAPE_NAMES = tuple(field.name for field in fields(StudentShape) if field.name != "ngrams")

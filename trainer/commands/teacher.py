@@ -22,15 +22,15 @@ from kuaixun.trainer.commands.options import (
     choose_device,
     columns_of,
 )
+from kuaixun.trainer.commands.progress import plain_lines, watching
 from kuaixun.trainer.commands.shown_paths import recorded_command
 from kuaixun.trainer.data.labelled_texts import read_split
 from kuaixun.trainer.errors import SettingError
-from kuaixun.trainer.progress import plain_lines, watching
-from kuaixun.trainer.teacher.score_files import read_requests
+from kuaixun.trainer.scores.requests import read_requests
 from kuaixun.trainer.teacher.settings import HEADS, KINDS, TEACHER_DEFAULTS, TEACHER_NAMES, TeacherSettings
 
 if TYPE_CHECKING:
-    from kuaixun.trainer.teacher.score_files import ScoredFile
+    from kuaixun.trainer.scores.requests import FileToScore
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -135,9 +135,10 @@ def _refuse_options_that_do_not_go_together(options: argparse.Namespace) -> None
 
 
 def _score_only(
-    options: argparse.Namespace, files: tuple[ScoredFile, ...], device: torch.device, console: Console
+    options: argparse.Namespace, files: tuple[FileToScore, ...], device: torch.device, console: Console
 ) -> int:
-    from kuaixun.trainer.teacher.scorers import open_scorer, score_files
+    from kuaixun.trainer.answering.opened import open_scorer
+    from kuaixun.trainer.scores.scorer import score_files
 
     teachers = [open_scorer(folder) for folder in options.teacher]
     for folder, teacher in zip(options.teacher, teachers, strict=True):

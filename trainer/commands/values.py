@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from kuaixun.export.command_line import path_of
 from kuaixun.trainer.data.text_lines import TextFile
-from kuaixun.trainer.student.score_file import ScoreFile
-from kuaixun.trainer.teacher.score_files import ScoreRequest
+from kuaixun.trainer.scores.requests import ScoreRequest
+from kuaixun.trainer.scores.weighted_scores import WeightedScores
 
 
 def whole_number(lowest: int, highest: int | None = None) -> Callable[[str], int]:
@@ -61,22 +61,22 @@ def bits_or_none(text: str) -> int | None:
     return None if text == "none" else whole_number(1, 24)(text)
 
 
-def score_file(text: str) -> ScoreFile:
+def weighted_scores(text: str) -> WeightedScores:
     """A file of teacher scores, and its weight where one follows: FILE or FILE:WEIGHT.
 
-    >>> score_file("bert.safetensors:0.7")
-    ScoreFile(path=PosixPath('bert.safetensors'), weight=0.7)
+    >>> weighted_scores("bert.safetensors:0.7")
+    WeightedScores(path=PosixPath('bert.safetensors'), weight=0.7)
     """
     name, colon, number = text.rpartition(":")
     if not colon or not name:
-        return ScoreFile(path_of(text))
+        return WeightedScores(path_of(text))
     try:
         weight = float(number)
     except ValueError:
-        return ScoreFile(path_of(text))  # a colon in the file's name
+        return WeightedScores(path_of(text))  # a colon in the file's name
     if not 0 < weight < math.inf:
         raise argparse.ArgumentTypeError(f"the weight in {text!r} is {number}; it must be above 0")
-    return ScoreFile(path_of(name), weight)
+    return WeightedScores(path_of(name), weight)
 
 
 def score_request(text: str) -> ScoreRequest:

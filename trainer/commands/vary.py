@@ -10,13 +10,13 @@ from rich.console import Console
 from kuaixun.export.command_line import path_of
 from kuaixun.trainer.advance import advancing
 from kuaixun.trainer.commands.options import add_columns, columns_of
+from kuaixun.trainer.commands.progress import plain_lines
 from kuaixun.trainer.commands.values import number_list, whole_number
 from kuaixun.trainer.data.labelled_texts import read_labelled_texts
 from kuaixun.trainer.data.text_lines import read_text_lines
 from kuaixun.trainer.errors import DataError
 from kuaixun.trainer.new_file import write_new_file
 from kuaixun.trainer.output_folder import refuse_unwritable_file
-from kuaixun.trainer.progress import plain_lines
 from kuaixun.trainer.words.segmentation import segmenter
 from kuaixun.trainer.words.variants import VariantSettings, variants
 from kuaixun.trainer.words.vectors import read_word_vectors

@@ -12,11 +12,11 @@ from kuaixun.export.command_line import path_of
 from kuaixun.schemas.manifest import DataFile, Training
 from kuaixun.trainer.advance import advancing
 from kuaixun.trainer.commands.options import add_texts
+from kuaixun.trainer.commands.progress import plain_lines
 from kuaixun.trainer.commands.shown_paths import recorded_command
 from kuaixun.trainer.commands.values import whole_number
 from kuaixun.trainer.data.text_lines import read_text_lines
 from kuaixun.trainer.output_folder import refuse_unwritable
-from kuaixun.trainer.progress import plain_lines
 from kuaixun.trainer.versions import library_versions
 from kuaixun.trainer.words.skipgram import Corpus, SkipgramSettings, learn_vectors
 from kuaixun.trainer.words.vectors import write_word_vectors

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from kuaixun.trainer.data.character_embeddings import CharacterEmbeddings
 from kuaixun.trainer.data.cleaning import clean
-from kuaixun.trainer.student.embeddings import CharacterEmbeddings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast

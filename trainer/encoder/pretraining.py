@@ -24,8 +24,8 @@ from kuaixun.trainer.encoder.masked_language import masked_loss
 from kuaixun.trainer.encoder.pretraining_settings import PretrainSettings
 from kuaixun.trainer.encoder.pretraining_state import Progress, save_state
 from kuaixun.trainer.errors import FitError
+from kuaixun.trainer.fitting.watching import DevFigures, Watcher
 from kuaixun.trainer.interrupts import interrupts_between_steps
-from kuaixun.trainer.student.training import DevFigures, Watcher
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -19,6 +19,7 @@ import torch
 from kuaixun.export.new_folder import new_folder
 from kuaixun.schemas.manifest import DataFile, Training
 from kuaixun.trainer.advance import LINE_EVERY_SECONDS
+from kuaixun.trainer.data.character_embeddings import CharacterEmbeddings, read_embeddings
 from kuaixun.trainer.data.text_lines import TextFile, TextLines, read_text_lines
 from kuaixun.trainer.encoder.masked_batches import Corpus, hold_out
 from kuaixun.trainer.encoder.masked_language import EncoderShape, continued_model, new_model, special_ids
@@ -30,9 +31,8 @@ from kuaixun.trainer.encoder.pretraining_state import load_state, state_file
 from kuaixun.trainer.encoder.token_array import cached_tokens
 from kuaixun.trainer.encoder.tokenizer import cached_counted_tokens, character_tokenizer, tokens_of_file
 from kuaixun.trainer.errors import DataError, SettingError
+from kuaixun.trainer.fitting.watching import Watcher
 from kuaixun.trainer.output_folder import refuse_unwritable
-from kuaixun.trainer.student.embeddings import CharacterEmbeddings, read_embeddings
-from kuaixun.trainer.student.training import Watcher
 from kuaixun.trainer.versions import library_versions
 
 if TYPE_CHECKING:

@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaixun.export.batches import in_batches
+from kuaixun.trainer.data.character_embeddings import DAMAGE
 from kuaixun.trainer.data.cleaning import clean
 from kuaixun.trainer.data.text_lines import TextLines
-from kuaixun.trainer.student.embeddings import DAMAGE
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

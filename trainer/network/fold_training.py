@@ -1,4 +1,4 @@
-"""How a network is taught in folds: see kuaixun.trainer.teacher.cross_fitting."""
+"""How a network is taught in folds: see kuaixun.trainer.scores.cross_fitting."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 
 from kuaixun.trainer.data.content_hash import sha256_of_texts
 from kuaixun.trainer.interrupts import interrupts_between_steps
-from kuaixun.trainer.network.folder import read_record, write_network
+from kuaixun.trainer.network.folder import read_network, read_record, write_network
 from kuaixun.trainer.network.job import NetworkJob, measured, read_rows, train_network
-from kuaixun.trainer.teacher.cross_fitting import CrossFitting, Fold, FoldEnd, expect_same, hashes_of
+from kuaixun.trainer.network.scoring import scorer_of_network
+from kuaixun.trainer.scores.cross_fitting import CrossFitting, Fold, FoldEnd, expect_same, hashes_of
 
 
 def in_folds(job: NetworkJob, folds: int) -> CrossFitting:
@@ -38,6 +39,7 @@ def in_folds(job: NetworkJob, folds: int) -> CrossFitting:
         say=job.say,
         is_finished=lambda fold: _is_finished(job, fold),
         teach=teach,
+        open_teacher=lambda folder: scorer_of_network(read_network(folder)),
     )
 
 

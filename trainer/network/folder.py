@@ -20,12 +20,12 @@ from torch import Tensor
 
 from kuaixun.export.new_folder import write_folder
 from kuaixun.trainer.errors import SettingError
+from kuaixun.trainer.fitting.history import HISTORY_FILE, history_to_file
+from kuaixun.trainer.fitting.settings import FitSettings
+from kuaixun.trainer.fitting.watching import DevFigures
 from kuaixun.trainer.network.lexicon import Lexicon
 from kuaixun.trainer.network.word_network import NetworkShape, WordNetwork
-from kuaixun.trainer.student.history import HISTORY_FILE, history_to_file
-from kuaixun.trainer.student.settings import FitSettings
-from kuaixun.trainer.student.training import DevFigures
-from kuaixun.trainer.teacher.taught import TaughtRecord
+from kuaixun.trainer.scores.taught import TaughtRecord
 
 RECORD_FILE = "network.json"
 CHARACTERS_FILE = "characters.txt"

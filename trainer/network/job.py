@@ -12,31 +12,30 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import SparseAdam
 from torch.optim.adamw import AdamW
 
 from kuaixun.schemas.manifest import DataFile, Training
 from kuaixun.trainer.advance import Advancing
+from kuaixun.trainer.data.character_embeddings import CharacterEmbeddings
 from kuaixun.trainer.data.content_hash import sha256_of_texts
 from kuaixun.trainer.data.labelled_texts import DataSplit
-from kuaixun.trainer.data.text_lines import TextLines
-from kuaixun.trainer.errors import DataError
+from kuaixun.trainer.fitting.curriculum import TrainingTexts
+from kuaixun.trainer.fitting.encoded_texts import EncodedTexts
+from kuaixun.trainer.fitting.history import Recorder
+from kuaixun.trainer.fitting.objective import Batch, Objective
+from kuaixun.trainer.fitting.settings import FitSettings
+from kuaixun.trainer.fitting.training import Fit, Learner, fit_module
+from kuaixun.trainer.fitting.watching import DevFigures, Watcher
 from kuaixun.trainer.interrupts import interrupts_between_steps
 from kuaixun.trainer.network.folder import Network, NetworkRecord, new_network, size_bytes, write_network
 from kuaixun.trainer.network.lexicon import UNKNOWN, Lexicon, new_lexicon
+from kuaixun.trainer.network.scoring import encoded_logits
 from kuaixun.trainer.network.word_network import NetworkShape, WordNetwork
 from kuaixun.trainer.number_ranges import expect_numbers
 from kuaixun.trainer.output_folder import refuse_unwritable
-from kuaixun.trainer.student.curriculum import TrainingTexts
-from kuaixun.trainer.student.embeddings import CharacterEmbeddings
-from kuaixun.trainer.student.encoding import EncodedTexts
-from kuaixun.trainer.student.history import Recorder
-from kuaixun.trainer.student.objective import Batch, Objective
-from kuaixun.trainer.student.settings import FitSettings
-from kuaixun.trainer.student.training import DevFigures, Fit, Learner, Watcher, fit_module, logits_of
-from kuaixun.trainer.teacher.scoring import measure
+from kuaixun.trainer.scores.measured import measure
 from kuaixun.trainer.versions import library_versions
 from kuaixun.trainer.words.segmentation import segmenter
 from kuaixun.trainer.words.vectors import WordVectors
@@ -159,15 +158,6 @@ def measured(
     return Network(module.train(False), reading.lexicon, record)
 
 
-def network_logits(network: Network, texts: Sequence[str], device: torch.device) -> NDArray[np.float32]:
-    """Logits (n, classes) of raw texts. A text of which cleaning leaves nothing gets zeros: no class before another."""
-    try:
-        encoded = network.lexicon.encode(TextLines(tuple(texts), Path("the file to score"), sha256=""), segmenter())
-    except DataError:  # of no text is anything left
-        return np.zeros((len(texts), len(network.record.labels)), dtype=np.float32)
-    return _logits(network.module.to(device), encoded, network.record.settings.mixed_precision, len(texts))
-
-
 def _fit(job: NetworkJob, module: WordNetwork, train: EncodedTexts, dev: EncodedTexts, watcher: Watcher) -> Fit:
     """The words' table is moved row by row where the batch meets it; all else by AdamW."""
     dense = [parameter for name, parameter in module.named_parameters() if name != "words.weight"]
@@ -208,15 +198,8 @@ def _fill(module: WordNetwork, lexicon: Lexicon, words: WordVectors, embeddings:
 def _figures(job: NetworkJob, module: WordNetwork, encoded: EncodedTexts, role: str) -> dict[str, float]:
     """Figures over the whole file, texts that cleaning emptied included; told as well."""
     data = job.split.parts[role]
-    logits = _logits(module, encoded, job.settings.mixed_precision, len(data))
+    logits = encoded_logits(module, encoded, job.settings.mixed_precision, len(data))
     filled = np.isin(np.arange(len(data)), encoded.rows.numpy())
     figures = measure(logits, filled, data, job.split.train)
     job.say(f"{role}: {figures.told()}")
     return figures.metrics()
-
-
-def _logits(module: WordNetwork, encoded: EncodedTexts, mixed_precision: bool, rows: int) -> NDArray[np.float32]:
-    """Logits (rows, classes) of a whole file."""
-    device = next(module.parameters()).device
-    with torch.autocast(device.type, torch.bfloat16, enabled=mixed_precision):
-        return encoded.in_whole_file(logits_of(module, encoded), rows)

@@ -23,8 +23,8 @@ from kuaixun.trainer.data.cleaning import clean
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
 from kuaixun.trainer.data.text_lines import TextLines
 from kuaixun.trainer.errors import DataError
-from kuaixun.trainer.student.encoding import EncodedTexts
-from kuaixun.trainer.student.objective import UNLABELLED
+from kuaixun.trainer.fitting.encoded_texts import EncodedTexts
+from kuaixun.trainer.fitting.objective import UNLABELLED
 from kuaixun.trainer.words.segmentation import Segmenter
 
 PAD, UNKNOWN = 0, 1

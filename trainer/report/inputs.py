@@ -14,14 +14,14 @@ import msgspec
 
 from kuaixun.export.checkpoint import RECORD_FILE, CheckpointRecord
 from kuaixun.schemas.manifest import Training
+from kuaixun.trainer.answering.models import folder_bytes
 from kuaixun.trainer.baselines.measured import Baselines
 from kuaixun.trainer.data.analysis import Analysis
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
 from kuaixun.trainer.errors import DataError
-from kuaixun.trainer.evaluation.answering import folder_bytes
+from kuaixun.trainer.fitting.history import read_history
+from kuaixun.trainer.fitting.watching import DevFigures
 from kuaixun.trainer.report.teacher_records import AboutTeacher, about_teacher
-from kuaixun.trainer.student.history import read_history
-from kuaixun.trainer.student.training import DevFigures
 
 BASELINE_FILE = "baseline.json"
 T = TypeVar("T")

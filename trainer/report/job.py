@@ -14,18 +14,12 @@ import torch
 from markupsafe import Markup
 
 from kuaixun.export import Classifier
+from kuaixun.trainer.answering.models import Model, answers_of, answers_of_scores, model_of_bundle, model_of_teacher
+from kuaixun.trainer.answering.speeds import texts_per_second
 from kuaixun.trainer.data.analysis import Analysis, analyse
 from kuaixun.trainer.data.labelled_texts import CsvColumns, LabelledTexts, read_labelled_texts
-from kuaixun.trainer.evaluation.answering import (
-    Model,
-    answers_of,
-    answers_of_scores,
-    model_of_bundle,
-    model_of_teacher,
-)
 from kuaixun.trainer.evaluation.figures import Evaluation
 from kuaixun.trainer.evaluation.measurement import Answers, measure
-from kuaixun.trainer.evaluation.speeds import texts_per_second
 from kuaixun.trainer.report.against_baselines import against_baselines
 from kuaixun.trainer.report.class_order import analysis_in_order, class_order, figures_in_order
 from kuaixun.trainer.report.compared_models import compared_models

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import kuaixun
 from kuaixun.schemas.manifest import Training
+from kuaixun.trainer.answering.models import names_of_scores
 from kuaixun.trainer.baselines.measured import Baselines
-from kuaixun.trainer.evaluation.answering import names_of_scores
 from kuaixun.trainer.report.contents import MadeBy
 from kuaixun.trainer.report.inputs import Run, TeacherFolder
-from kuaixun.trainer.teacher.scores import read_scores_header
+from kuaixun.trainer.scores.teacher_scores import read_scores_header
 
 DRAWN_WITH = ("numpy", "torch", "matplotlib", "umap-learn")
 

@@ -8,8 +8,8 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from kuaixun.trainer.fitting.watching import DevFigures
 from kuaixun.trainer.report.drawing import INK, MUTED, SERIES, drawn
-from kuaixun.trainer.student.training import DevFigures
 
 SIZE_INCHES = (4.6, 4.2)
 

@@ -17,8 +17,8 @@ import msgspec
 
 from kuaixun.schemas.manifest import DataFile
 from kuaixun.trainer.errors import SettingError
+from kuaixun.trainer.fitting.settings import FitSettings
 from kuaixun.trainer.student.new_student import StudentShape
-from kuaixun.trainer.student.settings import FitSettings
 
 SHIPPED = Path(__file__).parent / "configurations"
 DEFAULT = "default"

@@ -8,8 +8,8 @@ import torch
 from kuaixun.export.student.textcnn import TextCNN
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
 from kuaixun.trainer.evaluation.figures import Evaluation, evaluate
-from kuaixun.trainer.student.encoding import EncodedTexts
-from kuaixun.trainer.student.training import logits_of
+from kuaixun.trainer.fitting.encoded_texts import EncodedTexts
+from kuaixun.trainer.fitting.training import logits_of
 
 
 def measure_deployed(

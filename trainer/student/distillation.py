@@ -17,22 +17,24 @@ from kuaixun.export.student.quantisation import with_best_scales
 from kuaixun.export.student.tracing import convolutional_module
 from kuaixun.export.student.weights import StudentWeights
 from kuaixun.schemas.manifest import Architecture, DataFile, Training
+from kuaixun.trainer.data.character_embeddings import CharacterEmbeddings
 from kuaixun.trainer.data.labelled_texts import DataSplit, LabelledTexts
 from kuaixun.trainer.errors import FitError
 from kuaixun.trainer.evaluation.calibration import fit_temperature
 from kuaixun.trainer.evaluation.figures import Evaluation
 from kuaixun.trainer.evaluation.precision_costs import measure_precision
+from kuaixun.trainer.fitting.encoded_texts import EncodedTexts, encode
+from kuaixun.trainer.fitting.history import HISTORY_FILE, Recorder, history_to_file
+from kuaixun.trainer.fitting.settings import FitSettings
+from kuaixun.trainer.fitting.training import Fit, logits_of
+from kuaixun.trainer.fitting.watching import Watcher
 from kuaixun.trainer.interrupts import interrupts_between_steps
 from kuaixun.trainer.output_folder import refuse_unwritable
 from kuaixun.trainer.student.deployed_figures import measure_deployed
-from kuaixun.trainer.student.embeddings import CharacterEmbeddings
-from kuaixun.trainer.student.encoding import EncodedTexts, encode
-from kuaixun.trainer.student.history import HISTORY_FILE, Recorder, history_to_file
 from kuaixun.trainer.student.last_layer import features_fit, fit_last_layer, only_last_layer_trains
 from kuaixun.trainer.student.new_student import StudentShape, new_student
-from kuaixun.trainer.student.settings import FitSettings
 from kuaixun.trainer.student.teaching import LABELS_ALONE, Teaching
-from kuaixun.trainer.student.training import Fit, Watcher, fit, logits_of
+from kuaixun.trainer.student.training import fit
 from kuaixun.trainer.versions import library_versions
 
 

@@ -23,12 +23,13 @@ from torch.optim.lbfgs import LBFGS
 
 from kuaixun.export.student.textcnn import TextCNN
 from kuaixun.trainer.evaluation.calibration import calibrated_loss
-from kuaixun.trainer.student.curriculum import Epoch, TrainingTexts, epochs, texts_in_epoch
-from kuaixun.trainer.student.encoding import EncodedTexts
-from kuaixun.trainer.student.objective import UNLABELLED, Batch
+from kuaixun.trainer.fitting.curriculum import Epoch, TrainingTexts, epochs, texts_in_epoch
+from kuaixun.trainer.fitting.encoded_texts import EncodedTexts
+from kuaixun.trainer.fitting.objective import UNLABELLED, Batch
+from kuaixun.trainer.fitting.settings import FitSettings
+from kuaixun.trainer.fitting.training import EVALUATION_BATCH, Fit, LowestLoss, best_of
+from kuaixun.trainer.fitting.watching import DevFigures, Watcher
 from kuaixun.trainer.student.pooled_states import pooled_states
-from kuaixun.trainer.student.settings import FitSettings
-from kuaixun.trainer.student.training import EVALUATION_BATCH, DevFigures, Fit, LowestLoss, Watcher, best_of
 
 # The weights' squares are added to the loss of all texts with these factors, halved: 1 is what scikit-learn's logistic
 # regression does by default. Features are at most 1 here.

@@ -10,13 +10,14 @@ from kuaixun.export.batches import in_batches
 from kuaixun.export.student.textcnn import TextCNN
 from kuaixun.export.text.pipeline import TextPipeline
 from kuaixun.schemas.manifest import Architecture, NgramBranch, TextParameters
+from kuaixun.trainer.data.character_embeddings import CharacterEmbeddings
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
 from kuaixun.trainer.data.text_lines import TextLines
 from kuaixun.trainer.errors import SettingError
+from kuaixun.trainer.fitting.encoded_texts import CHUNK_TEXTS, EncodedTexts, encode
 from kuaixun.trainer.number_ranges import expect_numbers
-from kuaixun.trainer.student.embeddings import CharacterEmbeddings
-from kuaixun.trainer.student.encoding import CHUNK_TEXTS, EncodedTexts, build_pipeline, encode, initial_embedding
 from kuaixun.trainer.student.keyword_filters import detect_keywords, tell_apart
+from kuaixun.trainer.student.new_pipeline import build_pipeline, initial_embedding
 from kuaixun.trainer.student.ngram_owners import ngram_owners
 
 HIGHEST_WIDTH = 16

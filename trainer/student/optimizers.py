@@ -6,15 +6,12 @@ a third of a step's time on a processor; the sparse optimiser visits the rows th
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-
 from torch.optim import SparseAdam
 from torch.optim.adamw import AdamW
 from torch.optim.optimizer import Optimizer
 
 from kuaixun.export.student.textcnn import TextCNN
-from kuaixun.trainer.student.settings import FitSettings
+from kuaixun.trainer.fitting.settings import FitSettings
 
 
 def build_optimizers(module: TextCNN, settings: FitSettings) -> tuple[Optimizer, ...]:
@@ -27,18 +24,3 @@ def build_optimizers(module: TextCNN, settings: FitSettings) -> tuple[Optimizer,
         module.ngrams.sparse_gradients = True
         optimizers.append(SparseAdam([module.ngrams.table], lr=settings.ngram_learning_rate))
     return tuple(optimizers)
-
-
-def set_learning_rates(optimizers: Sequence[Optimizer], share: float) -> None:
-    """Give every parameter the share of its full learning rate for the next step."""
-    for optimizer in optimizers:
-        group = optimizer.param_groups[0]
-        group["lr"] = optimizer.defaults["lr"] * share
-
-
-def course(step: int, steps: int, warm_up: float) -> float:
-    """The share of the full learning rate at a step, counted from 0: a linear rise, then half a cosine down to zero."""
-    rise = warm_up * steps
-    if step < rise:
-        return (step + 1) / (rise + 1)
-    return 0.5 * (1 + math.cos(math.pi * (step - rise) / (steps - rise)))

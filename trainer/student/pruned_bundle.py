@@ -18,10 +18,10 @@ from kuaixun.trainer.data.labelled_texts import DataSplit
 from kuaixun.trainer.evaluation.calibration import fit_temperature
 from kuaixun.trainer.evaluation.figures import Evaluation
 from kuaixun.trainer.evaluation.precision_costs import measure_precision
+from kuaixun.trainer.fitting.encoded_texts import EncodedTexts, encode
+from kuaixun.trainer.fitting.training import logits_of
 from kuaixun.trainer.student.deployed_figures import measure_deployed
-from kuaixun.trainer.student.encoding import EncodedTexts, encode
 from kuaixun.trainer.student.pruning import Student
-from kuaixun.trainer.student.training import logits_of
 from kuaixun.trainer.versions import library_versions
 
 

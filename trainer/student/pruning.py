@@ -22,8 +22,8 @@ from kuaixun.export.student.tracing import convolutional_module
 from kuaixun.export.student.weights import StudentWeights
 from kuaixun.schemas.manifest import Architecture
 from kuaixun.trainer.evaluation.precision_costs import LARGEST_LOSS, LEAST_AGREEMENT
-from kuaixun.trainer.student.batches import batches_by_length
-from kuaixun.trainer.student.encoding import EncodedTexts
+from kuaixun.trainer.fitting.batches import batches_by_length
+from kuaixun.trainer.fitting.encoded_texts import EncodedTexts
 from kuaixun.trainer.student.pooled_states import pooled_states
 
 TRAINING_TEXTS = 50_000  # at most, evenly spaced: to know what each filter says

@@ -1,6 +1,6 @@
 """What a student may learn from beside its labels: teachers' scores of the training texts, and a transfer set.
 
-Scores are files by row of one data file, and name its texts by their hash: see kuaixun.trainer.teacher.scores.
+Scores are files by row of one data file, and name its texts by their hash: see kuaixun.trainer.scores.teacher_scores.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from kuaixun.trainer.data.content_hash import sha256_of
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
 from kuaixun.trainer.data.text_lines import TextLines, read_text_lines
 from kuaixun.trainer.errors import SettingError
-from kuaixun.trainer.student.curriculum import TrainingTexts
-from kuaixun.trainer.student.encoding import EncodedTexts
-from kuaixun.trainer.student.score_file import ScoreFile
-from kuaixun.trainer.student.soft_targets import Silence, SoftTargets
-from kuaixun.trainer.teacher.scores import SEEN, read_scores
+from kuaixun.trainer.fitting.curriculum import TrainingTexts
+from kuaixun.trainer.fitting.encoded_texts import EncodedTexts
+from kuaixun.trainer.fitting.soft_targets import Silence, SoftTargets
+from kuaixun.trainer.scores.teacher_scores import SEEN, read_scores
+from kuaixun.trainer.scores.weighted_scores import WeightedScores
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,9 +50,9 @@ LABELS_ALONE = Teaching()
 
 def read_teaching(
     train: LabelledTexts,
-    scores: tuple[ScoreFile, ...],
+    scores: tuple[WeightedScores, ...],
     transfer: Path | None = None,
-    transfer_scores: tuple[ScoreFile, ...] = (),
+    transfer_scores: tuple[WeightedScores, ...] = (),
     text_column: str = "text",
 ) -> Teaching:
     """Read all that is taught. Raises SettingError, ScoresError for scores of other rows or labels, DataError."""
@@ -71,7 +71,7 @@ def read_teaching(
 
 
 def _read_all(
-    scores: tuple[ScoreFile, ...],
+    scores: tuple[WeightedScores, ...],
     data: LabelledTexts | TextLines,
     labels: tuple[str, ...],
     role: str,

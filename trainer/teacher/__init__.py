@@ -1,1 +1,1 @@
-"""Teachers: large models fine-tuned on labelled headlines, and the scores that a student learns from."""
+"""Teachers: large pretrained models, fine-tuned on labelled headlines."""

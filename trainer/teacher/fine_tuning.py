@@ -19,8 +19,8 @@ from transformers import EvalPrediction, Trainer, TrainerCallback, TrainerContro
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from kuaixun.trainer.errors import DataError, FitError
-from kuaixun.trainer.student.history import Recorder
-from kuaixun.trainer.student.training import DevFigures, Watcher
+from kuaixun.trainer.fitting.history import Recorder
+from kuaixun.trainer.fitting.watching import DevFigures, Watcher
 from kuaixun.trainer.teacher.classifiers import TeacherModel
 from kuaixun.trainer.teacher.settings import TeacherSettings
 from kuaixun.trainer.teacher.token_rows import Collator, LabelledRows

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from kuaixun.trainer.data.content_hash import sha256_of_texts
 from kuaixun.trainer.interrupts import interrupts_between_steps
 from kuaixun.trainer.output_folder import refuse_unwritable
-from kuaixun.trainer.teacher.cross_fitting import CrossFitting, Fold, FoldEnd, expect_same, hashes_of
-from kuaixun.trainer.teacher.folder import Teacher, read_record, size_bytes, write_teacher
+from kuaixun.trainer.scores.cross_fitting import CrossFitting, Fold, FoldEnd, expect_same, hashes_of
+from kuaixun.trainer.teacher.folder import Teacher, read_record, read_teacher, size_bytes, write_teacher
 from kuaixun.trainer.teacher.job import (
     Reading,
     TeacherJob,
@@ -22,6 +22,7 @@ from kuaixun.trainer.teacher.job import (
     record_of,
     scores_of,
 )
+from kuaixun.trainer.teacher.scoring import scorer_of
 
 
 def in_folds(job: TeacherJob, folds: int) -> CrossFitting:
@@ -41,6 +42,7 @@ def in_folds(job: TeacherJob, folds: int) -> CrossFitting:
         say=job.say,
         is_finished=lambda fold: _is_finished(job, reading, fold),
         teach=teach,
+        open_teacher=lambda folder: scorer_of(read_teacher(folder)),
     )
 
 

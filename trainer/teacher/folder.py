@@ -20,12 +20,12 @@ import safetensors.torch
 from kuaixun.export.new_folder import new_folder
 from kuaixun.trainer.encoder.pretrained_folders import open_tokenizer
 from kuaixun.trainer.errors import SettingError
-from kuaixun.trainer.student.history import HISTORY_FILE, history_to_file
-from kuaixun.trainer.student.training import DevFigures
+from kuaixun.trainer.fitting.history import HISTORY_FILE, history_to_file
+from kuaixun.trainer.fitting.watching import DevFigures
+from kuaixun.trainer.scores.taught import TaughtRecord
 from kuaixun.trainer.teacher.classifiers import TeacherModel, open_classifier
 from kuaixun.trainer.teacher.encoder_classifier import EncoderClassifier
 from kuaixun.trainer.teacher.settings import TeacherSettings
-from kuaixun.trainer.teacher.taught import TaughtRecord
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -23,17 +23,18 @@ from kuaixun.trainer.data.labelled_texts import DataSplit
 from kuaixun.trainer.encoder.pretrained_folders import open_tokenizer
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.evaluation.figures import Evaluation
+from kuaixun.trainer.fitting.watching import Watcher
 from kuaixun.trainer.interrupts import interrupts_between_steps
 from kuaixun.trainer.output_folder import refuse_unwritable
-from kuaixun.trainer.student.training import Watcher
+from kuaixun.trainer.scores.measured import measure
+from kuaixun.trainer.scores.requests import FileToScore
+from kuaixun.trainer.scores.scorer import score_files
 from kuaixun.trainer.teacher.classifiers import TeacherModel, open_classifier
 from kuaixun.trainer.teacher.encoder_classifier import set_dropout
 from kuaixun.trainer.teacher.fine_tuning import FineTuned, fine_tune
 from kuaixun.trainer.teacher.folder import Teacher, TeacherRecord, size_bytes, write_teacher
 from kuaixun.trainer.teacher.quantised import quantised, serialised_bytes
-from kuaixun.trainer.teacher.score_files import ScoredFile
-from kuaixun.trainer.teacher.scorers import score_files, scorer_of
-from kuaixun.trainer.teacher.scoring import measure, score
+from kuaixun.trainer.teacher.scoring import score, scorer_of
 from kuaixun.trainer.teacher.settings import TeacherSettings
 from kuaixun.trainer.teacher.token_rows import LabelledRows, TokenRows, token_rows
 from kuaixun.trainer.teacher.trainable import choose_trainable
@@ -75,7 +76,7 @@ class Reading:
         return pad_id if isinstance(pad_id, int) else 0
 
 
-def teach(job: TeacherJob, files: Sequence[ScoredFile], *, int8: bool) -> FineTuned:
+def teach(job: TeacherJob, files: Sequence[FileToScore], *, int8: bool) -> FineTuned:
     """Fine-tune on all training rows, write the folder, score the files. Raises TrainerError.
 
     An interrupted training writes its best teacher so far, and no scores. So does one that is interrupted while the

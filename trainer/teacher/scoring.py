@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from kuaixun.trainer.advance import Advance, in_silence
-from kuaixun.trainer.data.labelled_texts import LabelledTexts
-from kuaixun.trainer.evaluation.figures import Evaluation, evaluate
-from kuaixun.trainer.student.batches import batches_by_length
+from kuaixun.trainer.fitting.batches import batches_by_length
+from kuaixun.trainer.scores.scorer import Scorer
 from kuaixun.trainer.teacher.classifiers import TeacherModel
-from kuaixun.trainer.teacher.token_rows import TokenRows, padded
+from kuaixun.trainer.teacher.folder import Teacher
+from kuaixun.trainer.teacher.token_rows import TokenRows, padded, token_rows
 
 SCORING_BATCH = 256
 
@@ -40,11 +43,16 @@ def score(
     return logits
 
 
-def measure(
-    logits: NDArray[np.float32], filled: NDArray[np.bool_], data: LabelledTexts, train: LabelledTexts
-) -> Evaluation:
-    """Figures over a whole file: texts that cleaning emptied get no label, as they get none from a student."""
-    probabilities = torch.softmax(torch.from_numpy(logits).double(), dim=1).numpy()  # (n, classes)
-    predicted = np.where(filled, probabilities.argmax(axis=1), -1)
-    confidences = np.where(filled, probabilities.max(axis=1), 0.0)
-    return evaluate(data.label_ids, predicted, confidences, data.labels, texts=data.texts, training_texts=train.texts)
+def scorer_of(teacher: Teacher) -> Scorer:
+    """A teacher as one that scores."""
+    record = teacher.record
+    of_texts = partial(_teacher_logits, teacher)
+    settings = (record.encoder, record.settings)
+    return Scorer(record.labels, record.training, of_texts, record.folds, record.texts_sha256, settings)
+
+
+def _teacher_logits(teacher: Teacher, texts: Sequence[str], device: torch.device) -> NDArray[np.float32]:
+    rows = token_rows(texts, teacher.tokenizer, teacher.record.settings)
+    pad_id = teacher.tokenizer.pad_token_id
+    classes = len(teacher.record.labels)
+    return score(teacher.model, rows, classes, pad_id if isinstance(pad_id, int) else 0, device)

@@ -22,7 +22,7 @@ from kuaixun.export.student.quantisation import with_best_scales
 from kuaixun.export.student.weights import StudentWeights
 from kuaixun.export.text.vocabulary import CLS
 from kuaixun.trainer.cli import main
-from kuaixun.trainer.student.training import DevFigures
+from kuaixun.trainer.fitting.watching import DevFigures
 
 ToyFile = Callable[[str, int, int], Path]
 SHAPE = "--filters 8 --embedding-size 12 --ngram-bits 8 --ngram-size 4 --minimum-frequency 1"
@@ -99,7 +99,7 @@ def test_an_interrupted_run_writes_the_best_so_far_and_says_so(
         if figures.step == 20:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("kuaixun.trainer.progress.Lines.evaluated", interrupt)
+    monkeypatch.setattr("kuaixun.trainer.commands.progress.Lines.evaluated", interrupt)
 
     assert distil(toy_file, tmp_path / "run") == 130
 
@@ -113,7 +113,7 @@ def test_a_run_that_is_interrupted_before_any_evaluation_leaves_nothing_behind(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("kuaixun.trainer.progress.Lines.stepped", interrupt)
+    monkeypatch.setattr("kuaixun.trainer.commands.progress.Lines.stepped", interrupt)
 
     assert distil(toy_file, tmp_path / "runs" / "run") == 130
 

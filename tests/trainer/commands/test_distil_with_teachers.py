@@ -13,7 +13,7 @@ from kuaixun.trainer.cli import main
 from kuaixun.trainer.data.content_hash import sha256_of_texts
 from kuaixun.trainer.data.labelled_texts import read_labelled_texts
 from kuaixun.trainer.data.text_lines import read_text_lines
-from kuaixun.trainer.teacher.scores import TeacherScores, write_scores
+from kuaixun.trainer.scores.teacher_scores import TeacherScores, write_scores
 
 ToyFile = Callable[[str, int, int], Path]
 LABELS = ("finance", "sports")

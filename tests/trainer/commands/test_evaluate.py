@@ -16,7 +16,7 @@ from kuaixun.trainer.cli import main
 from kuaixun.trainer.data.content_hash import sha256_of_texts
 from kuaixun.trainer.data.labelled_texts import read_labelled_texts
 from kuaixun.trainer.evaluation.measurement import Measurement
-from kuaixun.trainer.teacher.scores import TeacherScores, write_scores
+from kuaixun.trainer.scores.teacher_scores import TeacherScores, write_scores
 from tests.trainer.conftest import toy_content
 
 SHAPE = "--filters 8 --embedding-size 12 --ngram-bits 8 --ngram-size 4 --minimum-frequency 1"

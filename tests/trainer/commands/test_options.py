@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from kuaixun.trainer.commands.shown_paths import recorded_command
-from kuaixun.trainer.commands.values import bits_or_none, number_list, score_file, whole_number
-from kuaixun.trainer.student.score_file import ScoreFile
+from kuaixun.trainer.commands.values import bits_or_none, number_list, weighted_scores, whole_number
+from kuaixun.trainer.scores.weighted_scores import WeightedScores
 
 
 def test_a_recorded_command_can_be_pasted_and_names_no_folder() -> None:
@@ -22,7 +22,7 @@ def test_a_recorded_command_can_be_pasted_and_names_no_folder() -> None:
 def test_a_recorded_command_keeps_the_weights_of_teachers_and_leaves_away_where_their_files_lie() -> None:
     arguments = ["distil", "--teacher-scores", "/s/a.safetensors:0.5", "--teacher-scores=/s/b.safetensors"]
     options = argparse.Namespace(
-        teacher_scores=[ScoreFile(Path("/s/a.safetensors"), 0.5), ScoreFile(Path("/s/b.safetensors"))]
+        teacher_scores=[WeightedScores(Path("/s/a.safetensors"), 0.5), WeightedScores(Path("/s/b.safetensors"))]
     )
 
     shown = "kuaixun-trainer distil --teacher-scores a.safetensors:0.5 --teacher-scores=b.safetensors"
@@ -30,15 +30,15 @@ def test_a_recorded_command_keeps_the_weights_of_teachers_and_leaves_away_where_
 
 
 def test_a_file_of_scores_may_be_followed_by_its_weight() -> None:
-    assert score_file("a/b.safetensors") == ScoreFile(Path("a/b.safetensors"), 1.0)
-    assert score_file("a/b.safetensors:0.25") == ScoreFile(Path("a/b.safetensors"), 0.25)
-    assert score_file("a:b.safetensors") == ScoreFile(Path("a:b.safetensors"), 1.0)
+    assert weighted_scores("a/b.safetensors") == WeightedScores(Path("a/b.safetensors"), 1.0)
+    assert weighted_scores("a/b.safetensors:0.25") == WeightedScores(Path("a/b.safetensors"), 0.25)
+    assert weighted_scores("a:b.safetensors") == WeightedScores(Path("a:b.safetensors"), 1.0)
 
 
 @pytest.mark.parametrize("text", ["a:0", "a:-1", "a:nan", "a:inf", ""])
 def test_a_weight_that_is_no_weight_is_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError):
-        score_file(text)
+        weighted_scores(text)
 
 
 @pytest.mark.parametrize(

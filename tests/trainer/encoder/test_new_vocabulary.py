@@ -7,9 +7,9 @@ import pytest
 import torch
 from transformers import BertConfig, BertForMaskedLM
 
+from kuaixun.trainer.data.character_embeddings import CharacterEmbeddings
 from kuaixun.trainer.encoder.new_vocabulary import first_vectors, give_vocabulary
 from kuaixun.trainer.encoder.tokenizer import ENCODER_SPECIALS, character_tokenizer
-from kuaixun.trainer.student.embeddings import CharacterEmbeddings
 
 CHARACTERS = "股市大涨球赛决"
 TOKENS = [*ENCODER_SPECIALS, "3", *CHARACTERS]

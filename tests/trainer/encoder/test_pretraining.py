@@ -40,7 +40,7 @@ def interrupt_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
         if done == step:
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr("kuaixun.trainer.progress.Lines.stepped", stepped)
+    monkeypatch.setattr("kuaixun.trainer.commands.progress.Lines.stepped", stepped)
 
 
 def test_a_model_learns_the_toy_language_and_can_be_opened_by_anyone(
@@ -90,7 +90,7 @@ def test_the_state_of_every_so_many_steps_outlives_a_crash(
 
     assert pretrain(echo_file, tmp_path / "whole", "--steps", "40") == 0
     with monkeypatch.context() as patch:
-        patch.setattr("kuaixun.trainer.progress.Lines.stepped", crash)
+        patch.setattr("kuaixun.trainer.commands.progress.Lines.stepped", crash)
         with pytest.raises(RuntimeError):
             pretrain(echo_file, tmp_path / "parts", "--steps", "40", "--save-every-steps", "10")
     state = torch.load(tmp_path / "parts.unfinished", weights_only=True)

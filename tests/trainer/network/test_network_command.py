@@ -17,16 +17,17 @@ from kuaixun.trainer.cli import main
 from kuaixun.trainer.data.labelled_texts import read_labelled_texts
 from kuaixun.trainer.data.text_lines import TextLines
 from kuaixun.trainer.errors import SettingError
+from kuaixun.trainer.fitting.encoded_texts import EncodedTexts
+from kuaixun.trainer.fitting.history import read_history
+from kuaixun.trainer.fitting.training import Fit
 from kuaixun.trainer.network import folder as network_folder
 from kuaixun.trainer.network import job as network_job
 from kuaixun.trainer.network.folder import read_network
-from kuaixun.trainer.network.job import SPREAD, NetworkJob, network_logits
+from kuaixun.trainer.network.job import SPREAD, NetworkJob
 from kuaixun.trainer.network.lexicon import UNKNOWN, new_lexicon
+from kuaixun.trainer.network.scoring import network_logits
 from kuaixun.trainer.network.word_network import KINDS, WordNetwork
-from kuaixun.trainer.student.encoding import EncodedTexts
-from kuaixun.trainer.student.history import read_history
-from kuaixun.trainer.student.training import Fit
-from kuaixun.trainer.teacher.scores import read_scores
+from kuaixun.trainer.scores.teacher_scores import read_scores
 from kuaixun.trainer.words.segmentation import segmenter
 from kuaixun.trainer.words.vectors import read_word_vectors
 
@@ -69,7 +70,7 @@ def test_an_interruption_while_files_are_scored_tells_how_to_score_them_later(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("kuaixun.trainer.teacher.scorers.network_logits", interrupt)
+    monkeypatch.setattr("kuaixun.trainer.network.scoring.network_logits", interrupt)
     out, scores = tmp_path / "network", tmp_path / "scores"
     command = [*files, "--output", str(out), "--score", f"{tmp_path / 'dev.txt'}={scores}"]
 

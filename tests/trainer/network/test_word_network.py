@@ -9,10 +9,10 @@ import torch
 
 from kuaixun.trainer.data.text_lines import TextLines
 from kuaixun.trainer.errors import SettingError
+from kuaixun.trainer.fitting.training import logits_of
 from kuaixun.trainer.network.folder import new_network
 from kuaixun.trainer.network.lexicon import Lexicon
 from kuaixun.trainer.network.word_network import KINDS, NetworkShape
-from kuaixun.trainer.student.training import logits_of
 from kuaixun.trainer.words.segmentation import segmenter
 
 LEXICON = Lexicon(tuple("股市球赛大涨今日"), ("股市", "球赛"), max_tokens=16)

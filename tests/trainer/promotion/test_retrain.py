@@ -113,7 +113,7 @@ def test_an_interrupted_training_leaves_the_champion_alone(home: Path, monkeypat
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("kuaixun.trainer.progress.Lines.evaluated", interrupt)
+    monkeypatch.setattr("kuaixun.trainer.commands.progress.Lines.evaluated", interrupt)
 
     assert retrain(home, *STUDENT, "6") == 130
     assert current(home) == champion

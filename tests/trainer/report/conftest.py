@@ -16,8 +16,8 @@ from kuaixun.trainer.cli import main
 from kuaixun.trainer.data.analysis import analyse
 from kuaixun.trainer.data.content_hash import sha256_of_texts
 from kuaixun.trainer.data.labelled_texts import read_labelled_texts, read_split
+from kuaixun.trainer.scores.teacher_scores import TeacherScores, write_scores
 from kuaixun.trainer.teacher.folder import RECORD_FILE, TeacherRecord
-from kuaixun.trainer.teacher.scores import TeacherScores, write_scores
 from kuaixun.trainer.teacher.settings import TeacherSettings
 from tests.trainer.conftest import toy_content
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from kuaixun.trainer.data.analysis import analyse
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
 from kuaixun.trainer.evaluation.figures import Evaluation, evaluate
+from kuaixun.trainer.fitting.watching import DevFigures
 from kuaixun.trainer.report.data_plots import SHOWN_CLASSES, class_balance, text_lengths
 from kuaixun.trainer.report.drawing import INK, SERIES, VARIABLES, columns_of, drawn, label_shown
 from kuaixun.trainer.report.quality_plots import (
@@ -23,7 +24,6 @@ from kuaixun.trainer.report.quality_plots import (
 )
 from kuaixun.trainer.report.state_map import StateMap, draw_map, look_of, name_on_map
 from kuaixun.trainer.report.training_plots import learning_curves
-from kuaixun.trainer.student.training import DevFigures
 
 
 def draw(figure: Figure) -> None:

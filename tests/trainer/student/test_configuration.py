@@ -12,12 +12,13 @@ from kuaixun.export.bundle.reader import default_bundle_path, read_manifest
 from kuaixun.schemas.manifest import NgramBranch
 from kuaixun.trainer.data.labelled_texts import read_split
 from kuaixun.trainer.errors import SettingError
+from kuaixun.trainer.fitting.curriculum import TrainingTexts
+from kuaixun.trainer.fitting.encoded_texts import encode
+from kuaixun.trainer.fitting.settings import FitSettings
+from kuaixun.trainer.fitting.watching import DevFigures
 from kuaixun.trainer.student.configuration import read_configuration, shipped_configurations
-from kuaixun.trainer.student.curriculum import TrainingTexts
-from kuaixun.trainer.student.encoding import encode
 from kuaixun.trainer.student.new_student import StudentShape, new_student
-from kuaixun.trainer.student.settings import FitSettings
-from kuaixun.trainer.student.training import DevFigures, fit
+from kuaixun.trainer.student.training import fit
 
 
 class Nobody:

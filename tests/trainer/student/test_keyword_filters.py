@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from kuaixun.trainer.data.character_embeddings import CharacterEmbeddings
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
-from kuaixun.trainer.student.embeddings import CharacterEmbeddings
 from kuaixun.trainer.student.keyword_filters import GAIN, telling_patterns
 from kuaixun.trainer.student.new_student import Student, StudentShape, new_student
 

@@ -11,14 +11,14 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
+from kuaixun.trainer.fitting.curriculum import TrainingTexts
+from kuaixun.trainer.fitting.encoded_texts import EncodedTexts, encode
+from kuaixun.trainer.fitting.settings import FitSettings
+from kuaixun.trainer.fitting.soft_targets import SoftTargets
+from kuaixun.trainer.fitting.watching import DevFigures
 from kuaixun.trainer.student import last_layer
-from kuaixun.trainer.student.curriculum import TrainingTexts
-from kuaixun.trainer.student.encoding import EncodedTexts, encode
 from kuaixun.trainer.student.last_layer import PENALTIES, features_fit, fit_last_layer, only_last_layer_trains
 from kuaixun.trainer.student.new_student import Student, StudentShape, new_student
-from kuaixun.trainer.student.settings import FitSettings
-from kuaixun.trainer.student.soft_targets import SoftTargets
-from kuaixun.trainer.student.training import DevFigures
 
 WORDS = ("goal", "match", "team", "bond", "yield", "bank", "vote", "law", "treaty")
 SHAPE = StudentShape(

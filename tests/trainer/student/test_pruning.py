@@ -15,7 +15,7 @@ from kuaixun.export.bundle.reader import open_bundle
 from kuaixun.export.student.quantisation import logits_in
 from kuaixun.trainer.cli import main
 from kuaixun.trainer.data.labelled_texts import read_labelled_texts
-from kuaixun.trainer.student.encoding import EncodedTexts, encode
+from kuaixun.trainer.fitting.encoded_texts import EncodedTexts, encode
 from kuaixun.trainer.student.pruning import (
     Student,
     Trial,

@@ -17,14 +17,16 @@ from kuaixun.schemas.manifest import NgramBranch
 from kuaixun.trainer.data.content_hash import sha256_of_texts
 from kuaixun.trainer.data.labelled_texts import LabelledTexts, read_labelled_texts, read_split
 from kuaixun.trainer.errors import ScoresError, SettingError
-from kuaixun.trainer.student.curriculum import epochs
-from kuaixun.trainer.student.encoding import encode
+from kuaixun.trainer.fitting.curriculum import epochs
+from kuaixun.trainer.fitting.encoded_texts import encode
+from kuaixun.trainer.fitting.settings import FitSettings
+from kuaixun.trainer.fitting.training import Fit
+from kuaixun.trainer.fitting.watching import DevFigures
+from kuaixun.trainer.scores.teacher_scores import TeacherScores, write_scores
+from kuaixun.trainer.scores.weighted_scores import WeightedScores
 from kuaixun.trainer.student.new_student import Student, StudentShape, new_student
-from kuaixun.trainer.student.score_file import ScoreFile
-from kuaixun.trainer.student.settings import FitSettings
 from kuaixun.trainer.student.teaching import LABELS_ALONE, Teaching, read_teaching
-from kuaixun.trainer.student.training import DevFigures, Fit, fit
-from kuaixun.trainer.teacher.scores import TeacherScores, write_scores
+from kuaixun.trainer.student.training import fit
 
 ToyFile = Callable[[str, int, int], Path]
 SHAPE = StudentShape(filters=8, embedding_size=12, ngrams=NgramBranch(bucket_bits=8, size=4), minimum_frequency=1)
@@ -44,16 +46,16 @@ class Losses:
     def evaluated(self, figures: DevFigures) -> None: ...
 
 
-def scored(data: Path, texts: tuple[str, ...], labels: tuple[str, ...], *, salt: str = "") -> ScoreFile:
+def scored(data: Path, texts: tuple[str, ...], labels: tuple[str, ...], *, salt: str = "") -> WeightedScores:
     """A file of scores in which every text's are a hash of the text itself."""
     digests = [hashlib.sha256((salt + text).encode()).digest() for text in texts]
     logits = np.array([[byte / 64 for byte in digest[: len(labels)]] for digest in digests], dtype=np.float16)
     path = data.with_name(f"{data.name}{salt}.safetensors")
     write_scores(path, TeacherScores(logits, data.name, sha256_of_texts(texts), labels, "toy", folds=5))
-    return ScoreFile(path)
+    return WeightedScores(path)
 
 
-def scored_file(path: Path) -> tuple[LabelledTexts, ScoreFile]:
+def scored_file(path: Path) -> tuple[LabelledTexts, WeightedScores]:
     data = read_labelled_texts(path)
     return data, scored(path, data.texts, data.labels)
 
@@ -143,7 +145,7 @@ def test_weights_share_out_the_word_of_several_teachers(toy_file: ToyFile) -> No
     data, one = scored_file(path)
     other = scored(path, data.texts, data.labels, salt="-second")
 
-    teaching = read_teaching(data, (one, ScoreFile(other.path, weight=3.0)))
+    teaching = read_teaching(data, (one, WeightedScores(other.path, weight=3.0)))
 
     assert teaching.soft is not None
     assert teaching.soft.weights == (0.25, 0.75)

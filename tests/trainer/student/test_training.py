@@ -15,12 +15,14 @@ from kuaixun.schemas.manifest import NgramBranch
 from kuaixun.trainer.data.labelled_texts import read_split
 from kuaixun.trainer.errors import FitError
 from kuaixun.trainer.evaluation.calibration import calibrated_loss
-from kuaixun.trainer.student.curriculum import TrainingTexts
-from kuaixun.trainer.student.encoding import encode
+from kuaixun.trainer.fitting.curriculum import TrainingTexts
+from kuaixun.trainer.fitting.encoded_texts import encode
+from kuaixun.trainer.fitting.objective import Batch, Objective
+from kuaixun.trainer.fitting.settings import FitSettings
+from kuaixun.trainer.fitting.training import Fit, logits_of
+from kuaixun.trainer.fitting.watching import DevFigures, Watcher
 from kuaixun.trainer.student.new_student import Student, StudentShape, new_student
-from kuaixun.trainer.student.objective import Batch, Objective
-from kuaixun.trainer.student.settings import FitSettings
-from kuaixun.trainer.student.training import DevFigures, Fit, Watcher, fit, logits_of, student_loss
+from kuaixun.trainer.student.training import fit, student_loss
 
 SHAPE = StudentShape(filters=8, embedding_size=12, ngrams=NgramBranch(bucket_bits=8, size=4), minimum_frequency=1)
 SETTINGS = FitSettings(

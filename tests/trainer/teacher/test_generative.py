@@ -18,9 +18,9 @@ from kuaixun.trainer.cli import main
 from kuaixun.trainer.data.labelled_texts import read_labelled_texts
 from kuaixun.trainer.encoder.pretrained_folders import open_tokenizer
 from kuaixun.trainer.errors import SettingError
+from kuaixun.trainer.scores.teacher_scores import read_scores
 from kuaixun.trainer.teacher.folder import read_teacher
 from kuaixun.trainer.teacher.generative import AFTER, BEFORE, GenerativeClassifier, open_language_model
-from kuaixun.trainer.teacher.scores import read_scores
 from kuaixun.trainer.teacher.settings import TeacherSettings
 from kuaixun.trainer.teacher.token_rows import padded, token_rows
 from tests.trainer.conftest import SHARED, TOPICS

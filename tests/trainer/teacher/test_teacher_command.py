@@ -20,14 +20,15 @@ from transformers import AutoModel
 
 from kuaixun.trainer.cli import main
 from kuaixun.trainer.data.labelled_texts import LabelledTexts, read_labelled_texts
-from kuaixun.trainer.student.history import read_history
-from kuaixun.trainer.student.training import DevFigures
-from kuaixun.trainer.teacher import cross_fitting, fold_training, job
+from kuaixun.trainer.fitting.history import read_history
+from kuaixun.trainer.fitting.watching import DevFigures
+from kuaixun.trainer.scores import cross_fitting
+from kuaixun.trainer.scores.scorer import Scorer, mean_logits
+from kuaixun.trainer.scores.teacher_scores import TeacherScores, read_scores
+from kuaixun.trainer.teacher import fold_training, job
 from kuaixun.trainer.teacher.fine_tuning import FineTuned
 from kuaixun.trainer.teacher.folder import read_teacher
-from kuaixun.trainer.teacher.scorers import Scorer, mean_logits, scorer_of
-from kuaixun.trainer.teacher.scores import TeacherScores, read_scores
-from kuaixun.trainer.teacher.scoring import score
+from kuaixun.trainer.teacher.scoring import score, scorer_of
 
 ToyFile = Callable[[str, int, int], Path]
 FIT = "--epochs 3 --batch-size 16 --learning-rate 3e-3 --head-learning-rate 3e-3 --evaluate-every-steps 10"
@@ -85,7 +86,7 @@ def test_what_is_saved_is_what_had_the_lowest_dev_loss(
     toy_file: ToyFile, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[DevFigures] = []
-    monkeypatch.setattr("kuaixun.trainer.progress.Lines.evaluated", lambda _, figures: seen.append(figures))
+    monkeypatch.setattr("kuaixun.trainer.commands.progress.Lines.evaluated", lambda _, figures: seen.append(figures))
 
     # A rate at which the loss goes up and down, so that the last evaluation is not the best.
     more = ("--learning-rate", "0.3", "--evaluate-every-steps", "3", "--patience", "20")
@@ -127,7 +128,7 @@ def test_patience_ends_a_training_that_gets_no_better(
     toy_file: ToyFile, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[DevFigures] = []
-    monkeypatch.setattr("kuaixun.trainer.progress.Lines.evaluated", lambda _, figures: seen.append(figures))
+    monkeypatch.setattr("kuaixun.trainer.commands.progress.Lines.evaluated", lambda _, figures: seen.append(figures))
 
     more = ("--learning-rate", "1", "--head-learning-rate", "1", "--evaluate-every-steps", "2", "--patience", "2")
     assert teach(toy_file, encoder, tmp_path / "teacher", *more) == 0
@@ -280,7 +281,7 @@ def test_an_interruption_keeps_the_best_so_far(
         if step == 25:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("kuaixun.trainer.progress.Lines.stepped", interrupt)
+    monkeypatch.setattr("kuaixun.trainer.commands.progress.Lines.stepped", interrupt)
     out = tmp_path / "scores"
 
     assert teach(toy_file, encoder, tmp_path / "teacher", f"--score={tmp_path / 'dev.txt'}={out}") == 130
@@ -306,7 +307,7 @@ def test_an_interruption_while_the_teacher_is_measured_keeps_it_and_a_second_one
             os.kill(os.getpid(), signal.SIGINT)
         return real(*given)
 
-    monkeypatch.setattr("kuaixun.trainer.progress.Lines.stepped", interrupt)
+    monkeypatch.setattr("kuaixun.trainer.commands.progress.Lines.stepped", interrupt)
     monkeypatch.setattr("kuaixun.trainer.teacher.job.score", measure)
     scoring = f"--score={tmp_path / 'dev.txt'}={tmp_path / 'scores'}"
 
@@ -340,7 +341,7 @@ def test_an_interruption_before_any_evaluation_leaves_nothing(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("kuaixun.trainer.progress.Lines.stepped", interrupt)
+    monkeypatch.setattr("kuaixun.trainer.commands.progress.Lines.stepped", interrupt)
 
     assert teach(toy_file, encoder, tmp_path / "teacher") == 130
     assert not (tmp_path / "teacher").exists()

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from kuaixun.trainer.data.character_embeddings import read_embeddings
 from kuaixun.trainer.errors import EmbeddingError
-from kuaixun.trainer.student.embeddings import read_embeddings
 
 RANDOM = np.random.default_rng(5)
 TRAINED = RANDOM.normal(0.0, 0.3, (3, 16))

@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from kuaixun.schemas.manifest import TextParameters
+from kuaixun.trainer.data.character_embeddings import CharacterEmbeddings
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
 from kuaixun.trainer.errors import DataError, SettingError
-from kuaixun.trainer.student.batches import batches_by_length, shuffled_batches
-from kuaixun.trainer.student.embeddings import CharacterEmbeddings
-from kuaixun.trainer.student.encoding import build_pipeline, encode, initial_embedding
+from kuaixun.trainer.fitting.batches import batches_by_length, shuffled_batches
+from kuaixun.trainer.fitting.encoded_texts import encode
+from kuaixun.trainer.student.new_pipeline import build_pipeline, initial_embedding
 from kuaixun.trainer.student.new_student import StudentShape, new_student
 
 PARAMETERS = TextParameters()

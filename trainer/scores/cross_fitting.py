@@ -19,11 +19,11 @@ from kuaixun.trainer.advance import Advancing
 from kuaixun.trainer.data.cleaning import clean
 from kuaixun.trainer.data.labelled_texts import DataSplit, LabelledTexts
 from kuaixun.trainer.errors import SettingError
-from kuaixun.trainer.teacher.folds import fold_of_rows, out_of_fold
-from kuaixun.trainer.teacher.processes import is_first_process
-from kuaixun.trainer.teacher.score_files import Say, ScoredFile, write_file_scores
-from kuaixun.trainer.teacher.scorers import Scorer, mean_logits, open_scorer, score_files
-from kuaixun.trainer.teacher.scoring import measure
+from kuaixun.trainer.scores.folds import fold_of_rows, out_of_fold
+from kuaixun.trainer.scores.measured import measure
+from kuaixun.trainer.scores.processes import is_first_process
+from kuaixun.trainer.scores.requests import FileToScore, Say, write_file_scores
+from kuaixun.trainer.scores.scorer import Scorer, mean_logits, score_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,8 @@ class CrossFitting:
     """What is to be taught in folds, and how one kind of teacher does it.
 
     `is_finished` says whether a fold's teacher is there, and raises SettingError for one of another training.
-    `teach` trains one on these rows of train, and writes its folder unless it is interrupted before its end.
+    `teach` trains one on these rows of train, and writes its folder unless it is interrupted before its end;
+    `open_teacher` opens that folder.
     """
 
     split: DataSplit
@@ -61,9 +62,10 @@ class CrossFitting:
     say: Say
     is_finished: Callable[[Fold], bool]
     teach: Callable[[Fold, NDArray[np.int64]], FoldEnd]
+    open_teacher: Callable[[Path], Scorer]
 
 
-def cross_fit(job: CrossFitting, files: Sequence[ScoredFile]) -> FoldEnd | None:
+def cross_fit(job: CrossFitting, files: Sequence[FileToScore]) -> FoldEnd | None:
     """Train the teachers that are missing, measure, score the files; None where there was nothing to train.
 
     Rows of the training file get out-of-fold scores, all others the mean of all teachers; of several processes one
@@ -86,7 +88,7 @@ def cross_fit(job: CrossFitting, files: Sequence[ScoredFile]) -> FoldEnd | None:
         if done.interrupted:
             return done
     if is_first_process():
-        _score(job, files, fold_of_row, [open_scorer(fold.folder) for fold in folds])
+        _score(job, files, fold_of_row, [job.open_teacher(fold.folder) for fold in folds])
     return done
 
 
@@ -109,7 +111,7 @@ def _refuse_strangers(job: CrossFitting, folders: Sequence[Path]) -> None:
 
 
 def _score(
-    job: CrossFitting, files: Sequence[ScoredFile], fold_of_row: NDArray[np.int64], teachers: Sequence[Scorer]
+    job: CrossFitting, files: Sequence[FileToScore], fold_of_row: NDArray[np.int64], teachers: Sequence[Scorer]
 ) -> None:
     """Figures of dev, test and the unseen parts of train; then the files."""
     train, command = job.split.train, teachers[0].training.command

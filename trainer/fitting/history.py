@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from kuaixun.trainer.errors import DataError
-from kuaixun.trainer.student.training import DevFigures, Watcher
+from kuaixun.trainer.fitting.watching import DevFigures, Watcher
 
 HISTORY_FILE = "history.jsonl"
 

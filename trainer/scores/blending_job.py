@@ -13,10 +13,10 @@ from kuaixun.trainer.data.content_hash import sha256_of_texts
 from kuaixun.trainer.data.labelled_texts import CsvColumns, LabelledTexts, read_classes, read_labelled_texts
 from kuaixun.trainer.errors import ScoresError, SettingError
 from kuaixun.trainer.evaluation.figures import Evaluation
-from kuaixun.trainer.teacher.ensemble import Blend, choose_blend
-from kuaixun.trainer.teacher.score_files import ScoredFile, ScoreRequest, read_requests, write_file_scores
-from kuaixun.trainer.teacher.scores import TeacherScores, read_scores, read_scores_header
-from kuaixun.trainer.teacher.scoring import measure
+from kuaixun.trainer.scores.ensemble import Blend, choose_blend
+from kuaixun.trainer.scores.measured import measure
+from kuaixun.trainer.scores.requests import FileToScore, ScoreRequest, read_requests, write_file_scores
+from kuaixun.trainer.scores.teacher_scores import TeacherScores, read_scores, read_scores_header
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def blend(
 
 
 def _write(
-    file: ScoredFile,
+    file: FileToScore,
     members: Sequence[Member],
     parts: Sequence[TeacherScores],
     mixture: Blend,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class ScoreFile:
+class WeightedScores:
     """The file and the weight of this teacher's word among the others'."""
 
     path: Path

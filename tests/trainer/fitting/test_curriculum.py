@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from kuaixun.trainer.student.batches import shuffled_batches
-from kuaixun.trainer.student.curriculum import TrainingTexts, epochs, steps_of, temperature_in
-from kuaixun.trainer.student.encoding import EncodedTexts
-from kuaixun.trainer.student.objective import UNLABELLED
-from kuaixun.trainer.student.settings import FitSettings
-from kuaixun.trainer.student.soft_targets import SoftTargets
+from kuaixun.trainer.fitting.batches import shuffled_batches
+from kuaixun.trainer.fitting.curriculum import TrainingTexts, epochs, steps_of, temperature_in
+from kuaixun.trainer.fitting.encoded_texts import EncodedTexts
+from kuaixun.trainer.fitting.objective import UNLABELLED
+from kuaixun.trainer.fitting.settings import FitSettings
+from kuaixun.trainer.fitting.soft_targets import SoftTargets
 
 SETTINGS = FitSettings(epochs=3, batch_size=8, seed=5)
 CPU = torch.device("cpu")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from kuaixun.trainer.student.training import DevFigures, Watcher
+from kuaixun.trainer.fitting.watching import DevFigures, Watcher
 
 
 def plain_lines(console: Console) -> Callable[[str], None]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kuaixun.trainer.errors import SettingError
-from kuaixun.trainer.teacher.folds import fold_of_rows, out_of_fold
+from kuaixun.trainer.scores.folds import fold_of_rows, out_of_fold
 
 TEXTS = [f"第{number}条" for number in range(90)]
 LABELS = np.array([number % 3 for number in range(90)])

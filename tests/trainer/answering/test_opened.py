@@ -16,10 +16,11 @@ from kuaixun.export.checkpoint import WEIGHTS_FILE, read_checkpoint
 from kuaixun.export.classifier import open_classifier
 from kuaixun.export.errors import CheckpointError
 from kuaixun.schemas.manifest import Training
+from kuaixun.trainer.answering.opened import open_scorer
 from kuaixun.trainer.cli import main
 from kuaixun.trainer.data.text_lines import read_text_lines
-from kuaixun.trainer.teacher.scorers import Scorer, mean_logits, open_scorer
-from kuaixun.trainer.teacher.scores import SEEN, read_scores
+from kuaixun.trainer.scores.scorer import Scorer, mean_logits
+from kuaixun.trainer.scores.teacher_scores import SEEN, read_scores
 
 SHAPE = ("--filters", "8", "--embedding-size", "8", "--ngram-bits", "8", "--epochs", "2", "--threads", "1")
 TEXTS = ("股市大涨", "", "球赛今日开始", "<b>基金</b>")
@@ -35,7 +36,7 @@ def test_a_student_scores_as_its_bundle_does(
     unlabelled = tmp_path / "unlabelled.txt"
     unlabelled.write_text("\n".join(TEXTS) + "\n", encoding="utf-8")
 
-    monkeypatch.setattr("kuaixun.trainer.teacher.scorers.TEXTS_AT_ONCE", 1)  # of some chunks nothing is left
+    monkeypatch.setattr("kuaixun.trainer.scores.scorer.TEXTS_AT_ONCE", 1)  # of some chunks nothing is left
     assert main(["teacher", "--scores-only", "--teacher", str(student), "--score", f"{unlabelled}={out}"]) == 0
 
     record = read_checkpoint(student).record
@@ -56,7 +57,7 @@ def test_long_scoring_tells_how_far_it_is_and_says_what_it_says_of_all_at_once(m
     told: list[tuple[float | None, str]] = []
     training = Training(command="", seed=1, versions={}, data=())
     scorers = [Scorer(("a", "b"), training, lengths), Scorer(("a", "b"), training, lambda *given: 3 * lengths(*given))]
-    monkeypatch.setattr("kuaixun.trainer.teacher.scorers.TEXTS_AT_ONCE", 3)
+    monkeypatch.setattr("kuaixun.trainer.scores.scorer.TEXTS_AT_ONCE", 3)
 
     logits = mean_logits(scorers, TEXTS, torch.device("cpu"), lambda share, remark: told.append((share, remark)))
 

@@ -11,8 +11,8 @@ import pytest
 from kuaixun.export.checkpoint import read_checkpoint
 from kuaixun.trainer.cli import main
 from kuaixun.trainer.errors import DataError
-from kuaixun.trainer.student.history import HISTORY_FILE, Recorder, history_to_file, read_history
-from kuaixun.trainer.student.training import DevFigures
+from kuaixun.trainer.fitting.history import HISTORY_FILE, Recorder, history_to_file, read_history
+from kuaixun.trainer.fitting.watching import DevFigures
 
 FIGURES = DevFigures(step=10, steps=20, training_loss=1.5, dev_loss=0.5, dev_accuracy=0.75, lowest=True)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from kuaixun.trainer.teacher.ensemble import choose_blend
+from kuaixun.trainer.scores.ensemble import choose_blend
 
 CHANCE = np.random.default_rng(0)
 TRUTH = CHANCE.integers(0, 4, 2000)

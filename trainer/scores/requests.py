@@ -15,8 +15,8 @@ from kuaixun.trainer.data.labelled_texts import CsvColumns
 from kuaixun.trainer.data.text_lines import read_text_lines
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.output_folder import refuse_unwritable_file
-from kuaixun.trainer.teacher.processes import is_first_process
-from kuaixun.trainer.teacher.scores import TeacherScores, as_half, write_scores
+from kuaixun.trainer.scores.processes import is_first_process
+from kuaixun.trainer.scores.teacher_scores import TeacherScores, as_half, write_scores
 
 Say = Callable[[str], None]
 
@@ -30,7 +30,7 @@ class ScoreRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class ScoredFile:
+class FileToScore:
     """A file's texts, row by row as a student will read them, its name, and where its scores go."""
 
     texts: tuple[str, ...]
@@ -38,7 +38,7 @@ class ScoredFile:
     out: Path
 
 
-def read_requests(requests: tuple[ScoreRequest, ...], columns: CsvColumns) -> tuple[ScoredFile, ...]:
+def read_requests(requests: tuple[ScoreRequest, ...], columns: CsvColumns) -> tuple[FileToScore, ...]:
     """Read every file, before any training. Raises DataError, and SettingError for an output that is there already."""
     outputs = [real_path(request.out) for request in requests]
     for request, output in zip(requests, outputs, strict=True):
@@ -50,7 +50,7 @@ def read_requests(requests: tuple[ScoreRequest, ...], columns: CsvColumns) -> tu
 
 
 def write_file_scores(
-    file: ScoredFile, logits: NDArray[np.float32], labels: tuple[str, ...], teacher: str, folds: int, say: Say
+    file: FileToScore, logits: NDArray[np.float32], labels: tuple[str, ...], teacher: str, folds: int, say: Say
 ) -> None:
     """Write one file's scores, logits (rows, classes), and tell. Raises OSError, ScoresError."""
     texts_sha256 = sha256_of_texts(file.texts)
@@ -58,6 +58,6 @@ def write_file_scores(
     say(f"scores of {len(logits)} rows of {file.name}: {file.out}")
 
 
-def _read(request: ScoreRequest, columns: CsvColumns) -> ScoredFile:
+def _read(request: ScoreRequest, columns: CsvColumns) -> FileToScore:
     found = read_text_lines(request.data, columns.text)
-    return ScoredFile(found.texts, request.data.name, request.out)
+    return FileToScore(found.texts, request.data.name, request.out)

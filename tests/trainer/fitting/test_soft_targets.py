@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from kuaixun.trainer.student.soft_targets import CHUNK_ROWS, SoftTargets
+from kuaixun.trainer.fitting.soft_targets import CHUNK_ROWS, SoftTargets
 
 SURE = torch.tensor([[8.0, 0.0], [0.0, 8.0]], dtype=torch.float16)
 UNSURE = torch.tensor([[0.0, 1.0], [0.0, 1.0]], dtype=torch.float16)

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from kuaixun.export.classifier import open_classifier
 from kuaixun.schemas.manifest import Training
 from kuaixun.trainer.advance import Advance
+from kuaixun.trainer.answering.models import answers_of, model_of_bundle, model_of_teacher
 from kuaixun.trainer.data.labelled_texts import read_labelled_texts
-from kuaixun.trainer.evaluation.answering import answers_of, model_of_bundle, model_of_teacher
-from kuaixun.trainer.teacher.scorers import Scorer
+from kuaixun.trainer.scores.scorer import Scorer
 
 
 def test_a_teacher_tells_how_far_its_answers_are(
@@ -33,8 +33,8 @@ def test_a_teacher_tells_how_far_its_answers_are(
 
     data = read_labelled_texts(toy_file("test.txt", 40, 3))
     teacher = Scorer(data.labels, Training(command="", seed=1, versions={}, data=()), logits)
-    monkeypatch.setattr("kuaixun.trainer.teacher.scorers.open_scorer", lambda folder: teacher)
-    monkeypatch.setattr("kuaixun.trainer.teacher.scorers.TEXTS_AT_ONCE", 30)
+    monkeypatch.setattr("kuaixun.trainer.answering.opened.open_scorer", lambda folder: teacher)
+    monkeypatch.setattr("kuaixun.trainer.scores.scorer.TEXTS_AT_ONCE", 30)
     (tmp_path / "empty").mkdir()
     model = model_of_teacher(tmp_path / "empty", "bert", torch.device("cpu"))
 
@@ -46,7 +46,7 @@ def test_a_teacher_tells_how_far_its_answers_are(
 
 def test_a_bundle_tells_how_far_its_answers_are(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[tuple[float | None, str]] = []
-    monkeypatch.setattr("kuaixun.trainer.evaluation.answering.BATCH_TEXTS", 2)
+    monkeypatch.setattr("kuaixun.trainer.answering.models.BATCH_TEXTS", 2)
     model = model_of_bundle("shipped", open_classifier(engine="torchscript"))
 
     said = model.answer(("股市大涨", "球赛今日开始", "基金"), lambda share, remark: told.append((share, remark)))

@@ -14,7 +14,7 @@ import safetensors.numpy
 
 from kuaixun.trainer.data.content_hash import sha256_of_texts
 from kuaixun.trainer.errors import ScoresError
-from kuaixun.trainer.teacher.scores import TeacherScores, as_half, read_scores, read_scores_header, write_scores
+from kuaixun.trainer.scores.teacher_scores import TeacherScores, as_half, read_scores, read_scores_header, write_scores
 
 LABELS = ("金融", "b")
 TEXTS = ("股市", "球赛", "")

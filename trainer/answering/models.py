@@ -15,11 +15,11 @@ from kuaixun.export import Classifier
 from kuaixun.export.batches import in_batches
 from kuaixun.export.predictions import Predictions, predictions_from
 from kuaixun.trainer.advance import Advance, Advancing, in_silence
+from kuaixun.trainer.answering.speeds import Timed, texts_per_second
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
 from kuaixun.trainer.errors import DataError
 from kuaixun.trainer.evaluation.measurement import Answers
-from kuaixun.trainer.evaluation.speeds import Timed, texts_per_second
-from kuaixun.trainer.teacher.scores import read_scores
+from kuaixun.trainer.scores.teacher_scores import read_scores
 
 BATCH_TEXTS = 1000
 BUNDLE_ROUND_TEXTS = 10_000
@@ -63,8 +63,9 @@ def model_of_bundle(name: str, classifier: Classifier) -> Model:
 def model_of_teacher(folder: Path, name: str, device: torch.device) -> Model:
     """A teacher, a network, or a student that taught, uncalibrated. Raises SettingError, CheckpointError."""
     # Imported here because transformers takes seconds, which a comparison without teachers need not wait for.
+    from kuaixun.trainer.answering.opened import open_scorer
     from kuaixun.trainer.encoder.pretrained_folders import quieten
-    from kuaixun.trainer.teacher.scorers import mean_logits, open_scorer
+    from kuaixun.trainer.scores.scorer import mean_logits
 
     quieten()
     teacher = open_scorer(folder)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from kuaixun.trainer.student.objective import UNLABELLED, Batch, Objective
+from kuaixun.trainer.fitting.objective import UNLABELLED, Batch, Objective
 
 GENERATOR = torch.Generator().manual_seed(0)
 LOGITS = torch.randn(4, 3, generator=GENERATOR)

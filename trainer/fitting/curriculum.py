@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kuaixun.trainer.student.batches import shuffled_batches
-from kuaixun.trainer.student.encoding import EncodedTexts
-from kuaixun.trainer.student.objective import UNLABELLED, Batch, Objective
-from kuaixun.trainer.student.settings import FitSettings
-from kuaixun.trainer.student.soft_targets import Silence, SoftTargets
+from kuaixun.trainer.fitting.batches import shuffled_batches
+from kuaixun.trainer.fitting.encoded_texts import EncodedTexts
+from kuaixun.trainer.fitting.objective import UNLABELLED, Batch, Objective
+from kuaixun.trainer.fitting.settings import FitSettings
+from kuaixun.trainer.fitting.soft_targets import Silence, SoftTargets
 
 
 @dataclass(frozen=True, slots=True, eq=False)

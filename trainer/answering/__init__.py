@@ -1,0 +1,1 @@
+"""Whatever answers texts, opened from where it lies, and timed side by side."""

@@ -1,0 +1,31 @@
+"""A training as those see it who follow it: its figures on the way, and who is told of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class DevFigures:
+    """One evaluation on the way. `training_loss` is a running mean; `lowest` says that the weights were kept.
+
+    `dev_loss` is that of calibrated probabilities, as they will be served.
+    """
+
+    step: int
+    steps: int
+    training_loss: float
+    dev_loss: float
+    dev_accuracy: float
+    lowest: bool
+
+
+class Watcher(Protocol):
+    """Whoever follows a training. Called in the training's own thread; what it raises ends the training."""
+
+    def stepped(self, step: int, steps: int, training_loss: float) -> None:
+        """After every step."""
+
+    def evaluated(self, figures: DevFigures) -> None:
+        """After every evaluation."""

@@ -1,0 +1,1 @@
+"""What teachers say of texts: stored by row, mixed, and out of fold."""
