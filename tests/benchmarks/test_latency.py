@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import numpy as np
@@ -14,6 +15,7 @@ from tests.benchmarks.stream import latency, traffic
 from tests.benchmarks.stream.contenders import CONTENDERS
 from tests.benchmarks.stream.latency import MAX_DELAY_MS, Run, measure, summed_up, waited_ms
 from tests.benchmarks.stream.report import latency_table
+from tests.worker.topics import PARTITIONS
 
 
 def of(contender: str, p99_ms: float, p999_ms: float = 0.0, share: float = 0.5) -> Run:
@@ -98,19 +100,21 @@ def test_traffic_that_stood_still_sends_what_was_due_meanwhile_and_no_more(clock
 
 
 class StallingProducer:
-    """A client that holds up who writes for a while: at one of the headlines its queue is full."""
+    """A client that takes its time over one of the headlines, and may refuse one."""
 
-    def __init__(self, clock: Clock, stall_at: int, stall: int) -> None:
-        self._clock, self._number, self._stall_at, self._stall = clock, 0, stall_at, stall
+    def __init__(self, clock: Clock, stall_at: int = -1, stall: int = 0, refused: int = -1) -> None:
+        self._clock, self._stall_at, self._stall, self._refused = clock, stall_at, stall, refused
+        self.taken: dict[int, list[int]] = {}
 
-    def produce(self, *_: object) -> None:
-        if self._number == self._stall_at and self._stall:
-            raise BufferError
-        self._number += 1
+    def produce_batch(self, _topic: str, messages: Sequence[Mapping[str, bytes]], partition: int) -> int:
+        due = [int(message["key"]) for message in messages]
+        if any(one // 100_000 == self._stall_at for one in due):
+            self._clock.now += self._stall
+        self.taken.setdefault(partition, []).extend(due)
+        return sum(one // 100_000 != self._refused for one in due)
 
     def poll(self, seconds: float) -> None:
-        if seconds:
-            self._clock.now, self._stall = self._clock.now + self._stall, 0
+        """There are no reports."""
 
     def flush(self) -> None:
         """Nothing is on its way."""
@@ -124,13 +128,25 @@ def late_p99_ms(producer: object, rate: float, total: int) -> float:
 
 def test_how_late_the_traffic_is_counts_headlines_and_not_ticks(clock: Clock) -> None:
     # 50 ms make a twentieth of a second's headlines late, by up to 50 ms, and are one tick in 950.
-    assert late_p99_ms(StallingProducer(clock, 0, 0), 1e4, 10_000) == pytest.approx(40, abs=1)
+    assert late_p99_ms(StallingProducer(clock), 1e4, 10_000) == pytest.approx(40, abs=1)
 
 
-def test_a_headline_that_the_client_does_not_take_is_late(clock: Clock) -> None:
+def test_a_headline_that_the_client_takes_late_is_late(clock: Clock) -> None:
     clock.stall = 0
     # In the last tick, whose headlines came to it in time.
     assert late_p99_ms(StallingProducer(clock, 95, 50_000_000), 1e4, 100) > 50
+
+
+def test_every_headline_goes_to_the_partition_of_its_number_in_the_order_that_they_are_due(clock: Clock) -> None:
+    producer = StallingProducer(clock)
+    traffic.write(cast(Producer, producer), "topic", [b"{}"], 1e4, 1_001)
+    due = [traffic.due_at(0, 1e4, number) for number in range(1_001)]
+    assert producer.taken == {partition: due[partition::PARTITIONS] for partition in range(PARTITIONS)}
+
+
+def test_traffic_of_which_the_client_refuses_a_headline_ends(clock: Clock) -> None:
+    with pytest.raises(RuntimeError, match="partition 3: the client did not take all"):
+        traffic.write(cast(Producer, StallingProducer(clock, refused=7)), "topic", [b"{}"], 1e4, 100)
 
 
 def test_a_run_of_the_passthrough_tells_how_long_all_of_its_headlines_took(kafka_bootstrap: str) -> None:
