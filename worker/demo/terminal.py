@@ -151,14 +151,20 @@ class TerminalScreen:
         )  # fmt: skip
 
     def _rate(self, ledger: Ledger, seconds: float) -> Text:
+        """As much of it as there is room for."""
         rate = ledger.arrived / seconds if seconds > 0 else 0.0
-        text = (
-            f"{ledger.arrived:,} of {self._stage.planned:,} headlines, shown at {rate:,.0f} a second, slowed to be read"
-        )
+        counted, speed = f"{ledger.arrived:,} of {self._stage.planned:,}", f"{rate:,.0f} a second"
         judged = ledger.judged[Fate.LABELLED]
-        if judged:
-            text += f"; {ledger.agreed[Fate.LABELLED] / judged:.0%} as their writers say"
-        return Text(text, no_wrap=True, overflow="ellipsis")
+        right = f"; {ledger.agreed[Fate.LABELLED] / judged:.0%} as their writers say" if judged else ""
+        lines = (
+            f"{counted} headlines, shown at {speed}, slowed to be read{right}",
+            f"{counted} headlines, shown at {speed}{right}",
+            f"{counted}, {speed}{right}",
+            f"{counted} headlines, shown at {speed}",
+            f"{counted}, {speed}",
+        )
+        fitting = next((line for line in lines if len(line) <= self._console.width), lines[-1])
+        return Text(fitting, no_wrap=True, overflow="ellipsis")
 
     def _mix(self, ledger: Ledger) -> Table:
         """The labels in two columns, each with its share of the labelled headlines."""
