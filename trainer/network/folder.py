@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import safetensors
 import safetensors.torch
 import torch
@@ -25,7 +24,7 @@ from kuaixun.trainer.fitting.settings import FitSettings
 from kuaixun.trainer.fitting.watching import DevFigures
 from kuaixun.trainer.network.lexicon import Lexicon
 from kuaixun.trainer.network.word_network import NetworkShape, WordNetwork
-from kuaixun.trainer.scores.taught import TaughtRecord
+from kuaixun.trainer.scores.taught import TaughtRecord, read_taught, taught_to_file
 
 RECORD_FILE = "network.json"
 CHARACTERS_FILE = "characters.txt"
@@ -56,7 +55,7 @@ def write_network(folder: Path, network: Network, history: Sequence[DevFigures])
     write_folder(
         folder,
         {
-            RECORD_FILE: msgspec.json.format(msgspec.json.encode(network.record), indent=2) + b"\n",
+            RECORD_FILE: taught_to_file(network.record),
             CHARACTERS_FILE: _lines(network.lexicon.characters),
             WORDS_FILE: _lines(network.lexicon.words),
             WEIGHTS_FILE: safetensors.torch.save(state),
@@ -67,14 +66,7 @@ def write_network(folder: Path, network: Network, history: Sequence[DevFigures])
 
 def read_record(folder: Path) -> NetworkRecord:
     """The record of a network's folder. Raises SettingError for a folder that is no network."""
-    path = folder / RECORD_FILE
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=NetworkRecord)
-    except OSError as error:
-        reason = error.strerror or error
-        raise SettingError(f"{path}: cannot be read: {reason}; name a folder that the network command wrote") from None
-    except (msgspec.DecodeError, SettingError) as error:
-        raise SettingError(f"{path}: no record of a network: {error}") from None
+    return read_taught(folder / RECORD_FILE, NetworkRecord, "network")
 
 
 def read_network(folder: Path) -> Network:
@@ -107,11 +99,6 @@ def read_network(folder: Path) -> Network:
 def new_network(shape: NetworkShape, lexicon: Lexicon, word_size: int, classes: int, *, dropout: float) -> WordNetwork:
     """A network with random weights, drawn from torch's generator, of the lexicon's size."""
     return WordNetwork(shape, len(lexicon.characters) + 2, len(lexicon.words) + 1, word_size, classes, dropout)
-
-
-def size_bytes(module: torch.nn.Module) -> int:
-    """What the weights take."""
-    return sum(tensor.nbytes for tensor in module.state_dict().values())
 
 
 def _expect_shapes(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:

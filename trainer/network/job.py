@@ -28,8 +28,9 @@ from kuaixun.trainer.fitting.objective import Batch, Objective
 from kuaixun.trainer.fitting.settings import FitSettings
 from kuaixun.trainer.fitting.training import Fit, Learner, fit_module
 from kuaixun.trainer.fitting.watching import DevFigures, Watcher
+from kuaixun.trainer.fitting.weights import size_bytes
 from kuaixun.trainer.interrupts import interrupts_between_steps
-from kuaixun.trainer.network.folder import Network, NetworkRecord, new_network, size_bytes, write_network
+from kuaixun.trainer.network.folder import Network, NetworkRecord, new_network, write_network
 from kuaixun.trainer.network.lexicon import UNKNOWN, Lexicon, new_lexicon
 from kuaixun.trainer.network.scoring import encoded_logits
 from kuaixun.trainer.network.word_network import NetworkShape, WordNetwork

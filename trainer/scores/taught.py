@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, TypeVar
 
 import msgspec
 
 from kuaixun.schemas.manifest import Label, Training
+from kuaixun.trainer.errors import SettingError
 
 
 class TaughtRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,3 +25,24 @@ class TaughtRecord(msgspec.Struct, frozen=True, kw_only=True):
     texts_sha256: str
     fold: int = 0
     folds: int = 0
+
+
+Record = TypeVar("Record", bound=TaughtRecord)
+
+
+def taught_to_file(record: TaughtRecord) -> bytes:
+    """The record as JSON for people to read."""
+    return msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"
+
+
+def read_taught(path: Path, kind: type[Record], command: str) -> Record:
+    """The record that a command, `teacher` or `network`, wrote. Raises SettingError for any other file."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except OSError as error:
+        reason = error.strerror or error
+        raise SettingError(
+            f"{path}: cannot be read: {reason}; name a folder that the {command} command wrote"
+        ) from None
+    except (msgspec.DecodeError, SettingError) as error:
+        raise SettingError(f"{path}: no record of a {command}: {error}") from None

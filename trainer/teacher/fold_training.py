@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaixun.trainer.data.content_hash import sha256_of_texts
+from kuaixun.trainer.fitting.weights import size_bytes
 from kuaixun.trainer.interrupts import interrupts_between_steps
 from kuaixun.trainer.output_folder import refuse_unwritable
 from kuaixun.trainer.scores.cross_fitting import CrossFitting, Fold, FoldEnd, expect_same, hashes_of
-from kuaixun.trainer.teacher.folder import Teacher, read_record, read_teacher, size_bytes, write_teacher
+from kuaixun.trainer.teacher.folder import Teacher, read_record, read_teacher, write_teacher
 from kuaixun.trainer.teacher.job import (
     Reading,
     TeacherJob,

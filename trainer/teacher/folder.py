@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
 import safetensors
 import safetensors.torch
 
@@ -22,7 +21,8 @@ from kuaixun.trainer.encoder.pretrained_folders import open_tokenizer
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.fitting.history import HISTORY_FILE, history_to_file
 from kuaixun.trainer.fitting.watching import DevFigures
-from kuaixun.trainer.scores.taught import TaughtRecord
+from kuaixun.trainer.fitting.weights import size_bytes
+from kuaixun.trainer.scores.taught import TaughtRecord, read_taught, taught_to_file
 from kuaixun.trainer.teacher.classifiers import TeacherModel, open_classifier
 from kuaixun.trainer.teacher.encoder_classifier import EncoderClassifier
 from kuaixun.trainer.teacher.settings import TeacherSettings
@@ -58,8 +58,7 @@ def write_teacher(folder: Path, teacher: Teacher, history: Sequence[DevFigures])
         if isinstance(teacher.model, EncoderClassifier):
             head = {name: tensor.detach().cpu() for name, tensor in teacher.model.head.state_dict().items()}
             (unfinished / HEAD_FILE).write_bytes(safetensors.torch.save(head))
-        record = msgspec.json.format(msgspec.json.encode(teacher.record), indent=2) + b"\n"
-        (unfinished / RECORD_FILE).write_bytes(record)
+        (unfinished / RECORD_FILE).write_bytes(taught_to_file(teacher.record))
         (unfinished / HISTORY_FILE).write_bytes(history_to_file(history))
 
 
@@ -80,16 +79,4 @@ def read_teacher(folder: Path) -> Teacher:
 
 def read_record(folder: Path) -> TeacherRecord:
     """The record of a teacher's folder. Raises SettingError for a folder that is no teacher."""
-    path = folder / RECORD_FILE
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=TeacherRecord)
-    except OSError as error:
-        reason = error.strerror or error
-        raise SettingError(f"{path}: cannot be read: {reason}; name a folder that the teacher command wrote") from None
-    except (msgspec.DecodeError, SettingError) as error:
-        raise SettingError(f"{path}: no record of a teacher: {error}") from None
-
-
-def size_bytes(model: TeacherModel) -> int:
-    """What the weights take."""
-    return sum(tensor.nbytes for tensor in model.state_dict().values())
+    return read_taught(folder / RECORD_FILE, TeacherRecord, "teacher")

@@ -24,6 +24,7 @@ from kuaixun.trainer.encoder.pretrained_folders import open_tokenizer
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.evaluation.figures import Evaluation
 from kuaixun.trainer.fitting.watching import Watcher
+from kuaixun.trainer.fitting.weights import size_bytes
 from kuaixun.trainer.interrupts import interrupts_between_steps
 from kuaixun.trainer.output_folder import refuse_unwritable
 from kuaixun.trainer.scores.measured import measure
@@ -32,7 +33,7 @@ from kuaixun.trainer.scores.scorer import score_files
 from kuaixun.trainer.teacher.classifiers import TeacherModel, open_classifier
 from kuaixun.trainer.teacher.encoder_classifier import set_dropout
 from kuaixun.trainer.teacher.fine_tuning import FineTuned, fine_tune
-from kuaixun.trainer.teacher.folder import Teacher, TeacherRecord, size_bytes, write_teacher
+from kuaixun.trainer.teacher.folder import Teacher, TeacherRecord, write_teacher
 from kuaixun.trainer.teacher.quantised import quantised, serialised_bytes
 from kuaixun.trainer.teacher.scoring import score, scorer_of
 from kuaixun.trainer.teacher.settings import TeacherSettings
