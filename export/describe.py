@@ -7,26 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from kuaixun.export.printable import printable
 from kuaixun.schemas.manifest import Manifest
 
-WIDEST_TABLE = 1000  # columns
-
 
 def _quoted(text: str) -> Text:
     """Someone else's words: rich would read `[bold]` in a plain string as markup, and let an ESC pass."""
     return Text(printable(text))
-
-
-def print_whole(table: Table) -> None:
-    """Print a table as wide as it is: a narrow terminal may break its lines, but no name and no figure is cut."""
-    console = Console()
-    wide = console.options.update(max_width=WIDEST_TABLE)
-    Console(width=max(console.width, console.measure(table, options=wide).maximum)).print(table)
 
 
 def manifest_tables(manifest: Manifest) -> list[Table]:

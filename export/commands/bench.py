@@ -74,8 +74,8 @@ def run(options: argparse.Namespace) -> int:
 
     from kuaixun.export.benchmark import drawn_texts, measure, speed_table
     from kuaixun.export.bundle.reader import read_bundle
-    from kuaixun.export.describe import print_whole
     from kuaixun.export.figures_file import expect_writable_figures, write_figures
+    from kuaixun.export.whole_tables import print_whole
 
     bundle = read_bundle(options.bundle, options.public_key)
     if options.json:
@@ -100,10 +100,10 @@ def run(options: argparse.Namespace) -> int:
 def _bench_lengths(options: argparse.Namespace, bundle: Bundle) -> int:
     import dataclasses
 
-    from kuaixun.export.describe import print_whole
     from kuaixun.export.engine.select import open_engine
     from kuaixun.export.figures_file import write_figures
     from kuaixun.export.scaling import measure_lengths, scaling_table
+    from kuaixun.export.whole_tables import print_whole
 
     limit = bundle.manifest.text.max_tokens
     if options.texts or options.batches:

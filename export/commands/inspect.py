@@ -21,18 +21,17 @@ def add_to(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the manifest, as tables or as it is."""
-    from rich.console import Console
 
     from kuaixun.export.bundle.file_names import MANIFEST_FILE
     from kuaixun.export.bundle.reader import read_manifest
     from kuaixun.export.describe import manifest_tables
     from kuaixun.export.printable import printable_json
+    from kuaixun.export.whole_tables import print_whole
 
     manifest = read_manifest(options.bundle)
     if options.json:
         print(printable_json((options.bundle / MANIFEST_FILE).read_text(encoding="utf-8")), end="")
         return 0
-    console = Console()
     for table in manifest_tables(manifest):
-        console.print(table)
+        print_whole(table)
     return 0

@@ -24,11 +24,12 @@ def run(options: argparse.Namespace) -> int:
     """Check and print what was found; raises ExportError for what is not as it should be."""
     from kuaixun.export.bundle.file_names import TORCHSCRIPT_FILE
     from kuaixun.export.bundle.reader import read_bundle
-    from kuaixun.export.describe import print_whole, verification_table
+    from kuaixun.export.describe import verification_table
     from kuaixun.export.engine.select import open_and_compare, present_engines
     from kuaixun.export.errors import GoldenCaseError
     from kuaixun.export.further.check import check_further_outputs
     from kuaixun.export.makers_code import NOT_RUN, may_run_code
+    from kuaixun.export.whole_tables import print_whole
 
     bundle = read_bundle(options.bundle, options.public_key)
     differences, remarks = {}, {}

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kuaixun.export.command_line import path_of
+from kuaixun.export.whole_tables import print_whole
 from kuaixun.trainer.commands.options import add_classes, add_columns, add_embeddings, columns_of, embeddings_of
 from kuaixun.trainer.commands.values import whole_number
 from kuaixun.trainer.data.analysis import (
@@ -95,12 +96,12 @@ def _read(options: argparse.Namespace) -> dict[str, LabelledTexts]:
 def show(analysis: Analysis, console: Console) -> None:
     """Tables of the figures, examples of what is wrong below them."""
     for file in analysis.files:
-        console.print(_classes_table(file))
-    console.print(_repeats_table(analysis))
+        print_whole(_classes_table(file), console)
+    print_whole(_repeats_table(analysis), console)
     if analysis.coverage:
-        console.print(_coverage_table(analysis))
+        print_whole(_coverage_table(analysis), console)
     if analysis.overlaps:
-        console.print(_overlaps_table(analysis))
+        print_whole(_overlaps_table(analysis), console)
     for file in analysis.files:
         _show_groups(console, f"{file.role}: empty after cleaning", tuple((row,) for row in file.empty_examples))
         _show_groups(console, f"{file.role}: contradictions", file.contradictions.examples)

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from kuaixun.export.command_line import path_of
 from kuaixun.export.new_folder import write_folder
+from kuaixun.export.whole_tables import print_whole
 from kuaixun.trainer.advance import advancing
 from kuaixun.trainer.baselines.fasttext import FastTextSettings, fasttext
 from kuaixun.trainer.baselines.fasttext_tokens import TOKENS
@@ -172,7 +173,7 @@ def show(baselines: Baselines, console: Console) -> None:
             clean = one.test.clean_accuracy
             test = [f"{one.test.accuracy:.4f}", f"{one.test.macro_f1:.4f}", "—" if clean is None else f"{clean:.4f}"]
         table.add_row(one.name, f"{one.dev.accuracy:.4f}", f"{one.dev.macro_f1:.4f}", *test)
-    console.print(table)
+    print_whole(table, console)
     for one in baselines.baselines:
         settings = ", ".join(f"{name} {value}" for name, value in one.settings.items())
         console.print(f"{one.name}: {settings}", highlight=False, markup=False, soft_wrap=True)

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from kuaixun.export.whole_tables import print_whole
 from kuaixun.trainer.evaluation.bootstrap import Interval
 from kuaixun.trainer.evaluation.comparison import Comparison
 from kuaixun.trainer.evaluation.measurement import MeasuredModel, Measurement
@@ -46,7 +47,7 @@ def _show_models(measurement: Measurement, console: Console) -> None:
             f"{model.figures.calibration_error:.4f}",
             _times(model.speed_ratio) if model.speed_ratio is not None else "–",
         )
-    console.print(table)
+    print_whole(table, console)
     for comparison in measurement.comparisons:
         _say(console, difference_of(comparison))
 
@@ -77,7 +78,7 @@ def _show_classes(model: MeasuredModel, console: Console, *, everything: bool) -
     weighted = (figures.weighted_precision, figures.weighted_recall, figures.weighted_f1)
     for name, means in (("macro mean", macro), ("weighted mean", weighted)):
         table.add_row(name, str(figures.texts), *(f"{figure:.4f}" for figure in means))
-    console.print(table)
+    print_whole(table, console)
     if len(shown) < len(figures.classes):
         _say(console, f"the {len(shown)} lowest F1 of {len(figures.classes)} classes; --details shows all")
 
@@ -115,12 +116,12 @@ def _show_details(model: MeasuredModel, console: Console) -> None:
         if one.confidence is not None and one.accuracy is not None:
             bounds = f"{one.low:.2f} – {one.high:.2f}"
             table.add_row(bounds, str(one.texts), f"{one.confidence:.4f}", f"{one.accuracy:.4f}")
-    console.print(table)
+    print_whole(table, console)
     table = _table("threshold", "answered", "accuracy")
     for point in figures.coverage[::COVERAGE_STEP]:
         accuracy = "–" if point.accuracy is None else f"{point.accuracy:.4f}"
         table.add_row(f"{point.threshold:.2f}", f"{100 * point.answered:.1f} %", accuracy)
-    console.print(table)
+    print_whole(table, console)
     _show_rows("highest loss", model.hardest, console)
     _show_rows("lowest loss", model.easiest, console)
     table = _table(
@@ -134,7 +135,7 @@ def _show_details(model: MeasuredModel, console: Console) -> None:
     for suspect in model.suspects[:SHOWN_ROWS]:
         confidence = f"{suspect.confidence:.3f} : {suspect.given:.3f}"
         table.add_row(str(suspect.row), _cut(suspect.text), Text(suspect.label), Text(suspect.suggested), confidence)
-    console.print(table)
+    print_whole(table, console)
     _say(console, f"{model.suspected} labels are suspect (confident learning); texts trained on say little of theirs")
 
 
@@ -147,7 +148,7 @@ def _show_confusion(labels: list[str], confusion: tuple[tuple[int, ...], ...], c
         table = _table("true", "predicted", "texts", words=("predicted",))
         for count, true, said in worst:
             table.add_row(Text(labels[true]), Text(names[said]), str(count))
-        console.print(table)
+        print_whole(table, console)
         return
     shown = len(names) if any(row[-1] for row in confusion) else len(labels)
     heads = [*map(str, range(len(labels))), "none"][:shown]
@@ -155,7 +156,7 @@ def _show_confusion(labels: list[str], confusion: tuple[tuple[int, ...], ...], c
     table.box, table.padding = box.SIMPLE_HEAD, (0, 1, 0, 0)
     for number, row in enumerate(confusion):
         table.add_row(Text(f"{number} {labels[number]}"), *map(str, row[:shown]))
-    console.print(table)
+    print_whole(table, console)
 
 
 def _show_rows(title: str, examples: tuple[Example, ...], console: Console) -> None:
@@ -163,7 +164,7 @@ def _show_rows(title: str, examples: tuple[Example, ...], console: Console) -> N
     for example in examples[:SHOWN_ROWS]:
         row = example.figures
         table.add_row(str(row.row), _cut(example.text), Text(row.label), Text(row.predicted or "–"), f"{row.loss:.3f}")
-    console.print(table)
+    print_whole(table, console)
 
 
 def _table(*columns: str, words: tuple[str, ...] = ()) -> Table:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from kuaixun.trainer.advance import LINE_EVERY_SECONDS
 from kuaixun.trainer.fitting.watching import DevFigures, Watcher
 
 
@@ -32,17 +35,26 @@ def watching(console: Console) -> Iterator[Watcher]:
 
 
 class Lines:
-    """One line an evaluation."""
+    """One line an evaluation, and one now and then where evaluations are far apart."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
+        self._clock = clock
+        self._last_seconds = clock()
 
     def stepped(self, step: int, steps: int, training_loss: float) -> None:
-        """Nothing: a line a step would drown the others."""
+        """A line if none was said for a while; a line a step would drown the others."""
+        if self._clock() - self._last_seconds >= LINE_EVERY_SECONDS:
+            loss = "" if math.isnan(training_loss) else f": training loss {training_loss:.4f}"  # none is known yet
+            self._say(f"step {step}/{steps}{loss}")
 
     def evaluated(self, figures: DevFigures) -> None:
         """One line."""
-        self._console.print(line_of(figures), soft_wrap=True, highlight=False)
+        self._say(line_of(figures))
+
+    def _say(self, line: str) -> None:
+        self._last_seconds = self._clock()
+        self._console.print(line, soft_wrap=True, highlight=False)
 
 
 class Bar:

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from kuaixun.export.bundle.reader import default_bundle_path, open_bundle
 from kuaixun.export.command_line import path_of
+from kuaixun.export.whole_tables import print_whole
 from kuaixun.trainer.commands.options import add_columns, columns_of
 from kuaixun.trainer.commands.progress import plain_lines
 from kuaixun.trainer.commands.shown_paths import recorded_command
@@ -120,7 +121,7 @@ def _show(found: Sequence[Trial], chosen: Trial | None) -> None:
             f"{trial.accuracy_difference * 100:+.2f}",
             f"{trial.label_agreement:.2%}",
         )
-    Console().print(table)
+    print_whole(table)
 
 
 def _megabytes(manifest: Manifest) -> str:

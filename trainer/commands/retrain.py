@@ -17,6 +17,7 @@ from kuaixun.export.bundle.file_names import MANIFEST_FILE
 from kuaixun.export.bundle.reader import Bundle, open_bundle, read_manifest
 from kuaixun.export.checkpoint import RECORD_FILE
 from kuaixun.export.command_line import INTERRUPTED_EXIT_CODE, path_of
+from kuaixun.export.whole_tables import print_whole
 from kuaixun.trainer.commands.options import add_columns, choose_device, columns_of
 from kuaixun.trainer.commands.progress import plain_lines, watching
 from kuaixun.trainer.commands.shown_paths import recorded_command
@@ -234,7 +235,7 @@ def _show(record: ContestRecord, console: Console) -> None:
     accuracies = [("accuracy", verdict.rows, verdict.champion_accuracy, verdict.challenger_accuracy), whole]
     for name, rows, before, after in accuracies[: 1 if verdict.rows == record.test_rows else 2]:
         table.add_row(name, str(rows), f"{before:.4f}", f"{after:.4f}", f"{(after - before) * 100:+.2f}", "")
-    console.print(table)
+    print_whole(table, console)
 
 
 def _conclude(record: ContestRecord, place: Path, say: Callable[[str], None]) -> int:

@@ -36,7 +36,7 @@ class Example:
 def losses(truth: NDArray[np.int64], probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     """Cross-entropy of each text: -ln of the probability of its label. (n,), (n, classes) → (n,)."""
     given = probabilities[np.arange(len(truth)), truth]  # (n,)
-    return -np.log(np.maximum(given, LEAST_PROBABILITY))
+    return 0.0 - np.log(np.maximum(given, LEAST_PROBABILITY))  # a minus sign would make -0 of a certain text's
 
 
 def row_figures(

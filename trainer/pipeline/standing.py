@@ -54,6 +54,7 @@ def student_line(made: Sequence[Made]) -> str:
     against = f"dev {student.dev:.4f} against {baseline.dev:.4f}"
     if student.test is not None and baseline.test is not None:
         against += f", test {student.test:.4f} against {baseline.test:.4f}"
+    against += ", the student's before its tables were rounded"
     if student.dev < baseline.dev:
         return (
             f"warning: the student is worse than the baseline {baseline.name}: {against}; more texts, other settings "

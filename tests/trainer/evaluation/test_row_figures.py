@@ -25,6 +25,10 @@ def test_a_probability_that_was_rounded_to_nothing_costs_a_finite_loss() -> None
     assert losses(np.array([0]), np.array([[0.0, 1.0]]))[0] == pytest.approx(14.5, abs=0.1)
 
 
+def test_the_loss_of_a_certain_text_has_no_minus_sign() -> None:
+    assert str(losses(np.array([1]), np.array([[0.0, 1.0]]))[0]) == "0.0"
+
+
 def test_rows_come_in_the_order_of_the_file_and_say_where_there_is_no_label() -> None:
     rows = row_figures(TRUTH, PREDICTED, PROBABILITIES, ("财经", "体育"))
 

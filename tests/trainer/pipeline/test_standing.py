@@ -81,6 +81,7 @@ def test_a_student_that_beats_every_baseline_is_told_without_one(shown: Shown) -
     assert shown.make(majority=figures(0.1), fasttext=figures(0.57, 0.6), checkpoint=figures(0.58, 0.59)) == 0
     assert shown.said[-1] == (
         "the student is better than the best baseline, fasttext: dev 0.5800 against 0.5700, test 0.5900 against 0.6000"
+        ", the student's before its tables were rounded"
     )
     # Nor is a word said where nothing was measured, and where nothing is compared.
     shown.run.plan = 'without = ["baseline"]\n' + shown.run.plan.replace('[[baseline]]\nkinds = ["majority"]\n', "")
