@@ -10,6 +10,7 @@ import msgspec
 FORMAT_VERSION = 3
 MODEL_ID_DIGITS = 16
 FOLDED_LIMIT_BYTES = 512 << 20
+LABEL_LIMIT_CHARACTERS = 200
 # What filters, labels and the labels of an n-gram's row are padded to where the C++ runtime holds them, so that its
 # loops have no remainders: export/cpp/src/student_kernel.h.
 _FILTER_PADDING = 64
@@ -18,7 +19,7 @@ _NGRAM_PADDING = 16
 
 Sha256: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$", max_length=64)]
 Positive: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
-Label: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Label: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=LABEL_LIMIT_CHARACTERS)]
 # Far wider than any calibration, and narrow enough that dividing a logit by it never overflows.
 Temperature: TypeAlias = Annotated[float, msgspec.Meta(ge=0.01, le=100.0)]
 

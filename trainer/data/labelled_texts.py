@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kuaixun.schemas.manifest import DataFile
+from kuaixun.schemas.manifest import LABEL_LIMIT_CHARACTERS, DataFile
 from kuaixun.trainer.data.csv_table import csv_cells, is_csv
+from kuaixun.trainer.data.line_ends import LONE_RETURNS, has_lone_returns
 from kuaixun.trainer.data.not_utf8 import mending
 from kuaixun.trainer.errors import DataError
 
@@ -142,12 +143,15 @@ def expect_classes(data: LabelledTexts) -> None:
 def read_classes(path: Path) -> tuple[str, ...]:
     """Class names, one a line, in the order of their ids. Raises DataError."""
     text, _ = _read_utf8(path)
+    if has_lone_returns(text):
+        raise _at(path, 1, LONE_RETURNS)
     names = [line.strip() for line in text.rstrip().split("\n")]
     for line, name in enumerate(names, start=1):
         if not name:
             raise _at(path, line, "a class name is missing; write one name a line")
         if "\t" in name:
             raise _at(path, line, f"a tab in {_shown(name)!r}: labelled texts? Write one class name a line")
+        _expect_short(path, line, name, "class name")
         if names.index(name) != line - 1:
             raise _at(path, line, f"the class {name!r} already stands in line {names.index(name) + 1}")
     if len(names) < 2:
@@ -200,20 +204,34 @@ def _tab_rows(path: Path, content: str) -> Iterator[tuple[int, str, str]]:
             raise _at(path, line, "the line is empty; a line is text<TAB>label")
         if len(cells) == 1:
             raise _at(path, line, f"no tab in {_shown(row)!r}; a line is text<TAB>label")
+        if len(cells) > 2 and "\r" in row:
+            raise _at(path, line, LONE_RETURNS)
         if len(cells) > 2:
             raise _at(path, line, f"{len(cells)} columns; a line is text<TAB>label, with one tab")
-        if not cells[1].strip():
-            raise _at(path, line, "the label is empty")
-        yield line, cells[0], cells[1].strip()
+        yield line, cells[0], _label(path, line, cells[1])
 
 
 def _csv_rows(path: Path, content: str, columns: CsvColumns) -> Iterator[tuple[int, str, str]]:
     """(line, text, label) of every record after the header; a quoted text may span lines, its last one is given."""
     advice = "choose with --text-column and --label-column"
     for line, (text, label) in csv_cells(path, content, (columns.text, columns.label), advice):
-        if not label.strip():
-            raise _at(path, line, "the label is empty")
-        yield line, text, label.strip()
+        yield line, text, _label(path, line, label)
+
+
+def _label(path: Path, line: int, cell: str) -> str:
+    """The label in a cell. Raises DataError for one that no bundle could hold: hours before one is built."""
+    label = cell.strip()
+    if not label:
+        raise _at(path, line, "the label is empty")
+    _expect_short(path, line, label, "label")
+    return label
+
+
+def _expect_short(path: Path, line: int, name: str, what: str) -> None:
+    """Raise DataError where the name of a class is longer than a bundle's may be."""
+    if len(name) > LABEL_LIMIT_CHARACTERS:
+        limit = f"a bundle's have at most {LABEL_LIMIT_CHARACTERS}"
+        raise _at(path, line, f"the {what} {_shown(name)!r} has {len(name)} characters, and {limit}; shorten it")
 
 
 def _read_utf8(path: Path) -> tuple[str, str]:
@@ -236,14 +254,8 @@ def _read_utf8(path: Path) -> tuple[str, str]:
 def _in_order(names: set[str]) -> tuple[str, ...]:
     """Names sorted; by value where all are numbers, so that 10 does not stand before 2."""
     if all(name.isascii() and name.isdigit() for name in names):
-        return tuple(sorted(names, key=_by_value))
+        return tuple(sorted(names, key=lambda digits: (int(digits), digits)))
     return tuple(sorted(names))
-
-
-def _by_value(digits: str) -> tuple[int, str, str]:
-    """Numbers of any length in their order: int() refuses those of thousands of digits."""
-    without_zeros = digits.lstrip("0")
-    return len(without_zeros), without_zeros, digits
 
 
 def _at(path: Path, line: int, reason: str) -> DataError:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kuaixun.trainer.data.csv_table import csv_cells, is_csv
+from kuaixun.trainer.data.line_ends import LONE_RETURNS, has_lone_returns
 from kuaixun.trainer.data.not_utf8 import mending
 from kuaixun.trainer.errors import DataError
 
@@ -51,6 +52,8 @@ def read_text_lines(path: Path, text_column: str = "text") -> TextLines:
     except UnicodeDecodeError as error:
         line = unpacked.count(b"\n", 0, error.start) + 1
         raise DataError(f"{path}, line {line}: not UTF-8: {error.reason}; {mending(unpacked, error)}") from None
+    if has_lone_returns(text) and not is_csv(path):
+        raise DataError(f"{path}, line 1: {LONE_RETURNS}")
     texts = _cells(path, text, text_column) if is_csv(path) else _texts(text) if text.strip() else ()
     if not any(one.strip() for one in texts):
         raise DataError(f"{path}: holds no texts")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from kuaixun.schemas.manifest import LABEL_LIMIT_CHARACTERS
 from kuaixun.trainer.data.labelled_texts import CsvColumns, read_classes, read_labelled_texts, read_split
 from kuaixun.trainer.errors import DataError
 
@@ -104,6 +105,7 @@ def test_numeric_names_found_in_the_data_are_ordered_by_value(tmp_path: Path) ->
         ("r.txt", "schön\tgröße\n".encode("latin-1"), ("line 1", "byte 3 ", "encoding is unknown", "-t UTF-8")),
         ("s.csv", "text;label\n股市;0\n", ("line 1", "separator is a semicolon, and must be a comma")),
         ("q.txt", "股市上涨\t0\n".encode("utf-16"), ("line 1", "byte 0 ", "is UTF-16", "iconv -f UTF-16 -t UTF-8")),
+        ("t.txt", "股市\t0\r球队\t1\r", ("line 1", "carriage returns alone", "old Macs", r"tr '\r' '\n'")),
         ("i.txt", "", ("file is empty",)),
         ("j.txt", "\n\n", ("holds no texts",)),
         ("k.csv", "text,label\n", ("holds no texts",)),
@@ -122,6 +124,24 @@ def test_a_bad_file_is_refused_with_file_line_and_reason(
 
     for part in (str(path), *parts):
         assert part in message
+
+
+def test_a_name_that_no_bundle_could_hold_is_refused_where_it_is_read(tmp_path: Path) -> None:
+    longest, longer = "甲" * LABEL_LIMIT_CHARACTERS, "乙" * (LABEL_LIMIT_CHARACTERS + 1)
+    said = f"乙…' has {LABEL_LIMIT_CHARACTERS + 1} characters, and a bundle's have at most {LABEL_LIMIT_CHARACTERS}; "
+
+    for name, header, between in (("a.txt", "", "\t"), ("a.csv", "text,label\n", ",")):
+        rows = f"{header}股市{between}{longest}\n"
+        assert read_labelled_texts(write(tmp_path / name, rows)).labels == (longest,)
+        message = refusal(write(tmp_path / name, f"{rows}球队{between}{longer}\n"), labels=None)
+        assert f"{name}, line {2 + bool(header)}: the label '乙" in message
+        assert said in message
+        assert longer not in message
+
+    assert read_classes(write(tmp_path / "class.txt", f"sports\n{longest}\n")) == ("sports", longest)
+    with pytest.raises(DataError, match=r"class\.txt, line 2: the class name '乙") as caught:
+        read_classes(write(tmp_path / "class.txt", f"sports\n{longer}\n"))
+    assert said in str(caught.value)
 
 
 def test_of_many_known_labels_the_first_are_shown(tmp_path: Path) -> None:
@@ -185,6 +205,7 @@ def test_one_file_in_two_roles_is_refused(tmp_path: Path, dev: str, test: str | 
         ("finance\n\nsports\n", "line 2: a class name is missing"),
         ("finance\nsports\nfinance\n", "line 3: the class 'finance' already stands in line 1"),
         ("finance\n", "holds one class"),
+        ("finance\rsports\r", "line 1: lines end with carriage returns alone"),
         ("股市上涨\t0\n球队夺冠\t1\n", r"line 1: a tab in '股市上涨\t0': labelled texts?"),
         ("\n", "line 1: a class name is missing"),
     ],
@@ -200,8 +221,8 @@ def test_a_bad_classes_file_is_refused(tmp_path: Path, content: str, reason: str
 
 
 def test_labels_that_are_numbers_stand_by_value_whatever_their_length(tmp_path: Path) -> None:
-    long = "1" + "0" * 5000
-    labels = [long + "1", "10", "2", long, "02", "0", "00", "0" * 5000 + "3"]
+    long = "1" + "0" * 198
+    labels = [long + "1", "10", "2", long, "02", "0", "00", "0" * 199 + "3"]
     path = write(tmp_path / "train.txt", "".join(f"甲\t{label}\n" for label in labels))
 
-    assert read_labelled_texts(path).labels == ("0", "00", "02", "2", "0" * 5000 + "3", "10", long, long + "1")
+    assert read_labelled_texts(path).labels == ("0", "00", "02", "2", "0" * 199 + "3", "10", long, long + "1")

@@ -34,6 +34,7 @@ def test_packed_files_read_like_plain_ones_and_are_known_by_their_bytes_on_disk(
         ("一\n二\n\n\n", ("一", "二", "", "")),
         ("一\t二\n三\n", ("一\t二", "三")),  # a tab in one line makes no labels
         ("\ufeff一\r\n二\r\n", ("一", "二")),
+        ("一\r", ("一",)),
     ],
 )
 def test_every_line_of_a_file_without_labels_is_a_row(tmp_path: Path, content: str, texts: tuple[str, ...]) -> None:
@@ -57,6 +58,7 @@ def test_rows_with_labels_are_those_that_a_student_reads(tmp_path: Path, content
     ("name", "content", "reason"),
     [
         ("a.txt", b"\n\n", "holds no texts"),
+        ("a.txt", "一\r二\r".encode(), "line 1: lines end with carriage returns alone"),
         ("a.txt", "一\n".encode() + b"\xff\n", "line 2: not UTF-8"),
         ("a.xz", lzma.compress("一二三".encode())[:-8], "cannot be read"),
         ("a.gz", b"no gzip", "cannot be read"),
