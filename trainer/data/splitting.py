@@ -82,7 +82,7 @@ def _assign(data: LabelledTexts, ratios: tuple[float, ...], seed: int) -> NDArra
     # A group that contradicts itself counts as a text of the label that most of its rows bear.
     homes = [Counter(label_ids[row] for row in rows).most_common(1)[0][0] for rows in groups]
     waiting = np.bincount(homes, minlength=len(data.labels))  # (classes,) groups without a part
-    _expect_enough(data, waiting, len(ratios))
+    _expect_enough(data, groups, waiting, len(ratios))
     wanted = _targets(data, ratios)  # (classes, parts) rows
     missing = wanted.copy()
     without = np.ones(missing.shape, dtype=np.bool_)  # (classes, parts) has no group yet
@@ -123,21 +123,42 @@ def _targets(data: LabelledTexts, ratios: tuple[float, ...]) -> NDArray[np.int64
     return whole
 
 
-def _expect_enough(data: LabelledTexts, groups: NDArray[np.int64], parts: int) -> None:
-    """Refuse classes that cannot be in every part; a class of the list that has no text at all is left alone."""
+def _expect_enough(data: LabelledTexts, groups: list[list[int]], own: NDArray[np.int64], parts: int) -> None:
+    """Refuse classes that cannot be in every part; a class of the list that has no text at all is left alone.
+
+    `groups` are the rows of each different text, `own` (classes,) how many of these each class has for its own.
+    """
     texts = np.bincount(data.label_ids, minlength=len(data.labels))
-    for label, found, rows in zip(data.labels, groups.tolist(), texts.tolist(), strict=True):
+    for label_id, (label, found, rows) in enumerate(zip(data.labels, own.tolist(), texts.tolist(), strict=True)):
         if rows and found < parts:
-            row = data.label_ids.tolist().index(data.labels.index(label))
+            row = data.label_ids.tolist().index(label_id)
             if rows == 1 and data.lines[row : row + 1] == (1,) and not is_csv(data.source):
                 raise DataError(
                     f"{data.source}: the class {label!r} has one text, line 1, which may be a header: take that line "
                     "out, or name the file .csv if it is a table; else collect more texts of the class"
                 )
+            bearing = [group for group in groups if (data.label_ids[group] == label_id).any()]
+            if len(bearing) >= parts:
+                raise DataError(_contested(data, label_id, bearing, parts))
             raise DataError(
-                f"{data.source}: the class {label!r} has {found} different texts in {rows} rows, too few for {parts} "
-                "parts; collect more of them, merge the class with another, or take its rows out"
+                f"{data.source}: the class {label!r} has {len(bearing)} different texts in {rows} rows, too few for "
+                f"{parts} parts; collect more of them, merge the class with another, or take its rows out"
             )
+
+
+def _contested(data: LabelledTexts, label_id: int, bearing: list[list[int]], parts: int) -> str:
+    """Why a class has texts enough and still too few of its own; `bearing` are the rows of those that bear its label.
+
+    A text goes whole to one part, for the label that most of its rows bear.
+    """
+    others = sorted(group for group in bearing if (data.label_ids[group] != label_id).any())
+    mine = next(row for row in others[0] if data.label_ids[row] == label_id)
+    other = next(row for row in others[0] if data.label_ids[row] != label_id)
+    return (
+        f"{data.source}: of {len(bearing)} different texts of the class {data.labels[label_id]!r}, {len(others)} also "
+        f"stand under other labels, as in line {data.lines[mine]} and, under {data.label_of(other)!r}, in line "
+        f"{data.lines[other]}; too few are its own for {parts} parts: keep the right one of each text's labels"
+    )
 
 
 def _tab_lines(data: LabelledTexts) -> bytes:

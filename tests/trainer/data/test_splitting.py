@@ -97,6 +97,23 @@ def test_a_class_with_too_few_different_texts_is_refused_by_name() -> None:
     assert set(split_texts(labelled(rows), (7, 3))["test"].label_ids.tolist()) == {0, 1}
 
 
+def test_a_class_whose_texts_also_stand_under_another_label_is_refused_with_an_example() -> None:
+    rows = [(f"第{row}条", 0) for row in range(20)] + [(f"第{row}条！", 1) for row in range(5, 15)]
+
+    with pytest.raises(
+        DataError, match=r"all\.txt: of 10 different texts of the class '乙', 10 also stand under"
+    ) as caught:
+        split_texts(labelled(rows))
+    assert "as in line 21 and, under '甲', in line 6; too few are its own for 3 parts" in str(caught.value)
+
+
+def test_a_class_with_few_texts_is_told_all_that_it_has() -> None:
+    rows = [(f"第{row}条", 0) for row in range(20)] + [("第0条", 1), ("异", 1)]
+
+    with pytest.raises(DataError, match="the class '乙' has 2 different texts in 2 rows, too few for 3 parts"):
+        split_texts(labelled(rows))
+
+
 def test_one_class_and_other_ratios_are_refused() -> None:
     rows = [(f"第{row}条", 0) for row in range(20)]
 
