@@ -63,9 +63,9 @@ class FastTextSettings:
 def fasttext(split: DataSplit, settings: FastTextSettings, advance: Advance, say: Callable[[str], None]) -> Baseline:
     """Train fastText on train, search on dev if that is set, measure on dev and test. Blocks until it is done.
 
-    Ctrl-C during a search ends the search and keeps its best so far; a second one, or one during a training, gives
-    up. Texts of which cleaning leaves nothing are left out of the training and get no label. Raises FitError where
-    fastText finds no model; leaves no file behind.
+    Ctrl-C during a search ends the search and keeps its best so far; a second one, or one before the search has told
+    anything or during a training, gives up. Texts of which cleaning leaves nothing are left out of the training and get
+    no label. Raises FitError where fastText finds no model; leaves no file behind.
     """
     with tempfile.TemporaryDirectory(prefix="kuaixun-fasttext-") as name:
         folder = Path(name)
@@ -145,6 +145,9 @@ def _outcome_of_one_start(
         except BaseException:
             process.kill()
             raise
+    # One that was about to end of itself, or had no handler yet, dies of the signal that asked it for its best.
+    if interrupted and process.returncode not in (0, -signal.SIGKILL):
+        raise KeyboardInterrupt
     if process.returncode or not (folder / "outcome.json").exists():
         reason = why_it_ended(process.returncode, last_words)
         raise FitError(f"fastText failed: {reason}; choose a smaller --dimension or --buckets")
@@ -168,13 +171,13 @@ def _watch(
     advance: Advance,
     say: Callable[[str], None],
 ) -> tuple[str, bool]:
-    """Turn what fastText writes into `advance` until it ends; its last words, and whether a search was interrupted.
+    """Turn what fastText writes into `advance` until it ends; its last words, and whether Ctrl-C ended a search.
 
     Raises _SilentSearchError where a search has told nothing at all when `patience_seconds` are over. With one thread,
     0.9.3 is silent about a training until that is done.
     """
     assert process.stderr is not None  # noqa: S101 - for the type checker: it is a pipe
-    searching, interrupted = search_seconds > 0, False
+    searching, stopped, interrupted = search_seconds > 0, False, False
     started_seconds = time.monotonic()
     stop_search_at_seconds = started_seconds + search_seconds + OVERTIME_SECONDS
     told = b""
@@ -191,15 +194,16 @@ def _watch(
                 _tell(told, advance)
             elif not searching:
                 advance(None, f"training for {time.monotonic() - started_seconds:.0f} s")
-            if searching and not told and not interrupted and time.monotonic() > started_seconds + patience_seconds:
+            if searching and not told and not stopped and time.monotonic() > started_seconds + patience_seconds:
                 raise _SilentSearchError
-            if searching and not interrupted and time.monotonic() > stop_search_at_seconds:
-                interrupted = True
+            if searching and not stopped and time.monotonic() > stop_search_at_seconds:
+                stopped = True
                 process.send_signal(signal.SIGINT)
         except KeyboardInterrupt:
-            if interrupted or not searching:
+            # Before it tells anything, a search has nothing to keep, and may not have come to listen to signals.
+            if stopped or not searching or not SEARCHING.search(told):
                 raise
-            interrupted = True
+            stopped = interrupted = True
             process.send_signal(signal.SIGINT)
             say("interrupted: training with the best settings found so far; press Ctrl-C again to give up")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -122,6 +123,40 @@ def test_ctrl_c_in_a_search_keeps_the_best_so_far(toy_split: DataSplit) -> None:
 
     assert baseline.dev.accuracy >= 0.9
     assert said == ["interrupted: training with the best settings found so far; press Ctrl-C again to give up"]
+
+
+@pytest.mark.parametrize("told", ["", "Progress:   1.0% Trials:    3 Best score:  0.900000 ETA:   0h 4m 0s"])
+def test_a_process_that_dies_of_ctrl_c_was_interrupted_and_did_not_fail(
+    toy_split: DataSplit, monkeypatch: pytest.MonkeyPatch, told: str
+) -> None:
+    """What it dies of is Python's own way with SIGINT, until fastText has put its own in the place of that."""
+    said: list[str] = []
+    started: list[subprocess.Popen[bytes]] = []
+    popen, wait_for = subprocess.Popen, select.select
+
+    def without_handler(_: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        code = f"import sys, time; sys.stderr.write({told!r}); sys.stderr.flush(); time.sleep(1000)"
+        started.append(popen([sys.executable, "-c", code], **options))
+        return started[-1]
+
+    def interrupted_at_first(*arguments: Any) -> Any:
+        monkeypatch.setattr("kuaixun.trainer.baselines.fasttext.select.select", wait_for)
+        if not told:
+            raise KeyboardInterrupt
+        return wait_for(*arguments)
+
+    def interrupt(share: float | None, remark: str) -> None:
+        if remark.startswith("search") and not said:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("kuaixun.trainer.baselines.fasttext.subprocess.Popen", without_handler)
+    monkeypatch.setattr("kuaixun.trainer.baselines.fasttext.select.select", interrupted_at_first)
+
+    with pytest.raises(KeyboardInterrupt):
+        fasttext(toy_split, replace(SMALL, search_seconds=200), interrupt, said.append)
+
+    assert [bool(process.returncode) for process in started] == [True]
+    assert len(said) == bool(told)
 
 
 def test_ctrl_c_in_a_training_ends_it_and_its_process(
