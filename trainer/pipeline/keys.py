@@ -14,6 +14,7 @@ import msgspec
 
 RECORD_FILE = "stage.json"
 STARTED_FILE = "started"
+FAILED_FILE = "failed"
 
 
 class Ingredients(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,18 +13,20 @@ import fcntl
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
+from kuaixun.export.command_line import INTERRUPTED_EXIT_CODE
 from kuaixun.export.durable_file import write_durably
 from kuaixun.trainer.data.analysis import Analysis
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.pipeline.figures import read_analysis
 from kuaixun.trainer.pipeline.keys import (
+    FAILED_FILE,
     RECORD_FILE,
     STARTED_FILE,
     Finished,
@@ -134,13 +136,16 @@ class Run:
         arguments = stage.arguments
         if left := _prepare(stage, ingredients.key()):
             arguments += [word for name in left for word in stage.resumed[name]]
-            self._say(f"  going on from what an interruption left: {', '.join(left)}")
+            self._say(f"  going on from what is there already: {', '.join(left)}")
         started_seconds = time.monotonic()
         code = launch(stage.program, arguments, folder, stage.folder / stage.printed, lock)
         seconds = time.monotonic() - started_seconds
         if not code:
             finished = _record(stage, ingredients, seconds)
             self._finished[stage.name] = finished
+        elif code != INTERRUPTED_EXIT_CODE:
+            with suppress(OSError):  # a full disk, say, of which the stage has told already
+                write_durably(stage.folder / FAILED_FILE, b"")
         return Made(stage, reason, seconds, code)
 
     def _reason(self, stage: Stage) -> str:
@@ -184,6 +189,8 @@ def _reason_of(stage: Stage, found: Finished | None, now: Ingredients | None) ->
     if found is None:
         if (stage.folder / RECORD_FILE).exists():
             return "its files are not those that it left"
+        if (stage.folder / FAILED_FILE).exists():
+            return "failed the last time"
         return "was interrupted" if (stage.folder / STARTED_FILE).exists() else "not made yet"
     if now is None:
         return "what it reads is not finished"

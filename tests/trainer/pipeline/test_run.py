@@ -111,17 +111,30 @@ def test_a_file_that_is_gone_makes_its_stage_again(done: ToyRun) -> None:
     assert reasons["evaluate"] == "its files are not those that it left"
 
 
-def test_a_stage_that_fails_ends_the_run_and_the_next_run_goes_on_there(toy_run: ToyRun) -> None:
-    toy_run.fail = lambda arguments: 130 if arguments[0] == "distil" else 0
+@pytest.mark.parametrize(("code", "reason"), [(130, "was interrupted"), (2, "failed the last time")])
+def test_a_stage_that_fails_ends_the_run_and_the_next_run_goes_on_there(
+    toy_run: ToyRun, code: int, reason: str
+) -> None:
+    toy_run.fail = lambda arguments: code if arguments[0] == "distil" else 0
     assert list(toy_run.make()) == ["split", "analyse", "baseline-1", "distil"]
     toy_run.fail = lambda _: 0
     toy_run.commands.clear()
 
+    assert toy_run.decide()["distil"] == reason
     reasons = toy_run.make()
 
     assert made(reasons) == ["distil", "export", "evaluate", "report"]
-    assert reasons["distil"] == "was interrupted"
+    assert reasons["distil"] == reason
     assert toy_run.commands[0][0] == "distil"
+    assert not made(toy_run.make())
+
+
+def test_a_stage_that_failed_and_was_then_interrupted_was_interrupted(toy_run: ToyRun) -> None:
+    for code in (2, 130):
+        toy_run.fail = lambda arguments, code=code: code if arguments[0] == "distil" else 0  # type: ignore[misc]
+        toy_run.make()
+
+    assert toy_run.decide()["distil"] == "was interrupted"
 
 
 def test_an_error_of_the_process_itself_leaves_no_record_of_the_stage(toy_run: ToyRun) -> None:
