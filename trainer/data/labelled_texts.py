@@ -140,6 +140,13 @@ def expect_classes(data: LabelledTexts) -> None:
         )
 
 
+def expect_columns(path: Path, columns: CsvColumns) -> None:
+    """Raise DataError, as `read_labelled_texts` would, where a table's header has not these columns."""
+    if is_csv(path):
+        content, _ = _read_utf8(path)
+        next(_csv_rows(path, content, columns), None)
+
+
 def read_classes(path: Path) -> tuple[str, ...]:
     """Class names, one a line, in the order of their ids. Raises DataError."""
     text, _ = _read_utf8(path)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kuaixun.trainer.data.content_hash import sha256_of
-from kuaixun.trainer.data.labelled_texts import expect_different_files
+from kuaixun.trainer.data.labelled_texts import CsvColumns, expect_columns, expect_different_files
 from kuaixun.trainer.errors import DataError, SettingError
 from kuaixun.trainer.pipeline.plan import Settings, near
 from kuaixun.trainer.pipeline.stage import expect_there
@@ -61,11 +61,18 @@ def data_settings(data: Settings) -> dict[str, str | int]:
 def parts_of(settings: dict[str, str | int], folder: Path, split: Path, split_stage: str) -> DataParts:
     """Where the parts lie, or will lie once they are cut into the folder `split`.
 
-    Raises SettingError for a file that is not there, and for one that has two roles.
+    Raises SettingError for a file that is not there, a table without the columns, and a file that has two roles.
     """
     for name in FILES:
         if name in settings:
             expect_there("data", name, folder / str(settings[name]))
+    named = {name.replace("-column", ""): str(settings[name]) for name in COLUMNS if name in settings}
+    for role in ("file", "train", "dev", "test"):
+        if role in settings:
+            try:
+                expect_columns(folder / str(settings[role]), CsvColumns(**named))
+            except DataError as error:
+                raise SettingError(f"[data] {error}") from None
     columns: dict[str, tuple[str, ...]] = {
         name: (f"--{name}={settings[name]}",) for name in COLUMNS if name in settings
     }

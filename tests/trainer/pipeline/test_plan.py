@@ -88,6 +88,26 @@ def test_a_slip_is_refused_with_its_section_before_anything_is_made(
     assert said in refusal(toy_run)
 
 
+@pytest.mark.parametrize("role", ["file", "train", "dev", "test"])
+def test_a_table_without_the_columns_is_refused_before_anything_is_made(toy_run: ToyRun, role: str) -> None:
+    for name in ("file", "train", "dev", "test"):
+        header = "text,topic" if name == role else "text,label"
+        (toy_run.folder / f"{name}.csv").write_text(f"{header}\n{name},a\n", encoding="utf-8")
+    parts = "\n".join(f'{name} = "{name}.csv"' for name in ("train", "dev", "test"))
+    toy_run.change('file = "my.txt"\nseed = 1', 'file = "file.csv"' if role == "file" else parts)
+
+    message = refusal(toy_run)
+
+    path = toy_run.folder / f"{role}.csv"
+    assert (
+        f"[data] {path}, line 1: the header has no column, or several, named 'label'; its columns are 'text', "
+        in message
+    )
+    toy_run.change("[data]", '[data]\nlabel_column = "topic"')
+    if role == "file":
+        toy_run.wiring()
+
+
 def test_one_file_is_enough(toy_run: ToyRun) -> None:
     toy_run.plan = '[data]\nfile = "my.txt"\n'
 
@@ -129,7 +149,8 @@ def stages_of_example(number: int, folder: Path, *files: str) -> list[str]:
     example = page.split("```toml\n")[number].split("```")[0]
     (folder / "run.toml").write_text(example, encoding="utf-8")
     for name in files:
-        (folder / name).write_text(name, encoding="utf-8")
+        content = "title,topic\n一,a\n" if name.endswith(".csv") else name
+        (folder / name).write_text(content, encoding="utf-8")
     wiring = Wiring(read_plan(folder / "run.toml"), folder / "work")
     return [planned.build(None).name for planned in wiring.stages]
 
