@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from kuaixun.schemas.manifest import LABEL_LIMIT_CHARACTERS
+from kuaixun.trainer.data.cleaning import clean
 from kuaixun.trainer.data.labelled_texts import CsvColumns, read_classes, read_labelled_texts, read_split
 from kuaixun.trainer.errors import DataError
 
@@ -65,6 +66,14 @@ def test_byte_order_mark_and_windows_line_ends_are_no_part_of_the_data(tmp_path:
 
     assert read.texts == ("股市", "球队")
     assert read.label_ids.tolist() == [0, 1]
+
+
+def test_control_characters_in_texts_are_read_and_gone_once_texts_are_cleaned(tmp_path: Path) -> None:
+    for name, content in (("a.txt", "股\x00市\x1b\t0\n"), ("a.csv", "text,label\n股\x00市\x1b,0\n")):
+        texts = read_labelled_texts(write(tmp_path / name, content), labels=CLASSES).texts
+
+        assert texts == ("股\x00市\x1b",)
+        assert clean(texts) == ["股市"]
 
 
 def test_csv_columns_are_chosen_by_name_and_quoted_texts_stay_whole(tmp_path: Path) -> None:
