@@ -63,6 +63,7 @@ class StageMaker:
         positional: tuple[str, ...] = (),
         suited: tuple[Suited, ...] = (),
         parts: DataParts | None = None,
+        columns: tuple[str, ...] = COLUMNS,
         shared: tuple[str, ...] = (),
         added: tuple[str, ...] = (),
         reads: tuple[str, ...] = (),
@@ -70,7 +71,8 @@ class StageMaker:
         """A stage. Raises SettingError for what its command would not take.
 
         `wired` are the options that the run sets; of those, the user may set the `shared` ones in its place and those
-        in `added` beside it. `parts` are given where the command reads labelled files, whose columns it must know.
+        in `added` beside it. `parts` are given where the command reads files of the data, whose columns it must know:
+        those among `columns`.
         """
         section = name.split("-")[0]
         command = command or section
@@ -78,7 +80,8 @@ class StageMaker:
         given = arguments_of(section, parser_of(self._parsers[program], command), settings, reserved)
         wired = {option: words for option, words in wired.items() if option not in given or option in added}
         suited = tuple(one for one in suited if one.option not in given)
-        chosen = given | {one.option: one.arguments for one in suited} | (parts.columns if parts else {})
+        named = {name: words for name, words in parts.columns.items() if name in columns} if parts else {}
+        chosen = given | {one.option: one.arguments for one in suited} | named
         stage = Stage(
             name=name,
             section=section,

@@ -154,18 +154,19 @@ class TeacherWiring:
         wired = self._maker.output("pretrain", "encoder")
         wired |= self._texts() | {"cache": (f"--cache={folder / 'cache'}",)}
         settings = self._plan.of("pretrain")
-        stage = self._maker.make("pretrain", settings, wired, shared=("texts",), reads=self._parts.reads)
+        stage = self._maker.make(
+            "pretrain", settings, wired, parts=self._parts, columns=("text-column",), shared=("texts",)
+        )
         return replace(stage, resumed={"cache": (), "encoder.unfinished": ("--resume",)})
 
     def _words(self, _: Analysis | None) -> Stage:
         wired = self._texts() | self._maker.output("words", "words")
         settings = self._plan.of("words")
-        return self._maker.make("words", settings, wired, added=("texts",), reads=self._parts.reads)
+        return self._maker.make("words", settings, wired, parts=self._parts, columns=("text-column",), added=("texts",))
 
     def _texts(self) -> Wired:
-        """Train as a file of texts, with their column where it is a table of another."""
-        column = {name: words for name, words in self._parts.columns.items() if name == "text-column"}
-        return {"texts": (f"--texts={self._parts.train}",)} | column
+        """Train as a file of texts."""
+        return {"texts": (f"--texts={self._parts.train}",)}
 
     def _vary(self, _: Analysis | None) -> Stage:
         settings = self._plan.of("vary")

@@ -230,3 +230,23 @@ def test_an_interrupted_training_of_folds_keeps_the_folds_that_are_there(toy_run
         list(run.make(stand_in, toy_run.folder))
 
     assert seen == [True, False]
+
+
+def test_another_text_column_makes_everything_that_reads_texts_again(tmp_path: Path) -> None:
+    for role, seed in (("train", 1), ("dev", 2), ("test", 3)):
+        rows = [line.split("\t") for line in toy_content(200, seed).splitlines()]
+        table = "".join(f"{text},{text},{label}\n" for text, label in rows)
+        (tmp_path / f"{role}.csv").write_text("title,body,label\n" + table, encoding="utf-8")
+    data = "".join(f'{role} = "{role}.csv"\n' for role in ("train", "dev", "test")) + 'text-column = "title"\n'
+    more = "[pretrain]\nsteps = 1\n\n[words]\nsize = 8\n\n[[teacher]]\nepochs = 1\n\n[[network]]\nepochs = 1\n"
+    toy_run = ToyRun(tmp_path)
+    toy_run.change('file = "my.txt"\nseed = 1\n', data)
+    toy_run.change("[distil]\n", f"{more}\n[distil]\n")
+    toy_run.make()
+    assert not made(toy_run.make())
+
+    toy_run.change('text-column = "title"', 'text-column = "body"')
+    reasons = toy_run.make()
+
+    assert reasons["pretrain"] == reasons["words"] == "settings changed: text-column"
+    assert "export" in made(reasons)
