@@ -5,8 +5,11 @@ A teacher reads what the student will read: width, case and compatibility forms 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from functools import cache
+
+import msgspec
 
 from kuaixun.export.text.folding import unicode_table
 from kuaixun.export.text.patterns import Patterns
@@ -18,6 +21,14 @@ from kuaixun.schemas.manifest import TextParameters
 def clean(texts: Sequence[str]) -> list[str]:
     """The cleaned text of each raw text, in order. Empty where nothing is left."""
     return _pipeline().clean(texts)
+
+
+@cache
+def cleaning_sha256() -> str:
+    """The SHA-256 of what cleaning follows from: what is kept of cleaned texts is of use while it is the same."""
+    pipeline = _pipeline()
+    tables = (pipeline.parameters, pipeline.patterns, pipeline.table.to_text())
+    return hashlib.sha256(msgspec.json.encode(tables, order="sorted")).hexdigest()
 
 
 @cache

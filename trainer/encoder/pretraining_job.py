@@ -20,6 +20,8 @@ from kuaixun.export.new_folder import new_folder
 from kuaixun.schemas.manifest import DataFile, Training
 from kuaixun.trainer.advance import LINE_EVERY_SECONDS
 from kuaixun.trainer.data.character_embeddings import CharacterEmbeddings, read_embeddings
+from kuaixun.trainer.data.cleaning import cleaning_sha256
+from kuaixun.trainer.data.content_hash import sha256_of_texts
 from kuaixun.trainer.data.text_lines import TextFile, TextLines, read_text_lines
 from kuaixun.trainer.encoder.masked_batches import Corpus, hold_out
 from kuaixun.trainer.encoder.masked_language import EncoderShape, continued_model, new_model, special_ids
@@ -213,7 +215,8 @@ def _model(
 def _fingerprint(job: PretrainingJob, prepared: Prepared, settings: PretrainSettings, model: PreTrainedModel) -> str:
     """A hash of all that a resumed training must share with the one that was interrupted."""
     parts = (
-        [(lines.sha256, file.share) for lines, file in zip(prepared.files, job.texts, strict=True)],
+        [(sha256_of_texts(lines.texts), file.share) for lines, file in zip(prepared.files, job.texts, strict=True)],
+        cleaning_sha256(),
         prepared.tokenizer.backend_tokenizer.to_str(),
         model.config.to_json_string(),
         asdict(replace(settings, steps=1, minutes=None)),

@@ -3,7 +3,7 @@
     lines → cleaned → cut at sentence ends → token ids → sentences of a line packed to pieces of at most so many tokens
 
 An hour on a GPU is too dear for tokenising. The cache's name is the hash of all that the array follows from: the
-files' bytes, the tokenizer, the length of pieces; so there is nothing to keep up to date.
+texts, their cleaning, the tokenizer, the length of pieces; so there is nothing to keep up to date.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from numpy.typing import NDArray
 
 from kuaixun.export.batches import in_batches
 from kuaixun.trainer.data.character_embeddings import DAMAGE
-from kuaixun.trainer.data.cleaning import clean
+from kuaixun.trainer.data.cleaning import clean, cleaning_sha256
+from kuaixun.trainer.data.content_hash import sha256_of_texts
 from kuaixun.trainer.data.text_lines import TextLines
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-VERSION = 2
+VERSION = 3
 BATCH_LINES = 10_000
 FEWEST_TOKENS = 4
 SENTENCE_ENDS = re.compile(r"(?<=[。!?;…])|(?<=\. )")
@@ -66,7 +67,8 @@ def cached_tokens(
     if cache is None:
         return tokenise(lines.texts, tokenizer, piece_tokens, progress)
     vocabulary = tokenizer.backend_tokenizer.to_str()
-    key = hashlib.sha256(f"{VERSION} {lines.sha256} {piece_tokens} {vocabulary}".encode()).hexdigest()
+    parts = (VERSION, sha256_of_texts(lines.texts), cleaning_sha256(), piece_tokens, vocabulary)
+    key = hashlib.sha256(" ".join(map(str, parts)).encode()).hexdigest()
     path = cache / f"tokens-{key[:32]}.npz"
     found = _read(path)
     if found is None:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from kuaixun.export.batches import in_batches
 from kuaixun.export.text.vocabulary import SPECIALS, count_vocabulary
-from kuaixun.trainer.data.cleaning import clean
+from kuaixun.trainer.data.cleaning import clean, cleaning_sha256
+from kuaixun.trainer.data.content_hash import sha256_of_texts
 from kuaixun.trainer.data.text_lines import TextLines
 from kuaixun.trainer.errors import DataError
 
@@ -36,15 +37,18 @@ def cached_counted_tokens(
     files: Sequence[TextLines], *, size: int, minimum_frequency: int, cache: Path | None
 ) -> tuple[str, ...]:
     """`counted_tokens` of all files, kept in the cache folder: counting 50 million characters takes half a minute."""
-    key = " ".join(["1", str(size), str(minimum_frequency), *(lines.sha256 for lines in files)])
-    path = (cache or Path()) / f"vocabulary-{hashlib.sha256(key.encode()).hexdigest()[:32]}.txt"
-    if cache is not None and path.exists():
-        return tokens_of_file(path)
+    path = None
+    if cache is not None:
+        parts = ("2", size, minimum_frequency, cleaning_sha256(), *(sha256_of_texts(lines.texts) for lines in files))
+        key = hashlib.sha256(" ".join(map(str, parts)).encode()).hexdigest()
+        path = cache / f"vocabulary-{key[:32]}.txt"
+        if path.exists():
+            return tokens_of_file(path)
     cleaned = (text for lines in files for batch in in_batches(lines.texts, BATCH_LINES) for text in clean(batch))
     tokens = counted_tokens(cleaned, size=size, minimum_frequency=minimum_frequency)
-    if cache is not None:
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache, prefix=".vocabulary.") as unfinished:
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".vocabulary.") as unfinished:
             whole = Path(unfinished) / "whole"
             whole.write_text("\n".join(tokens) + "\n", encoding="utf-8")
             whole.rename(path)

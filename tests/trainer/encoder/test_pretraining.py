@@ -141,6 +141,22 @@ def test_what_was_interrupted_is_not_begun_anew_by_mistake_nor_mixed_with_anothe
     assert "leave --resume away" in capsys.readouterr().err
 
 
+def test_another_column_of_the_same_table_is_not_gone_on_with(
+    echo_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = echo_file.read_text(encoding="utf-8").splitlines()
+    table = tmp_path / "echo.csv"
+    rows = (f"{one},{other}\n" for one, other in zip(lines, lines[::-1], strict=True))
+    table.write_text("title,body\n" + "".join(rows), encoding="utf-8")
+    command = (table, tmp_path / "parts", "--steps", "40", "--text-column")
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 5)
+        assert pretrain(*command, "title") == 130
+
+    assert pretrain(*command, "body", "--resume") == 2
+    assert "other texts, shape or settings" in capsys.readouterr().err
+
+
 def test_ctrl_c_waits_for_the_step_under_way_and_a_second_one_does_not() -> None:
     with interrupts_between_steps() as asked:
         os.kill(os.getpid(), signal.SIGINT)

@@ -66,9 +66,13 @@ def test_tokens_come_from_the_cache_until_the_text_the_tokenizer_or_the_length_c
     assert again.ids.tolist() == first.ids.tolist()
     assert again.offsets.tolist() == first.offsets.tolist()
     cached_tokens(lines, TOKENIZER, 13, tmp_path)
-    cached_tokens(TextLines(LINES, Path("a.txt"), "b" * 64), TOKENIZER, 12, tmp_path)
+    # Of one table, another column: the file is the same.
+    cached_tokens(TextLines(LINES[::-1], Path("a.txt"), "a" * 64), TOKENIZER, 12, tmp_path)
     cached_tokens(lines, character_tokenizer(counted_tokens(["股市"], size=9, minimum_frequency=1), 64), 12, tmp_path)
     assert made == [13, 12, 12]
+    monkeypatch.setattr("kuaixun.trainer.encoder.token_array.cleaning_sha256", lambda: "another cleaning")
+    cached_tokens(lines, TOKENIZER, 12, tmp_path)
+    assert made == [13, 12, 12, 12]
 
 
 def test_a_damaged_cache_is_made_anew(tmp_path: Path) -> None:

@@ -78,8 +78,21 @@ def test_a_counted_vocabulary_is_counted_once(tmp_path: Path) -> None:
     first = cached_counted_tokens([lines], size=10, minimum_frequency=1, cache=tmp_path)
     (kept,) = tmp_path.iterdir()
 
-    # The same hash with other texts: what comes back can only be what was kept.
-    other = TextLines(("别的",), Path("a.txt"), "0" * 64)
-    assert cached_counted_tokens([other], size=10, minimum_frequency=1, cache=tmp_path) == first
-    assert cached_counted_tokens([other], size=11, minimum_frequency=1, cache=tmp_path) != first
-    assert kept.exists()
+    kept.write_text("\n".join([*first, "别"]) + "\n", encoding="utf-8")
+    assert cached_counted_tokens([lines], size=10, minimum_frequency=1, cache=tmp_path) == (*first, "别")
+    assert cached_counted_tokens([lines], size=11, minimum_frequency=1, cache=tmp_path) == first
+
+
+def test_another_column_of_a_table_or_another_cleaning_has_a_vocabulary_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    titles, bodies = (TextLines((text,), Path("a.csv"), "0" * 64) for text in ("股市", "球赛"))
+
+    def counted(lines: TextLines) -> tuple[str, ...]:
+        return cached_counted_tokens([lines], size=10, minimum_frequency=1, cache=tmp_path)
+
+    assert "股" in counted(titles)
+    assert "股" not in counted(bodies)
+    monkeypatch.setattr("kuaixun.trainer.encoder.tokenizer.cleaning_sha256", lambda: "another cleaning")
+    counted(titles)
+    assert len(list(tmp_path.iterdir())) == 3
