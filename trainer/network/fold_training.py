@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kuaixun.trainer.data.content_hash import sha256_of_texts
 from kuaixun.trainer.interrupts import interrupts_between_steps
 from kuaixun.trainer.network.folder import read_network, read_record, write_network
 from kuaixun.trainer.network.job import NetworkJob, measured, read_rows, train_network
 from kuaixun.trainer.network.scoring import scorer_of_network
 from kuaixun.trainer.scores.cross_fitting import CrossFitting, Fold, FoldEnd, expect_same, hashes_of
+from kuaixun.trainer.scores.taught import sha256_of_rows
 
 
 def in_folds(job: NetworkJob, folds: int) -> CrossFitting:
@@ -49,7 +49,7 @@ def _is_finished(job: NetworkJob, fold: Fold) -> bool:
     record = read_record(fold.folder)
     found = (record.labels, record.shape, record.settings, record.word_learning_rate, record.fold, record.folds)
     wanted = (job.split.train.labels, job.shape, job.settings, job.word_learning_rate, fold.number, fold.folds)
-    found_texts = (record.texts_sha256, hashes_of(record.training.data))
-    wanted_texts = (sha256_of_texts(job.split.train.texts), hashes_of(job.files))
-    expect_same(fold.folder, (*found, *found_texts), (*wanted, *wanted_texts))
+    found_rows = (record.rows_sha256, hashes_of(record.training.data))
+    wanted_rows = (sha256_of_rows(job.split), hashes_of(job.files))
+    expect_same(fold.folder, (*found, *found_rows), (*wanted, *wanted_rows))
     return True

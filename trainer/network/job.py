@@ -37,6 +37,7 @@ from kuaixun.trainer.network.word_network import NetworkShape, WordNetwork
 from kuaixun.trainer.number_ranges import expect_numbers
 from kuaixun.trainer.output_folder import refuse_unwritable
 from kuaixun.trainer.scores.measured import measure
+from kuaixun.trainer.scores.taught import sha256_of_rows
 from kuaixun.trainer.versions import library_versions
 from kuaixun.trainer.words.segmentation import segmenter
 from kuaixun.trainer.words.vectors import WordVectors
@@ -153,6 +154,7 @@ def measured(
             data=job.files,
         ),
         texts_sha256=sha256_of_texts(job.split.train.texts),
+        rows_sha256=sha256_of_rows(job.split),
         fold=fold,
         folds=folds,
     )

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kuaixun.trainer.data.content_hash import sha256_of_texts
 from kuaixun.trainer.fitting.weights import size_bytes
 from kuaixun.trainer.interrupts import interrupts_between_steps
 from kuaixun.trainer.output_folder import refuse_unwritable
 from kuaixun.trainer.scores.cross_fitting import CrossFitting, Fold, FoldEnd, expect_same, hashes_of
+from kuaixun.trainer.scores.taught import sha256_of_rows
 from kuaixun.trainer.teacher.folder import Teacher, read_record, read_teacher, write_teacher
 from kuaixun.trainer.teacher.job import (
     Reading,
@@ -67,8 +67,7 @@ def _is_finished(job: TeacherJob, reading: Reading, fold: Fold) -> bool:
         return False
     record = read_record(fold.folder)
     files = hashes_of(record.training.data)
-    found = (record.settings, record.labels, record.encoder, record.fold, record.folds, record.texts_sha256, files)
+    found = (record.settings, record.labels, record.encoder, record.fold, record.folds, record.rows_sha256, files)
     wanted = (job.settings, job.split.train.labels, Path(job.encoder).name, fold.number, fold.folds)
-    texts_sha256 = sha256_of_texts(job.split.train.texts)
-    expect_same(fold.folder, found, (*wanted, texts_sha256, hashes_of(reading.files)))
+    expect_same(fold.folder, found, (*wanted, sha256_of_rows(job.split), hashes_of(reading.files)))
     return True

@@ -30,6 +30,7 @@ from kuaixun.trainer.output_folder import refuse_unwritable
 from kuaixun.trainer.scores.measured import measure
 from kuaixun.trainer.scores.requests import FileToScore
 from kuaixun.trainer.scores.scorer import score_files
+from kuaixun.trainer.scores.taught import sha256_of_rows
 from kuaixun.trainer.teacher.classifiers import TeacherModel, open_classifier
 from kuaixun.trainer.teacher.encoder_classifier import set_dropout
 from kuaixun.trainer.teacher.fine_tuning import FineTuned, fine_tune
@@ -185,6 +186,7 @@ def record_of(
             data=reading.files,
         ),
         texts_sha256=sha256_of_texts(job.split.train.texts),
+        rows_sha256=sha256_of_rows(job.split),
         fold=fold,
         folds=folds,
     )

@@ -163,20 +163,23 @@ def test_out_of_fold_scores_come_from_networks_that_never_saw_the_row(
     assert "fold-1 learnt from a part of train.txt" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("other", [("--text-column", "summary"), ("--label-column", "corrected")])
 def test_folds_of_one_column_are_refused_for_another_of_the_same_table(
-    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], other: tuple[str, str]
 ) -> None:
     for role in ("train", "dev"):
         rows = read_labelled_texts(tmp_path / f"{role}.txt")
-        lines = [f"{text},{text[::-1]},{rows.label_of(row)}\n" for row, text in enumerate(rows.texts)]
-        (tmp_path / f"{role}.csv").write_text("".join(["title,summary,label\n", *lines]), encoding="utf-8")
+        labels = [rows.label_of(row) for row in range(len(rows))]
+        cells = zip(rows.texts, rows.texts, labels, (*labels[1:], labels[0]), strict=True)
+        lines = [f"{title},{summary[::-1]},{label},{corrected}\n" for title, summary, label, corrected in cells]
+        (tmp_path / f"{role}.csv").write_text("".join(["title,summary,label,corrected\n", *lines]), encoding="utf-8")
         files[files.index(f"--{role}") + 1] = str(tmp_path / f"{role}.csv")
-    command = [*files, "--epochs", "1", "--folds", "2", "--output", str(tmp_path / "folds"), "--text-column"]
-    assert main([*command, "title"]) == 0
-    assert main([*command, "title"]) == 0
+    command = [*files, "--epochs", "1", "--folds", "2", "--output", str(tmp_path / "folds"), "--text-column", "title"]
+    assert main(command) == 0
+    assert main(command) == 0
     capsys.readouterr()
 
-    assert main([*command, "summary"]) == 2
+    assert main([*command, *other]) == 2
 
     assert "fold-1 is a teacher of other data or settings" in capsys.readouterr().err
 

@@ -238,6 +238,27 @@ def test_finished_folds_are_not_trained_again_and_never_mixed_with_other_setting
     assert "of other data or settings" in capsys.readouterr().err
 
 
+def test_folds_of_other_labels_of_the_same_table_are_refused(
+    toy_file: ToyFile, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = []
+    for role in ("train", "dev"):
+        rows = read_labelled_texts(toy_file(f"{role}.txt", 60, 1 if role == "train" else 2))
+        labels = [rows.label_of(row) for row in range(len(rows))]
+        lines = [",".join(cells) + "\n" for cells in zip(rows.texts, labels, labels[1:] + labels[:1], strict=True)]
+        table = tmp_path / f"{role}.csv"
+        table.write_text("".join(["text,label,corrected\n", *lines]), encoding="utf-8")
+        where += [f"--{role}", str(table)]
+    folds = ["--encoder", str(encoder), "--output", str(tmp_path / "teachers"), "--folds", "2", "--epochs", "1"]
+    command = ["teacher", *FIT.split(), *REST.split(), *where, *folds]
+    assert main(command) == 0
+    capsys.readouterr()
+
+    assert main([*command, "--label-column", "corrected"]) == 2
+
+    assert "fold-1 is a teacher of other data or settings" in capsys.readouterr().err
+
+
 def test_of_several_processes_one_scores_where_all_folds_are_finished(
     toy_file: ToyFile, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
