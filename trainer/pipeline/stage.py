@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from kuaixun.trainer.pipeline.command_options import paths_in
 from kuaixun.trainer.pipeline.keys import Finished, Ingredients
 
 TRAINER, EXPORT = "kuaixun-trainer", "kuaixun-export"
+STAGE_FOLDER = re.compile(r"\d\d-")
+# Stands for the content of what is not there.
+NOTHING = ""
 # What holds the folder of a model, or its name on the hub, as a text; `origin` is what pretrain calls its --from.
 MODEL_OPTIONS = (("teacher", "encoder"), ("pretrain", "origin"))
 
@@ -24,9 +28,9 @@ Arguments = Mapping[str, tuple[str, ...]]
 class Stage:
     """`chosen` are arguments by option that count for the key, `wired` those that name files of this run.
 
-    `files` are input files from outside the run, by option. `reads` are the stages whose output it takes. What the
-    command prints on standard output becomes the file `printed`. `resumed` names what an interrupted stage of the same
-    key keeps of its folder, each with the arguments that go on from it. `notes` say what was chosen for the
+    `files` are input files that no stage of `reads` makes, by option. `reads` are the stages whose output it takes.
+    What the command prints on standard output becomes the file `printed`. `resumed` names what an interrupted stage of
+    the same key keeps of its folder, each with the arguments that go on from it. `notes` say what was chosen for the
     user, and why.
     """
 
@@ -54,24 +58,30 @@ class Stage:
         """What the stage would be made from now; `finished` holds the stages that it reads."""
         return Ingredients(
             settings={name: " ".join(words) for name, words in self.chosen.items()},
-            files={name: sha256_of(path) for name, path in self.files.items()},
+            files={name: sha256_of(path) if path.exists() else NOTHING for name, path in self.files.items()},
             reads={name: finished[name].mark for name in self.reads},
             version=kuaixun.__version__,
         )
 
 
-def input_files(section: str, options: argparse.Namespace, folder: Path, work: Path) -> dict[str, Path]:
-    """Every file or folder outside `work` that the options name. Raises SettingError for one that is not there."""
+def input_files(
+    section: str, options: argparse.Namespace, folder: Path, work: Path, wired: Collection[Path]
+) -> dict[str, Path]:
+    """Every file or folder that the options name, but for those in the `wired` folders, whose stages have keys.
+
+    Raises SettingError for one that is not there, unless it lies in a stage's folder in `work`, which may make it yet.
+    """
     found: dict[str, Path] = {}
     for name, value in vars(options).items():
         paths = [folder / path for path in paths_in(value)]
         if (section, name) in MODEL_OPTIONS and isinstance(value, str) and (folder / value).is_dir():
             paths = [folder / value]
         for number, path in enumerate(paths, start=1):
-            if path.is_relative_to(work):
+            if any(path.is_relative_to(one) for one in wired):
                 continue
             option = name.replace("_", "-")
-            expect_there(section, option, path)
+            if not (path.is_relative_to(work) and STAGE_FOLDER.match(str(path.relative_to(work)))):
+                expect_there(section, option, path)
             found[option if len(paths) == 1 else f"{option} {number}"] = path
     return found
 

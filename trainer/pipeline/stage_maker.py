@@ -96,4 +96,5 @@ class StageMaker:
             notes=tuple(one.note for one in suited),
         )
         options = parsed(section, self._parsers[program], stage.arguments, self.plan.folder)
-        return replace(stage, files=input_files(section, options, self.plan.folder, self.work))
+        folders = [self.folder(one) for one in (name, *stage.reads)]
+        return replace(stage, files=input_files(section, options, self.plan.folder, self.work, folders))

@@ -250,3 +250,31 @@ def test_another_text_column_makes_everything_that_reads_texts_again(tmp_path: P
 
     assert reasons["pretrain"] == reasons["words"] == "settings changed: text-column"
     assert "export" in made(reasons)
+
+
+def test_a_file_of_ones_own_in_the_work_folder_is_an_input_as_any_other(toy_run: ToyRun) -> None:
+    toy_run.change("[distil]\n", '[distil]\nteacher-scores = "work/mine.safetensors"\n')
+    with pytest.raises(SettingError, match=r"\[distil\] teacher-scores: .*mine.safetensors does not exist"):
+        toy_run.make()
+    mine = toy_run.folder / "work" / "mine.safetensors"
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_bytes(b"one")
+    toy_run.make()
+    assert not made(toy_run.make())
+
+    mine.write_bytes(b"two")
+
+    assert toy_run.make()["distil"] == "files changed: teacher-scores"
+
+
+def test_what_another_stage_made_counts_by_its_content_where_it_is_named_by_its_path(toy_run: ToyRun) -> None:
+    (toy_run.folder / "vectors").mkdir()
+    network = '[[network]]\nwords = "vectors"\nepochs = 1\n\n'
+    path = "work/08-network-1/network-1/made.txt"
+    toy_run.change("[distil]\n", f'{network}[distil]\nteacher-scores = "{path}"\n')
+    assert "distil" in made(toy_run.make())
+    assert not made(toy_run.make())
+
+    toy_run.change('"vectors"\nepochs = 1', '"vectors"\nepochs = 2')
+
+    assert toy_run.make()["distil"] == "files changed: teacher-scores"
