@@ -42,6 +42,7 @@ from kuaixun.trainer.pipeline.wiring import Wiring
 
 LOCK_FILE = ".lock"
 SET_ASIDE = "previous"
+OF_INTERRUPTED = ".interrupted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,9 @@ class Run:
     def _make(self, stage: Stage, reason: str, launch: Launch, folder: Path, lock: int) -> Made:
         ingredients = stage.ingredients(self._finished)
         arguments = stage.arguments
+        aside = _set_aside(stage, ingredients.key())
+        if aside and aside.name.endswith(OF_INTERRUPTED):
+            self._say(f"  what it had written when it ended early, such as its best so far, now lies in {aside}")
         if left := _prepare(stage, ingredients.key()):
             arguments += [word for name in left for word in stage.resumed[name]]
             self._say(f"  going on from what is there already: {', '.join(left)}")
@@ -143,7 +147,9 @@ class Run:
         if not code:
             finished = _record(stage, ingredients, seconds)
             self._finished[stage.name] = finished
-        elif code != INTERRUPTED_EXIT_CODE:
+            return Made(stage, reason, seconds)
+        _drop_if_empty(stage.folder / stage.printed)
+        if code != INTERRUPTED_EXIT_CODE:
             with suppress(OSError):  # a full disk, say, of which the stage has told already
                 write_durably(stage.folder / FAILED_FILE, b"")
         return Made(stage, reason, seconds, code)
@@ -197,27 +203,53 @@ def _reason_of(stage: Stage, found: Finished | None, now: Ingredients | None) ->
     return now.changed_since(found.ingredients)
 
 
-def _prepare(stage: Stage, key: str) -> list[str]:
-    """An empty folder for the stage, but for what an interruption of the same stage left; the names of that.
+def _set_aside(stage: Stage, key: str) -> Path | None:
+    """Move what is not to be lost out of the folder of a stage that is to be made; where to, if there was something.
 
-    A finished stage that is to be made again is set aside, where it stays until the next one is.
+    That is a finished stage, or what one that ended early wrote and cannot go on from. Each stays until the next of
+    its kind is set aside.
     """
+    finished = (stage.folder / RECORD_FILE).exists()
+    if not finished and (_resumed(stage, key) or not _has_results(stage)):
+        return None
+    aside = stage.folder.parent / SET_ASIDE / (stage.folder.name + ("" if finished else OF_INTERRUPTED))
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.parent.mkdir(exist_ok=True)
+    stage.folder.rename(aside)
+    return aside
+
+
+def _has_results(stage: Stage) -> bool:
+    """Whether the folder holds more than the run itself put there; what begins with a dot was never whole."""
+    ours = (STARTED_FILE, FAILED_FILE, stage.printed)
+    paths = stage.folder.iterdir() if stage.folder.exists() else ()
+    return any(path.name not in ours and not path.name.startswith(".") for path in paths)
+
+
+def _drop_if_empty(printed: Path) -> None:
+    """A command that was refused printed nothing: an empty table or figure would be taken for a damaged one."""
+    with suppress(OSError):
+        if not printed.stat().st_size:
+            printed.unlink()
+
+
+def _resumed(stage: Stage, key: str) -> set[str]:
+    """What is there of an interrupted stage of the same key that the next one goes on from."""
     started = stage.folder / STARTED_FILE
-    same = started.exists() and started.read_text(encoding="utf-8") == key
-    if (stage.folder / RECORD_FILE).exists():
-        aside = stage.folder.parent / SET_ASIDE / stage.folder.name
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.parent.mkdir(exist_ok=True)
-        stage.folder.rename(aside)
-        same = False
-    kept = set(stage.resumed) if same else set()
+    if not started.exists() or started.read_text(encoding="utf-8") != key:
+        return set()
+    return {name for name in stage.resumed if (stage.folder / name).exists()}
+
+
+def _prepare(stage: Stage, key: str) -> list[str]:
+    """An empty folder for the stage, but for what an interruption of the same stage left; the names of that."""
+    kept = _resumed(stage, key)
     for path in stage.folder.iterdir() if stage.folder.exists() else ():
         if path.name not in kept:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     stage.folder.mkdir(parents=True, exist_ok=True)
-    left = sorted(path.name for path in stage.folder.iterdir())
-    write_durably(started, key.encode())
-    return left
+    write_durably(stage.folder / STARTED_FILE, key.encode())
+    return sorted(kept)
 
 
 def _record(stage: Stage, ingredients: Ingredients, seconds: float) -> Finished:

@@ -278,3 +278,36 @@ def test_what_another_stage_made_counts_by_its_content_where_it_is_named_by_its_
     toy_run.change('"vectors"\nepochs = 1', '"vectors"\nepochs = 2')
 
     assert toy_run.make()["distil"] == "files changed: teacher-scores"
+
+
+def test_what_an_interrupted_training_wrote_is_set_aside_beside_the_finished_one(done: ToyRun) -> None:
+    previous = done.folder / "work" / "previous"
+    best = Path("checkpoint", "made.txt")
+    done.change("epochs = 1", "epochs = 2")
+    done.fail = lambda arguments: 130 if arguments[0] == "distil" else 0
+    done.make()
+    told: list[str] = []
+    done.fail = lambda _: 0
+    list(Run(done.wiring(), Choice(), told.append).make(done.launch, done.folder))
+
+    aside = previous / "12-distil.interrupted"
+    assert [line for line in told if line.endswith(f"now lies in {aside}")]
+    assert "--epochs=2" in (aside / best).read_text(encoding="utf-8")
+    assert "--epochs=1" in (previous / "12-distil" / best).read_text(encoding="utf-8")
+
+
+def test_a_stage_that_ended_early_with_nothing_leaves_what_was_set_aside_before(done: ToyRun) -> None:
+    done.change("epochs = 1", "epochs = 2")
+    done.fail = lambda arguments: 130 if arguments[0] == "distil" else 0
+    done.make()
+
+    def refuse(program: str, arguments: Sequence[str], folder: Path, printed: Path, lock: int) -> int:
+        printed.touch()
+        return 2
+
+    for _ in range(2):
+        list(Run(done.wiring(), Choice(), lambda _: None).make(refuse, done.folder))
+
+    work = done.folder / "work"
+    assert (work / "previous" / "12-distil.interrupted" / "checkpoint").exists()
+    assert sorted(path.name for path in (work / "12-distil").iterdir()) == ["failed", "started"]
