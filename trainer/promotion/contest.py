@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 
 import msgspec
@@ -80,11 +81,20 @@ def contest(
 def settle(bundles: BundleFolder, bundle: Path, record: ContestRecord) -> Path:
     """Take a challenger into the folder with its record, and promote it where the verdict says so.
 
-    The record comes first: a bundle that serves always says why.
+    The record comes first: a bundle that serves always says why. That of an earlier contest keeps a number.
     """
     content = msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"
-    write_durably(bundles.path / f"{record.challenger}.json", content)
+    path = bundles.path / f"{record.challenger}.json"
+    if path.exists() and (earlier := path.read_bytes()) != content:
+        write_durably(_first_free(path), earlier)
+    write_durably(path, content)
     place = bundles.add(bundle, record.challenger)
     if record.verdict.promoted:
         bundles.promote(record.challenger)
     return place
+
+
+def _first_free(record: Path) -> Path:
+    """ID.1.json, or the next number that no earlier record has."""
+    numbered = (record.with_suffix(f".{number}{record.suffix}") for number in count(1))
+    return next(path for path in numbered if not path.exists())

@@ -290,6 +290,21 @@ def test_the_bundle_that_serves_is_no_challenger_of_itself(home: Path, capsys: p
     assert (current(home), record.read_bytes()) == (champion, before)
 
 
+def test_a_challenger_that_was_one_before_keeps_its_earlier_records_by_number(home: Path) -> None:
+    poor, good = (read_manifest(home / name).model_id for name in ("poor", "good"))
+    crown(home, "poor")
+    records = []
+    # The same contest twice has the same record, of which one is enough.
+    for margin in ("0.5", "0.5", "5", "7"):
+        (home / "bundles" / "current").unlink()
+        (home / "bundles" / "current").symlink_to(poor)
+        assert retrain(home, f"--challenger={home / 'good'}", f"--margin={margin}") == 0
+        records.append((home / "bundles" / f"{good}.json").read_bytes())
+
+    earlier = {path.name: path.read_bytes() for path in (home / "bundles").glob(f"{good}.*.json")}
+    assert earlier == {f"{good}.1.json": records[0], f"{good}.2.json": records[2]}
+
+
 def test_nothing_is_said_to_be_learnt_where_a_challenger_is_trained_already(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
