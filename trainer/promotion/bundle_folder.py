@@ -2,7 +2,7 @@
 
     bundles/current -> 3f2a…   what a worker opens
     bundles/3f2a…, 91bc…       bundles by model id, or by whatever name the first one was given
-    bundles/91bc….json         why that one was promoted or not
+    bundles/91bc….json         why that one was promoted or not; 91bc….1.json, .2.json: the same of earlier contests
 
 The link is replaced in one step: whoever opens it finds the old bundle or the new one, whole, and never none.
 """
@@ -20,9 +20,10 @@ from pathlib import Path
 
 from kuaixun.export.bundle.checked_file import read_limited
 from kuaixun.export.bundle.file_names import MANIFEST_FILE
-from kuaixun.export.bundle.reader import Bundle
+from kuaixun.export.bundle.reader import Bundle, open_bundle
 from kuaixun.export.bundle.signature import SIGNATURE_FILE, SIGNATURE_FILE_LIMIT_BYTES
 from kuaixun.export.durable_file import failing_as
+from kuaixun.export.errors import BundleError
 from kuaixun.trainer.errors import SettingError
 
 CURRENT = "current"
@@ -84,17 +85,21 @@ class BundleFolder:
             (place / SIGNATURE_FILE).write_bytes(signature)
 
     def add(self, bundle: Path, name: str) -> Path:
-        """Move a whole bundle in under a new name, safe from a power cut.
+        """Move a whole bundle in under its model id, safe from a power cut.
 
-        Names are hashes of contents: one that is there already, as after a crash, is the same bundle.
+        Ids are hashes of contents: one that is there already, as after a crash, is the same bundle if it is whole.
+        Else it gives way.
         """
         place = self.path / name
-        if place.exists():
+        if _is_whole(place, name):
             return place
         for file in bundle.iterdir():
             _flush(file)
         _flush(bundle)
-        bundle.rename(place)
+        with tempfile.TemporaryDirectory(dir=self.path, prefix=UNFINISHED) as damaged:
+            if os.path.lexists(place):
+                place.rename(Path(damaged) / name)
+            bundle.rename(place)
         _flush(self.path)
         return place
 
@@ -105,6 +110,14 @@ class BundleFolder:
         link.symlink_to(name)
         link.replace(self.path / CURRENT)
         _flush(self.path)
+
+
+def _is_whole(place: Path, name: str) -> bool:
+    """Whether that bundle lies there, every file as its manifest says."""
+    try:
+        return open_bundle(place).manifest.model_id == name
+    except BundleError:
+        return False
 
 
 def _flush(path: Path) -> None:
