@@ -1,4 +1,7 @@
-"""Results on disk: a folder that was not there before, whole or not at all. Checkpoints and bundles are written so."""
+"""Results on disk: a folder that was not there before, whole or not at all, even after a power cut.
+
+Checkpoints and bundles are written so.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from kuaixun.export.durable_file import failing_as
+from kuaixun.export.durable_file import failing_as, flush, flush_all
 from kuaixun.export.real_path import real_path
 
 
@@ -57,4 +60,6 @@ def new_folder(folder: Path, size_bytes: int = 0) -> Iterator[Path]:
             whole = Path(unfinished) / "whole"
             whole.mkdir()
             yield whole
+            flush_all(whole)
             whole.rename(folder)
+            flush(folder.parent)

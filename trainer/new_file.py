@@ -1,13 +1,18 @@
-"""Results on disk that are one file: one that was not there before, whole or not at all."""
+"""Results on disk that are one file: one that was not there before, whole or not at all, even after a power cut."""
 
 from __future__ import annotations
 
+import errno
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kuaixun.export.durable_file import failing_as
+from kuaixun.export.durable_file import failing_as, flush
+
+# What file systems without hard links answer.
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 
 
 def refuse_existing(path: Path) -> None:
@@ -33,6 +38,22 @@ def write_new_file(path: Path, content: bytes) -> None:
     """Write a new file, whole or not at all, and the folders above it. Raises OSError, FileExistsError."""
     with _neighbour(path) as whole, failing_as(path):
         whole.write_bytes(content)
+        flush(whole)
+        _name(whole, path)
+        flush(path.parent)
+
+
+def _name(whole: Path, path: Path) -> None:
+    """Give a finished file its name, and never another's. Raises OSError, FileExistsError."""
+    try:
+        os.link(whole, path)
+    except FileExistsError:
+        refuse_existing(path)
+        raise
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        refuse_existing(path)
         whole.rename(path)
 
 

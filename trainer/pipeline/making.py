@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 
 from kuaixun.export.command_line import INTERRUPTED_EXIT_CODE
-from kuaixun.export.durable_file import write_durably
+from kuaixun.export.durable_file import flush_all, write_durably
 from kuaixun.trainer.data.analysis import Analysis
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.pipeline.figures import read_analysis
@@ -253,6 +253,8 @@ def _prepare(stage: Stage, key: str) -> list[str]:
 
 
 def _record(stage: Stage, ingredients: Ingredients, seconds: float) -> Finished:
+    """Write that a stage is finished, once its files are on the disk: no record outlives them."""
+    flush_all(stage.folder)
     finished = Finished(
         key=ingredients.key(),
         ingredients=ingredients,

@@ -22,7 +22,7 @@ from kuaixun.export.bundle.checked_file import read_limited
 from kuaixun.export.bundle.file_names import MANIFEST_FILE
 from kuaixun.export.bundle.reader import Bundle, open_bundle
 from kuaixun.export.bundle.signature import SIGNATURE_FILE, SIGNATURE_FILE_LIMIT_BYTES
-from kuaixun.export.durable_file import failing_as
+from kuaixun.export.durable_file import failing_as, flush, flush_all
 from kuaixun.export.errors import BundleError
 from kuaixun.trainer.errors import SettingError
 
@@ -93,14 +93,12 @@ class BundleFolder:
         place = self.path / name
         if _is_whole(place, name):
             return place
-        for file in bundle.iterdir():
-            _flush(file)
-        _flush(bundle)
+        flush_all(bundle)
         with tempfile.TemporaryDirectory(dir=self.path, prefix=UNFINISHED) as damaged:
             if os.path.lexists(place):
                 place.rename(Path(damaged) / name)
             bundle.rename(place)
-        _flush(self.path)
+        flush(self.path)
         return place
 
     def promote(self, name: str) -> None:
@@ -109,7 +107,7 @@ class BundleFolder:
         link.unlink(missing_ok=True)
         link.symlink_to(name)
         link.replace(self.path / CURRENT)
-        _flush(self.path)
+        flush(self.path)
 
 
 def _is_whole(place: Path, name: str) -> bool:
@@ -118,12 +116,3 @@ def _is_whole(place: Path, name: str) -> bool:
         return open_bundle(place).manifest.model_id == name
     except BundleError:
         return False
-
-
-def _flush(path: Path) -> None:
-    """Have the system write a file's content, or a folder's names, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -311,3 +312,18 @@ def test_a_stage_that_ended_early_with_nothing_leaves_what_was_set_aside_before(
     work = done.folder / "work"
     assert (work / "previous" / "12-distil.interrupted" / "checkpoint").exists()
     assert sorted(path.name for path in (work / "12-distil").iterdir()) == ["failed", "started"]
+
+
+def test_no_record_of_a_stage_is_on_the_disk_before_its_files(toy_run: ToyRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[int] = []
+    fsync = os.fsync
+
+    def watched(descriptor: int) -> None:
+        if not (toy_run.folder / "work" / "12-distil" / "stage.json").exists():
+            flushed.append(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    toy_run.make()
+
+    assert (toy_run.folder / "work" / "12-distil" / "checkpoint" / "made.txt").stat().st_ino in flushed
