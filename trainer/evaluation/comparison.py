@@ -73,10 +73,13 @@ def mcnemar_p(one: int, other: int) -> float:
 
     Source: McNemar 1947, Note on the sampling error of the difference between correlated proportions or percentages.
 
-    >>> mcnemar_p(1, 5)
+    >>> round(mcnemar_p(1, 5), 12)
     0.21875
     """
-    throws = one + other
-    tail = sum(math.comb(throws, heads) for heads in range(min(one, other) + 1))
-    probability: float = 2 * tail / (1 << throws)  # whole numbers of any size: no rounding before the division
-    return min(1.0, probability)
+    throws, fewer = one + other, min(one, other)
+    heads = np.arange(fewer, 0, -1)
+    # Each binomial coefficient of the tail, from the largest down, in parts of the largest: heads / (tails + 1) of the
+    # one before. Factorials in logarithms, because coefficients of many thousand digits take minutes to add up.
+    tail = 1.0 + float(np.cumprod(heads / (throws - heads + 1)).sum())
+    largest = math.lgamma(throws + 1) - math.lgamma(fewer + 1) - math.lgamma(throws - fewer + 1)
+    return min(1.0, 2 * tail * math.exp(largest - throws * math.log(2)))

@@ -55,6 +55,7 @@ def test_a_model_compared_with_itself_differs_by_nothing() -> None:
         # scipy.stats.binomtest(one, one + other).pvalue
         (300, 220, 0.0005194158496652906),
         (2100, 2000, 0.12206497999113655),
+        (1_000_000, 1_003_000, 0.034088365079432),
     ],
 )
 def test_mcnemars_test_is_the_exact_binomial_one(one: int, other: int, expected: float) -> None:
