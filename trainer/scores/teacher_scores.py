@@ -27,6 +27,7 @@ from kuaixun.trainer.new_file import write_new_file
 
 FORMAT = "kuaixun-teacher-scores-2"
 TENSOR = "logits"
+STORED_TYPE = "F16"
 SEEN = 0
 MOST_FOLD_DIGITS = 4
 FIELDS = ("format", "data_name", "texts_sha256", "rows", "labels", "teacher", "folds")
@@ -155,14 +156,17 @@ def _read(path: Path) -> tuple[Mapping[str, str], NDArray[np.float16]]:
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             metadata: dict[str, str] = file.metadata() or {}
-            logits = file.get_tensor(TENSOR)
+            stored = file.get_slice(TENSOR)
+            kind, shape = stored.get_dtype(), tuple(stored.get_shape())
+            # Before it is read: on types that numpy lacks the library fails with errors of many kinds.
+            if kind != STORED_TYPE or len(shape) != 2:
+                raise ScoresError(f"{path}: the logits are {kind} {shape}; expected {STORED_TYPE} (rows, classes)")
+            logits: NDArray[np.float16] = file.get_tensor(TENSOR)
     except OSError as error:
         reason = str(error.strerror or error).removesuffix(f": {path}")
         raise ScoresError(f"{path}: cannot be read: {reason}") from None
     except (safetensors.SafetensorError, ValueError):
         raise ScoresError(f"{path}: no file of teacher scores, or cut off; write one with --score") from None
-    if logits.dtype != np.float16 or logits.ndim != 2:
-        raise ScoresError(f"{path}: the logits are {logits.dtype} {logits.shape}; expected float16 (rows, classes)")
     return metadata, logits
 
 

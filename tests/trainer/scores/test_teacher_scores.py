@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -102,8 +103,24 @@ def test_a_file_that_holds_no_scores_is_refused(tmp_path: Path) -> None:
     path.write_bytes(safetensors.numpy.save({"logits": SCORES.logits}))
     with pytest.raises(ScoresError, match="the format is 'none'"):
         read(path)
-    path.write_bytes(safetensors.numpy.save({"logits": SCORES.logits.astype(np.float32)}))
-    with pytest.raises(ScoresError, match="float32"):
+
+
+@pytest.mark.parametrize(
+    ("stored_type", "shape", "stored_bytes"),
+    [("F32", [3, 2], 24), ("BF16", [3, 2], 12), ("F8_E4M3", [3, 2], 6), ("F16", [6], 12), ("F16", [1] * 70, 2)],
+)
+def test_logits_of_another_type_or_shape_are_refused(
+    tmp_path: Path, stored_type: str, shape: list[int], stored_bytes: int
+) -> None:
+    """Also of types that numpy lacks, at which the library ends in a TypeError or an AttributeError."""
+    entry = {"dtype": stored_type, "shape": shape, "data_offsets": [0, stored_bytes]}
+    header = json.dumps({"logits": entry}).encode()
+    path = tmp_path / "scores"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(stored_bytes))
+
+    with pytest.raises(
+        ScoresError, match=rf"the logits are {stored_type} \({shape[0]},.*expected F16 \(rows, classes\)"
+    ):
         read(path)
 
 
