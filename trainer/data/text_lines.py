@@ -7,7 +7,6 @@ text stays, empty: row i is line i, or record i of a table.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import lzma
 import zlib
@@ -17,6 +16,7 @@ from pathlib import Path
 from kuaixun.trainer.data.csv_table import csv_cells, is_csv
 from kuaixun.trainer.data.line_ends import LONE_RETURNS, has_lone_returns
 from kuaixun.trainer.data.not_utf8 import mending
+from kuaixun.trainer.data.packed import unpacked
 from kuaixun.trainer.errors import DataError
 
 
@@ -41,23 +41,32 @@ class TextFile:
 
 
 def read_text_lines(path: Path, text_column: str = "text") -> TextLines:
-    """Read a whole file. Raises DataError: it is missing, empty, damaged, not UTF-8 or a table without that column."""
+    """Read a whole file. Raises DataError: it is missing, empty, damaged, not UTF-8 or a table without that column.
+
+    So does one that unpacks to more than the limit of kuaixun.trainer.data.packed, or than there is memory.
+    """
     try:
         content = path.read_bytes()
-        unpacked = _unpack(path, content)
+        return TextLines(_read(path, unpacked(path, content), text_column), path, hashlib.sha256(content).hexdigest())
     except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    except MemoryError:
+        raise DataError(f"{path}: cannot be read: its texts take more memory than there is; cut it") from None
+
+
+def _read(path: Path, content: bytes, text_column: str) -> tuple[str, ...]:
+    """The texts of a file without its packing. Raises DataError."""
     try:
-        text = unpacked.decode().removeprefix("\ufeff")
+        text = content.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        line = unpacked.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{path}, line {line}: not UTF-8: {error.reason}; {mending(unpacked, error)}") from None
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{path}, line {line}: not UTF-8: {error.reason}; {mending(content, error)}") from None
     if has_lone_returns(text) and not is_csv(path):
         raise DataError(f"{path}, line 1: {LONE_RETURNS}")
     texts = _cells(path, text, text_column) if is_csv(path) else _texts(text) if text.strip() else ()
     if not any(one.strip() for one in texts):
         raise DataError(f"{path}: holds no texts")
-    return TextLines(texts, path, hashlib.sha256(content).hexdigest())
+    return texts
 
 
 def _cells(path: Path, text: str, column: str) -> tuple[str, ...]:
@@ -71,13 +80,3 @@ def _texts(text: str) -> tuple[str, ...]:
     while not lines[-1]:  # rows of a labelled file end with its last text
         lines.pop()
     return tuple(line.partition("\t")[0] for line in lines)
-
-
-def _unpack(path: Path, content: bytes) -> bytes:
-    match path.suffix.lower():
-        case ".xz":
-            return lzma.decompress(content)
-        case ".gz":
-            return gzip.decompress(content)
-        case _:
-            return content

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import lzma
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,33 @@ def test_a_file_that_cannot_be_read_is_refused_by_name(tmp_path: Path, name: str
 
     with pytest.raises(DataError, match=reason):
         read_text_lines(tmp_path / name)
+
+
+@pytest.mark.parametrize(("suffix", "pack"), [(".xz", lzma.compress), (".gz", gzip.compress)])
+def test_a_small_file_that_unpacks_beyond_the_limit_is_refused_before_it_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, pack: Callable[[bytes], bytes]
+) -> None:
+    path = tmp_path / f"a.txt{suffix}"
+    path.write_bytes(pack(b"a\n" * (1 << 20)))
+    monkeypatch.setattr("kuaixun.trainer.data.packed.MOST_UNPACKED_BYTES", 1 << 21)
+    assert len(read_text_lines(path)) == 1 << 20
+
+    monkeypatch.setattr("kuaixun.trainer.data.packed.MOST_UNPACKED_BYTES", (1 << 21) - 1)
+    with pytest.raises(DataError, match=rf"a\.txt{suffix}: unpacks to more than 2097151 bytes"):
+        read_text_lines(path)
+
+
+def test_a_file_for_which_there_is_no_memory_is_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> bytes:
+        raise MemoryError
+
+    (tmp_path / "a.txt").write_text("一\n", encoding="utf-8")
+    monkeypatch.setattr("kuaixun.trainer.data.text_lines.unpacked", full)
+
+    with pytest.raises(DataError, match=r"a\.txt: cannot be read: its texts take more memory than there is"):
+        read_text_lines(tmp_path / "a.txt")
 
 
 def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
