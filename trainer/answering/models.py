@@ -16,6 +16,7 @@ from kuaixun.export.batches import in_batches
 from kuaixun.export.predictions import Predictions, predictions_from
 from kuaixun.trainer.advance import Advance, Advancing, in_silence
 from kuaixun.trainer.answering.speeds import Timed, texts_per_second
+from kuaixun.trainer.data.cleaning import clean
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
 from kuaixun.trainer.errors import DataError
 from kuaixun.trainer.evaluation.measurement import Answers
@@ -71,7 +72,7 @@ def model_of_teacher(folder: Path, name: str, device: torch.device) -> Model:
     teacher = open_scorer(folder)
 
     def answer(texts: Sequence[str], advance: Advance = in_silence) -> Predictions:
-        return _of_logits(mean_logits([teacher], texts, device, advance))
+        return _of_logits(mean_logits([teacher], texts, device, advance), texts)
 
     return Model(name, teacher.labels, answer, Timed(answer, TEACHER_ROUND_TEXTS), folder_bytes(folder))
 
@@ -127,13 +128,13 @@ def folder_bytes(folder: Path) -> int:
 
 def _answers_of(path: Path, name: str, data: LabelledTexts) -> Answers:
     scores = read_scores(path, data.texts, data.labels)
-    return Answers(name, _of_logits(scores.logits))
+    return Answers(name, _of_logits(scores.logits, data.texts))
 
 
-def _of_logits(logits: NDArray[np.floating]) -> Predictions:
-    """What logits (n, classes) say; a teacher answers every text."""
-    everything = np.ones(len(logits), dtype=np.int64)
-    return predictions_from(logits.astype(np.float64), everything, temperature=1.0)
+def _of_logits(logits: NDArray[np.floating], texts: Sequence[str]) -> Predictions:
+    """What logits (n, classes) of raw texts say; as from a bundle, no label where cleaning leaves nothing of a text."""
+    lengths = np.array([len(text) for text in clean(texts)], dtype=np.int64)  # (n,)
+    return predictions_from(logits.astype(np.float64), lengths, temperature=1.0)
 
 
 def _in_order_of(labels: tuple[str, ...], model: Model, said: Predictions) -> Predictions:

@@ -14,9 +14,12 @@ from numpy.typing import NDArray
 from kuaixun.export.classifier import open_classifier
 from kuaixun.schemas.manifest import Training
 from kuaixun.trainer.advance import Advance
-from kuaixun.trainer.answering.models import answers_of, model_of_bundle, model_of_teacher
+from kuaixun.trainer.answering.models import answers_of, answers_of_scores, model_of_bundle, model_of_teacher
+from kuaixun.trainer.data.content_hash import sha256_of_texts
 from kuaixun.trainer.data.labelled_texts import read_labelled_texts
+from kuaixun.trainer.scores.measured import measure
 from kuaixun.trainer.scores.scorer import Scorer
+from kuaixun.trainer.scores.teacher_scores import TeacherScores, as_half, write_scores
 
 
 def test_a_teacher_tells_how_far_its_answers_are(
@@ -53,3 +56,25 @@ def test_a_bundle_tells_how_far_its_answers_are(monkeypatch: pytest.MonkeyPatch)
 
     assert len(said.label_ids) == 3
     assert told == [(2 / 3, "2 of 3 texts"), (1.0, "3 of 3 texts")]
+
+
+@pytest.mark.parametrize("of_nothing", [0.0, 3.0])  # a teacher has logits for an empty text too
+def test_a_text_that_cleaning_empties_has_no_label_from_a_teacher_nor_from_its_scores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of_nothing: float
+) -> None:
+    (tmp_path / "test.txt").write_text("<b></b>\ta\n股市大涨\tb\n球赛\ta\n", encoding="utf-8")
+    data = read_labelled_texts(tmp_path / "test.txt")
+    logits = np.array([[of_nothing, 0], [0, 1], [0, 2]], dtype=np.float32)
+    teacher = Scorer(data.labels, Training(command="", seed=1, versions={}, data=()), lambda *_: logits)
+    monkeypatch.setattr("kuaixun.trainer.answering.opened.open_scorer", lambda folder: teacher)
+    (tmp_path / "teacher").mkdir()
+    scores = TeacherScores(as_half(logits), "test.txt", sha256_of_texts(data.texts), data.labels, "")
+    write_scores(tmp_path / "scores", scores)
+
+    (asked,) = answers_of([model_of_teacher(tmp_path / "teacher", "bert", torch.device("cpu"))], data)
+    (read,) = answers_of_scores([tmp_path / "scores"], data)
+
+    for said in (asked.predictions, read.predictions):
+        assert said.label_ids.tolist() == [-1, 1, 1]
+        assert said.confidences[0] == 0
+    assert measure(logits, np.array([False, True, True]), data, data).accuracy == pytest.approx(1 / 3)
