@@ -45,7 +45,8 @@ def threshold_for(
     answered = np.arange(1, len(right) + 1)
     # A threshold answers all texts of one confidence or none of them, and no text without a label.
     possible = (np.diff(sorted_confidences, append=-np.inf) < 0) & (sorted_confidences >= 0)
-    reached = np.flatnonzero(possible & (hits >= target_accuracy * answered))
+    # The quotient, not target times answered: 0.55 of 100 would be a little more than 55.
+    reached = np.flatnonzero(possible & (hits / answered >= target_accuracy))
     if not len(reached):
         return None
     last = int(reached[-1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from kuaixun.trainer.evaluation.coverage import NEVER_ANSWERED, coverage_curve, threshold_for
 
@@ -46,6 +47,17 @@ def test_texts_of_one_confidence_are_answered_together_or_not_at_all() -> None:
 
     assert found is not None
     assert (found.threshold, found.answered) == (0.99, 1 / 5)
+
+
+@pytest.mark.parametrize("target", [hundredths / 100 for hundredths in range(1, 101)])
+def test_a_target_that_is_met_exactly_is_reached(target: float) -> None:
+    """55 of 100 are 0.55, though 0.55 times 100 is 55.00000000000001."""
+    right = np.arange(100) < round(100 * target)
+
+    found = threshold_for(right, np.full(100, 0.9), target)
+
+    assert found is not None
+    assert found.accuracy == target
 
 
 def test_a_target_out_of_reach_has_no_threshold_and_texts_without_a_label_none_either() -> None:
