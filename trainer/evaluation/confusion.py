@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 class Confusion:
     """How often a true class met a predicted one, for each pair that occurs: three arrays (pairs,).
 
-    A `predicted` of `classes`, one past the last, is no label.
+    Counts of a pair that stands there several times add up. A `predicted` of `classes`, one past the last, is no label.
     """
 
     truth: NDArray[np.int64]
@@ -30,7 +30,7 @@ class Confusion:
     def matrix(self) -> NDArray[np.int64]:
         """A row a true class, a column a predicted one, and a last column for no label: (classes, classes + 1)."""
         matrix = np.zeros((self.classes, self.classes + 1), dtype=np.int64)
-        matrix[self.truth, self.predicted] = self.counts
+        np.add.at(matrix, (self.truth, self.predicted), self.counts)
         return matrix
 
     def texts(self) -> NDArray[np.int64]:
