@@ -195,12 +195,15 @@ def record_of(
 def with_int8(job: TeacherJob, reading: Reading, model: TeacherModel, record: TeacherRecord) -> TeacherRecord:
     """The record with the size and the figures that the teacher has in int8, told as well."""
     small = quantised(model)
-    sizes = {"size_bytes": float(serialised_bytes(model)), "int8_size_bytes": float(serialised_bytes(small))}
-    job.say(f"int8: {sizes['int8_size_bytes'] / 1e6:.1f} MB instead of {sizes['size_bytes'] / 1e6:.1f} MB")
+    sizes = {"size_bytes": float(serialised_bytes(model)), "int8_size_bytes": float(serialised_bytes(small.model))}
+    job.say(
+        f"int8: {sizes['int8_size_bytes'] / 1e6:.1f} MB instead of {sizes['size_bytes'] / 1e6:.1f} MB, with "
+        f"{small.layers} linear layers, {small.share:.0%} of the weights, in 8 bits"
+    )
     found = dict(sizes)
     for role, data in job.split.parts.items():
         if role != "train":
-            logits = scores_of(job, reading, small, role, torch.device("cpu"), " in int8")
+            logits = scores_of(job, reading, small.model, role, torch.device("cpu"), " in int8")
             accuracy = measure(logits, reading.rows[role].filled, data, job.split.train).accuracy
             found[f"{role}_accuracy"] = round(accuracy, 6)
             job.say(f"int8, {role}: accuracy {accuracy:.4f} instead of {record.metrics[role]['accuracy']:.4f}")

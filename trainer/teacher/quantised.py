@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import io
 import warnings
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -17,17 +18,56 @@ from torch import nn
 from kuaixun.trainer.teacher.classifiers import TeacherModel
 
 
-def quantised(model: TeacherModel) -> TeacherModel:
-    """A copy, on the CPU, whose linear layers compute in int8; embeddings stay as they are."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Quantised:
+    """A teacher on the CPU; `share` of its weights, those of `layers` linear layers, are in int8."""
+
+    model: TeacherModel
+    layers: int
+    share: float
+
+
+def quantised(model: TeacherModel) -> Quantised:
+    """A copy whose linear layers compute in int8; embeddings stay as they are, and so does what shares their weights.
+
+    In int8 an output layer that is tied to the embeddings would be one more table beside them.
+    """
+    copied = copy.deepcopy(model).cpu().train(False)
+    _make_linear(copied)
+    linear = _untied_linear(copied)
+    whole = sum(parameter.numel() for parameter in copied.parameters())
+    share = sum(layer.weight.numel() for layer in linear.values()) / whole
     with warnings.catch_warnings():
         # Announcements of torchao, see above: of the module, and of the tensors that it makes.
         warnings.filterwarnings("ignore", "torch.ao.quantization is deprecated", DeprecationWarning)
         warnings.filterwarnings("ignore", "torch.quantize_per_tensor, torch.quantize_per_channel", UserWarning)
         from torch.ao.quantization import quantize_dynamic
 
-        copied = copy.deepcopy(model).cpu().train(False)
-        result: TeacherModel = quantize_dynamic(copied, {nn.Linear}, dtype=torch.qint8)  # type: ignore[no-untyped-call]  # torch leaves it unannotated
-    return result
+        result: TeacherModel = quantize_dynamic(copied, set(linear), dtype=torch.qint8)  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+    return Quantised(result, len(linear), share)
+
+
+def _make_linear(model: nn.Module) -> None:
+    """Put a linear layer in the place of each Conv1D, as GPT-2 names its own, which torch would leave as it is."""
+    from transformers.pytorch_utils import Conv1D
+
+    for name, module in list(model.named_modules()):
+        if isinstance(module, Conv1D):
+            inputs, outputs = module.weight.shape
+            linear = nn.Linear(inputs, outputs)
+            linear.weight = nn.Parameter(module.weight.detach().T.contiguous())  # (outputs, inputs)
+            linear.bias = nn.Parameter(module.bias.detach())
+            model.set_submodule(name, linear)
+
+
+def _untied_linear(model: nn.Module) -> dict[str, nn.Linear]:
+    """The linear layers by name, without those whose weights are an embedding's."""
+    embedded = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and id(module.weight) not in embedded
+    }
 
 
 def serialised_bytes(model: nn.Module) -> int:

@@ -21,6 +21,7 @@ from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.scores.teacher_scores import read_scores
 from kuaixun.trainer.teacher.folder import read_teacher
 from kuaixun.trainer.teacher.generative import AFTER, BEFORE, GenerativeClassifier, open_language_model
+from kuaixun.trainer.teacher.quantised import quantised, serialised_bytes
 from kuaixun.trainer.teacher.settings import TeacherSettings
 from kuaixun.trainer.teacher.token_rows import padded, token_rows
 from tests.trainer.conftest import SHARED, TOPICS
@@ -143,3 +144,20 @@ def test_a_language_model_is_taught_and_scores_files(
 def test_options_of_the_other_kind_are_refused(settings: dict[str, str], reason: str) -> None:
     with pytest.raises(SettingError, match=reason):
         TeacherSettings(**settings)  # type: ignore[arg-type]
+
+
+def test_in_int8_a_language_model_is_smaller_and_says_much_the_same(language_model: Path) -> None:
+    """Also one whose layers are Conv1D in place of linear, and whose output layer shares the embeddings' weights."""
+    model = classifier(language_model)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    ids, mask = torch.arange(2, 10).reshape(2, 4), torch.ones(2, 4, dtype=torch.int64)
+
+    small = quantised(model)
+
+    assert small.layers >= 8
+    assert small.share > 0.5
+    assert serialised_bytes(small.model) < 0.75 * serialised_bytes(model)
+    with torch.no_grad():
+        found, expected = (one.train(False)(ids, mask)["logits"] for one in (small.model, model))
+    torch.testing.assert_close(found, expected, rtol=0.05, atol=0.5)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
