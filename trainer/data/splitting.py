@@ -167,7 +167,9 @@ def _tab_lines(data: LabelledTexts) -> bytes:
 
 def _csv(data: LabelledTexts, columns: CsvColumns) -> bytes:
     written = io.StringIO(newline="")
-    writer = csv.writer(written, lineterminator="\n")
+    # Python 3.11 quotes no cell for a carriage return alone, which its own reader takes for the end of a line.
+    returns = any("\r" in text for text in data.texts)
+    writer = csv.writer(written, lineterminator="\n", quoting=csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL)
     writer.writerow((columns.text, columns.label))
     writer.writerows((text, data.label_of(row)) for row, text in enumerate(data.texts))
     return _bytes(written.getvalue())

@@ -159,6 +159,17 @@ def test_what_is_written_is_read_back(
         assert read.label_ids.tolist() == part.label_ids.tolist()
 
 
+def test_a_carriage_return_within_a_cell_is_read_back(tmp_path: Path) -> None:
+    data = labelled([(f"第\r{row}条\r\n", row % 2) for row in range(8)], "all.csv", ("a", "b"))
+
+    parts = split_texts(data, (1, 1))
+    for name, content in folder_of(parts).items():
+        (tmp_path / name).write_bytes(content)
+
+    for name, part in parts.items():
+        assert read_labelled_texts(tmp_path / f"{name}.csv").texts == part.texts
+
+
 def test_a_label_that_no_list_of_classes_can_hold_is_refused() -> None:
     parts = split_texts(labelled([(f"第{row}条", row % 2) for row in range(20)], "all.csv", ("a\nb", "c")))
 
