@@ -9,7 +9,6 @@ import re
 import select
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -25,7 +24,7 @@ from kuaixun.trainer.baselines.fasttext_tokens import LABEL_PREFIX, tokenised
 from kuaixun.trainer.baselines.measured import Baseline, Guesses, measured
 from kuaixun.trainer.data.labelled_texts import DataSplit, LabelledTexts
 from kuaixun.trainer.errors import DataError, FitError
-from kuaixun.trainer.words.fasttext_care import met_nan, why_it_ended, zeroed_memory
+from kuaixun.trainer.words.fasttext_care import met_nan, started, why_it_ended
 
 PROCESS = "kuaixun.trainer.baselines.fasttext_process"
 SEARCHING = re.compile(rb"Progress: +([\d.]+)% Trials: +(\d+) Best score: +(\S+)")
@@ -137,9 +136,7 @@ def _outcome(folder: Path, job: Job, advance: Advance, say: Callable[[str], None
 def _outcome_of_one_start(
     folder: Path, job: Job, patience_seconds: float, advance: Advance, say: Callable[[str], None]
 ) -> Outcome:
-    command = [sys.executable, "-m", PROCESS, str(folder)]
-    # A session of its own, so that Ctrl-C reaches it only through us.
-    with subprocess.Popen(command, stderr=subprocess.PIPE, env=zeroed_memory(), start_new_session=True) as process:
+    with started(PROCESS, folder, subprocess.PIPE) as process:
         try:
             last_words, interrupted = _watch(process, job.search_seconds, patience_seconds, advance, say)
         except BaseException:

@@ -7,7 +7,6 @@ that they do. Source: Mikolov et al. 2013, Distributed Representations of Words 
 from __future__ import annotations
 
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +22,7 @@ from kuaixun.trainer.data.cleaning import clean
 from kuaixun.trainer.data.text_lines import TextLines
 from kuaixun.trainer.errors import DataError, FitError
 from kuaixun.trainer.number_ranges import expect_numbers
-from kuaixun.trainer.words.fasttext_care import met_nan, why_it_ended, zeroed_memory
+from kuaixun.trainer.words.fasttext_care import met_nan, started, why_it_ended
 from kuaixun.trainer.words.segmentation import segmenter
 from kuaixun.trainer.words.skipgram_process import EMPTY_MESSAGE, Job, Outcome
 from kuaixun.trainer.words.vectors import WordVectors
@@ -114,9 +113,7 @@ def _train(folder: Path, remark: str, advance: Advance) -> Outcome:
     """Run the process to its end: with one thread fastText says nothing on the way. Raises FitError."""
     started_seconds = time.monotonic()
     with (folder / "said").open("w+") as said:
-        # A session of its own, so that Ctrl-C ends it only through us.
-        command = [sys.executable, "-m", PROCESS, str(folder)]
-        with subprocess.Popen(command, stderr=said, env=zeroed_memory(), start_new_session=True) as process:
+        with started(PROCESS, folder, said) as process:
             try:
                 while True:
                     try:

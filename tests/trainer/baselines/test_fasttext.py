@@ -286,3 +286,12 @@ def test_progress_is_told_as_shares(toy_split: DataSplit) -> None:
 
     assert (1.0, "tokens of 240 texts") in told
     assert (1.0, "training") in told
+
+
+def test_a_file_of_the_users_is_no_module_of_the_process(
+    toy_split: DataSplit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "msgspec.py").write_text("raise SystemExit('the user\\'s file was run')")
+    monkeypatch.chdir(tmp_path)
+
+    assert run(toy_split).name == "fasttext-characters"

@@ -117,6 +117,13 @@ def test_a_training_that_meets_nan_is_done_again_with_half_the_learning_rate(
     assert len((tmp_path / "vocabulary.txt").read_text(encoding="utf-8").split()) == 4
 
 
+def test_a_file_of_the_users_is_no_module_of_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "msgspec.py").write_text("raise SystemExit('the user\\'s file was run')")
+    monkeypatch.chdir(tmp_path)
+
+    assert learn_vectors([corpus(*TEXTS)], replace(SETTINGS, epochs=1), nothing, nothing).words
+
+
 @pytest.mark.parametrize(
     ("program", "reason"),
     [
