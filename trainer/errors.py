@@ -8,9 +8,15 @@ TrainerError
 └── FitError           the training led nowhere
 """
 
+from kuaixun.export.printable import printable
+
 
 class TrainerError(Exception):
     """Root of this package's errors."""
+
+    def __str__(self) -> str:
+        """The message, fit to be shown: it may quote a file's name, a label or a text."""
+        return printable(super().__str__())
 
 
 class DataError(TrainerError):

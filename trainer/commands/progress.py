@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from kuaixun.export.printable import printable
 from kuaixun.trainer.advance import LINE_EVERY_SECONDS
 from kuaixun.trainer.fitting.watching import DevFigures, Watcher
 
@@ -18,7 +19,7 @@ def plain_lines(console: Console) -> Callable[[str], None]:
     """What a command says beside its bar: one line at a time, as it stands."""
 
     def say(line: str) -> None:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(printable(line), highlight=False, markup=False, soft_wrap=True)
 
     return say
 
