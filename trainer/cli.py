@@ -2,7 +2,7 @@
 
 Exit codes: 0 done; 1 `retrain` keeps the champion; 2 an option or a file that cannot be used, or an
 output that cannot be written; 3 and on a bundle or an engine that cannot be used, as in kuaixun.export.errors; 130
-interrupted. `run` ends with the code of the stage that failed.
+interrupted, by Ctrl-C or by SIGTERM. `run` ends with the code of the stage that failed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from kuaixun import __version__
 from kuaixun.export.command_line import INTERRUPTED_EXIT_CODE, USAGE_EXIT_CODE, OneLineParser, finish
 from kuaixun.trainer.errors import TrainerError
+from kuaixun.trainer.interrupts import terminations_as_interrupts
 
 PROGRAM = "kuaixun-trainer"
 # What the extra `trainer` installs and every command imports: `kuaixun-worker` may live in an environment without.
@@ -27,7 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def command() -> int:
         try:
-            return _run(arguments)
+            with terminations_as_interrupts():
+                return _run(arguments)
         except TrainerError as error:
             print(f"{PROGRAM}: {error}", file=sys.stderr)
             return USAGE_EXIT_CODE

@@ -1,4 +1,4 @@
-"""Ctrl-C between two steps of a training, never within one: what is then saved belongs together."""
+"""What ends a training early: Ctrl-C, between two steps where what is then saved belongs together, or SIGTERM."""
 
 from __future__ import annotations
 
@@ -27,3 +27,37 @@ def interrupts_between_steps() -> Iterator[Callable[[], bool]]:
         yield asked.is_set
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+class Termination(KeyboardInterrupt):
+    """Ctrl-C that came as SIGTERM or SIGHUP."""
+
+
+@contextmanager
+def terminations_as_interrupts() -> Iterator[None]:
+    """SIGTERM and a terminal that closes are a Ctrl-C, once: batch systems, `timeout` and torchrun send several for one
+    stop, and the second must not give up what the first lets a training keep. A second Ctrl-C still does.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heard = False
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal heard
+        if heard:
+            return
+        heard = True
+        listening = signal.getsignal(signal.SIGINT)
+        if not callable(listening) or listening is signal.default_int_handler:
+            raise Termination
+        listening(signal.SIGINT, frame)
+
+    # Whoever had a signal ignored, as nohup does with SIGHUP, wants the command to outlive it.
+    signals = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is not signal.SIG_IGN]
+    before = {one: signal.signal(one, interrupt) for one in signals}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)

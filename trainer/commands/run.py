@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,11 +58,10 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
             print(f"{decision.name}: {'would be made: ' + decision.reason if decision.reason else 'kept'}")
         return 0
     made: list[Made] = []
-    with _termination_as_interruption():
-        for one in work.make(in_a_process, plan.folder):
-            made.append(one)
-            if warning := teacher_warning(made):  # before the student learns from it
-                say(warning)
+    for one in work.make(in_a_process, plan.folder):
+        made.append(one)
+        if warning := teacher_warning(made):  # before the student learns from it
+            say(warning)
     _show(made, wiring.work, Console())
     last = made[-1]
     if last.exit_code == INTERRUPTED_EXIT_CODE:
@@ -101,20 +97,3 @@ def _became(made: Made) -> str:
 def _short(folder: Path) -> str:
     """A path as one would type it from here."""
     return str(folder.relative_to(Path.cwd())) if folder.is_relative_to(Path.cwd()) else str(folder)
-
-
-@contextmanager
-def _termination_as_interruption() -> Iterator[None]:
-    """SIGTERM and a terminal that closes as Ctrl-C, so that they stop the command that the run waits for."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    # Whoever had SIGHUP ignored, as nohup does, wants the run to outlive the terminal.
-    heard = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is not signal.SIG_IGN]
-    before = {one: signal.signal(one, interrupt) for one in heard}
-    try:
-        yield
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from kuaixun.export.command_line import INTERRUPTED_EXIT_CODE
+from kuaixun.trainer.interrupts import Termination
 from kuaixun.trainer.pipeline.stage import EXPORT, TRAINER
 
 MODULES = {TRAINER: "kuaixun.trainer.cli", EXPORT: "kuaixun.export.cli"}
@@ -32,7 +33,7 @@ class Launch(Protocol):
 
 
 def in_a_process(program: str, arguments: Sequence[str], folder: Path, printed: Path, lock: int) -> int:
-    """Run a command as a child; Ctrl-C reaches it through us, once for each time, and we wait for what it keeps."""
+    """Run a command as a child; Ctrl-C and SIGTERM reach it through us, and we wait for what it keeps."""
     # -P: the folder holds the user's files, whose names are no business of Python's imports.
     command = [sys.executable, "-P", "-m", MODULES[program], *arguments]
     with printed.open("wb") as output, _interrupts_heard():
@@ -43,13 +44,15 @@ def in_a_process(program: str, arguments: Sequence[str], folder: Path, printed: 
                 try:
                     child.wait()
                     break
+                except Termination:  # the system may have sent it to the child as well, which takes the two as one
+                    child.send_signal(signal.SIGTERM)
                 except KeyboardInterrupt:
                     child.send_signal(signal.SIGINT)
         except BaseException:
             child.kill()
             raise
     # One that was about to end of itself may die of the signal instead.
-    return INTERRUPTED_EXIT_CODE if child.returncode == -signal.SIGINT else child.returncode
+    return INTERRUPTED_EXIT_CODE if child.returncode in (-signal.SIGINT, -signal.SIGTERM) else child.returncode
 
 
 @contextmanager

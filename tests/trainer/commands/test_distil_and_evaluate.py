@@ -107,6 +107,32 @@ def test_an_interrupted_run_writes_the_best_so_far_and_says_so(
     assert read_checkpoint(tmp_path / "run").record.metrics["dev"]["accuracy"] > 0.5
 
 
+def test_sigterm_keeps_the_best_so_far_as_ctrl_c_does_however_many_of_them_one_stop_sends(
+    toy_file: ToyFile, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def terminated(_: object, figures: DevFigures) -> None:
+        if figures.step == 20:
+            signal.raise_signal(signal.SIGTERM)
+
+    def terminated_again(weights: StudentWeights, ids: np.ndarray) -> StudentWeights:
+        signal.raise_signal(signal.SIGTERM)
+        return with_best_scales(weights, ids)
+
+    monkeypatch.setattr("kuaixun.trainer.commands.progress.Lines.evaluated", terminated)
+    monkeypatch.setattr("kuaixun.trainer.student.distillation.with_best_scales", terminated_again)
+
+    # Without a handler the signal would end the tests.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        assert distil(toy_file, tmp_path / "run") == 130
+        assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+    assert "interrupted after 19 of 60 steps: kept the best" in capsys.readouterr().err
+    assert read_checkpoint(tmp_path / "run").record.metrics["dev"]["accuracy"] > 0.5
+
+
 def test_a_run_that_is_interrupted_before_any_evaluation_leaves_nothing_behind(
     toy_file: ToyFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

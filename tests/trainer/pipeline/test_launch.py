@@ -13,6 +13,7 @@ import pytest
 
 from kuaixun import __version__
 from kuaixun.export.command_line import INTERRUPTED_EXIT_CODE
+from kuaixun.trainer.interrupts import terminations_as_interrupts
 from kuaixun.trainer.pipeline.launch import MODULES, in_a_process
 from kuaixun.trainer.pipeline.stage import EXPORT, TRAINER
 
@@ -54,25 +55,35 @@ def test_a_command_can_be_ended_from_where_sigint_is_ignored(
     tmp_path: Path, lock: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a shell without a terminal runs in the background ignores SIGINT; `run` is ended by SIGTERM there."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
     monkeypatch.setitem(MODULES, TRAINER, "timeit")
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN), signal.signal(signal.SIGTERM, interrupt)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM))
     timer.start()
     try:
-        code = in_a_process(
-            TRAINER, ["-n", "1", "-r", "1", "import time; time.sleep(20)"], tmp_path, tmp_path / "printed", lock
-        )
+        with terminations_as_interrupts():
+            code = in_a_process(
+                TRAINER, ["-n", "1", "-r", "1", "import time; time.sleep(20)"], tmp_path, tmp_path / "printed", lock
+            )
+            timer.join()
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
-        timer.join()
-        signal.signal(signal.SIGINT, before[0])
-        signal.signal(signal.SIGTERM, before[1])
+        signal.signal(signal.SIGINT, before)
 
-    assert code == 1
+    assert code == INTERRUPTED_EXIT_CODE
+
+
+def test_sigterm_reaches_the_command_as_itself(tmp_path: Path, lock: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system that ends both sends it to the command as well, which takes the two as one, unlike Ctrl-C."""
+    monkeypatch.setitem(MODULES, TRAINER, "cProfile")
+    (tmp_path / "waits.py").write_text(
+        "import os, signal\n"
+        "signal.signal(signal.SIGTERM, lambda *_: os._exit(7))\n"
+        "os.kill(os.getppid(), signal.SIGTERM)\n"
+        "signal.pause()\n"
+    )
+
+    with terminations_as_interrupts():
+        assert in_a_process(TRAINER, ["waits.py"], tmp_path, tmp_path / "printed", lock) == 7
 
 
 def test_a_command_that_dies_of_ctrl_c_was_interrupted(
