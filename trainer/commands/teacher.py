@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +25,10 @@ from kuaixun.trainer.commands.progress import plain_lines, watching
 from kuaixun.trainer.commands.shown_paths import recorded_command
 from kuaixun.trainer.data.labelled_texts import read_split
 from kuaixun.trainer.errors import SettingError
+from kuaixun.trainer.scores.processes import is_first_process
 from kuaixun.trainer.scores.requests import read_requests
 from kuaixun.trainer.teacher.settings import HEADS, KINDS, TEACHER_DEFAULTS, TEACHER_NAMES, TeacherSettings
+from kuaixun.trainer.teacher.sharding import refuse_sharding
 
 if TYPE_CHECKING:
     from kuaixun.trainer.scores.requests import FileToScore
@@ -74,7 +75,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     """Train, write, score, tell the figures. Raises TrainerError."""
 
     say = plain_lines(console)
-    if int(os.environ.get("RANK", "0")):
+    if not is_first_process():
         console.quiet = True  # of several processes one speaks
     settings = settings_of(options)
     device = choose_device(options.device)
@@ -83,6 +84,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     files = read_requests(tuple(options.score), columns_of(options))
     if options.scores_only:
         return _score_only(options, files, device, console)
+    refuse_sharding()
     missing = [f"--{name}" for name in ("encoder", "train", "dev", "output") if getattr(options, name) is None]
     if missing:
         raise SettingError(f"{' and '.join(missing)}: needed to train a teacher; or pass --scores-only and --teacher")

@@ -56,7 +56,7 @@ def fine_tune(
 
     A KeyboardInterrupt ends the training with the best weights so far; before the first evaluation there are none,
     and it goes through. Raises DataError where nothing can be read of train or dev, FitError where no dev loss is a
-    number.
+    number, and where the best weights do not fit the model any more.
     """
     if not len(train) or not len(dev):
         raise DataError(f"cleaning leaves nothing of any text of {'dev' if len(train) else 'train'}")
@@ -85,7 +85,7 @@ def fine_tune(
     if following.kept is None:
         raise FitError("the dev loss was never a number; lower --learning-rate")
     figures, state = following.kept
-    model.load_state_dict(state, strict=False)
+    _put_back(model, state)
     return FineTuned(
         figures,
         trainer.state.global_step,
@@ -93,6 +93,21 @@ def fine_tune(
         writes=bool(trainer.is_world_process_zero()),
         history=tuple(recorder.history),
     )
+
+
+def _put_back(model: TeacherModel, state: dict[str, Tensor]) -> None:
+    """Load what was trained, and all of it. Raises FitError where the model's names are not those that were kept."""
+    unexpected = model.load_state_dict(state, strict=False).unexpected_keys
+    lost = sorted({*unexpected, *(_trained_names(model) ^ state.keys())})
+    if lost:
+        raise FitError(
+            f"the best weights cannot be put back: kept and trained parameters differ in {len(lost)} names, such as "
+            f"{lost[0]}; train with plain torchrun, without plugins of accelerate"
+        )
+
+
+def _trained_names(model: TeacherModel) -> set[str]:
+    return {name for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
 def _arguments(settings: TeacherSettings, device: torch.device, folder: str, rows: int) -> TrainingArguments:

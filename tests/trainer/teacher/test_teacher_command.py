@@ -25,10 +25,11 @@ from kuaixun.trainer.fitting.watching import DevFigures
 from kuaixun.trainer.scores import cross_fitting
 from kuaixun.trainer.scores.scorer import Scorer, mean_logits
 from kuaixun.trainer.scores.teacher_scores import TeacherScores, read_scores
-from kuaixun.trainer.teacher import fold_training, job
+from kuaixun.trainer.teacher import fine_tuning, fold_training, job
 from kuaixun.trainer.teacher.fine_tuning import FineTuned
 from kuaixun.trainer.teacher.folder import read_teacher
 from kuaixun.trainer.teacher.scoring import score, scorer_of
+from kuaixun.trainer.teacher.sharding import PLUGINS
 
 ToyFile = Callable[[str, int, int], Path]
 FIT = "--epochs 3 --batch-size 16 --learning-rate 3e-3 --head-learning-rate 3e-3 --evaluate-every-steps 10"
@@ -289,6 +290,45 @@ def test_teachers_of_folds_do_not_score_the_rows_that_they_learnt_from(
     only = ["teacher", "--scores-only", *teachers, f"--score={dev}={tmp_path / 'out'}", "--device", "cpu"]
     assert main(only) == 0
     assert len(scores_of(tmp_path / "out", read_labelled_texts(dev))) == 60
+
+
+def test_weights_that_the_best_cannot_be_put_back_into_are_told(
+    toy_file: ToyFile,
+    encoder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def renamed(self: Any) -> dict[str, torch.Tensor]:
+        return {name.replace("head.0", "_wrapped.head.0"): weights for name, weights in real(self).items()}
+
+    real = fine_tuning._Following._trained
+    monkeypatch.setattr(fine_tuning._Following, "_trained", renamed)
+
+    assert teach(toy_file, encoder, tmp_path / "teacher", "--train-layers", "head", "--epochs", "1") == 2
+
+    told = capsys.readouterr().err
+    assert "the best weights cannot be put back: kept and trained parameters differ in 4 names, such as " in told
+    assert not (tmp_path / "teacher").exists()
+
+
+@pytest.mark.parametrize(("variable", "plugin"), list(PLUGINS.items()))
+def test_plugins_that_split_the_weights_are_refused_by_name(
+    toy_file: ToyFile,
+    encoder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    variable: str,
+    plugin: str,
+) -> None:
+    monkeypatch.setenv(variable, "true")
+
+    assert teach(toy_file, encoder, tmp_path / "teacher") == 2
+
+    told = capsys.readouterr().err
+    assert f"asks accelerate for {plugin}" in told
+    assert "plain torchrun" in told
 
 
 def test_an_interruption_keeps_the_best_so_far(
