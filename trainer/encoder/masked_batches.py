@@ -122,7 +122,8 @@ def hide(ids: NDArray[np.int64], special: TokenIds, share: float, chance: np.ran
 
     Specials, the unknown token among them, are never hidden; a batch holds one token at least that is none.
 
-    Of the hidden places 85 % show [MASK], 10 % the token itself, 5 % any other, for fine-tuning shows no [MASK].
+    Of the hidden places 85 % show [MASK], 10 % the token itself, 5 % any other that is no special, for fine-tuning
+    shows no [MASK].
     Source: Joshi et al. 2020, SpanBERT, section 3.1 (spans); Wettig et al. 2023 (shares above 15 %).
     """
     begins = chance.random(ids.shape) < begin_share(share)
@@ -137,7 +138,7 @@ def hide(ids: NDArray[np.int64], special: TokenIds, share: float, chance: np.ran
     shown, choice = ids.copy(), chance.random(ids.shape)
     shown[hidden & (choice < 1 - KEPT - REPLACED)] = special.mask
     replaced = hidden & (choice >= 1 - REPLACED)
-    shown[replaced] = chance.integers(0, special.size, int(replaced.sum()))
+    shown[replaced] = _others(ids[replaced], special, chance)
     padded = ids == special.pad
     return MaskedBatch(
         ids=torch.from_numpy(shown),
@@ -145,6 +146,14 @@ def hide(ids: NDArray[np.int64], special: TokenIds, share: float, chance: np.ran
         truth=torch.from_numpy(ids[hidden]),
         attention=torch.from_numpy((~padded).astype(np.int64)) if padded.any() else None,
     )
+
+
+def _others(ids: NDArray[np.int64], special: TokenIds, chance: np.random.Generator) -> NDArray[np.int64]:
+    """For each of the ids (n,), none of a special, any other such id (n,); itself where the vocabulary has no other."""
+    ordinary = np.delete(np.arange(special.size), special.specials)
+    steps = chance.integers(1, max(2, len(ordinary)), len(ids))  # (n,), a whole round is never among them
+    others: NDArray[np.int64] = ordinary[(np.searchsorted(ordinary, ids) + steps) % len(ordinary)]
+    return others
 
 
 def begin_share(share: float) -> float:

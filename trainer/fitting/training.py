@@ -89,7 +89,10 @@ class LowestLoss:
 def fit_module(
     learner: Learner, train: TrainingTexts, dev: EncodedTexts, settings: FitSettings, watcher: Watcher
 ) -> Fit:
-    """Train a learner where it stands, on its module's device. Same seed, data, device and threads: same weights.
+    """Train a learner where it stands, on its module's device.
+
+    On a processor the same seed, data and threads give the same weights. On CUDA they need not: some of its sums are
+    in another order each time.
 
     A KeyboardInterrupt ends the training with the best weights so far; before the first evaluation there are none,
     and it goes through. Raises FitError where the loss is no longer a number.

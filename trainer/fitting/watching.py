@@ -10,7 +10,8 @@ from typing import Protocol
 class DevFigures:
     """One evaluation on the way. `training_loss` is a running mean; `lowest` says that the weights were kept.
 
-    `dev_loss` is that of calibrated probabilities, as they will be served.
+    `dev_loss` is a student's or a network's of calibrated probabilities, as they will be served; a teacher's
+    cross-entropy as it is; a pre-training's over the hidden places of what was held out.
     """
 
     step: int

@@ -29,8 +29,8 @@ FEWEST_WORDS = 2
 @dataclass(frozen=True, slots=True)
 class VariantSettings:
     """How a text is varied: the share of its words that are replaced and of those that vanish, how often a stretch of
-    at least half its words is taken alone, and how many nearest words a word may give way to. All texts are varied once
-    for each of the seeds.
+    about half its words or more, spaces among them, is taken alone, and how many nearest words a word may give way to.
+    All texts are varied once for each of the seeds.
 
     Raises SettingError for a number out of its range.
     """

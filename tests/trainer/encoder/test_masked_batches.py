@@ -87,6 +87,20 @@ def test_the_share_asked_for_is_hidden_in_the_three_ways_and_no_special_ever_is(
     assert after_hidden > share + 0.2  # spans, not single characters
 
 
+def test_a_hidden_token_that_shows_another_shows_no_special_and_never_itself() -> None:
+    two = TokenIds(pad=0, cls=2, sep=3, mask=4, specials=(0, 1, 2, 3, 4), size=7)
+    ids = np.random.default_rng(0).integers(5, 7, (200, 500))
+
+    batch = hide(ids, two, 0.4, np.random.default_rng(1))
+
+    shown, truth = batch.ids.numpy()[batch.hidden.numpy()], batch.truth.numpy()
+    assert set(shown.tolist()) == {4, 5, 6}
+    assert (shown == 11 - truth).mean() == pytest.approx(0.05, abs=0.005)
+    one = TokenIds(pad=0, cls=2, sep=3, mask=4, specials=(0, 1, 2, 3, 4), size=6)
+    alone = hide(np.full((20, 50), 5), one, 0.4, np.random.default_rng(1))
+    assert set(alone.ids.flatten().tolist()) == {4, 5}
+
+
 def test_something_is_hidden_of_the_shortest_batch() -> None:
     ids = np.array([[2, 7, 8, 9, 10, 3]])
 
