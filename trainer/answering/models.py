@@ -25,6 +25,7 @@ from kuaixun.trainer.scores.teacher_scores import read_scores
 BATCH_TEXTS = 1000
 BUNDLE_ROUND_TEXTS = 10_000
 TEACHER_ROUND_TEXTS = 128
+SHIPPED_NAME = "shipped"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,6 +41,11 @@ class Model:
     timed: Timed
     size_bytes: int
     model_id: str | None = None
+
+
+def name_of_bundle(folder: Path | None) -> str:
+    """What a bundle is called in tables: its folder's name, behind links; None is the one that ships."""
+    return folder.resolve().name if folder else SHIPPED_NAME
 
 
 def model_of_bundle(name: str, classifier: Classifier) -> Model:

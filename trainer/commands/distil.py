@@ -27,7 +27,7 @@ from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.fitting.settings import FitSettings
 from kuaixun.trainer.output_folder import refuse_unwritable
 from kuaixun.trainer.student.configuration import Configuration
-from kuaixun.trainer.student.distillation import distil
+from kuaixun.trainer.student.distillation import DistillationJob, distil
 from kuaixun.trainer.student.teaching import Teaching, read_teaching
 
 if TYPE_CHECKING:
@@ -87,17 +87,19 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
         say(note)
     with watching(console) as watcher:
         done = distil(
-            split,
-            student.shape,
-            student.fit,
-            options.output,
-            teaching=teaching,
-            more_files=(student.origin,) if student.origin else (),
-            embeddings=embeddings,
-            device=device,
-            command=recorded_command(arguments, options),
-            watcher=watcher,
-            say=say,
+            DistillationJob(
+                split=split,
+                shape=student.shape,
+                settings=student.fit,
+                output=options.output,
+                embeddings=embeddings,
+                device=device,
+                command=recorded_command(arguments, options),
+                watcher=watcher,
+                say=say,
+                teaching=teaching,
+                more_files=(student.origin,) if student.origin else (),
+            )
         )
     for role, figures in done.figures.items():
         say(f"{role}: {figures.told()}")

@@ -22,6 +22,7 @@ from kuaixun.trainer.answering.models import (
     answers_of_scores,
     model_of_bundle,
     model_of_teacher,
+    name_of_bundle,
     told_apart,
 )
 from kuaixun.trainer.commands.evaluation_tables import show
@@ -35,8 +36,6 @@ from kuaixun.trainer.output_folder import refuse_unwritable
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
-
-SHIPPED_NAME = "shipped"
 
 
 def add_to(commands: Commands) -> None:
@@ -126,7 +125,7 @@ def _bundles(options: argparse.Namespace) -> list[Model]:
     """Every bundle by its name, in the order given, the shipped one first."""
     paths: Sequence[Path | None] = [*([None] if options.default else []), *options.bundle]
     opened = [open_classifier(path, engine=options.engine, device=options.device) for path in paths]
-    names = [path.resolve().name if path else SHIPPED_NAME for path in paths]
+    names = [name_of_bundle(path) for path in paths]
     # Bundles are often called `bundle`; then the model's id tells them apart.
     return [
         model_of_bundle(f"{name} {one.model_id}" if names.count(name) > 1 else name, one)

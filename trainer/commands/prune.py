@@ -93,7 +93,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
             "all the same"
         )
     command = recorded_command(_naming(bundle.manifest.model_id, arguments), options)
-    manifest, figures = write_pruned(options.output, bundle, chosen.student, split, dev, command=command, say=say)
+    manifest, figures = write_pruned(options.output, bundle, chosen.student, split, command=command, say=say)
     for role, one in figures.items():
         say(f"{role}: {one.told()}")
     say(f"bundle: {options.output}, model {manifest.model_id}")

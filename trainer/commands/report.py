@@ -9,6 +9,7 @@ from rich.console import Console
 
 from kuaixun.export import open_classifier
 from kuaixun.export.command_line import path_of
+from kuaixun.trainer.answering.models import name_of_bundle
 from kuaixun.trainer.commands.options import add_columns, add_device, choose_device, columns_of
 from kuaixun.trainer.commands.progress import plain_lines
 from kuaixun.trainer.commands.shown_paths import recorded_command
@@ -19,7 +20,6 @@ from kuaixun.trainer.output_folder import refuse_unwritable_file
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
-SHIPPED_NAME = "shipped"
 STATES = 2000
 # `run` is what a command is started by.
 DESTINATIONS = {"--run": "run_folders"}
@@ -96,8 +96,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
         seed=options.seed,
         command=recorded_command(arguments, options),
     )
-    name = options.bundle.resolve().name if options.bundle else SHIPPED_NAME
-    page = render(gather(request, name, classifier, choose_device(options.device), say))
+    page = render(gather(request, name_of_bundle(options.bundle), classifier, choose_device(options.device), say))
     write_new_file(options.output, page.encode())
     say(f"report: {options.output}, {len(page.encode()) / 1e6:.1f} MB")
     return 0

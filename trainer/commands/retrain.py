@@ -152,7 +152,7 @@ def _train(options: argparse.Namespace, command: str, rows: RetrainingRows, work
     """Train a challenger and build its bundle in the workshop; whether it came to its end."""
     # Imported here because tracing takes seconds, which a refused file need not wait for.
     from kuaixun.export.bundle.writer import write_bundle
-    from kuaixun.trainer.student.distillation import distil
+    from kuaixun.trainer.student.distillation import DistillationJob, distil
 
     assert rows.dev is not None  # noqa: S101 - for the type checker: no training goes without
     student = student_of(options)
@@ -160,17 +160,19 @@ def _train(options: argparse.Namespace, command: str, rows: RetrainingRows, work
         torch.set_num_threads(options.threads)
     with watching(console) as watcher:
         done = distil(
-            DataSplit(rows.train, rows.dev, rows.test),
-            student.shape,
-            student.fit,
-            workshop / "checkpoint",
-            more_files=(*rows.files, *((student.origin,) if student.origin else ())),
-            embeddings=None,
-            device=choose_device(options.device),
-            command=command,
-            watcher=watcher,
-            say=plain_lines(console),
-            output_named=f"--bundles {options.bundles}",
+            DistillationJob(
+                split=DataSplit(rows.train, rows.dev, rows.test),
+                shape=student.shape,
+                settings=student.fit,
+                output=workshop / "checkpoint",
+                embeddings=None,
+                device=choose_device(options.device),
+                command=command,
+                watcher=watcher,
+                say=plain_lines(console),
+                more_files=(*rows.files, *((student.origin,) if student.origin else ())),
+                output_named=f"--bundles {options.bundles}",
+            )
         )
     if done.fit.interrupted:
         return False

@@ -14,7 +14,7 @@ from kuaixun.trainer.data.labelled_texts import CsvColumns, LabelledTexts, read_
 from kuaixun.trainer.errors import ScoresError, SettingError
 from kuaixun.trainer.evaluation.figures import Evaluation
 from kuaixun.trainer.scores.ensemble import Blend, choose_blend
-from kuaixun.trainer.scores.measured import measure
+from kuaixun.trainer.scores.measured import measure, nothing_seen
 from kuaixun.trainer.scores.requests import FileToScore, ScoreRequest, read_requests, write_file_scores
 from kuaixun.trainer.scores.teacher_scores import TeacherScores, read_scores, read_scores_header
 
@@ -110,5 +110,4 @@ def _member(paths: Sequence[Path]) -> Member:
 
 def _accuracy(logits: np.ndarray, data: LabelledTexts) -> Evaluation:
     """Figures over all rows, whatever cleaning makes of them: a student's are told by its own command."""
-    nothing = LabelledTexts((), data.label_ids[:0], data.labels, data.source, data.sha256)
-    return measure(logits, np.ones(len(data), dtype=np.bool_), data, nothing)
+    return measure(logits, np.ones(len(data), dtype=np.bool_), data, nothing_seen(data))

@@ -20,7 +20,7 @@ from kuaixun.trainer.data.cleaning import clean
 from kuaixun.trainer.data.labelled_texts import DataSplit, LabelledTexts
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.scores.folds import fold_of_rows, out_of_fold
-from kuaixun.trainer.scores.measured import measure
+from kuaixun.trainer.scores.measured import measure, nothing_seen
 from kuaixun.trainer.scores.processes import is_first_process
 from kuaixun.trainer.scores.requests import FileToScore, Say, write_file_scores
 from kuaixun.trainer.scores.scorer import Scorer, mean_logits, score_files
@@ -122,7 +122,7 @@ def _score(
             return mean_logits([teachers[number]], texts, job.device, advance)
 
     unseen = out_of_fold(fold_of_row, len(train.labels), by_the_unseen)
-    accuracy = measure(unseen, _filled(train), train, _nothing_seen(train)).accuracy
+    accuracy = measure(unseen, _filled(train), train, nothing_seen(train)).accuracy
     job.say(f"train, out of fold: accuracy {accuracy:.4f}")
     for role, data in job.split.parts.items():
         if role != "train":
@@ -139,8 +139,3 @@ def _score(
 def _filled(data: LabelledTexts) -> NDArray[np.bool_]:
     """Which rows (n,) cleaning leaves something of."""
     return np.array([bool(text) for text in clean(data.texts)])
-
-
-def _nothing_seen(train: LabelledTexts) -> LabelledTexts:
-    """No training texts, for a score over rows of the training file itself."""
-    return LabelledTexts((), train.label_ids[:0], train.labels, train.source, train.sha256)

@@ -12,27 +12,26 @@ from pathlib import Path
 
 import torch
 
-from kuaixun.export.checkpoint import Checkpoint, CheckpointRecord, write_checkpoint
-from kuaixun.export.student.quantisation import with_best_scales
-from kuaixun.export.student.tracing import convolutional_module
+from kuaixun.export.checkpoint import Checkpoint, write_checkpoint
 from kuaixun.export.student.weights import StudentWeights
 from kuaixun.schemas.manifest import Architecture, DataFile, Training
 from kuaixun.trainer.data.character_embeddings import CharacterEmbeddings
-from kuaixun.trainer.data.labelled_texts import DataSplit, LabelledTexts
+from kuaixun.trainer.data.labelled_texts import DataSplit
 from kuaixun.trainer.errors import FitError
-from kuaixun.trainer.evaluation.calibration import fit_temperature
 from kuaixun.trainer.evaluation.figures import Evaluation
-from kuaixun.trainer.evaluation.precision_costs import measure_precision
-from kuaixun.trainer.fitting.encoded_texts import EncodedTexts, encode
+from kuaixun.trainer.fitting.encoded_texts import EncodedTexts
 from kuaixun.trainer.fitting.history import HISTORY_FILE, Recorder, history_to_file
 from kuaixun.trainer.fitting.settings import FitSettings
-from kuaixun.trainer.fitting.training import Fit, logits_of
+from kuaixun.trainer.fitting.training import Fit
 from kuaixun.trainer.fitting.watching import Watcher
+from kuaixun.trainer.fitting.weights import size_bytes
 from kuaixun.trainer.interrupts import interrupts_between_steps
 from kuaixun.trainer.output_folder import refuse_unwritable
-from kuaixun.trainer.student.deployed_figures import measure_deployed
+from kuaixun.trainer.student.description import describe, encoded_parts
 from kuaixun.trainer.student.last_layer import features_fit, fit_last_layer, only_last_layer_trains
+from kuaixun.trainer.student.new_student import Student as NewStudent
 from kuaixun.trainer.student.new_student import StudentShape, new_student
+from kuaixun.trainer.student.pruning import Student
 from kuaixun.trainer.student.teaching import LABELS_ALONE, Teaching
 from kuaixun.trainer.student.training import fit
 from kuaixun.trainer.versions import library_versions
@@ -47,89 +46,95 @@ class Distilled:
     figures: dict[str, Evaluation]
 
 
-def distil(
-    split: DataSplit,
-    shape: StudentShape,
-    settings: FitSettings,
-    output: Path,
-    *,
-    teaching: Teaching = LABELS_ALONE,
-    more_files: tuple[DataFile, ...] = (),
-    embeddings: CharacterEmbeddings | None,
-    device: torch.device,
-    command: str,
-    watcher: Watcher,
-    say: Callable[[str], None],
-    output_named: str | None = None,
-) -> Distilled:
-    """Train a student on labels and on what it is taught, and write its checkpoint as the new folder `output`.
+@dataclass(frozen=True, slots=True, eq=False)
+class DistillationJob:
+    """What to train on what, where and before whom.
 
     `command` is recorded as the way to make the model again, with all files that took part, `more_files` among them;
     `say` takes one line at a time; `output_named` is what a refusal calls the output, where that is not `--output` and
-    the folder. Raises TrainerError for settings and data that do not go together, before any training.
+    the folder.
     """
-    student = new_student(
-        split.train,
-        shape,
-        seed=settings.seed,
-        dropout=settings.dropout,
-        embeddings=embeddings,
-        transfer=teaching.transfer,
-    )
-    size_bytes = sum(tensor.nbytes for tensor in student.module.state_dict().values())
-    refuse_unwritable(output, size_bytes, named=output_named)
-    if embeddings is not None:
-        characters = len(student.pipeline.vocabulary.characters)
-        say(f"{student.pretrained_characters} of {characters} characters start from pretrained embeddings")
-    dev = encode(student.pipeline, split.dev)
-    measured: dict[str, tuple[LabelledTexts, EncodedTexts]] = {"dev": (split.dev, dev)}
-    if split.test is not None:
-        measured["test"] = (split.test, encode(student.pipeline, split.test))
-    for data, encoded in ((split.train, student.texts), (teaching.transfer, student.transfer), *measured.values()):
-        if data is not None and encoded is not None:
-            say(f"{data.source}: {len(data)} texts, {len(data) - len(encoded)} of them empty after cleaning")
-    train = teaching.of_texts(student.texts, student.transfer)
-    recorder = Recorder(watcher)
-    module = student.module.to(device)
-    if only_last_layer_trains(module) and features_fit(module, train, settings):
-        say("the filters stay as they are: the last layer is fitted, at one penalty after another")
-        result = fit_last_layer(module, train, dev, settings, recorder)
-    else:
-        result = fit(module, train, dev, settings, recorder)
 
+    split: DataSplit
+    shape: StudentShape
+    settings: FitSettings
+    output: Path
+    embeddings: CharacterEmbeddings | None
+    device: torch.device
+    command: str
+    watcher: Watcher
+    say: Callable[[str], None]
+    teaching: Teaching = LABELS_ALONE
+    more_files: tuple[DataFile, ...] = ()
+    output_named: str | None = None
+
+    @property
+    def files(self) -> tuple[DataFile, ...]:
+        """All that takes part."""
+        embeddings = self.embeddings.files if self.embeddings else ()
+        return (*self.split.files, *embeddings, *self.teaching.files, *self.more_files)
+
+
+def distil(job: DistillationJob) -> Distilled:
+    """Train a student on labels and on what it is taught, and write its checkpoint as the new folder `job.output`.
+
+    Raises TrainerError for settings and data that do not go together, before any training.
+    """
+    student = _new_student(job)
+    encoded = encoded_parts(student.pipeline, job.split)
+    texts = ((job.split.train, student.texts), (job.teaching.transfer, student.transfer))
+    for data, found in (*texts, *((job.split.parts[role], found) for role, found in encoded.items())):
+        if data is not None and found is not None:
+            job.say(f"{data.source}: {len(data)} texts, {len(data) - len(found)} of them empty after cleaning")
+    recorder = Recorder(job.watcher)
+    result = _fit(job, student, encoded["dev"], recorder)
     # What took hours is written even where Ctrl-C comes now; a second one gives it up.
     with interrupts_between_steps() as asked_to_stop:
-        weights = _deployed(student.architecture, result)
-        deployed = convolutional_module(student.architecture, weights)
-        temperature = fit_temperature(logits_of(deployed, dev), dev.label_ids)
-        figures = {
-            role: measure_deployed(deployed, encoded, data, split.train, temperature)
-            for role, (data, encoded) in measured.items()
-        }
-        say("choosing the int8 scales, and measuring what each precision costs, on the dev texts")
-        weights = with_best_scales(weights, dev.ids.numpy())
-        record = CheckpointRecord(
-            labels=split.train.labels,
-            text=student.pipeline.parameters,
-            architecture=student.architecture,
-            temperature=temperature,
-            precision=measure_precision(weights, student.architecture, dev.ids.numpy(), dev.label_ids.numpy()),
-            metrics={role: evaluation.metrics() for role, evaluation in figures.items()},
-            training=Training(
-                command=command,
-                seed=settings.seed,
-                versions=library_versions("torch", "numpy"),
-                data=(*split.files, *(embeddings.files if embeddings else ()), *teaching.files, *more_files),
-                label_counts=split.train.label_counts,
-            ),
-        )
+        deployed = Student(_deployed(student.architecture, result), student.architecture)
+        described = describe(deployed, student.pipeline, job.split, encoded, _training(job), job.say)
         state = {name: tensor.numpy() for name, tensor in result.state.items()}
-        for index, scales in enumerate(weights.convolution_scales):
+        for index, scales in enumerate(described.weights.convolution_scales):
             state[f"convolutions.{index}.scales"] = scales
-        checkpoint = Checkpoint(record, student.pipeline, state)
-        write_checkpoint(output, checkpoint, {HISTORY_FILE: history_to_file(recorder.history)})
+        checkpoint = Checkpoint(described.record, student.pipeline, state)
+        write_checkpoint(job.output, checkpoint, {HISTORY_FILE: history_to_file(recorder.history)})
     result = replace(result, interrupted=result.interrupted or asked_to_stop())
-    return Distilled(checkpoint, result, figures)
+    return Distilled(checkpoint, result, described.figures)
+
+
+def _new_student(job: DistillationJob) -> NewStudent:
+    student = new_student(
+        job.split.train,
+        job.shape,
+        seed=job.settings.seed,
+        dropout=job.settings.dropout,
+        embeddings=job.embeddings,
+        transfer=job.teaching.transfer,
+    )
+    refuse_unwritable(job.output, size_bytes(student.module), named=job.output_named)
+    if job.embeddings is not None:
+        characters = len(student.pipeline.vocabulary.characters)
+        job.say(f"{student.pretrained_characters} of {characters} characters start from pretrained embeddings")
+    return student
+
+
+def _fit(job: DistillationJob, student: NewStudent, dev: EncodedTexts, watcher: Watcher) -> Fit:
+    """By steps, or to the optimum where the last layer alone is left to learn."""
+    train = job.teaching.of_texts(student.texts, student.transfer)
+    module = student.module.to(job.device)
+    if only_last_layer_trains(module) and features_fit(module, train, job.settings):
+        job.say("the filters stay as they are: the last layer is fitted, at one penalty after another")
+        return fit_last_layer(module, train, dev, job.settings, watcher)
+    return fit(module, train, dev, job.settings, watcher)
+
+
+def _training(job: DistillationJob) -> Training:
+    return Training(
+        command=job.command,
+        seed=job.settings.seed,
+        versions=library_versions("torch", "numpy"),
+        data=job.files,
+        label_counts=job.split.train.label_counts,
+    )
 
 
 def _deployed(architecture: Architecture, result: Fit) -> StudentWeights:

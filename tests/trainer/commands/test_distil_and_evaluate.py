@@ -119,7 +119,7 @@ def test_sigterm_keeps_the_best_so_far_as_ctrl_c_does_however_many_of_them_one_s
         return with_best_scales(weights, ids)
 
     monkeypatch.setattr("kuaixun.trainer.commands.progress.Lines.evaluated", terminated)
-    monkeypatch.setattr("kuaixun.trainer.student.distillation.with_best_scales", terminated_again)
+    monkeypatch.setattr("kuaixun.trainer.student.description.with_best_scales", terminated_again)
 
     # Without a handler the signal would end the tests.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -184,7 +184,7 @@ def test_ctrl_c_after_the_last_step_loses_no_training(
         signal.raise_signal(signal.SIGINT)
         return with_best_scales(weights, ids)
 
-    monkeypatch.setattr("kuaixun.trainer.student.distillation.with_best_scales", interrupted)
+    monkeypatch.setattr("kuaixun.trainer.student.description.with_best_scales", interrupted)
 
     assert distil(toy_file, tmp_path / "run") == 130
 
