@@ -77,7 +77,7 @@ def student_settings(analysis: Analysis, spaces: float, given: Settings) -> tupl
         shape = tuple(_of_words(analysis, given))
     else:
         shape = tuple(_of_few_characters(train, given)) if train.texts < SMALL_TEXTS else ()
-    if alphabetic and not _ngrams_given(given) and not _widths_given(given):
+    if alphabetic and not _widths_given(given):
         return (*_lengths(train), *shape)  # a last layer alone has no course: see last_layer.py
     return (*_lengths(train), *shape, *_course(train, FEWEST_EPOCHS if alphabetic else FEWEST_EPOCHS + 2))
 
@@ -98,14 +98,11 @@ def _of_words(analysis: Analysis, given: Settings) -> Iterator[Suited]:
     if not {"prepend-cls", "prepend_cls"} & set(given):
         yield Suited("prepend-cls", "", "a word is known by the space before it, and the first one has none")
     yield Suited("widths", "10", "a space and nine letters tell most words apart")
-    yield Suited("filters", "600", "as many words; more of them did worse")
+    yield Suited("filters", "2048", "as many words; whether fewer do better is tried on dev")
     if "embeddings" not in given:
         yield Suited("embedding-size", "64", "enough to tell so few characters apart")
     if not _ngrams_given(given):
-        yield Suited("ngram-bits", "none", "words say more than n-grams of two or three letters")
-    else:
-        yield Suited("learning-rate", "5e-3", "only what words say of the classes is learnt")
-        yield Suited("dropout", "0.0", "one word often says it all, and must not be missing")
+        yield Suited("ngram-bits", "16", "how loud n-grams of two and three letters are beside words is tried on dev")
     yield Suited("label-smoothing", "0.05", "a word may be sure, and is not always right")
 
 

@@ -28,6 +28,7 @@ from kuaixun.trainer.fitting.weights import size_bytes
 from kuaixun.trainer.interrupts import interrupts_between_steps
 from kuaixun.trainer.output_folder import refuse_unwritable
 from kuaixun.trainer.student.description import describe, encoded_parts
+from kuaixun.trainer.student.idle_parts import without_idle_parts
 from kuaixun.trainer.student.last_layer import features_fit, fit_last_layer, only_last_layer_trains
 from kuaixun.trainer.student.new_student import Student as NewStudent
 from kuaixun.trainer.student.new_student import StudentShape, new_student
@@ -88,14 +89,16 @@ def distil(job: DistillationJob) -> Distilled:
             job.say(f"{data.source}: {len(data)} texts, {len(data) - len(found)} of them empty after cleaning")
     recorder = Recorder(job.watcher)
     result = _fit(job, student, encoded["dev"], recorder)
+    architecture, state = without_idle_parts(student.architecture, result.state)
+    result = replace(result, state=state)
     # What took hours is written even where Ctrl-C comes now; a second one gives it up.
     with interrupts_between_steps() as asked_to_stop:
-        deployed = Student(_deployed(student.architecture, result), student.architecture)
+        deployed = Student(_deployed(architecture, result), architecture)
         described = describe(deployed, student.pipeline, job.split, encoded, _training(job), job.say)
-        state = {name: tensor.numpy() for name, tensor in result.state.items()}
+        arrays = {name: tensor.numpy() for name, tensor in state.items()}
         for index, scales in enumerate(described.weights.convolution_scales):
-            state[f"convolutions.{index}.scales"] = scales
-        checkpoint = Checkpoint(described.record, student.pipeline, state)
+            arrays[f"convolutions.{index}.scales"] = scales
+        checkpoint = Checkpoint(described.record, student.pipeline, arrays)
         write_checkpoint(job.output, checkpoint, {HISTORY_FILE: history_to_file(recorder.history)})
     result = replace(result, interrupted=result.interrupted or asked_to_stop())
     return Distilled(checkpoint, result, described.figures)

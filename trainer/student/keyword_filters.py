@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from kuaixun.export.student.textcnn import TextCNN
+from kuaixun.export.student.textcnn import NgramScores, TextCNN
 from kuaixun.export.text.vocabulary import CLS, SPECIALS, UNK
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
 
@@ -62,6 +62,14 @@ def detect_keywords(module: TextCNN, characters: Sequence[str], texts: Sequence[
     for parameter in (*module.embedding.parameters(), *module.convolutions.parameters()):
         parameter.requires_grad_(False)
     return len(patterns)
+
+
+def score_classes(ngrams: NgramScores) -> None:
+    """Make the rows of the table, whose size is the number of classes, class scores themselves, in place: zeros."""
+    with torch.no_grad():
+        ngrams.table.zero_()
+        nn.init.eye_(ngrams.linear.weight)
+    ngrams.linear.requires_grad_(False)
 
 
 def tell_apart(embedding: nn.Embedding) -> None:

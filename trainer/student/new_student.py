@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
 import torch
 
 from kuaixun.export.batches import in_batches
@@ -16,7 +17,7 @@ from kuaixun.trainer.data.text_lines import TextLines
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.fitting.encoded_texts import CHUNK_TEXTS, EncodedTexts, encode
 from kuaixun.trainer.number_ranges import expect_numbers
-from kuaixun.trainer.student.keyword_filters import detect_keywords, tell_apart
+from kuaixun.trainer.student.keyword_filters import detect_keywords, score_classes, tell_apart
 from kuaixun.trainer.student.new_pipeline import build_pipeline, initial_embedding
 from kuaixun.trainer.student.ngram_owners import ngram_owners
 
@@ -38,7 +39,8 @@ class StudentShape:
 
     `count_transfer_ngrams` and `count_transfer_characters` let the transfer set have a say in which n-grams own
     buckets and which characters are known. `keyword_filters` makes the widest filters detectors of telling words, which
-    stay as they are: see keyword_filters.py. Raises SettingError for a number out of its range.
+    stay as they are: see keyword_filters.py; n-grams beside them bring class scores of theirs, whatever the branch's
+    size. Raises SettingError for a number out of its range.
     """
 
     widths: tuple[int, ...] = (2, 3, 4)
@@ -115,7 +117,7 @@ def new_student(
             embedding_size=shape.embedding_size,
             widths=shape.widths,
             filters=shape.filters,
-            ngrams=shape.ngrams,
+            ngrams=_branch(shape, len(training_texts.labels)),
         )
         architecture.expect_servable(len(training_texts.labels))
     except ValueError as error:
@@ -131,6 +133,8 @@ def new_student(
             tell_apart(module.embedding)
         cleaned = [text for some in in_batches(training_texts.texts, CHUNK_TEXTS) for text in pipeline.clean(some)]
         detect_keywords(module, pipeline.vocabulary.characters, cleaned, training_texts)
+        if module.ngrams is not None:
+            score_classes(module.ngrams)
     texts = encode(pipeline, training_texts)
     without_labels = encode(pipeline, transfer) if transfer else None
     if module.ngrams is not None:
@@ -139,3 +143,9 @@ def new_student(
             counted.append(without_labels.ids)
         module.ngrams.owners.copy_(ngram_owners(counted, module.ngrams.branch, shape.ngram_minimum_frequency))
     return Student(pipeline, architecture, module, texts, without_labels, found)
+
+
+def _branch(shape: StudentShape, classes: int) -> NgramBranch | None:
+    if shape.ngrams is None or not shape.keyword_filters:
+        return shape.ngrams
+    return msgspec.structs.replace(shape.ngrams, size=classes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,9 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
+from kuaixun.export.student.ngrams import ngram_hashes, owned_buckets
+from kuaixun.export.student.textcnn import TextCNN
+from kuaixun.schemas.manifest import NgramBranch
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
 from kuaixun.trainer.fitting.curriculum import TrainingTexts
 from kuaixun.trainer.fitting.encoded_texts import EncodedTexts, encode
@@ -17,6 +21,7 @@ from kuaixun.trainer.fitting.settings import FitSettings
 from kuaixun.trainer.fitting.soft_targets import SoftTargets
 from kuaixun.trainer.fitting.watching import DevFigures
 from kuaixun.trainer.student import last_layer
+from kuaixun.trainer.student.idle_parts import without_idle_parts
 from kuaixun.trainer.student.last_layer import PENALTIES, features_fit, fit_last_layer, only_last_layer_trains
 from kuaixun.trainer.student.new_student import Student, StudentShape, new_student
 
@@ -30,6 +35,7 @@ SHAPE = StudentShape(
     prepend_cls=True,
     max_tokens=64,
 )
+NGRAMS = replace(SHAPE, ngrams=NgramBranch(bucket_bits=12), ngram_minimum_frequency=1)
 SETTINGS = FitSettings(label_smoothing=0.0)
 
 
@@ -162,3 +168,72 @@ def test_features_that_memory_cannot_hold_are_left_to_batches(
     monkeypatch.setattr(last_layer, "MOST_BYTES", 300 * 12 * 4 - 1)
 
     assert not features_fit(student.module, texts, SETTINGS)
+
+
+def counts_of(student: Student, texts: EncodedTexts) -> np.ndarray:
+    """How often each bucket's n-gram stands in each text: (texts, buckets)."""
+    assert student.module.ngrams is not None
+    ngrams, ids = student.module.ngrams, texts.batch(torch.arange(len(texts)), torch.device("cpu"))[0]
+    buckets = owned_buckets(ngram_hashes(ids, ngrams.branch), ngrams.owners).numpy()
+    return np.stack([np.bincount(row, minlength=len(ngrams.owners) + 1)[:-1] for row in buckets])
+
+
+@pytest.mark.parametrize("share", [0.25, 1.0])
+def test_with_ngrams_it_is_the_optimum_of_words_and_counts_together(
+    monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
+    monkeypatch.setattr(last_layer, "PENALTIES", (4.0,))
+    monkeypatch.setattr(last_layer, "NGRAM_SHARES", (share,))
+    monkeypatch.setattr(last_layer, "LEAST_GAIN", -1e9)  # the trial with n-grams comes last, and stays
+    student = new_student(texts_of(1, 300), NGRAMS, seed=1, dropout=0.0)
+    dev = encode(student.pipeline, texts_of(2, 200))
+    largest = states_of(student, student.texts).max()
+
+    def features(texts: EncodedTexts) -> np.ndarray:
+        return np.hstack([states_of(student, texts) / largest, share * counts_of(student, texts)])
+
+    expected = LogisticRegression(C=1 / 4.0, max_iter=2000, tol=1e-8)
+    expected.fit(features(student.texts), student.texts.label_ids.numpy())
+    expected_probabilities = expected.predict_proba(features(dev))
+
+    fit = fit_last_layer(student.module, TrainingTexts(student.texts), dev, SETTINGS, Following())
+
+    student.module.load_state_dict(fit.state)
+    assert student.module.ngrams is not None
+    assert student.module.ngrams.table.abs().sum() > 0
+    with torch.no_grad():
+        found = student.module(dev.batch(torch.arange(len(dev)), torch.device("cpu"))[0]).softmax(dim=1).numpy()
+    assert np.abs(found - expected_probabilities).max() < 2e-3
+
+
+def test_what_gains_nothing_on_dev_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither n-grams nor more words than the most telling ones, where nothing is enough of a gain."""
+    monkeypatch.setattr(last_layer, "FEW_FILTERS", 6)
+    monkeypatch.setattr(last_layer, "LEAST_GAIN", 1.0)
+    student = new_student(texts_of(1, 300), NGRAMS, seed=1, dropout=0.0)
+    dev = encode(student.pipeline, texts_of(2, 200))
+    following = Following()
+
+    fit = fit_last_layer(student.module, TrainingTexts(student.texts), dev, SETTINGS, following)
+    architecture, state = without_idle_parts(student.architecture, fit.state)
+
+    assert len(following.seen) > len(PENALTIES)
+    assert (architecture.filters, architecture.ngrams) == (6, None)
+    smaller = TextCNN(architecture, 3)
+    smaller.load_state_dict(state)
+    student.module.load_state_dict(fit.state)
+    ids = dev.batch(torch.arange(len(dev)), torch.device("cpu"))[0]
+    with torch.no_grad():
+        assert torch.allclose(smaller(ids), student.module.eval()(ids), atol=1e-5)
+
+
+def test_what_says_something_is_kept() -> None:
+    student = new_student(texts_of(1, 300), NGRAMS, seed=1, dropout=0.0)
+    state = {name: tensor.clone() for name, tensor in student.module.state_dict().items()}
+    state["linear.weight"][:] = 1.0
+    state["ngrams.table"][5] = 1.0
+
+    architecture, kept = without_idle_parts(student.architecture, state)
+
+    assert architecture == student.architecture
+    assert all(torch.equal(tensor, kept[name]) for name, tensor in state.items())
