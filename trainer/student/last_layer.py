@@ -5,9 +5,9 @@ penalty for large weights it has one minimum: there is no learning rate to choos
 weights. How dear large weights are is tried, from the strongest penalty down, each time going on from the weights found
 before. A step of the history is one penalty.
 
-How much n-grams may say beside the words, and how many words there are to be, dev chooses too. With a third of the
-words' loudness n-grams are worth ten points where words are long and many, as in several languages at once, and cost
-one where a few words decide (docs/experiments.md).
+How much n-grams may say beside the words, and how many words there are to be, dev chooses too. N-grams are worth
+twenty points where words are many and rare, as in several languages at once, and cost some where a few words decide
+(docs/experiments.md).
 
 Adam would move the weight of a word that stands in two texts as far as that of one in a thousand, and a few thousand
 texts of many classes are then known by heart within three epochs (docs/experiments.md, small files).
@@ -49,7 +49,7 @@ PATIENCE = 3
 LEAST_GAIN = 0.02
 # An n-gram counts as much of a word as this, each time that it stands in a text.
 NGRAM_SHARES = (0.25, 1.0)
-# The first of the filters alone, whose words are the most telling, if there are more.
+# Of more filters, all of one width, the first alone are tried before: those of the most telling words.
 FEW_FILTERS = 512
 MOST_ITERATIONS = 200
 REMEMBERED_GRADIENTS = 20
@@ -255,7 +255,7 @@ def fit_last_layer(
     learnt.states.div_(largest)
     dev_features = _features(module, _in_order(dev, module.linear.weight.device), buckets)
     dev_features.states.div_(largest)
-    trials = len(_beside_words(module)) + 1 + (module.linear.in_features > FEW_FILTERS)
+    trials = len(_beside_words(module)) + 1 + (_few_filters(module) < module.linear.in_features)
     search = _Search(
         module, learnt, told, epoch, largest, buckets, dev, dev_features, watcher, steps=trials * len(PENALTIES)
     )
@@ -271,7 +271,7 @@ def _searched(search: _Search) -> Iterator[int]:
     """Words alone, with n-grams, and with more words what was best so far; yield how many penalties there were."""
     features = search.module.linear.in_features
     best, lowest_loss = Trial(0.0, features), math.inf
-    few = min(features, FEW_FILTERS)
+    few = _few_filters(search.module)
     for share in (0.0, *_beside_words(search.module)):
         yield from search.sweep(Trial(share, few))
         if search.lowest.kept is not None and search.lowest.kept.figures.dev_loss < lowest_loss:
@@ -282,6 +282,11 @@ def _searched(search: _Search) -> Iterator[int]:
 
 def _beside_words(module: TextCNN) -> tuple[float, ...]:
     return () if module.ngrams is None else NGRAM_SHARES
+
+
+def _few_filters(module: TextCNN) -> int:
+    features = module.linear.in_features
+    return min(features, FEW_FILTERS) if len(module.convolutions) == 1 else features
 
 
 def _learnt(module: TextCNN, epoch: Epoch, device: torch.device) -> tuple[_Features, Batch, Tensor | None]:

@@ -237,3 +237,15 @@ def test_what_says_something_is_kept() -> None:
 
     assert architecture == student.architecture
     assert all(torch.equal(tensor, kept[name]) for name, tensor in state.items())
+
+
+def test_of_several_widths_all_filters_count_from_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The detectors are the widest, which come last."""
+    monkeypatch.setattr(last_layer, "FEW_FILTERS", 6)
+    student = new_student(texts_of(1, 300), replace(SHAPE, widths=(2, 8)), seed=1, dropout=0.0)
+    dev, following = encode(student.pipeline, texts_of(2, 200)), Following()
+
+    fit = fit_last_layer(student.module, TrainingTexts(student.texts), dev, SETTINGS, following)
+
+    assert len(following.seen) <= len(PENALTIES)
+    assert fit.state["linear.weight"][:, 12:].abs().sum() > 0
