@@ -52,8 +52,10 @@ def strange(bundle_path: Path, tmp_path: Path, written: Path) -> Path:
 
 
 def test_verify_never_loads_the_program_of_a_stranger(
-    strange: Path, written: Path, capsys: pytest.CaptureFixture[str]
+    strange: Path, written: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+
     assert main(["verify", "--bundle", str(strange)]) == 0
     assert not written.exists()
     assert f"{TORCHSCRIPT_FILE} " in (shown := capsys.readouterr().out)

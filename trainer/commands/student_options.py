@@ -49,6 +49,8 @@ def student_of(options: argparse.Namespace) -> Configuration:
     given = vars(options)
     shape = {name: given[name] for name in SHAPE_NAMES if name in given}
     fit = {name: given[name] for name in FIT_NAMES if name in given}
+    if shape.get("keyword_filters") and "ngram_size" in given:
+        raise SettingError("--ngram-size: beside detectors of words n-grams bring class scores, and have no size")
     return replace(
         configuration,
         shape=replace(configuration.shape, ngrams=_ngrams(given, configuration.shape.ngrams), **shape),

@@ -181,7 +181,7 @@ def test_what_does_not_go_with_the_settings_that_suit_the_data_is_refused_once_t
     (toy_run.folder / "my.txt").write_text(english.replace("again\tup", "so\tup"), encoding="utf-8")
     toy_run.plan = '[data]\nfile = "my.txt"\n[[student]]\n[distil]\nngram-size = 8\n'
 
-    with pytest.raises(SettingError, match=r"\[distil\] --ngram-size: this student has no n-grams"):
+    with pytest.raises(SettingError, match=r"\[distil\] --ngram-size: beside detectors of words"):
         toy_run.make()
 
     assert [command[0] for command in toy_run.commands] == ["split", "analyse"]
