@@ -21,7 +21,6 @@ def add_to(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the manifest, as tables or as it is."""
-
     from kuaixun.export.bundle.file_names import MANIFEST_FILE
     from kuaixun.export.bundle.reader import read_manifest
     from kuaixun.export.describe import manifest_tables

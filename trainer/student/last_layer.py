@@ -31,13 +31,13 @@ from torch.optim.lbfgs import LBFGS
 from kuaixun.export.student.ngrams import ngram_hashes, owned_buckets
 from kuaixun.trainer.evaluation.calibration import calibrated_loss
 from kuaixun.trainer.fitting.curriculum import Epoch, TrainingTexts, epochs, texts_in_epoch
-from kuaixun.trainer.fitting.objective import UNLABELLED, Batch
+from kuaixun.trainer.fitting.objective import UNLABELLED, Batch, Objective
 from kuaixun.trainer.fitting.training import EVALUATION_BATCH, Fit, LowestLoss, best_of
 from kuaixun.trainer.fitting.watching import DevFigures, Watcher
 from kuaixun.trainer.student.pooled_states import pooled_states
 
 if TYPE_CHECKING:
-    from kuaixun.export.student.textcnn import NgramScores, TextCNN
+    from kuaixun.export.student.textcnn import TextCNN
     from kuaixun.trainer.fitting.encoded_texts import EncodedTexts
     from kuaixun.trainer.fitting.settings import FitSettings
 
@@ -72,21 +72,22 @@ class _Counts:
     Five hundred times fewer numbers than a dense matrix, and products faster than an embedding bag's by far.
     """
 
+    columns: Tensor  # (n-grams,) their buckets, ascending
     matrix: Tensor  # (texts, n-grams)
     transposed: Tensor  # (n-grams, texts)
 
     @classmethod
-    def of(cls, buckets: Tensor, counted: Tensor) -> _Counts:
-        """From buckets (texts, places); those that are `counted` (n-grams,), ascending, are the columns."""
-        places = torch.searchsorted(counted, buckets)  # (texts, places)
-        texts, found = torch.isin(buckets, counted).nonzero(as_tuple=True)  # (found,), (found,)
+    def of(cls, buckets: Tensor, columns: Tensor) -> _Counts:
+        """Of buckets (texts, places); those that are no column do not count."""
+        places = torch.searchsorted(columns, buckets)  # (texts, places)
+        texts, found = torch.isin(buckets, columns).nonzero(as_tuple=True)  # (found,), (found,)
         indices = torch.stack([texts, places[texts, found]])  # (2, found)
-        shape = (len(buckets), len(counted))
+        shape = (len(buckets), len(columns))
         ones = torch.ones(len(texts), device=buckets.device)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Sparse ")  # unchecked, and in beta
             matrix = torch.sparse_coo_tensor(indices, ones, shape).coalesce()
-            return cls(matrix.to_sparse_csr(), matrix.t().coalesce().to_sparse_csr())
+            return cls(columns, matrix.to_sparse_csr(), matrix.t().coalesce().to_sparse_csr())
 
 
 class _Product(torch.autograd.Function):
@@ -142,36 +143,33 @@ class _Weights:
         """Those that there are."""
         return [self.of_states, self.bias] + ([] if self.of_ngrams is None else [self.of_ngrams])
 
-    def put_into(self, module: TextCNN, largest: Tensor, buckets: Tensor | None, trial: Trial) -> None:
-        """Make the module say the same of features as they are; what had no part says nothing.
-
-        `buckets` (n-grams,) are those of the n-grams by number.
-        """
+    def put_into(self, module: TextCNN, largest: Tensor, counts: _Counts | None, trial: Trial) -> None:
+        """Make the module say the same of features as they are; what had no part says nothing."""
         with torch.no_grad():
             module.linear.weight.zero_()
             module.linear.weight[:, : trial.filters] = self.of_states[:, : trial.filters] / largest
             module.linear.bias.copy_(self.bias)
             if module.ngrams is not None:
                 module.ngrams.table.zero_()
-                if self.of_ngrams is not None and buckets is not None:
-                    module.ngrams.table[buckets] = trial.ngram_share * self.of_ngrams
+                if self.of_ngrams is not None and counts is not None:
+                    module.ngrams.table[counts.columns] = trial.ngram_share * self.of_ngrams
 
 
 @dataclass(slots=True, eq=False)
 class _Search:
-    """Trials, one after the other: the module is left with the last weights, `lowest` keeps the best."""
+    """Trials, one after the other: the module has the last weights, `lowest` the best, which are those of `best`."""
 
     module: TextCNN
     learnt: _Features
     told: Batch
-    epoch: Epoch
+    objective: Objective
     largest: Tensor
-    buckets: Tensor | None
     dev: EncodedTexts
     dev_features: _Features
     watcher: Watcher
     steps: int
     lowest: LowestLoss = field(default_factory=LowestLoss)
+    best: Trial | None = None
     step: int = 0
 
     def sweep(self, trial: Trial) -> Iterator[int]:
@@ -180,13 +178,13 @@ class _Search:
         After the first trial weights count only where they gain something worth their room and time.
         """
         at_most = math.inf if self.lowest.kept is None else (1 - LEAST_GAIN) * self.lowest.kept.figures.dev_loss
-        ngrams = 0 if self.buckets is None or not trial.ngram_share else len(self.buckets)
-        weights, losses = _Weights.none_yet(self.module, ngrams), list[float]()
+        counts = self.learnt.ngrams if trial.ngram_share else None
+        weights, losses = _Weights.none_yet(self.module, len(counts.columns) if counts else 0), list[float]()
         for penalty in PENALTIES:
             loss = self._minimise(weights, trial, penalty)
             self.step += 1
             self.watcher.stepped(self.step, self.steps, loss)
-            weights.put_into(self.module, self.largest, self.buckets, trial)
+            weights.put_into(self.module, self.largest, counts, trial)
             with torch.no_grad():
                 logits = self.dev_features.logits(weights, trial).cpu()  # (dev texts, classes)
             accuracy = (logits.argmax(dim=1) == self.dev.label_ids).double().mean().item()
@@ -194,6 +192,8 @@ class _Search:
             figures = DevFigures(self.step, self.steps, loss, dev_loss, accuracy, lowest=False)
             if dev_loss < at_most:
                 figures = self.lowest.offer(figures, self.module)
+            if figures.lowest:
+                self.best = trial
             self.watcher.evaluated(figures)
             yield self.step
             losses.append(dev_loss)
@@ -214,7 +214,7 @@ class _Search:
         def loss_and_gradient() -> Tensor:
             nonlocal loss_there
             optimizer.zero_grad()
-            loss = self.epoch.objective.loss(self.learnt.logits(weights, trial), self.told)
+            loss = self.objective.loss(self.learnt.logits(weights, trial), self.told)
             squares = sum((one.square().sum() for one in weights.all() if one is not weights.bias), torch.tensor(0.0))
             total = loss + penalty / len(self.learnt.states) * squares / 2
             total.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
@@ -250,34 +250,29 @@ def fit_last_layer(
     """
     module.eval()
     epoch = next(epochs(train, settings))
-    learnt, told, buckets = _learnt(module, epoch, module.linear.weight.device)
+    learnt, told = _learnt(module, epoch, module.linear.weight.device)
     largest = learnt.states.max().clamp(min=1e-6)
     learnt.states.div_(largest)
-    dev_features = _features(module, _in_order(dev, module.linear.weight.device), buckets)
+    dev_features = _features(module, _in_order(dev, module.linear.weight.device), like=learnt)
     dev_features.states.div_(largest)
     trials = len(_beside_words(module)) + 1 + (_few_filters(module) < module.linear.in_features)
-    search = _Search(
-        module, learnt, told, epoch, largest, buckets, dev, dev_features, watcher, steps=trials * len(PENALTIES)
-    )
+    steps = trials * len(PENALTIES)
+    search = _Search(module, learnt, told, epoch.objective, largest, dev, dev_features, watcher, steps)
     return best_of(
         _searched(search),
         search.lowest,
-        search.steps,
+        steps,
         "the dev loss was never a number: the pretrained embeddings may be too large",
     )
 
 
 def _searched(search: _Search) -> Iterator[int]:
     """Words alone, with n-grams, and with more words what was best so far; yield how many penalties there were."""
-    features = search.module.linear.in_features
-    best, lowest_loss = Trial(0.0, features), math.inf
-    few = _few_filters(search.module)
+    features, few = search.module.linear.in_features, _few_filters(search.module)
     for share in (0.0, *_beside_words(search.module)):
         yield from search.sweep(Trial(share, few))
-        if search.lowest.kept is not None and search.lowest.kept.figures.dev_loss < lowest_loss:
-            best, lowest_loss = Trial(share, few), search.lowest.kept.figures.dev_loss
     if few < features:
-        yield from search.sweep(Trial(best.ngram_share, features))
+        yield from search.sweep(Trial(search.best.ngram_share if search.best else 0.0, features))
 
 
 def _beside_words(module: TextCNN) -> tuple[float, ...]:
@@ -289,14 +284,10 @@ def _few_filters(module: TextCNN) -> int:
     return min(features, FEW_FILTERS) if len(module.convolutions) == 1 else features
 
 
-def _learnt(module: TextCNN, epoch: Epoch, device: torch.device) -> tuple[_Features, Batch, Tensor | None]:
-    """The texts of an epoch as features, what is said of them, without their ids, and the buckets that they have."""
+def _learnt(module: TextCNN, epoch: Epoch, device: torch.device) -> tuple[_Features, Batch]:
+    """The texts of an epoch as features, and what is said of them, without their ids."""
     batches = list(epoch.batches(device))
-    buckets = None
-    if module.ngrams is not None:
-        buckets = torch.unique(torch.cat([_buckets(module.ngrams, batch.ids).flatten() for batch in batches]))
-        buckets = buckets[buckets < len(module.ngrams.owners)]  # (n-grams,), ascending
-    features = _features(module, (batch.ids for batch in batches), buckets)
+    features = _features(module, (batch.ids for batch in batches))
     classes = module.linear.out_features
     labels, teachers = [], []
     for batch in batches:
@@ -306,27 +297,25 @@ def _learnt(module: TextCNN, epoch: Epoch, device: torch.device) -> tuple[_Featu
         teachers.append(torch.zeros(texts, classes, device=device) if batch.teacher is None else batch.teacher)
     label_ids, teacher = torch.cat(labels), torch.cat(teachers)  # (texts,), (texts, classes)
     taught = any(batch.teacher is not None for batch in batches)
-    return features, Batch(torch.empty(0, dtype=torch.int64), label_ids, teacher if taught else None), buckets
+    return features, Batch(torch.empty(0, dtype=torch.int64), label_ids, teacher if taught else None)
 
 
-def _features(module: TextCNN, batches: Iterable[Tensor], counted: Tensor | None) -> _Features:
-    """States of batches of ids (batch, tokens), and counts of the n-grams in the buckets `counted`."""
+def _features(module: TextCNN, batches: Iterable[Tensor], like: _Features | None = None) -> _Features:
+    """States of batches of ids (batch, tokens), and counts of their n-grams, or of those that are counted in `like`."""
     states, buckets = [], []
     with torch.no_grad():
         for ids in batches:
             states.append(pooled_states(module, ids))  # (batch, features)
             if module.ngrams is not None:
-                buckets.append(_buckets(module.ngrams, ids))  # (batch, orders * tokens)
-    if module.ngrams is None or counted is None:
+                hashes = ngram_hashes(ids, module.ngrams.branch)  # (batch, orders * tokens)
+                buckets.append(owned_buckets(hashes, module.ngrams.owners))  # (batch, orders * tokens)
+    if module.ngrams is None:
         return _Features(torch.cat(states), None)
     most, none = max(one.shape[1] for one in buckets), len(module.ngrams.owners)
     found = torch.cat([F.pad(one, (0, most - one.shape[1]), value=none) for one in buckets])
-    return _Features(torch.cat(states), _Counts.of(found, counted))
-
-
-def _buckets(ngrams: NgramScores, ids: Tensor) -> Tensor:
-    """Buckets (batch, orders * tokens) of the n-grams that own theirs, one past the last for all others."""
-    return owned_buckets(ngram_hashes(ids, ngrams.branch), ngrams.owners)
+    known = like.ngrams if like is not None else None
+    columns = torch.unique(found[found < none]) if known is None else known.columns
+    return _Features(torch.cat(states), _Counts.of(found, columns))
 
 
 def _in_order(data: EncodedTexts, device: torch.device) -> Iterator[Tensor]:
