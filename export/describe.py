@@ -8,24 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rich.table import Table
-from rich.text import Text
 
-from kuaixun.export.printable import printable
+from kuaixun.export.whole_tables import quoted
 from kuaixun.schemas.manifest import Manifest
-
-
-def _quoted(text: str) -> Text:
-    """Someone else's words: rich would read `[bold]` in a plain string as markup, and let an ESC pass."""
-    return Text(printable(text))
 
 
 def manifest_tables(manifest: Manifest) -> list[Table]:
     """What a bundle says of itself."""
     architecture = manifest.architecture
     about = Table.grid(padding=(0, 2))
-    about.add_row("model id", _quoted(manifest.model_id))
-    about.add_row("created", _quoted(manifest.created_at))
-    about.add_row("labels", _quoted(", ".join(manifest.labels)))
+    about.add_row("model id", quoted(manifest.model_id))
+    about.add_row("created", quoted(manifest.created_at))
+    about.add_row("labels", quoted(", ".join(manifest.labels)))
     about.add_row(
         "student",
         f"{architecture.vocabulary_size} characters × {architecture.embedding_size}, "
@@ -37,14 +31,14 @@ def manifest_tables(manifest: Manifest) -> list[Table]:
     about.add_row("reads", f"{manifest.text.max_tokens} characters after cleaning")
     about.add_row("temperature", f"{manifest.temperature:.4g}")
     about.add_row("precision", f"{manifest.precision.default} by default, natively")
-    about.add_row("made by", _quoted(manifest.training.command))
+    about.add_row("made by", quoted(manifest.training.command))
     figures = Table(title="figures", title_justify="left")
     figures.add_column("rows")
     figures.add_column("figure")
     figures.add_column("value", justify="right")
     for role, values in manifest.metrics.items():
         for name, value in values.items():
-            figures.add_row(_quoted(role), _quoted(name), f"{value:.4f}")
+            figures.add_row(quoted(role), quoted(name), f"{value:.4f}")
     costs = Table(title="precision, against fp32 on the dev rows", title_justify="left")
     costs.add_column("tables")
     for column in ("accuracy", "same label", "largest logit difference"):
@@ -61,7 +55,7 @@ def manifest_tables(manifest: Manifest) -> list[Table]:
     files.add_column("bytes", justify="right")
     files.add_column("SHA-256")
     for name, entry in manifest.files.items():
-        files.add_row(_quoted(name), f"{entry.size_bytes:,}", f"{entry.sha256[:16]}…")
+        files.add_row(quoted(name), f"{entry.size_bytes:,}", f"{entry.sha256[:16]}…")
     total = sum(entry.size_bytes for entry in manifest.files.values())
     files.add_row("all", f"{total:,}", "")
     return [about, figures, costs, files]
@@ -75,5 +69,5 @@ def verification_table(differences: Mapping[str, float], remarks: Mapping[str, s
     for engine, difference in differences.items():
         table.add_row(engine, f"{difference:.2g}")
     for name, remark in remarks.items():
-        table.add_row(_quoted(name), _quoted(remark))
+        table.add_row(quoted(name), quoted(remark))
     return table

@@ -11,6 +11,8 @@ FORMAT_VERSION = 3
 MODEL_ID_DIGITS = 16
 FOLDED_LIMIT_BYTES = 512 << 20
 LABEL_LIMIT_CHARACTERS = 200
+LABELS_LIMIT = 10_000
+LABELS_LIMIT_BYTES = 1 << 18  # of all labels together, in UTF-8: a manifest has two of each
 # What filters, labels and the labels of an n-gram's row are padded to where the C++ runtime holds them, so that its
 # loops have no remainders: export/cpp/src/student_kernel.h.
 _FILTER_PADDING = 64

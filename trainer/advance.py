@@ -9,6 +9,8 @@ from contextlib import AbstractContextManager, contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from kuaixun.export.printable import printable
+
 LINE_EVERY_SECONDS = 30.0
 
 # Called with the share that is done, 0 to 1 or None where nobody knows, and a few words on how it goes.
@@ -31,11 +33,11 @@ def advancing(console: Console, title: str, clock: Callable[[], float] = time.mo
         return
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(title, total=1.0)
+        task = progress.add_task(printable(title), total=1.0)
 
         def advance(share: float | None, remark: str) -> None:
             total = None if share is None else 1.0
-            progress.update(task, total=total, completed=share or 0.0, description=f"{title}: {remark}")
+            progress.update(task, total=total, completed=share or 0.0, description=printable(f"{title}: {remark}"))
 
         yield advance
 
@@ -48,6 +50,6 @@ def _lines(console: Console, title: str, clock: Callable[[], float]) -> Advance:
         if clock() - last_seconds >= LINE_EVERY_SECONDS:
             last_seconds = clock()
             done = "" if share is None else f"{share:.0%}, "
-            console.print(f"{title}: {done}{remark}", highlight=False, markup=False, soft_wrap=True)
+            console.print(printable(f"{title}: {done}{remark}"), highlight=False, markup=False, soft_wrap=True)
 
     return advance

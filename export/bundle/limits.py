@@ -16,16 +16,16 @@ from kuaixun.export.student.safetensors_header import HEADER_LIMIT_BYTES
 from kuaixun.export.text.file_names import CODE_POINTS_FILE, PATTERNS_FILE, VOCABULARY_FILE
 from kuaixun.schemas.manifest import Architecture, Manifest
 
-MANIFEST_LIMIT_BYTES = 1 << 18
+MANIFEST_LIMIT_BYTES = 1 << 20
 PATTERNS_LIMIT_BYTES = 1 << 18
-GOLDEN_LIMIT_BYTES = 1 << 20
+GOLDEN_LIMIT_BYTES = 1 << 20  # and for each class:
+GOLDEN_CLASS_LIMIT_BYTES = 1 << 10
 CODE_POINTS_LIMIT_BYTES = 1 << 20
 FILE_LIMIT_BYTES = 1 << 30  # of files that are hashed and not parsed here
 TOTAL_LIMIT_BYTES = 1 << 31
 
 _LIMITS_BYTES = {
     PATTERNS_FILE: PATTERNS_LIMIT_BYTES,
-    GOLDEN_FILE: GOLDEN_LIMIT_BYTES,
     CODE_POINTS_FILE: CODE_POINTS_LIMIT_BYTES,
 }
 
@@ -51,6 +51,8 @@ def file_limit_bytes(name: str, architecture: Architecture, classes: int) -> int
     """The most that a file of this name may hold, in a bundle of that shape."""
     if name == VOCABULARY_FILE:
         return _FIRST_LINES_BYTES + (architecture.vocabulary_size - _SPECIALS) * _CHARACTER_LINE_BYTES
+    if name == GOLDEN_FILE:
+        return GOLDEN_LIMIT_BYTES + classes * GOLDEN_CLASS_LIMIT_BYTES
     if name == WEIGHTS_FILE:
         return _LENGTH_BYTES + HEADER_LIMIT_BYTES + _tensor_bytes(architecture, classes)
     return _LIMITS_BYTES.get(name, FILE_LIMIT_BYTES)

@@ -21,6 +21,7 @@ from kuaixun.export.bundle.file_names import GOLDEN_FILE, MANIFEST_FILE, WEIGHTS
 from kuaixun.export.bundle.limits import (
     CODE_POINTS_LIMIT_BYTES,
     FILE_LIMIT_BYTES,
+    GOLDEN_CLASS_LIMIT_BYTES,
     GOLDEN_LIMIT_BYTES,
     MANIFEST_LIMIT_BYTES,
     PATTERNS_LIMIT_BYTES,
@@ -34,11 +35,13 @@ from kuaixun.export.errors import CheckpointError
 from kuaixun.export.student.safetensors_header import HEADER_LIMIT_BYTES
 from kuaixun.export.student.textcnn import TextCNN
 from kuaixun.export.text.file_names import CODE_POINTS_FILE, PATTERNS_FILE, VOCABULARY_FILE
-from kuaixun.schemas.manifest import Architecture, NgramBranch
+from kuaixun.schemas.manifest import LABELS_LIMIT, LABELS_LIMIT_BYTES, Architecture, NgramBranch
 from tests.export.both_readers import BothReaders, by_python
+from tests.export.conftest import LABELS
 from tests.export.hostile_bundles import rewrite, rewrite_at, sign
 
 MEBIBYTE = 1 << 20
+_GOLDEN_BYTES = GOLDEN_LIMIT_BYTES + len(LABELS) * GOLDEN_CLASS_LIMIT_BYTES  # of the bundle here
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 
 
@@ -76,7 +79,7 @@ def _weights_limit_bytes(copy: Path) -> int:
 @pytest.mark.parametrize(
     ("name", "limit_of", "filled"),
     [
-        (GOLDEN_FILE, lambda _: GOLDEN_LIMIT_BYTES, _spaces_after),
+        (GOLDEN_FILE, lambda _: _GOLDEN_BYTES, _spaces_after),
         (PATTERNS_FILE, lambda _: PATTERNS_LIMIT_BYTES, _spaces_after),
         (CODE_POINTS_FILE, lambda _: CODE_POINTS_LIMIT_BYTES, _comment_before),
         (WEIGHTS_FILE, _weights_limit_bytes, _spaces_in_header),
@@ -210,6 +213,20 @@ def test_a_bundle_takes_no_more_memory_than_its_shape_is_said_to_fold_to(
         assert taken > folded / 2
 
 
+def test_a_bundle_of_as_many_classes_as_labelled_files_may_have_is_taken_by_both_readers(
+    readers: BothReaders, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    characters = LABELS_LIMIT_BYTES // LABELS_LIMIT
+    labels = tuple(str(number).zfill(characters) for number in range(LABELS_LIMIT))
+    architecture = msgspec.structs.replace(checkpoint.record.architecture, widths=(2,), filters=4, ngrams=None)
+    training = msgspec.structs.replace(checkpoint.record.training, label_counts=dict.fromkeys(labels, 1_000_000))
+    record = msgspec.structs.replace(checkpoint.record, labels=labels, architecture=architecture, training=training)
+    state = {name: tensor.numpy() for name, tensor in TextCNN(architecture, len(labels)).state_dict().items()}
+    write_bundle(tmp_path / "many", Checkpoint(record, checkpoint.pipeline, state))
+    assert (tmp_path / "many" / GOLDEN_FILE).stat().st_size > GOLDEN_LIMIT_BYTES
+    assert readers.agree(tmp_path / "many")
+
+
 def test_a_bundle_that_no_reader_would_take_is_not_written(checkpoint: Checkpoint, tmp_path: Path) -> None:
     training = msgspec.structs.replace(checkpoint.record.training, command="x" * MANIFEST_LIMIT_BYTES)
     record = msgspec.structs.replace(checkpoint.record, training=training)
@@ -256,9 +273,7 @@ def _manifest_of_values(copy: Path) -> None:
 
 def _golden_of_values(copy: Path) -> None:
     content = (copy / GOLDEN_FILE).read_bytes()
-    case = b'{"text":"","cleaned":"","logits":[0,0,0],"ids":[0' + b",0" * (
-        (GOLDEN_LIMIT_BYTES - len(content)) // 2 - 60
-    )
+    case = b'{"text":"","cleaned":"","logits":[0,0,0],"ids":[0' + b",0" * ((_GOLDEN_BYTES - len(content)) // 2 - 60)
     rewrite(copy, {GOLDEN_FILE: content + case + b"]}\n"})
 
 

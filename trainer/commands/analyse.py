@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import msgspec
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from kuaixun.export.command_line import path_of
-from kuaixun.export.whole_tables import print_whole
+from kuaixun.export.printable import printable
+from kuaixun.export.whole_tables import print_whole, quoted
 from kuaixun.trainer.commands.options import add_classes, add_columns, add_embeddings, columns_of, embeddings_of
 from kuaixun.trainer.commands.values import whole_number
 from kuaixun.trainer.data.analysis import (
@@ -114,7 +114,7 @@ def show(analysis: Analysis, console: Console) -> None:
 
 def _table(title: str, *columns: str) -> Table:
     """A table whose first column is of words, the others of figures."""
-    table = Table(columns[0], title=Text(title), title_justify="left")
+    table = Table(columns[0], title=quoted(title), title_justify="left")
     for column in columns[1:]:
         table.add_column(column, justify="right")
     return table
@@ -126,7 +126,7 @@ def _classes_table(file: FileAnalysis) -> Table:
         *("class", "texts", "share", "mean", "deviation", "5 %", "median", "95 %", "longest"),
     )
     for one in file.classes:
-        table.add_row(Text(one.label), str(one.texts), f"{one.share:.1%}", *_length_cells(one.lengths))
+        table.add_row(quoted(one.label), str(one.texts), f"{one.share:.1%}", *_length_cells(one.lengths))
     table.add_section()
     table.add_row("together", str(file.texts), "100.0%", *_length_cells(file.lengths))
     return table
@@ -157,7 +157,7 @@ def _repeats_table(analysis: Analysis) -> Table:
 def _coverage_table(analysis: Analysis) -> Table:
     table = _table("Characters known", "vocabulary", "its size", "file", "characters", "known", "commonest unknown")
     for one in analysis.coverage:
-        unknown = Text(" ".join(one.commonest_unknown[:8]))
+        unknown = quoted(" ".join(one.commonest_unknown[:8]))
         size, characters = str(one.vocabulary_characters), str(one.characters)
         table.add_row(one.vocabulary, size, one.role, characters, f"{one.share:.3%}", unknown)
     return table
@@ -179,6 +179,6 @@ def _show_groups(console: Console, title: str, groups: tuple[tuple[Row, ...], ..
         for row in group:
             shown = row.text if len(row.text) <= SHOWN_CHARS else row.text[:SHOWN_CHARS] + "…"
             line = f"  {row.file}:{row.line}: {shown!r} {row.label}"
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
+            console.print(printable(line), highlight=False, markup=False, soft_wrap=True)
         if len(group) > 1:
             console.print()

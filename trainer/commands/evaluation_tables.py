@@ -7,7 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from kuaixun.export.whole_tables import print_whole
+from kuaixun.export.printable import printable
+from kuaixun.export.whole_tables import print_whole, quoted
 from kuaixun.trainer.evaluation.bootstrap import Interval
 from kuaixun.trainer.evaluation.comparison import Comparison
 from kuaixun.trainer.evaluation.measurement import MeasuredModel, Measurement
@@ -40,7 +41,7 @@ def _show_models(measurement: Measurement, console: Console) -> None:
     table = _table("model", "size, MB", "accuracy", "macro F1", "ECE", "speed", words=("model",))
     for model in measurement.models:
         table.add_row(
-            Text(model.name),
+            quoted(model.name),
             f"{model.size_bytes / 1e6:.1f}" if model.size_bytes is not None else "–",
             f"{model.figures.accuracy:.4f}",
             f"{model.figures.macro_f1:.4f}",
@@ -72,7 +73,7 @@ def _show_classes(model: MeasuredModel, console: Console, *, everything: bool) -
         present = [one for one in shown if one.texts]
         shown = tuple(sorted(present, key=lambda one: one.f1)[:SHOWN_CLASSES])
     for row in shown:
-        table.add_row(Text(row.label), str(row.texts), f"{row.precision:.4f}", f"{row.recall:.4f}", f"{row.f1:.4f}")
+        table.add_row(quoted(row.label), str(row.texts), f"{row.precision:.4f}", f"{row.recall:.4f}", f"{row.f1:.4f}")
     table.add_section()
     macro = (figures.macro_precision, figures.macro_recall, figures.macro_f1)
     weighted = (figures.weighted_precision, figures.weighted_recall, figures.weighted_f1)
@@ -134,7 +135,9 @@ def _show_details(model: MeasuredModel, console: Console) -> None:
     )
     for suspect in model.suspects[:SHOWN_ROWS]:
         confidence = f"{suspect.confidence:.3f} : {suspect.given:.3f}"
-        table.add_row(str(suspect.row), _cut(suspect.text), Text(suspect.label), Text(suspect.suggested), confidence)
+        table.add_row(
+            str(suspect.row), _cut(suspect.text), quoted(suspect.label), quoted(suspect.suggested), confidence
+        )
     print_whole(table, console)
     _say(console, f"{model.suspected} labels are suspect (confident learning); texts trained on say little of theirs")
 
@@ -147,7 +150,7 @@ def _show_confusion(labels: list[str], confusion: tuple[tuple[int, ...], ...], c
         worst = sorted((one for one in errors if one[0] and one[1] != one[2]), reverse=True)[:SHOWN_ROWS]
         table = _table("true", "predicted", "texts", words=("predicted",))
         for count, true, said in worst:
-            table.add_row(Text(labels[true]), Text(names[said]), str(count))
+            table.add_row(quoted(labels[true]), quoted(names[said]), str(count))
         print_whole(table, console)
         return
     shown = len(names) if any(row[-1] for row in confusion) else len(labels)
@@ -155,7 +158,7 @@ def _show_confusion(labels: list[str], confusion: tuple[tuple[int, ...], ...], c
     table = _table("true \\ predicted", *heads)
     table.box, table.padding = box.SIMPLE_HEAD, (0, 1, 0, 0)
     for number, row in enumerate(confusion):
-        table.add_row(Text(f"{number} {labels[number]}"), *map(str, row[:shown]))
+        table.add_row(quoted(f"{number} {labels[number]}"), *map(str, row[:shown]))
     print_whole(table, console)
 
 
@@ -163,7 +166,9 @@ def _show_rows(title: str, examples: tuple[Example, ...], console: Console) -> N
     table = _table("row", title, "label", "predicted", "loss", words=(title, "label", "predicted"))
     for example in examples[:SHOWN_ROWS]:
         row = example.figures
-        table.add_row(str(row.row), _cut(example.text), Text(row.label), Text(row.predicted or "–"), f"{row.loss:.3f}")
+        table.add_row(
+            str(row.row), _cut(example.text), quoted(row.label), quoted(row.predicted or "–"), f"{row.loss:.3f}"
+        )
     print_whole(table, console)
 
 
@@ -172,13 +177,13 @@ def _table(*columns: str, words: tuple[str, ...] = ()) -> Table:
     table = Table()
     for name in columns:
         left = name in (columns[0], *words)
-        table.add_column(Text(name), justify="left" if left else "right", no_wrap=name not in words)
+        table.add_column(quoted(name), justify="left" if left else "right", no_wrap=name not in words)
     return table
 
 
 def _say(console: Console, line: str) -> None:
     if line:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(printable(line), highlight=False, markup=False, soft_wrap=True)
 
 
 def _times(ratio: float) -> str:
@@ -199,4 +204,4 @@ def _between(interval: Interval) -> str:
 
 
 def _cut(text: str) -> Text:
-    return Text(text if len(text) <= SHOWN_CHARS else text[:SHOWN_CHARS] + "…")
+    return quoted(text if len(text) <= SHOWN_CHARS else text[:SHOWN_CHARS] + "…")

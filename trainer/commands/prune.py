@@ -56,14 +56,9 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     # Imported here because torch takes seconds, which a refused option need not wait for.
     from kuaixun.export.student.quantisation import FILTER_PADDING
     from kuaixun.trainer.fitting.encoded_texts import encode
+    from kuaixun.trainer.student.deployed import DeployedStudent
     from kuaixun.trainer.student.pruned_bundle import write_pruned
-    from kuaixun.trainer.student.pruning import (
-        Student,
-        smaller_sizes,
-        smallest_near,
-        trials,
-        what_filters_say,
-    )
+    from kuaixun.trainer.student.pruning import smaller_sizes, smallest_near, trials, what_filters_say
 
     say = plain_lines(console)
     refuse_unwritable(options.output)
@@ -81,7 +76,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
         test=read_labelled_texts(options.test, labels=labels, columns=columns) if options.test else None,
     )
     expect_different_files({role: (data.source, data.sha256) for role, data in split.parts.items()})
-    student, dev = Student(bundle.weights, architecture), encode(bundle.pipeline, split.dev)
+    student, dev = DeployedStudent(bundle.weights, architecture), encode(bundle.pipeline, split.dev)
     say(f"listening to {architecture.filters} filters of each width on {split.train.source}")
     says = what_filters_say(student, encode(bundle.pipeline, split.train))
     found = trials(student, sizes, says, dev)

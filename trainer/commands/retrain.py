@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 import torch
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from kuaixun.export import Classifier, open_classifier
 from kuaixun.export.bundle.file_names import MANIFEST_FILE
 from kuaixun.export.bundle.reader import Bundle, open_bundle, read_manifest
 from kuaixun.export.checkpoint import RECORD_FILE
 from kuaixun.export.command_line import INTERRUPTED_EXIT_CODE, path_of
-from kuaixun.export.whole_tables import print_whole
+from kuaixun.export.whole_tables import print_whole, quoted
 from kuaixun.trainer.commands.options import add_columns, choose_device, columns_of
 from kuaixun.trainer.commands.progress import plain_lines, watching
 from kuaixun.trainer.commands.shown_paths import recorded_command
@@ -230,7 +229,7 @@ def _show(record: ContestRecord, console: Console) -> None:
     for one in record.verdict.classes:
         interval = f"{one.change_interval.low * 100:+.2f} to {one.change_interval.high * 100:+.2f}"
         figures = (f"{one.champion_f1:.4f}", f"{one.challenger_f1:.4f}", f"{one.change * 100:+.2f}", interval)
-        table.add_row(Text(one.label), str(one.texts), *figures)
+        table.add_row(quoted(one.label), str(one.texts), *figures)
     table.add_section()
     verdict = record.verdict
     whole = ("with new classes", record.test_rows, verdict.whole_champion_accuracy, verdict.whole_challenger_accuracy)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from kuaixun.export.command_line import INTERRUPTED_EXIT_CODE, path_of
+from kuaixun.export.whole_tables import print_whole, quoted
 from kuaixun.trainer.commands.progress import plain_lines
 from kuaixun.trainer.pipeline.figures import figures_of
 from kuaixun.trainer.pipeline.launch import in_a_process
@@ -81,11 +81,10 @@ def _show(made: list[Made], work: Path, console: Console) -> None:
     table.add_column("figures")
     table.add_column("folder", no_wrap=True)
     for one in made:
-        table.add_row(
-            one.stage.name, _became(one), Text(figures_of(one.stage.section, one.stage.folder)), one.stage.folder.name
-        )
-    console.print(table)
-    console.print(f"folders are in {_short(work)}", highlight=False, markup=False, soft_wrap=True)
+        figures = quoted(figures_of(one.stage.section, one.stage.folder))
+        table.add_row(one.stage.name, _became(one), figures, one.stage.folder.name)
+    print_whole(table, console)
+    plain_lines(console)(f"folders are in {_short(work)}")
 
 
 def _became(made: Made) -> str:

@@ -7,14 +7,14 @@ line refuses the whole file, with its name, the line and the reason: a silently 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kuaixun.schemas.manifest import LABEL_LIMIT_CHARACTERS, DataFile
+from kuaixun.schemas.manifest import LABEL_LIMIT_CHARACTERS, LABELS_LIMIT, LABELS_LIMIT_BYTES, DataFile
 from kuaixun.trainer.data.csv_table import csv_cells, is_csv
 from kuaixun.trainer.data.line_ends import LONE_RETURNS, has_lone_returns
 from kuaixun.trainer.data.not_utf8 import mending
@@ -153,16 +153,18 @@ def read_classes(path: Path) -> tuple[str, ...]:
     if has_lone_returns(text):
         raise _at(path, 1, LONE_RETURNS)
     names = [line.strip() for line in text.rstrip().split("\n")]
+    lines: dict[str, int] = {}
     for line, name in enumerate(names, start=1):
         if not name:
             raise _at(path, line, "a class name is missing; write one name a line")
         if "\t" in name:
             raise _at(path, line, f"a tab in {_shown(name)!r}: labelled texts? Write one class name a line")
         _expect_short(path, line, name, "class name")
-        if names.index(name) != line - 1:
-            raise _at(path, line, f"the class {name!r} already stands in line {names.index(name) + 1}")
+        if lines.setdefault(name, line) != line:
+            raise _at(path, line, f"the class {name!r} already stands in line {lines[name]}")
     if len(names) < 2:
         raise DataError(f"{path}: holds one class; a classifier needs at least two")
+    _expect_few(path, names)
     return tuple(names)
 
 
@@ -189,6 +191,7 @@ def read_labelled_texts(
         raise DataError(f"{path}: holds no texts")
     if labels is None:
         labels = _in_order({label for _, _, label in rows})
+        _expect_few(path, labels)
     ids = {name: index for index, name in enumerate(labels)}
     if not _hold_numbers(labels):
         ids |= {str(index): index for index in range(len(labels))}
@@ -239,6 +242,20 @@ def _expect_short(path: Path, line: int, name: str, what: str) -> None:
     if len(name) > LABEL_LIMIT_CHARACTERS:
         limit = f"a bundle's have at most {LABEL_LIMIT_CHARACTERS}"
         raise _at(path, line, f"the {what} {_shown(name)!r} has {len(name)} characters, and {limit}; shorten it")
+
+
+def _expect_few(path: Path, names: Sequence[str]) -> None:
+    """Raise DataError where a bundle could not hold so many classes."""
+    if len(names) > LABELS_LIMIT:
+        limit = f"a bundle's are at most {LABELS_LIMIT}"
+    elif sum(len(name.encode()) for name in names) > LABELS_LIMIT_BYTES:
+        limit = f"a bundle's have at most {LABELS_LIMIT_BYTES} bytes together"
+    else:
+        return
+    raise DataError(
+        f"{path}: the labels name {len(names)} classes, such as {_shown(names[0])!r}, and {limit}; texts in their "
+        "place? Name the column of the labels, or put rare classes together"
+    )
 
 
 def _read_utf8(path: Path) -> tuple[str, str]:

@@ -17,8 +17,8 @@ from kuaixun.trainer.evaluation.figures import Evaluation
 from kuaixun.trainer.evaluation.precision_costs import measure_precision
 from kuaixun.trainer.fitting.encoded_texts import EncodedTexts, encode
 from kuaixun.trainer.fitting.training import logits_of
+from kuaixun.trainer.student.deployed import DeployedStudent
 from kuaixun.trainer.student.deployed_figures import measure_deployed
-from kuaixun.trainer.student.pruning import Student
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,7 +36,7 @@ def encoded_parts(pipeline: TextPipeline, split: DataSplit) -> dict[str, Encoded
 
 
 def describe(
-    student: Student,
+    student: DeployedStudent,
     pipeline: TextPipeline,
     split: DataSplit,
     encoded: Mapping[str, EncodedTexts],

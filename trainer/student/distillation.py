@@ -27,12 +27,11 @@ from kuaixun.trainer.fitting.watching import Watcher
 from kuaixun.trainer.fitting.weights import size_bytes
 from kuaixun.trainer.interrupts import interrupts_between_steps
 from kuaixun.trainer.output_folder import refuse_unwritable
+from kuaixun.trainer.student.deployed import DeployedStudent
 from kuaixun.trainer.student.description import describe, encoded_parts
 from kuaixun.trainer.student.idle_parts import without_idle_parts
 from kuaixun.trainer.student.last_layer import features_fit, fit_last_layer, only_last_layer_trains
-from kuaixun.trainer.student.new_student import Student as NewStudent
-from kuaixun.trainer.student.new_student import StudentShape, new_student
-from kuaixun.trainer.student.pruning import Student
+from kuaixun.trainer.student.new_student import NewStudent, StudentShape, new_student
 from kuaixun.trainer.student.teaching import LABELS_ALONE, Teaching
 from kuaixun.trainer.student.training import fit
 from kuaixun.trainer.versions import library_versions
@@ -93,7 +92,7 @@ def distil(job: DistillationJob) -> Distilled:
     result = replace(result, state=state)
     # What took hours is written even where Ctrl-C comes now; a second one gives it up.
     with interrupts_between_steps() as asked_to_stop:
-        deployed = Student(_deployed(architecture, result), architecture)
+        deployed = DeployedStudent(_deployed(architecture, result), architecture)
         described = describe(deployed, student.pipeline, job.split, encoded, _training(job), job.say)
         arrays = {name: tensor.numpy() for name, tensor in state.items()}
         for index, scales in enumerate(described.weights.convolution_scales):

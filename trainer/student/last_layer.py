@@ -243,10 +243,10 @@ def fit_last_layer(
 ) -> Fit:
     """Fit the last layer, and n-grams' class scores, where they stand, to the objective of a first epoch.
 
-    Of the settings count those of the objective and `transfer_rows`. Same data and device: same weights. Filters that
-    were better without have zeros in the last layer, and n-grams in the table. A KeyboardInterrupt ends the search with
-    the best weights so far; before the first evaluation there are none, and it goes through. Raises FitError where the
-    loss is no number.
+    Of the settings count those of the objective and `transfer_rows`. Same data and device: same weights, but for the
+    last bits of products, which some libraries round otherwise in another process. Filters that were better without
+    have zeros in the last layer, and n-grams in the table. A KeyboardInterrupt ends the search with the best weights so
+    far; before the first evaluation there are none, and it goes through. Raises FitError where the loss is no number.
     """
     module.eval()
     epoch = next(epochs(train, settings))

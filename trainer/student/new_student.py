@@ -70,7 +70,7 @@ class StudentShape:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Student:
+class NewStudent:
     """An untrained student and the texts it is about to learn from; `transfer` are those without labels, if any.
 
     `pretrained_characters` of its vocabulary start from pretrained vectors.
@@ -92,7 +92,7 @@ def new_student(
     dropout: float,
     embeddings: CharacterEmbeddings | None = None,
     transfer: TextLines | None = None,
-) -> Student:
+) -> NewStudent:
     """Build a student for the characters and labels of the training texts, on the CPU.
 
     Raises SettingError where the embeddings are of another size than the shape or the shape is too large to serve,
@@ -142,7 +142,7 @@ def new_student(
         if without_labels is not None and shape.count_transfer_ngrams:
             counted.append(without_labels.ids)
         module.ngrams.owners.copy_(ngram_owners(counted, module.ngrams.branch, shape.ngram_minimum_frequency))
-    return Student(pipeline, architecture, module, texts, without_labels, found)
+    return NewStudent(pipeline, architecture, module, texts, without_labels, found)
 
 
 def _branch(shape: StudentShape, classes: int) -> NgramBranch | None:

@@ -13,15 +13,15 @@ from kuaixun.export.further.outputs import FURTHER_OUTPUTS, require
 from kuaixun.schemas.manifest import Manifest, Training
 from kuaixun.trainer.data.labelled_texts import DataSplit
 from kuaixun.trainer.evaluation.figures import Evaluation
+from kuaixun.trainer.student.deployed import DeployedStudent
 from kuaixun.trainer.student.description import describe, encoded_parts
-from kuaixun.trainer.student.pruning import Student
 from kuaixun.trainer.versions import library_versions
 
 
 def write_pruned(
     folder: Path,
     bundle: Bundle,
-    student: Student,
+    student: DeployedStudent,
     split: DataSplit,
     *,
     command: str,

@@ -8,51 +8,20 @@ a constant can stand in the bias just as well, and there it goes. How many may g
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import msgspec
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from kuaixun.export.student.quantisation import FILTER_PADDING
-from kuaixun.export.student.tracing import convolutional_module
 from kuaixun.export.student.weights import StudentWeights
-from kuaixun.schemas.manifest import Architecture
 from kuaixun.trainer.evaluation.precision_costs import LARGEST_LOSS, LEAST_AGREEMENT
-from kuaixun.trainer.fitting.batches import batches_by_length
 from kuaixun.trainer.fitting.encoded_texts import EncodedTexts
-from kuaixun.trainer.student.pooled_states import pooled_states
+from kuaixun.trainer.student.deployed import DeployedStudent
 
 TRAINING_TEXTS = 50_000  # at most, evenly spaced: to know what each filter says
-BATCH = 500
-
-
-class States(NamedTuple):
-    """Of a batch: the state before the last layer (b, widths * filters), n-gram scores (b, classes), label ids (b,)."""
-
-    pooled: NDArray[np.float32]
-    ngrams: NDArray[np.float32]
-    label_ids: NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Student:
-    """A student as it is deployed."""
-
-    weights: StudentWeights
-    architecture: Architecture
-
-    def states(self, texts: EncodedTexts) -> Iterator[States]:
-        """Of all texts, in batches of like length."""
-        module = convolutional_module(self.architecture, self.weights).eval()
-        with torch.inference_mode():
-            for rows in batches_by_length(texts.tokens, BATCH):
-                ids, label_ids = texts.batch(rows, torch.device("cpu"))
-                ngrams = module.ngrams(ids) if module.ngrams is not None else torch.zeros(1, 1)
-                yield States(pooled_states(module, ids).numpy(), ngrams.numpy(), label_ids.numpy())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +36,7 @@ class Says:
 class Trial:
     """A smaller student, and what it costs on dev beside the whole one."""
 
-    student: Student
+    student: DeployedStudent
     accuracy: float
     accuracy_difference: float
     label_agreement: float
@@ -78,7 +47,7 @@ class Trial:
         return self.accuracy_difference >= -LARGEST_LOSS and self.label_agreement >= LEAST_AGREEMENT
 
 
-def what_filters_say(student: Student, train: EncodedTexts) -> Says:
+def what_filters_say(student: DeployedStudent, train: EncodedTexts) -> Says:
     """Measured on training texts."""
     some = np.linspace(0, len(train), min(len(train), TRAINING_TEXTS), endpoint=False, dtype=np.int64)
     texts, sums, squares = 0, np.zeros(1), np.zeros(1)
@@ -98,7 +67,7 @@ def smaller_sizes(filters: int) -> range:
     return range((filters - 1) // FILTER_PADDING * FILTER_PADDING, 0, -FILTER_PADDING)
 
 
-def kept_filters(student: Student, filters: int, says: Says) -> NDArray[np.bool_]:
+def kept_filters(student: DeployedStudent, filters: int, says: Says) -> NDArray[np.bool_]:
     """Those of each width that count for most: (widths, filters)."""
     by_width = says.counts.reshape(len(student.architecture.widths), -1)  # (widths, filters)
     most = np.argsort(-by_width, axis=1, kind="stable")[:, :filters]  # (widths, kept)
@@ -107,7 +76,7 @@ def kept_filters(student: Student, filters: int, says: Says) -> NDArray[np.bool_
     return kept
 
 
-def without_others(student: Student, kept: NDArray[np.bool_], says: Says) -> Student:
+def without_others(student: DeployedStudent, kept: NDArray[np.bool_], says: Says) -> DeployedStudent:
     """The student with these filters alone (widths, filters), as many of each width, in their order."""
     weights, stay = student.weights, kept.ravel()  # (widths * filters,)
     bias = weights.linear_bias + weights.linear[:, ~stay] @ says.means[~stay]  # (classes,)
@@ -123,10 +92,10 @@ def without_others(student: Student, kept: NDArray[np.bool_], says: Says) -> Stu
         linear=np.ascontiguousarray(weights.linear[:, stay]),
         linear_bias=bias.astype(np.float16).astype(np.float32),
     )
-    return Student(smaller, msgspec.structs.replace(student.architecture, filters=int(kept[0].sum())))
+    return DeployedStudent(smaller, msgspec.structs.replace(student.architecture, filters=int(kept[0].sum())))
 
 
-def trials(student: Student, sizes: Sequence[int], says: Says, dev: EncodedTexts) -> list[Trial]:
+def trials(student: DeployedStudent, sizes: Sequence[int], says: Says, dev: EncodedTexts) -> list[Trial]:
     """Students of so many filters of each width, measured on dev texts beside the whole one."""
     kept = [kept_filters(student, filters, says) for filters in sizes]
     tried = [without_others(student, one, says) for one in kept]

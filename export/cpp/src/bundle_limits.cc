@@ -9,7 +9,8 @@ namespace kuaixun {
 namespace {
 
 constexpr std::uint64_t patterns_limit_bytes = 1 << 18;
-constexpr std::uint64_t golden_limit_bytes = 1 << 20;
+constexpr std::uint64_t golden_limit_bytes = 1 << 20;  // and for each class:
+constexpr std::uint64_t golden_class_limit_bytes = 1 << 10;
 constexpr std::uint64_t code_points_limit_bytes = 1 << 20;
 constexpr std::uint64_t other_limit_bytes = 1 << 30;  // of files that are hashed and not parsed
 
@@ -38,7 +39,7 @@ std::uint64_t tensor_bytes(const Architecture& architecture, std::uint64_t class
 
 std::uint64_t file_limit_bytes(const std::string& name, const Architecture& architecture, std::size_t classes) {
   if (name == patterns_file) return patterns_limit_bytes;
-  if (name == golden_file) return golden_limit_bytes;
+  if (name == golden_file) return golden_limit_bytes + classes * golden_class_limit_bytes;
   if (name == code_points_file) return code_points_limit_bytes;
   if (name == vocabulary_file) {
     return first_lines_bytes + (architecture.vocabulary_size - specials) * character_line_bytes;

@@ -9,7 +9,7 @@
 
 namespace kuaixun {
 
-constexpr std::uint64_t manifest_limit_bytes = 1 << 18;
+constexpr std::uint64_t manifest_limit_bytes = 1 << 20;
 constexpr std::uint64_t total_limit_bytes = std::uint64_t{1} << 31;
 
 // The most that a file of this name may hold, in a bundle of that shape.

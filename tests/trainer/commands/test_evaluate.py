@@ -208,3 +208,17 @@ def test_an_output_that_holds_something_is_refused_before_measuring(
 
     assert "exists already" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["kept.txt"]
+
+
+def test_labels_and_texts_of_strangers_steer_no_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels, data = ("fin\x1b[2Jance", "sports\u202e"), tmp_path / "a.txt"
+    data.write_text("".join(f"股市{row}\x1b]0;title\x07\t{labels[row % 2]}\n" for row in range(8)), encoding="utf-8")
+    scores, texts = teacher(data, tmp_path / "teacher.safetensors", labels), ["--data", str(data)]
+
+    assert main(["evaluate", "--scores", str(scores), "--details", *texts]) == 0
+    assert main(["analyse", *texts]) == 0
+
+    shown = capsys.readouterr()
+    assert not [character for character in shown.out + shown.err if character in "\x1b\x07\u202e"]
+    assert r"fin\x1b[2Jance" in shown.out
+    assert r"sports\u202e" in shown.out

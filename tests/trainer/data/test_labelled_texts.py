@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kuaixun.schemas.manifest import LABEL_LIMIT_CHARACTERS
+from kuaixun.schemas.manifest import LABEL_LIMIT_CHARACTERS, LABELS_LIMIT, LABELS_LIMIT_BYTES
 from kuaixun.trainer.data.cleaning import clean
 from kuaixun.trainer.data.labelled_texts import CsvColumns, read_classes, read_labelled_texts, read_split
 from kuaixun.trainer.errors import DataError
@@ -151,6 +151,26 @@ def test_a_name_that_no_bundle_could_hold_is_refused_where_it_is_read(tmp_path: 
     with pytest.raises(DataError, match=r"class\.txt, line 2: the class name '乙") as caught:
         read_classes(write(tmp_path / "class.txt", f"sports\n{longer}\n"))
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("labels", "limit"),
+    [
+        ([f"c{number}" for number in range(LABELS_LIMIT + 1)], f"at most {LABELS_LIMIT};"),
+        ([f"{number:04d}" + "甲" * 190 for number in range(500)], f"at most {LABELS_LIMIT_BYTES} bytes together;"),
+    ],
+    ids=["count", "bytes"],
+)
+def test_classes_that_no_bundle_could_hold_are_refused_where_they_are_read(
+    tmp_path: Path, labels: list[str], limit: str
+) -> None:
+    message = refusal(write(tmp_path / "a.txt", "".join(f"股市\t{label}\n" for label in labels)), labels=None)
+    assert f"a.txt: the labels name {len(labels)} classes" in message
+    assert limit in message
+    with pytest.raises(DataError, match=rf"class\.txt: the labels name {len(labels)} classes"):
+        read_classes(write(tmp_path / "class.txt", "\n".join(labels)))
+    kept = labels[:-1] if len(labels) > LABELS_LIMIT else labels[:400]
+    assert len(read_classes(write(tmp_path / "class.txt", "\n".join(kept)))) == len(kept)
 
 
 def test_of_many_known_labels_the_first_are_shown(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import torch
 from kuaixun.trainer.data.character_embeddings import CharacterEmbeddings
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
 from kuaixun.trainer.student.keyword_filters import GAIN, telling_patterns
-from kuaixun.trainer.student.new_student import Student, StudentShape, new_student
+from kuaixun.trainer.student.new_student import NewStudent, StudentShape, new_student
 
 WORDS = {0: ("goal", "match", "goalkeeper"), 1: ("bond", "yield", "banking")}
 SHARED = ("the", "a", "day", "was", "on")
@@ -37,11 +37,11 @@ SHAPE = StudentShape(
 
 def student_of(
     labelled: LabelledTexts, embeddings: CharacterEmbeddings | None = None, shape: StudentShape = SHAPE
-) -> Student:
+) -> NewStudent:
     return new_student(labelled, shape, seed=1, dropout=0.0, embeddings=embeddings)
 
 
-def fired(student: Student, text: str) -> torch.Tensor:
+def fired(student: NewStudent, text: str) -> torch.Tensor:
     ids = torch.from_numpy(student.pipeline.encode([text]).ids).long()
     with torch.no_grad():
         return student.module.pooled(ids)[0, -12:] / GAIN  # (filters,) of the widest

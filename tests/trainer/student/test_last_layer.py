@@ -23,7 +23,7 @@ from kuaixun.trainer.fitting.watching import DevFigures
 from kuaixun.trainer.student import last_layer
 from kuaixun.trainer.student.idle_parts import without_idle_parts
 from kuaixun.trainer.student.last_layer import PENALTIES, features_fit, fit_last_layer, only_last_layer_trains
-from kuaixun.trainer.student.new_student import Student, StudentShape, new_student
+from kuaixun.trainer.student.new_student import NewStudent, StudentShape, new_student
 
 WORDS = ("goal", "match", "team", "bond", "yield", "bank", "vote", "law", "treaty")
 SHAPE = StudentShape(
@@ -68,23 +68,23 @@ def texts_of(seed: int, rows: int) -> LabelledTexts:
 
 
 @pytest.fixture
-def student() -> Student:
+def student() -> NewStudent:
     return new_student(texts_of(1, 300), SHAPE, seed=1, dropout=0.0)
 
 
 @pytest.fixture
-def dev(student: Student) -> EncodedTexts:
+def dev(student: NewStudent) -> EncodedTexts:
     return encode(student.pipeline, texts_of(2, 200))
 
 
-def states_of(student: Student, texts: EncodedTexts) -> np.ndarray:
+def states_of(student: NewStudent, texts: EncodedTexts) -> np.ndarray:
     with torch.no_grad():
         found: np.ndarray = student.module.pooled(texts.batch(torch.arange(len(texts)), torch.device("cpu"))[0]).numpy()
     return found
 
 
 def test_it_finds_the_optimum_that_logistic_regression_has(
-    student: Student, dev: EncodedTexts, monkeypatch: pytest.MonkeyPatch
+    student: NewStudent, dev: EncodedTexts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(last_layer, "PENALTIES", (4.0,))
     states = states_of(student, student.texts)
@@ -100,7 +100,7 @@ def test_it_finds_the_optimum_that_logistic_regression_has(
     assert fit.best.training_loss > 0.1
 
 
-def test_dev_chooses_the_penalty(student: Student, dev: EncodedTexts) -> None:
+def test_dev_chooses_the_penalty(student: NewStudent, dev: EncodedTexts) -> None:
     following = Following()
 
     fit = fit_last_layer(student.module, TrainingTexts(student.texts), dev, SETTINGS, following)
@@ -117,7 +117,7 @@ def test_dev_chooses_the_penalty(student: Student, dev: EncodedTexts) -> None:
     assert rightly.double().mean().item() == fit.best.dev_accuracy > 0.7
 
 
-def test_the_same_data_gives_the_same_weights(student: Student, dev: EncodedTexts) -> None:
+def test_the_same_data_gives_the_same_weights(student: NewStudent, dev: EncodedTexts) -> None:
     again = new_student(texts_of(1, 300), SHAPE, seed=1, dropout=0.0)
     first, second = (
         fit_last_layer(one.module, TrainingTexts(one.texts), dev, SETTINGS, Following()) for one in (student, again)
@@ -126,7 +126,7 @@ def test_the_same_data_gives_the_same_weights(student: Student, dev: EncodedText
     assert all(torch.equal(tensor, second.state[name]) for name, tensor in first.state.items())
 
 
-def test_a_teacher_is_followed(student: Student, dev: EncodedTexts) -> None:
+def test_a_teacher_is_followed(student: NewStudent, dev: EncodedTexts) -> None:
     """One that says politics of every text, and the labels have no part."""
     logits = torch.tensor([[0.0, 0.0, 6.0]]).expand(len(student.texts), 3)
     taught = TrainingTexts(student.texts, teachers=(SoftTargets.weighted((logits,), (1.0,)),))
@@ -137,7 +137,7 @@ def test_a_teacher_is_followed(student: Student, dev: EncodedTexts) -> None:
     assert (student.module(dev.batch(torch.arange(len(dev)), torch.device("cpu"))[0]).argmax(dim=1) == 2).all()
 
 
-def test_ctrl_c_keeps_the_best_so_far(student: Student, dev: EncodedTexts) -> None:
+def test_ctrl_c_keeps_the_best_so_far(student: NewStudent, dev: EncodedTexts) -> None:
     following = Following(interrupt_at=2)
 
     fit = fit_last_layer(student.module, TrainingTexts(student.texts), dev, SETTINGS, following)
@@ -147,12 +147,12 @@ def test_ctrl_c_keeps_the_best_so_far(student: Student, dev: EncodedTexts) -> No
     assert len(following.seen) == 2
 
 
-def test_ctrl_c_before_anything_was_measured_goes_through(student: Student, dev: EncodedTexts) -> None:
+def test_ctrl_c_before_anything_was_measured_goes_through(student: NewStudent, dev: EncodedTexts) -> None:
     with pytest.raises(KeyboardInterrupt):
         fit_last_layer(student.module, TrainingTexts(student.texts), dev, SETTINGS, Following(interrupt_at=1))
 
 
-def test_it_is_for_students_of_which_nothing_else_trains(student: Student) -> None:
+def test_it_is_for_students_of_which_nothing_else_trains(student: NewStudent) -> None:
     ordinary = new_student(texts_of(1, 300), StudentShape(filters=4, minimum_frequency=1), seed=1, dropout=0.0)
 
     assert only_last_layer_trains(student.module)
@@ -160,7 +160,7 @@ def test_it_is_for_students_of_which_nothing_else_trains(student: Student) -> No
 
 
 def test_features_that_memory_cannot_hold_are_left_to_batches(
-    student: Student, monkeypatch: pytest.MonkeyPatch
+    student: NewStudent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts = TrainingTexts(student.texts)
     assert features_fit(student.module, texts, SETTINGS)
@@ -170,7 +170,7 @@ def test_features_that_memory_cannot_hold_are_left_to_batches(
     assert not features_fit(student.module, texts, SETTINGS)
 
 
-def counts_of(student: Student, texts: EncodedTexts) -> np.ndarray:
+def counts_of(student: NewStudent, texts: EncodedTexts) -> np.ndarray:
     """How often each bucket's n-gram stands in each text: (texts, buckets)."""
     assert student.module.ngrams is not None
     ngrams, ids = student.module.ngrams, texts.batch(torch.arange(len(texts)), torch.device("cpu"))[0]

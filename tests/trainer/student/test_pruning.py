@@ -16,8 +16,8 @@ from kuaixun.export.student.quantisation import logits_in
 from kuaixun.trainer.cli import main
 from kuaixun.trainer.data.labelled_texts import read_labelled_texts
 from kuaixun.trainer.fitting.encoded_texts import EncodedTexts, encode
+from kuaixun.trainer.student.deployed import DeployedStudent
 from kuaixun.trainer.student.pruning import (
-    Student,
     Trial,
     kept_filters,
     smaller_sizes,
@@ -30,7 +30,7 @@ from kuaixun.trainer.student.pruning import (
 ToyFile = Callable[[str, int, int], Path]
 SHAPE = "--filters 130 --embedding-size 12 --ngram-bits 8 --ngram-size 4 --minimum-frequency 1"
 FIT = "--epochs 3 --batch-size 16 --learning-rate 0.01 --evaluate-every-steps 10 --device cpu --threads 1 --seed 7"
-NOBODY = cast("Student", None)  # whom nobody looks at
+NOBODY = cast("DeployedStudent", None)  # whom nobody looks at
 MUTE = 40  # filters of each width that are made to say nothing
 
 
@@ -54,9 +54,9 @@ def dev_of(bundle: Path) -> EncodedTexts:
     return encode(opened.pipeline, read_labelled_texts(bundle.parent / "dev.txt", labels=opened.manifest.labels))
 
 
-def student_of(bundle: Path) -> Student:
+def student_of(bundle: Path) -> DeployedStudent:
     opened = open_bundle(bundle)
-    return Student(opened.weights, opened.manifest.architecture)
+    return DeployedStudent(opened.weights, opened.manifest.architecture)
 
 
 def test_a_filter_that_says_the_same_of_every_text_goes_first_and_moves_no_logit(bundle: Path) -> None:

@@ -24,7 +24,7 @@ from kuaixun.trainer.fitting.training import Fit
 from kuaixun.trainer.fitting.watching import DevFigures
 from kuaixun.trainer.scores.teacher_scores import TeacherScores, write_scores
 from kuaixun.trainer.scores.weighted_scores import WeightedScores
-from kuaixun.trainer.student.new_student import Student, StudentShape, new_student
+from kuaixun.trainer.student.new_student import NewStudent, StudentShape, new_student
 from kuaixun.trainer.student.teaching import LABELS_ALONE, Teaching, read_teaching
 from kuaixun.trainer.student.training import fit
 
@@ -60,7 +60,7 @@ def scored_file(path: Path) -> tuple[LabelledTexts, WeightedScores]:
     return data, scored(path, data.texts, data.labels)
 
 
-def words_by_text(student: Student, teaching: Teaching, settings: FitSettings) -> dict[str, list[float]]:
+def words_by_text(student: NewStudent, teaching: Teaching, settings: FitSettings) -> dict[str, list[float]]:
     """What is taught of each text in the first epoch."""
     characters = student.pipeline.vocabulary.characters
     epoch = next(epochs(teaching.of_texts(student.texts, student.transfer), settings))
@@ -90,7 +90,7 @@ def test_a_shuffled_file_with_its_own_scores_teaches_the_same_of_each_text(toy_f
     assert one == other
 
 
-def train(toy_file: ToyFile, settings: FitSettings, teaching: Teaching, losses: Losses) -> tuple[Student, Fit]:
+def train(toy_file: ToyFile, settings: FitSettings, teaching: Teaching, losses: Losses) -> tuple[NewStudent, Fit]:
     split = read_split(toy_file("train.txt", 240, 1), toy_file("dev.txt", 60, 2))
     student = new_student(split.train, SHAPE, seed=3, dropout=settings.dropout, transfer=teaching.transfer)
     texts = teaching.of_texts(student.texts, student.transfer)
@@ -192,11 +192,11 @@ def test_the_transfer_set_has_a_say_in_ngrams_and_characters_only_where_it_is_as
     data, scores = scored_file(toy_file("train.txt", 30, 1))
     teaching = read_teaching(data, (scores,), transfer, (scored(transfer, ("鑫淼森",) * 50, data.labels),))
 
-    def student(*, ngrams: bool, characters: bool) -> Student:
+    def student(*, ngrams: bool, characters: bool) -> NewStudent:
         shape = replace(SHAPE, count_transfer_ngrams=ngrams, count_transfer_characters=characters)
         return new_student(data, shape, seed=1, dropout=0.0, transfer=teaching.transfer)
 
-    def owners(one: Student) -> torch.Tensor:
+    def owners(one: NewStudent) -> torch.Tensor:
         assert one.module.ngrams is not None
         return one.module.ngrams.owners
 

@@ -21,7 +21,7 @@ from kuaixun.trainer.fitting.objective import Batch, Objective
 from kuaixun.trainer.fitting.settings import FitSettings
 from kuaixun.trainer.fitting.training import Fit, logits_of
 from kuaixun.trainer.fitting.watching import DevFigures, Watcher
-from kuaixun.trainer.student.new_student import Student, StudentShape, new_student
+from kuaixun.trainer.student.new_student import NewStudent, StudentShape, new_student
 from kuaixun.trainer.student.training import fit, student_loss
 
 SHAPE = StudentShape(filters=8, embedding_size=12, ngrams=NgramBranch(bucket_bits=8, size=4), minimum_frequency=1)
@@ -204,7 +204,7 @@ def test_a_teacher_judges_the_sum_and_each_branch_alike(toy_file: ToyFile, share
     assert loss == pytest.approx((1 - share) * together + share * (one + other), rel=1e-5)
 
 
-def batch_of(student: Student, teacher: torch.Tensor | None) -> Batch:
+def batch_of(student: NewStudent, teacher: torch.Tensor | None) -> Batch:
     ids, label_ids = student.texts.batch(torch.arange(16), torch.device("cpu"))
     return Batch(ids, label_ids, teacher)
 
