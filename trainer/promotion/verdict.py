@@ -62,10 +62,42 @@ def judge(
 
     Some row must be of these. `margin` is a share, 0.005 for half a point.
     """
-    classes = len(labels)
     whole = [float((one == truth).mean()) for one in (champion, challenger)]
     judged = truth < known  # (n,)
     truth, champion, challenger = truth[judged], champion[judged], challenger[judged]  # (rows,)
+    compared = _class_changes(truth, champion, challenger, labels, known, seed)
+    champion_right, challenger_right = (int((one == truth).sum()) for one in (champion, challenger))
+    reasons = []
+    if challenger_right < champion_right:
+        of_known = "" if judged.all() else " of classes that the champion knows"
+        reasons.append(f"{champion_right - challenger_right} fewer of {len(truth)} rows{of_known} are right")
+    reasons += [_fall(one, margin) for one in compared if one.change < -margin]
+    measured = {one.label for one in compared}
+    if unmeasured := [label for label in labels[:known] if label not in measured]:
+        reasons.append(f"no test row is of {', '.join(unmeasured)}, so that nobody knows whether it falls")
+    return Verdict(
+        promoted=not reasons,
+        reasons=tuple(reasons),
+        rows=len(truth),
+        champion_accuracy=champion_right / len(truth),
+        challenger_accuracy=challenger_right / len(truth),
+        whole_champion_accuracy=whole[0],
+        whole_challenger_accuracy=whole[1],
+        margin=margin,
+        classes=compared,
+    )
+
+
+def _class_changes(
+    truth: NDArray[np.int64],
+    champion: NDArray[np.int64],
+    challenger: NDArray[np.int64],
+    labels: tuple[str, ...],
+    known: int,
+    seed: int,
+) -> tuple[ClassChange, ...]:
+    """Of each of the first `known` classes that has rows, its F1 by both, with the interval of what it changed by."""
+    classes = len(labels)
     said = np.stack([truth, *(np.where(one < 0, classes, one) for one in (champion, challenger))])  # (3, rows)
     kinds, counts = np.unique(said, axis=1, return_counts=True)  # (3, kinds), (kinds,)
 
@@ -78,7 +110,7 @@ def judge(
     before, after = f1_of(1, counts), f1_of(2, counts)
     intervals = resampled_intervals(counts, changes, seed)
     texts = np.bincount(truth, minlength=classes)
-    compared = tuple(
+    return tuple(
         ClassChange(
             label=labels[index],
             texts=int(texts[index]),
@@ -89,25 +121,6 @@ def judge(
         )
         for index in range(known)
         if texts[index]
-    )
-    champion_right, challenger_right = (int((one == truth).sum()) for one in (champion, challenger))
-    reasons = [_fall(one, margin) for one in compared if one.change < -margin]
-    unmeasured = [labels[index] for index in range(known) if not texts[index]]
-    if unmeasured:
-        reasons.append(f"no test row is of {', '.join(unmeasured)}, so that nobody knows whether it falls")
-    if challenger_right < champion_right:
-        of_known = "" if judged.all() else " of classes that the champion knows"
-        reasons.insert(0, f"{champion_right - challenger_right} fewer of {len(truth)} rows{of_known} are right")
-    return Verdict(
-        promoted=not reasons,
-        reasons=tuple(reasons),
-        rows=len(truth),
-        champion_accuracy=champion_right / len(truth),
-        challenger_accuracy=challenger_right / len(truth),
-        whole_champion_accuracy=whole[0],
-        whole_challenger_accuracy=whole[1],
-        margin=margin,
-        classes=compared,
     )
 
 
