@@ -172,7 +172,9 @@ class WorkerSettings(BaseSettings):
     latency_target_ms: float = Field(
         100, ge=1, le=60_000, description="A batch ends where labelling it would take longer than this."
     )
-    max_in_flight: int = Field(8, ge=1, description="Batches produced and not yet confirmed before reading pauses.")
+    max_in_flight: int = Field(
+        32768, ge=1, description="Headlines produced and not yet confirmed before reading pauses."
+    )
     commit_interval_seconds: Seconds = Field(1.0, description="How often offsets of confirmed headlines are committed.")
     connect_seconds: Seconds = Field(15.0, description="How long to try for a first answer from the brokers.")
     outage_seconds: Seconds = Field(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from kuaixun.schemas.dead_letter import DeadLetterReason
+from kuaixun.worker.delivery import at_least_once
 from kuaixun.worker.delivery.at_least_once import AtLeastOnce
 from kuaixun.worker.delivery.promise import Pace
 from kuaixun.worker.errors import DeliveryFailedError, ShutdownBudgetError
@@ -320,8 +321,8 @@ def test_what_ended_a_worker_is_told_rather_than_how_it_left() -> None:
         stage.play([headline(0)], lambda: stage.sink.reports[0](DeliveryFailedError("gone")))
 
 
-def test_no_more_batches_are_in_flight_than_allowed() -> None:
-    stage = Stage(max_in_flight=2)
+def _most_awaited(stage: Stage, batches: list[list[Record]]) -> int:
+    """The most headlines that awaited a report while batches were there to read; where the loop waits, one comes."""
     waited = stage.sink.poll
     most = 0
 
@@ -330,12 +331,28 @@ def test_no_more_batches_are_in_flight_than_allowed() -> None:
         most = max(most, len(stage.sink.reports))
         waited(timeout_seconds)
         if timeout_seconds:
-            stage.sink.confirm(0)
+            stage.sink.confirm(*range(len(stage.sink.reports) if stage.stop.requested else 1))
 
     stage.sink.poll = poll  # type: ignore[method-assign]
-    stage.play(*([headline(offset)] for offset in range(6)))
-    assert most == 2
-    assert stage.committed == {ZERO: 6}
+    stage.play(*batches)
+    assert stage.committed == {ZERO: sum(map(len, batches))}
+    return most
+
+
+def test_no_more_headlines_are_in_flight_than_allowed() -> None:
+    pairs = [[headline(offset), headline(offset + 1)] for offset in range(0, 12, 2)]
+    assert _most_awaited(Stage(max_in_flight=4), pairs) == 4
+
+
+def test_small_batches_wait_for_no_confirmation_while_few_headlines_are_in_flight() -> None:
+    singles = [[headline(offset)] for offset in range(40)]
+    assert _most_awaited(Stage(max_in_flight=100), singles) == 40
+
+
+def test_small_batches_are_no_more_in_flight_than_memory_is_meant_to_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(at_least_once, "MOST_FLIGHTS", 3)
+    singles = [[headline(offset)] for offset in range(6)]
+    assert _most_awaited(Stage(max_in_flight=100), singles) == 3
 
 
 def test_an_outcome_too_large_is_replaced_before_anything_past_it_is_committed() -> None:

@@ -10,14 +10,11 @@ from dataclasses import dataclass, field
 import pytest
 
 from kuaixun.worker.delivery.exactly_once import ExactlyOnce
-from kuaixun.worker.delivery.flights import Flight
 from kuaixun.worker.delivery.promise import Pace
-from kuaixun.worker.delivery.transaction import Transaction
 from kuaixun.worker.errors import BrokerUnreachableError, DeliveryFailedError, ShutdownBudgetError, WorkerError
 from kuaixun.worker.labelling import Policy
 from kuaixun.worker.loop import Loop
 from kuaixun.worker.messages import Outgoing
-from kuaixun.worker.outcomes import TOMBSTONE
 from kuaixun.worker.records import Partition, Record, Records
 from kuaixun.worker.routing import Routes, Target
 from kuaixun.worker.stop import Stop
@@ -586,12 +583,3 @@ def test_a_partition_lost_while_its_transaction_ends_badly_is_read_by_its_next_o
     assert stage.topic.stored == {}
     assert stage.broker.visible == []
     assert stage.delivery.counts.labelled == 0
-
-
-def test_messages_without_word_count_as_the_newest_batches() -> None:
-    transaction = Transaction(0.0)
-    for first in (0, 10, 20):
-        flight = Flight([headline(offset) for offset in range(first, first + 10)], [TOMBSTONE] * 10)
-        flight.queued = 10
-        transaction.add(flight)
-    assert [transaction.in_flight(waiting) for waiting in (0, 1, 10, 11, 30, 31)] == [0, 1, 1, 2, 3, 3]

@@ -25,6 +25,9 @@ from kuaixun.worker.streams import QueueFullError, RefusedError, Sink, Source
 
 LOG = logging.getLogger(__name__)
 
+# Light load makes many small batches, whose confirmations take as long to come as those of full ones. Each takes some
+# kilobytes beside its records, so that in an outage there is an end to them too.
+MOST_FLIGHTS = 1024
 SETTLE_SECONDS = 1.0  # after so long with refused outcomes the loop turns, and goes on with them then
 
 
@@ -53,7 +56,8 @@ class AtLeastOnce:
     @property
     def blocked(self) -> bool:
         """See promise.Delivery."""
-        return len(self._flights) >= self._pace.max_in_flight or self._flights.boarding is not None
+        is_full = self._flights.records >= self._pace.max_in_flight or len(self._flights) >= MOST_FLIGHTS
+        return is_full or self._flights.boarding is not None
 
     def send(self, records: Sequence[Record], outcomes: Sequence[Outcome]) -> None:
         """See promise.Delivery."""

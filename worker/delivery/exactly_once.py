@@ -81,7 +81,7 @@ class ExactlyOnce:
         if open_one is None:
             return False
         is_busy = self._ending is not None or open_one.boarding is not None
-        return is_busy or open_one.in_flight(self._sink.waiting) >= self._pace.max_in_flight
+        return is_busy or self._sink.waiting >= self._pace.max_in_flight
 
     def send(self, records: Sequence[Record], outcomes: Sequence[Outcome]) -> None:
         """See promise.Delivery."""

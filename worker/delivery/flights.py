@@ -66,9 +66,13 @@ def _next_offsets(records: Records) -> dict[Partition, int]:
 
 
 class Flights:
-    """The flights in the order of their departure, and the positions that they leave behind."""
+    """The flights in the order of their departure, and the positions that they leave behind.
+
+    `records` counts those of all flights.
+    """
 
     def __init__(self) -> None:
+        self.records = 0
         self._flights: deque[Flight] = deque()
         self._confirmed: dict[Partition, int] = {}
         self._committed: dict[Partition, int] = {}
@@ -79,6 +83,7 @@ class Flights:
     def depart(self, flight: Flight) -> None:
         """Add the newest flight."""
         self._flights.append(flight)
+        self.records += len(flight.records)
 
     @property
     def boarding(self) -> Flight | None:
@@ -95,6 +100,7 @@ class Flights:
         if flight is not self._flights[0]:
             raise AssertionError("flights are confirmed in the order of their departure")
         self._flights.popleft()
+        self.records -= len(flight.records)
         self._confirmed.update(flight.next_offsets)
 
     def carries(self, partitions: frozenset[Partition]) -> bool:
@@ -130,4 +136,6 @@ class Flights:
         """Forget these, and do without what is not queued yet of them: it is for the next owner to write."""
         self.forget(partitions)
         if (flight := self.boarding) is not None:
+            before = len(flight.records)
             flight.leave_behind(partitions)
+            self.records -= before - len(flight.records)

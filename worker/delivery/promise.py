@@ -28,7 +28,10 @@ class Guarantee(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How much at once, how often, and for how long at most. The last three are of exactly-once alone."""
+    """How much at once, how often, and for how long at most. The last three are of exactly-once alone.
+
+    `max_batch` and `max_in_flight` count records.
+    """
 
     max_batch: int
     max_delay_seconds: float

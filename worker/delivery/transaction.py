@@ -66,15 +66,6 @@ class Transaction:
         """The newest batch, while outcomes of it wait for room in the producer's queue."""
         return self.flights[-1] if self.flights and self.flights[-1].boarding else None
 
-    def in_flight(self, waiting: int) -> int:
-        """How many of the newest batches it takes to make up so many messages."""
-        count = 0
-        for flight in reversed(self.flights):
-            if waiting <= 0:
-                break
-            count, waiting = count + 1, waiting - flight.queued
-        return count
-
     def carries(self, partitions: frozenset[Partition]) -> bool:
         """Whether it commits offsets of these partitions."""
         return not partitions.isdisjoint(self.offsets)

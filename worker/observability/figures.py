@@ -60,6 +60,8 @@ class Figures:
 
     def handled(self, batch: Handled) -> None:
         """A batch is on its way."""
+        if self._blocked_since is None and self.parts is not None and self.parts.delivery.blocked:
+            self._blocked_since = batch.sent_at
         self.batch_records.add_one(len(batch.records))
         self.stages["read"].add_one(batch.read_at - batch.began_at)
         self.stages["label"].add_one(batch.labelled_at - batch.read_at)

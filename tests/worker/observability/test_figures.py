@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
@@ -14,7 +17,7 @@ from kuaixun.worker.observability.label_mix import LEAST_HEADLINES, LabelMix, po
 from kuaixun.worker.observability.watched import KEPT_TALLIES, ModelFigures
 from kuaixun.worker.outcomes import TOMBSTONE
 from kuaixun.worker.records import Record
-from kuaixun.worker.witness import Handled
+from kuaixun.worker.witness import Handled, Parts
 from tests.worker.fake_classifier import LABELS, FakeClassifier, expected_label
 from tests.worker.test_loop import Clock
 
@@ -161,6 +164,21 @@ def test_stages_are_timed_and_what_was_undone_is_not_confirmed() -> None:
     figures.confirmed(undone)
     assert figures.stages["confirm"].sum == 4.0
     assert figures.batch_records.cumulative()[0] == ("1.0", 2.0)
+
+
+def test_it_counts_as_blocked_from_when_a_batch_was_sent_though_the_turn_ends_unblocked() -> None:
+    clock = Clock(0.0)
+    figures = Figures(0.0, monotonic=clock)
+    delivery = SimpleNamespace(blocked=True)
+    figures.begin(cast(Parts, SimpleNamespace(delivery=delivery, source=SimpleNamespace(lags=dict))))
+    figures.handled(Handled([record(0, None)], [TOMBSTONE], 0.0, 1.0, 2.0, 3.0))
+    clock.now, delivery.blocked = 5.0, False
+    figures.turned()
+    assert figures.blocked_seconds == 2.0
+    clock.now = 6.0
+    figures.handled(Handled([record(1, None)], [TOMBSTONE], 5.0, 5.0, 5.0, 6.0))
+    figures.turned()
+    assert figures.blocked_seconds == 2.0
 
 
 def test_what_is_rare_in_large_batches_is_met_as_often_as_it_is() -> None:
