@@ -2,22 +2,32 @@
 
     python -m tests.benchmarks.stream.passthrough --bootstrap B --input T --output T --group G [--delivery exactly-once]
 
-The same client library and settings as the worker's, and whatever of them is known to be faster: more fetched ahead,
-larger batches. Key, headers, timestamp and partition are carried over, and each message has a delivery callback. What
-it writes compresses as labelled events do, to within a fifteenth. Ends on SIGTERM.
+The same client library and settings as the worker's, but for a consumer that fetches more ahead, which is known to be
+faster. The producer's are the worker's own: with a longer linger passthrough moves more and is later, as the worker
+does, so that none is given to one of them alone. `PASSTHROUGH_PRODUCER={"linger.ms": 20}` gives it to passthrough, as
+`KUAIXUN_PRODUCER` does to the worker; a run's figures name both.
+
+Key, headers, timestamp and partition are carried over. At least once each message has a delivery callback. In
+transactions none has, as the worker's have none, for a message that fails spoils its transaction; and what has come is
+read on while one ends. A rebalance is not provided for: whoever measures has all members there before the headlines.
+What it writes compresses as labelled events do, to within a fifteenth. Ends on SIGTERM.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import json
+import os
 import random
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from types import FrameType
+from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from kuaixun.worker.kafka.client_defaults import CONSUMER_DEFAULTS, PRODUCER_DEFAULTS
 from tests.benchmarks.peers.collector import collect_seldom
@@ -35,10 +45,13 @@ CONSUMER = {
     "fetch.queue.backoff.ms": "10",
 }
 PRODUCER = {**PRODUCER_DEFAULTS, "enable.idempotence": True, "queue.buffering.max.messages": "1000000"}
+PRODUCER_VARIABLE = "PASSTHROUGH_PRODUCER"
 GUARANTEES = ("at-least-once", "exactly-once")
 BATCH = 10_000
 IDLE_SECONDS = 0.1
 TRANSACTION_SECONDS = 0.1
+AHEAD = 3 * BATCH  # may be read while a transaction ends
+END_LOOK_SECONDS = 0.001
 # What a labelled event has beside what its raw one had: figures differ from event to event, times from batch to batch.
 TAIL = (
     ',"label":"%s","confidence":%.6f,"scores":{"%s":%.6f,"%s":%.6f,"%s":%.6f},'
@@ -76,6 +89,15 @@ def tails() -> Iterator[bytes]:
     return itertools.cycle(made)
 
 
+def producer_properties(environment: Mapping[str, str]) -> dict[str, Any]:
+    """The producer's, with those that the environment gives as a JSON object.
+
+    >>> producer_properties({"PASSTHROUGH_PRODUCER": '{"linger.ms": 20}'})["linger.ms"]
+    20
+    """
+    return {**PRODUCER, **json.loads(environment.get(PRODUCER_VARIABLE) or "{}")}
+
+
 class Passthrough:
     """One member of the group."""
 
@@ -93,8 +115,12 @@ class Passthrough:
                 "auto.commit.interval.ms": 1000,
             }
         )
-        named = {"transactional.id": f"{group}-{time.monotonic_ns()}"} if self._in_transactions else {}
-        self._producer = Producer({**PRODUCER, "bootstrap.servers": bootstrap, **named})
+        of_transactions = {"transactional.id": f"{group}-{time.monotonic_ns()}", "delivery.report.only.error": True}
+        of_the_guarantee = of_transactions if self._in_transactions else {}
+        self._producer = Producer(
+            {**producer_properties(os.environ), "bootstrap.servers": bootstrap, **of_the_guarantee}
+        )
+        self._thread = ThreadPoolExecutor(1)
         if self._in_transactions:
             self._producer.init_transactions()
         self._consumer.subscribe([topic])
@@ -108,25 +134,31 @@ class Passthrough:
     def run(self) -> None:
         """Until stopped."""
         began_at = 0.0
+        ahead: list[Message] = []
         while not self.stopped:
-            messages = self._consumer.consume(1, IDLE_SECONDS)
+            messages, ahead = ahead or self._read(), []
             if messages:
-                messages += self._consumer.consume(BATCH, 0)
                 if self._in_transactions and not began_at:
                     self._producer.begin_transaction()
                     began_at = time.monotonic()
                 self._produce(messages)
             self._producer.poll(0)
             if began_at and time.monotonic() - began_at >= TRANSACTION_SECONDS:
-                self._commit()
+                ahead = self._commit()
                 began_at = 0.0
         if began_at:
             self._commit()
+        self._thread.shutdown()
         self._producer.flush()
         self._consumer.close()
 
+    def _read(self) -> list[Message]:
+        messages = self._consumer.consume(1, IDLE_SECONDS)
+        return messages + self._consumer.consume(BATCH, 0) if messages else messages
+
     def _produce(self, messages: list[Message]) -> None:
-        produce, output, delivered = self._producer.produce, self._output, self._on_delivery
+        produce, output = self._producer.produce, self._output
+        delivered = None if self._in_transactions else self._on_delivery
         for message, tail in zip(messages, self._tails, strict=False):
             if message.error() is not None:
                 continue
@@ -147,9 +179,20 @@ class Passthrough:
                 except BufferError:
                     self._producer.poll(0.01)
 
-    def _commit(self) -> None:
-        member = self._consumer.consumer_group_metadata()
-        self._producer.send_offsets_to_transaction(self._consumer.position(self._consumer.assignment()), member)
+    def _commit(self) -> list[Message]:
+        """End the transaction, in a thread. What was read meanwhile, which is none of its: it is for the next one."""
+        offsets = self._consumer.position(self._consumer.assignment())
+        ending = self._thread.submit(self._end, offsets, self._consumer.consumer_group_metadata())
+        ahead: list[Message] = []
+        while not ending.done():
+            if len(ahead) < AHEAD:
+                ahead += self._consumer.consume(BATCH, 0)
+            wait([ending], END_LOOK_SECONDS)
+        ending.result()
+        return ahead
+
+    def _end(self, offsets: list[TopicPartition], member: object) -> None:
+        self._producer.send_offsets_to_transaction(offsets, member)
         self._producer.commit_transaction()
 
     def _on_delivery(self, error: KafkaError | None, _message: Message) -> None:

@@ -165,7 +165,7 @@ def environment(messages: int, texts: Path | None, contenders: Sequence[str]) ->
         # By name alone, for some are secrets.
         "worker's settings by the environment": sorted(name for name in os.environ if name.upper() in own),
         "passthrough's consumer": passthrough.CONSUMER,
-        "passthrough's producer": passthrough.PRODUCER,
+        "passthrough's producer": passthrough.producer_properties(os.environ),
         **{f"{name}'s versions": versions[name] for name in peers},
         **{f"{name}'s settings": SETTINGS[name] for name in peers},
     }
