@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from types import SimpleNamespace
+from typing import TypeAlias
 
 import pytest
 from confluent_kafka.admin import AdminClient
@@ -13,9 +15,17 @@ from confluent_kafka.admin import AdminClient
 from kuaixun.worker.delivery.promise import Guarantee
 from tests.benchmarks.real_kafka import real_kafka
 from tests.benchmarks.stream import drain as of_drain
+from tests.benchmarks.stream import progress as of_progress
 from tests.benchmarks.stream import rounds
 from tests.benchmarks.stream.contenders import CONTENDERS, Contender
-from tests.benchmarks.stream.drain import Backlog, Drained, DrainError, drain
+from tests.benchmarks.stream.drain import Backlog, Drained, drain
+from tests.benchmarks.stream.progress import (
+    LOOK_EVERY_SECONDS,
+    NEAR_SECONDS,
+    SOON_SECONDS,
+    DrainError,
+    Progress,
+)
 from tests.benchmarks.stream.report import Report
 from tests.benchmarks.stream.rounds import cases, measure, summed_up
 from tests.benchmarks.stream.start import start
@@ -28,53 +38,102 @@ TOPICS = Topics("", "raw", "labelled", "dead", "group", 6000)
 BACKLOG = Backlog(TOPICS, 1000, None)
 
 
+class Clock:
+    """Time that passes only in sleep; `looks` are its moments at which somebody counted."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.looks: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+Counted: TypeAlias = Callable[[Callable[[float], int]], Clock]
+
+
 @pytest.fixture
-def counts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many outcomes there are when the first is seen, and when the looking ends."""
-    found: list[int] = []
+def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
+    """Has a member that takes half a processor come to so many outcomes, by the seconds that have passed."""
 
-    class Seen:
-        def __init__(self, _: Topics) -> None:
-            self._counts = list(found)
+    def by(count_at: Callable[[float], int]) -> Clock:
+        clock = Clock()
 
-        def wait_for(self, *_: object) -> int:
-            return self._counts.pop(0)
+        class Fake(Progress):
+            def __init__(self, _: Topics) -> None:
+                """There is no broker."""
 
-        def close(self) -> None:
-            """Nothing is open."""
+            def count(self) -> int:
+                clock.looks.append(clock.now - 100.0)
+                return count_at(clock.now - 100.0)
 
-    @contextmanager
-    def topics(_: str, *, delivery: Guarantee) -> Iterator[Topics]:
-        yield TOPICS
+            def close(self) -> None:
+                """Nothing is open."""
 
-    @contextmanager
-    def members(*_: object) -> Iterator[list[object]]:
-        yield [SimpleNamespace(processor_seconds=lambda: 1.0, kilobytes=lambda _: 1024)]
+        @contextmanager
+        def topics(_: str, *, delivery: Guarantee) -> Iterator[Topics]:
+            yield TOPICS
 
-    monkeypatch.setattr(of_drain, "Progress", Seen)
-    monkeypatch.setattr(of_drain, "own_topics", topics)
-    monkeypatch.setattr(of_drain, "started", members)
-    return found
+        @contextmanager
+        def members(*_: object) -> Iterator[list[object]]:
+            yield [
+                SimpleNamespace(
+                    process=SimpleNamespace(poll=lambda: None),
+                    processor_seconds=lambda: clock.now / 2,
+                    kilobytes={"VmHWM": 1024}.__getitem__,
+                )
+            ]
+
+        monkeypatch.setattr(of_progress, "time", clock)
+        monkeypatch.setattr(of_drain, "Progress", Fake)
+        monkeypatch.setattr(of_drain, "own_topics", topics)
+        monkeypatch.setattr(of_drain, "started", members)
+        return clock
+
+    return by
 
 
 @pytest.mark.parametrize(
     ("seen", "said"),
     [
-        ((1000, 1000), "passthrough was through before it could be looked at"),
-        ((400, 400), "passthrough stood still for 15 s after its first 400 outcomes"),
+        (1000, "passthrough was through before it could be looked at"),
+        (400, "passthrough stood still for 15 s after its first 400 outcomes"),
     ],
 )
-def test_one_that_stands_still_is_told_from_one_that_is_through(
-    counts: list[int], seen: tuple[int, int], said: str
-) -> None:
-    counts.extend(seen)
+def test_one_that_stands_still_is_told_from_one_that_is_through(counted: Counted, seen: int, said: str) -> None:
+    counted(lambda _: seen)
     with pytest.raises(DrainError, match=said):
         drain(CONTENDERS["passthrough"], BACKLOG, Guarantee.AT_LEAST_ONCE, 1)
 
 
-def test_what_comes_after_the_first_is_counted(counts: list[int]) -> None:
-    counts.extend((400, 700))
-    assert drain(CONTENDERS["passthrough"], BACKLOG, Guarantee.AT_LEAST_ONCE, 1).peak_megabytes == 1
+def test_what_comes_after_the_first_is_counted(counted: Counted) -> None:
+    # 400 when it is first looked at; from then on 50 a second, of which 15 seconds are waited for.
+    counted(lambda seconds: 400 + int(50 * seconds + 1e-6))
+    found = drain(CONTENDERS["passthrough"], replace(BACKLOG, messages=100_000), Guarantee.AT_LEAST_ONCE, 1)
+    assert found.messages_per_second == pytest.approx(50, rel=0.002)
+    assert found.processor_microseconds == pytest.approx(0.5 / 50 * 1e6, rel=0.002)
+    assert found.seconds == pytest.approx(15, rel=0.01)
+    assert found.peak_megabytes == 1
+
+
+@pytest.mark.parametrize("seconds", [1.01, 1.234, 2.0, 2.093])
+def test_the_end_is_seen_when_it_is_there_however_fast_a_contender_is(counted: Counted, seconds: float) -> None:
+    messages = 1_000_000
+    clock = counted(lambda passed: min(messages, 1 + int(messages * passed / seconds)))
+    found = drain(CONTENDERS["passthrough"], replace(BACKLOG, messages=messages), Guarantee.AT_LEAST_ONCE, 1)
+    assert found.seconds - seconds <= SOON_SECONDS
+    assert found.messages_per_second == pytest.approx(messages / seconds, rel=0.01)
+    assert sum(look < seconds - 2 * NEAR_SECONDS for look in clock.looks) <= seconds / LOOK_EVERY_SECONDS
+
+
+def test_the_last_transaction_is_seen_as_soon(counted: Counted) -> None:
+    messages, a_transaction = 100_000, 10_000
+    counted(lambda passed: min(messages, int(passed / 0.107) * a_transaction))
+    found = drain(CONTENDERS["passthrough"], replace(BACKLOG, messages=messages), Guarantee.AT_LEAST_ONCE, 1)
+    assert found.messages_per_second == pytest.approx(a_transaction / 0.107, rel=0.02)
 
 
 def test_one_that_stands_still_is_left_out_and_the_others_go_on(

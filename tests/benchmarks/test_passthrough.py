@@ -26,7 +26,7 @@ from kuaixun.worker.records import Record
 from kuaixun.worker.settings import WorkerSettings
 from tests.benchmarks.stream import passthrough
 from tests.benchmarks.stream.contenders import CONTENDERS
-from tests.benchmarks.stream.drain import Progress, started
+from tests.benchmarks.stream.drain import started
 from tests.benchmarks.stream.null_engine import NullEngine
 from tests.benchmarks.stream.passthrough import (
     CONSUMER,
@@ -37,6 +37,7 @@ from tests.benchmarks.stream.passthrough import (
     producer_properties,
     tails,
 )
+from tests.benchmarks.stream.progress import Progress
 from tests.benchmarks.worker.backlog import payloads, various_titles, write_backlog
 from tests.benchmarks.worker.own_topics import own_topics
 from tests.worker.topics import PARTITIONS, PATIENCE_SECONDS
@@ -202,7 +203,7 @@ def test_the_passthrough_moves_each_headline_once(kafka_bootstrap: str, delivery
         write_backlog(topics, messages)
         with started(CONTENDERS["passthrough"], topics, 1) as (member,):
             progress = Progress(topics)
-            assert progress.wait_for(messages, [member]) == messages
+            assert progress.wait_for(messages, [member]).count == messages
             progress.close()
             member.end(signal.SIGTERM)
         assert member.process.returncode == 0, "".join(member.said)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -15,13 +12,12 @@ import pytest
 from kuaixun.export.bundle.reader import default_bundle_path, open_bundle
 from kuaixun.schemas.codec import decode_raw_news
 from tests.benchmarks.failures import finish_measuring
-from tests.benchmarks.stream.drain import DrainError
+from tests.benchmarks.stream.progress import DrainError, Progress
 from tests.benchmarks.stream.scaling.__main__ import measure, run, show, summed_up
 from tests.benchmarks.stream.scaling.cases import MESSAGES, SCALED, Case, Series, cases
-from tests.benchmarks.stream.scaling.costs import TITLES, Cost, drained, processor_seconds, values_of
+from tests.benchmarks.stream.scaling.costs import TITLES, Cost, drained, values_of
 from tests.benchmarks.stream.scaling.figures import Row, flatness, lines, rows
 from tests.benchmarks.stream.scaling.plots import write_plots
-from tests.benchmarks.worker.processes import Process, ended
 
 
 def row(series: Series, point: int, microseconds: float, contender: str = "native") -> Row:
@@ -96,15 +92,15 @@ def test_what_cannot_be_written_is_refused_before_anything_is_measured(
     assert f"scaling: {option} {tmp_path / name}: " in capsys.readouterr().err
 
 
-class Counted:
+class Counted(Progress):
     """An output that has so many outcomes, one number a look; a backlog that is written to nobody."""
 
     def __init__(self, *counts: int) -> None:
-        self._counts = list(counts)
+        self._seen = list(counts)
         self.is_let_go = False
 
     def count(self) -> int:
-        return self._counts.pop(0)
+        return self._seen.pop(0)
 
     def write(self, count: int) -> None:
         """Nothing."""
@@ -120,20 +116,6 @@ def test_who_reads_a_backlog_before_it_is_let_go_is_not_measured() -> None:
     assert not read_early.is_let_go
     assert drained(in_time, [], in_time, 10)[0] == 0
     assert in_time.is_let_go
-
-
-def test_the_processor_time_is_of_the_other_process() -> None:
-    code = "import time\nwhile time.process_time() < 0.3: pass\nprint('spent', flush=True)\ntime.sleep(60)"
-    with ended(Process([sys.executable, "-c", code], stdout=subprocess.PIPE)) as other:
-        assert other.process.stdout is not None
-        with other.process.stdout as said:
-            assert said.readline() == "spent\n"
-        before = processor_seconds(other)
-        assert before >= 0.3
-        own = time.process_time()
-        while time.process_time() < own + 0.3:  # which the other sleeps through
-            pass
-        assert processor_seconds(other) - before < 0.1
 
 
 def test_a_small_run_has_every_row_and_draws_it(

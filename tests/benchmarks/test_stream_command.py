@@ -22,10 +22,11 @@ from tests.benchmarks.stream import __main__ as command
 from tests.benchmarks.stream import report
 from tests.benchmarks.stream.aims import Verdict, times_peers, verdicts
 from tests.benchmarks.stream.contenders import CONTENDERS, Contender
-from tests.benchmarks.stream.drain import Backlog, Drained, DrainError
+from tests.benchmarks.stream.drain import Backlog, Drained
 from tests.benchmarks.stream.latency import Run
 from tests.benchmarks.stream.latency import summed_up as latencies_of
 from tests.benchmarks.stream.options import read_options
+from tests.benchmarks.stream.progress import DrainError
 from tests.benchmarks.stream.report import Report, throughput_table
 from tests.benchmarks.stream.rounds import Throughput
 from tests.benchmarks.stream.start import Start

@@ -17,8 +17,9 @@ from tests.benchmarks.peers.environments import PeerUnavailableError, python_of
 from tests.benchmarks.real_kafka import real_kafka
 from tests.benchmarks.stream import latency
 from tests.benchmarks.stream.contenders import CONTENDERS, PASSTHROUGH
-from tests.benchmarks.stream.drain import Backlog, Drained, DrainError
+from tests.benchmarks.stream.drain import Backlog, Drained
 from tests.benchmarks.stream.options import LOADED_BY, Options, read_options
+from tests.benchmarks.stream.progress import DrainError
 from tests.benchmarks.stream.report import Report, environment
 from tests.benchmarks.stream.rounds import Case, alone_at_least_once, cases, measure, summed_up
 from tests.benchmarks.stream.start import median_start, start

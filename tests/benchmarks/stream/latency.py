@@ -31,7 +31,8 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from kuaixun.worker.settings import WorkerSettings
 from tests.benchmarks.stream.contenders import CONTENDERS, PASSTHROUGH, Contender
-from tests.benchmarks.stream.drain import Progress, started
+from tests.benchmarks.stream.drain import started
+from tests.benchmarks.stream.progress import Progress
 from tests.benchmarks.stream.traffic import due_at
 from tests.benchmarks.worker.backlog import write_backlog
 from tests.benchmarks.worker.own_topics import own_topics

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from kuaixun.worker.delivery.promise import Guarantee
 from tests.benchmarks.stream.contenders import CONTENDERS, PASSTHROUGH, Contender
-from tests.benchmarks.stream.drain import Backlog, Drained, DrainError, drain
+from tests.benchmarks.stream.drain import Backlog, Drained, drain
+from tests.benchmarks.stream.progress import DrainError
 
 
 @dataclass(frozen=True, slots=True)

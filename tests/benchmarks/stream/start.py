@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tests.benchmarks.stream.contenders import Contender
-from tests.benchmarks.stream.drain import Backlog, Progress, started
+from tests.benchmarks.stream.drain import Backlog, started
+from tests.benchmarks.stream.progress import Progress
 from tests.benchmarks.worker.own_topics import own_topics
 
 

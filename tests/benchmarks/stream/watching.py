@@ -27,7 +27,8 @@ from tests.benchmarks.alone import alone
 from tests.benchmarks.failures import finish_measuring
 from tests.benchmarks.real_kafka import real_kafka
 from tests.benchmarks.stream.contenders import THREADS, Contender
-from tests.benchmarks.stream.drain import Backlog, Progress, started
+from tests.benchmarks.stream.drain import Backlog, started
+from tests.benchmarks.stream.progress import Progress
 from tests.benchmarks.stream.visitor import Visitor
 from tests.benchmarks.worker.own_topics import own_topics
 from tests.worker.topics import Topics

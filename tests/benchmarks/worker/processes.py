@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,10 +55,9 @@ class Process:
         return int(found[1])
 
     def processor_seconds(self) -> float:
-        """What it has taken of all processors so far, the kernel's work for it included."""
-        # https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html: utime and stime, after the name in parentheses
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text("ascii").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """What it has taken of all processors so far, the kernel's work for it included, to the nanosecond."""
+        # What clock_getcpuclockid(3) gives for the process of an id; /proc counts in hundredths of a second.
+        return time.clock_gettime((~self.process.pid << 3) | 2)
 
     def _listen(self) -> None:
         assert self.process.stderr is not None

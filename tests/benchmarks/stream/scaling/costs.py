@@ -8,25 +8,21 @@ kernel's work for them included, from the moment before a backlog can be seen un
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from kuaixun.export.benchmark import drawn_texts
 from kuaixun.export.bundle.reader import default_bundle_path, open_bundle
 from tests.benchmarks.stream.contenders import Contender
-from tests.benchmarks.stream.drain import DrainError, started, wait_for_members
+from tests.benchmarks.stream.drain import started, wait_for_members
+from tests.benchmarks.stream.progress import DrainError, Progress
 from tests.benchmarks.stream.scaling.cases import Case
 from tests.benchmarks.worker.backlog import HeldBacklogs, events, payloads
 from tests.benchmarks.worker.own_topics import own_topics
 from tests.benchmarks.worker.processes import Process
-from tests.kafka_broker import NOTICES
-from tests.worker.topics import PATIENCE_SECONDS, Topics
+from tests.worker.topics import PATIENCE_SECONDS
 
 LOOK_EVERY_SECONDS = 0.005
 # After the last outcome stands in the output: its delivery reports, and a commit, are still to be handled.
@@ -64,7 +60,7 @@ def cost(
     process ends, or does not get through.
     """
     with own_topics(bootstrap, case.partitions) as topics, started(contender, topics, case.processes) as members:
-        outcomes = _Outcomes(topics, case.partitions)
+        outcomes = Progress(topics, case.partitions)
         held = HeldBacklogs(topics, values_of(case.characters), case.partitions)
         if case.processes > 1:
             wait_for_members(topics, case.processes)
@@ -101,26 +97,7 @@ def values_of(characters: int | None) -> list[bytes]:
     return events([drawn[start : start + characters] for start in range(0, TITLES * characters, characters)])
 
 
-def processor_seconds(process: Process) -> float:
-    """What a process has taken of all processors so far, to the nanosecond: /proc counts in hundredths of a second."""
-    # What clock_getcpuclockid(3) gives for the process of an id.
-    return time.clock_gettime((~process.process.pid << 3) | 2)
-
-
-class _Outcomes:
-    """How many there are, asked in one request however many partitions there are."""
-
-    def __init__(self, topics: Topics, partitions: int) -> None:
-        self._admin = AdminClient({"bootstrap.servers": topics.bootstrap, "log_level": NOTICES})
-        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        self._wanted = {TopicPartition(topics.output, number): latest for number in range(partitions)}
-
-    def count(self) -> int:
-        found = self._admin.list_offsets(self._wanted, request_timeout=PATIENCE_SECONDS)
-        return sum(one.result().offset for one in found.values())
-
-
-def drained(outcomes: _Outcomes, members: Sequence[Process], held: HeldBacklogs, messages: int) -> tuple[float, float]:
+def drained(outcomes: Progress, members: list[Process], held: HeldBacklogs, messages: int) -> tuple[float, float]:
     """Processor time and time of a backlog, in seconds.
 
     Raises DrainError where a member ends, does not get through, or reads what is not let go yet.
@@ -130,17 +107,13 @@ def drained(outcomes: _Outcomes, members: Sequence[Process], held: HeldBacklogs,
     if early := outcomes.count() - before:
         raise DrainError(f"{early:,} outcomes of a backlog that was not let go yet: read committed records alone")
     wanted = before + messages
-    processor = -sum(map(processor_seconds, members))
+    processor = -sum(one.processor_seconds() for one in members)
     began = time.monotonic()
     held.let_go()
-    deadline = began + PATIENCE_SECONDS + messages / SLOWEST_PER_SECOND
-    while (count := outcomes.count()) < wanted:
-        for one in members:
-            if one.process.poll() is not None:
-                raise DrainError(f"the contender ended: {''.join(one.said)}")
-        if time.monotonic() > deadline:
-            raise DrainError(f"{wanted - count:,} of {messages:,} messages do not come out: {members[0].said}")
-        time.sleep(LOOK_EVERY_SECONDS)
-    seconds = time.monotonic() - began
+    most_seconds = PATIENCE_SECONDS + messages / SLOWEST_PER_SECOND
+    last = outcomes.wait_for(wanted, members, most_seconds, LOOK_EVERY_SECONDS)
+    if last.count < wanted:
+        raise DrainError(f"{wanted - last.count:,} of {messages:,} messages do not come out: {members[0].said}")
     time.sleep(SETTLE_SECONDS)
-    return processor + sum(map(processor_seconds, members)), seconds
+    processor += sum(one.processor_seconds() for one in members)
+    return processor, last.at_seconds - began

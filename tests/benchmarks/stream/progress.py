@@ -1,0 +1,105 @@
+"""How far a contender has come: the outcomes that count by now, and when there are so many."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import OffsetSpec
+
+from kuaixun.worker.delivery.promise import Guarantee
+from tests.benchmarks.failures import BenchmarkError
+from tests.benchmarks.worker.processes import Process
+from tests.kafka_broker import NOTICES
+from tests.worker.topics import PARTITIONS, PATIENCE_SECONDS, Topics
+
+LOOK_EVERY_SECONDS = 0.1  # each look is a request, which the broker serves on the same processors
+# An end that is seen late is divided into all messages, and takes the more of a figure the faster a contender is.
+# Where the last outcome is due within three looks, for transactions come by the tenth of a second, the next is soon.
+NEAR_SECONDS = 0.3
+SOON_SECONDS = 0.01
+
+
+class DrainError(BenchmarkError):
+    """A drain has no figure; the message says whose, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """So many outcomes counted at a moment of the monotonic clock, in seconds."""
+
+    count: int
+    at_seconds: float
+
+
+def pause_seconds(first: Look, last: Look, least: int, every_seconds: float) -> float:
+    """How long after a look the next one is due, by the pace since the first.
+
+    >>> pause_seconds(Look(0, 0.0), Look(50, 1.0), 100, 0.1), pause_seconds(Look(0, 0.0), Look(90, 1.0), 100, 0.1)
+    (0.1, 0.01)
+    """
+    moved = last.count - first.count
+    if moved <= 0:
+        return every_seconds
+    left_seconds = (least - last.count) * (last.at_seconds - first.at_seconds) / moved
+    return every_seconds if left_seconds > NEAR_SECONDS else min(every_seconds, SOON_SECONDS)
+
+
+class Progress:
+    """How many outcomes count by now: written ones, or committed ones where transactions are promised.
+
+    One request, however many partitions there are.
+    """
+
+    def __init__(self, topics: Topics, partitions: int = PARTITIONS) -> None:
+        of_the_broker: dict[str, str | int | float | bool] = {
+            "bootstrap.servers": topics.bootstrap,
+            "log_level": NOTICES,
+        }
+        self._looker = Consumer({**of_the_broker, "group.id": topics.group})
+        self._admin = AdminClient(of_the_broker)
+        self._inputs = [TopicPartition(topics.input, number) for number in range(partitions)]
+        # Of all that is written: to know which of it is committed would trouble the broker with each transaction's end.
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        self._outputs = {TopicPartition(topics.output, number): latest for number in range(partitions)}
+        self._by_offsets = topics.delivery is Guarantee.EXACTLY_ONCE
+
+    def count(self) -> int:
+        """Ask the broker."""
+        if self._by_offsets:
+            return sum(max(0, one.offset) for one in self._looker.committed(self._inputs, timeout=PATIENCE_SECONDS))
+        found = self._admin.list_offsets(self._outputs, request_timeout=PATIENCE_SECONDS)
+        return sum(one.result().offset for one in found.values())
+
+    def wait_for(
+        self,
+        least: int,
+        members: list[Process],
+        most_seconds: float = PATIENCE_SECONDS,
+        every_seconds: float = LOOK_EVERY_SECONDS,
+    ) -> Look:
+        """The first look that counts so many, or the last one where that time is over.
+
+        Raises DrainError where a member ends, or there is none at all by then.
+        """
+        first = last = self._look()
+        deadline = first.at_seconds + most_seconds
+        while last.count < least and last.at_seconds < deadline:
+            for one in members:
+                if one.process.poll() is not None:
+                    raise DrainError(f"the contender ended: {''.join(one.said)}")
+            time.sleep(pause_seconds(first, last, least, every_seconds))
+            last = self._look()
+        if not last.count:
+            said = "".join(members[0].said) or "the contender says nothing"
+            raise DrainError(f"nothing comes out in {most_seconds:g} s: {said}")
+        return last
+
+    def close(self) -> None:
+        """Close the client."""
+        self._looker.close()
+
+    def _look(self) -> Look:
+        return Look(self.count(), time.monotonic())
