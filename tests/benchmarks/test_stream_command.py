@@ -19,7 +19,7 @@ from tests.benchmarks.failures import BenchmarkError, finish_measuring
 from tests.benchmarks.peers.environments import PEERS, PeerUnavailableError
 from tests.benchmarks.peers.settings import SETTINGS
 from tests.benchmarks.stream import __main__ as command
-from tests.benchmarks.stream import report
+from tests.benchmarks.stream import report, start
 from tests.benchmarks.stream.aims import Verdict, times_peers, verdicts
 from tests.benchmarks.stream.contenders import CONTENDERS, Contender
 from tests.benchmarks.stream.drain import Backlog, Drained
@@ -139,7 +139,7 @@ def drains(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     monkeypatch.setattr(command, "alone", nothing)
     monkeypatch.setattr(Backlog, "written", nothing)
     monkeypatch.setattr("tests.benchmarks.stream.rounds.drain", drained)
-    monkeypatch.setattr(command, "start", started)
+    monkeypatch.setattr("tests.benchmarks.stream.start.start", started)
     return found
 
 
@@ -186,6 +186,28 @@ def test_one_that_ends_is_left_out_and_the_others_go_on(
     assert "left out: round 1, at-least-once: the contender ended: no memory" in told.out
     assert "round 2 of 2, 2 of 2: passthrough" in told.err
     assert "native, times passthrough's start: 1, at most 2: kept" in told.out
+
+
+def test_starts_are_in_turn_and_one_that_does_not_come_to_an_event_is_left_out_of_its_round(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seconds: dict[str, list[float | None]] = {"passthrough": [0.4, 0.9, 0.5, 0.8], "native": [0.7, None, 0.9, 0.8]}
+
+    def started(contender: Contender, _: Backlog) -> Start:
+        if (one := seconds[contender.name].pop(0)) is None:
+            raise DrainError("nothing comes out")
+        return Start(contender.name, one, 100 * one)
+
+    monkeypatch.setattr("tests.benchmarks.stream.start.start", started)
+    backlog = Backlog(Topics("", "raw", "labelled", "dead", "group", 6000), 1000, None)
+    found = list(start.measure(["passthrough", "native"], backlog, rounds=4))
+    assert [name for _, name, _ in found] == ["passthrough", "native", "native", "passthrough"] * 2
+    assert [(number, str(one)) for number, _, one in found if isinstance(one, DrainError)] == [(1, "nothing comes out")]
+    # Of an even number of starts the middle of the two in the middle.
+    assert start.summed_up([one for _, _, one in found if isinstance(one, Start)]) == [
+        Start("passthrough", 0.65, 65.0),
+        Start("native", 0.8, 80.0),
+    ]
 
 
 def test_a_peer_that_cannot_be_had_is_left_out_before_anything_is_measured(

@@ -15,14 +15,13 @@ from tests.benchmarks.alone import alone
 from tests.benchmarks.failures import BenchmarkError, finish_measuring
 from tests.benchmarks.peers.environments import PeerUnavailableError, python_of
 from tests.benchmarks.real_kafka import real_kafka
-from tests.benchmarks.stream import latency
+from tests.benchmarks.stream import latency, start
 from tests.benchmarks.stream.contenders import CONTENDERS, PASSTHROUGH
 from tests.benchmarks.stream.drain import Backlog, Drained
 from tests.benchmarks.stream.options import LOADED_BY, Options, read_options
 from tests.benchmarks.stream.progress import DrainError
 from tests.benchmarks.stream.report import Report, environment
 from tests.benchmarks.stream.rounds import Case, alone_at_least_once, cases, measure, summed_up
-from tests.benchmarks.stream.start import median_start, start
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -81,16 +80,18 @@ def measure_throughput(options: Options, backlog: Backlog, report: Report) -> No
 
 
 def measure_starts(options: Options, backlog: Backlog, report: Report) -> None:
-    """The median of as many starts as there are rounds."""
-    for name in dict.fromkeys((PASSTHROUGH, *options.only)):
-        try:
-            found = [start(CONTENDERS[name], backlog) for _ in range(options.rounds)]
-        except DrainError as error:
-            report.left_out.append(f"start of {name}: {error}")
-            say(report.left_out[-1])
-        else:
-            report.starts.append(median_start(found))
-            say(f"start of {name}: {report.starts[-1].seconds:.2f} s")
+    """In rounds, into the report."""
+    names = list(dict.fromkeys((PASSTHROUGH, *options.only)))
+    found: list[start.Start] = []
+    for number, name, one in start.measure(names, backlog, options.rounds):
+        where = f"round {number + 1} of {options.rounds}: start of {name}"
+        if isinstance(one, DrainError):
+            report.left_out.append(f"round {number + 1}, start of {name}: {one}")
+            say(f"{where}: {one}")
+            continue
+        found.append(one)
+        report.starts = start.summed_up(found)
+        say(f"{where}: {one.seconds:.2f} s")
 
 
 def measure_latencies(options: Options, bootstrap: str, report: Report) -> None:

@@ -2,7 +2,7 @@
 
 Each step of a worker's turn by itself, on batches of real messages, in one thread, in nanoseconds of its processor time
 a headline. The client's own work stands in passthrough's process time; a producer that keeps nothing takes its place
-here. A quarter of the rounds took less than the figure shown: what comes on top is the machine's other work.
+here. Each figure is the lower quartile of the rounds, not their median: what comes on top is the machine's other work.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def _turn(
     sink: KafkaSink,
     producer: SwallowingProducer,
 ) -> None:
-    """A turn as WorkerLoop takes it, one step after the other."""
+    """A turn as the worker's Loop takes it, one step after the other."""
     policy, ahead = Policy(0.0, 3, "budget"), ReadAhead()
     routes = Routes(Target("labelled", PARTITIONS), Target("dead", 1))
     with budget.of("from the client's messages to records"):
@@ -170,7 +170,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     gc.set_threshold(OBJECTS_PER_COLLECTION)  # as the worker does
     with alone():
         found = measure(payloads(options.texts), options.batch, options.rounds)
-    table = plain_table("step", "ns a\nheadline")
+    table = plain_table("step", "ns a headline,\nlower quartile")
     for step, nanoseconds in found.items():
         table.add_row(step, f"{nanoseconds:.0f}")
     table.add_row("all", f"{sum(found.values()):.0f}")
