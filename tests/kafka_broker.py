@@ -33,6 +33,7 @@ JARS = ROOT / "build" / "kafka"
 NOTICES = 5  # a client's log level; the next tells of each request that it drops when it is closed
 START_SECONDS = 240  # where others use the processors too, Java takes its time
 STOP_SECONDS = 20
+HEAP = "-Xmx512m"
 # Java starts with half the work where it compiles everything once and no better; what runs for long is slower then.
 SHORT_LIVED = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 
@@ -95,7 +96,7 @@ class KafkaBroker:
         with self._log() as log:
             self._process = subprocess.Popen(
                 [
-                    *("java", "-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", *self._of_the_start()),
+                    *("java", HEAP, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", *self._of_the_start()),
                     *(SHORT_LIVED if self._short_lived else ()),
                     *("-cp", self._classpath),
                     *("kafka.Kafka", str(self._properties)),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
@@ -11,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 
 from tests.benchmarks.failures import BenchmarkError
 from tests.benchmarks.worker.own_topics import forget_groups
-from tests.kafka_broker import BrokerFailedError, BrokerUnavailableError, KafkaBroker, kafka_jars
+from tests.kafka_broker import HEAP, POM, BrokerFailedError, BrokerUnavailableError, KafkaBroker, kafka_jars
 
 ANSWER_SECONDS = 15
 NAMED_BY = "KUAIXUN_TEST_BOOTSTRAP"
@@ -40,3 +42,28 @@ def real_kafka(properties: Mapping[str, str] | None = None) -> Iterator[str]:
         except (BrokerUnavailableError, BrokerFailedError) as error:
             raise BenchmarkError(str(error)) from None
         yield broker.bootstrap
+
+
+def broker_environment() -> dict[str, str]:
+    """What figures on that broker depend on, as far as it is known before there is one."""
+    if os.environ.get(NAMED_BY):
+        return {"kafka": f"the one that {NAMED_BY} names, whose version and memory are not asked"}
+    return {"kafka": kafka_version(), "java": java_version(), "broker's heap": HEAP.removeprefix("-Xmx")}
+
+
+def kafka_version() -> str:
+    """Of the broker that is started here. Raises RuntimeError where the pom is of another form."""
+    found = re.search(r"<artifactId>kafka_[^<]*</artifactId>\s*<version>([^<]+)<", POM.read_text(encoding="utf-8"))
+    if found is None:
+        raise RuntimeError(f"{POM} names no version of Kafka")
+    return found[1]
+
+
+def java_version() -> str:
+    """The first line of what `java -version` says; `none` where there is no Java, which the broker's start tells of."""
+    try:
+        said = subprocess.run(["java", "-version"], capture_output=True, text=True, check=False).stderr
+    except FileNotFoundError:
+        return "none"
+    lines = [line for line in said.splitlines() if "version" in line]  # before it may stand what options were picked up
+    return lines[0] if lines else said.strip()

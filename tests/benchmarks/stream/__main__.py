@@ -29,7 +29,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     options = read_options(arguments)
     with alone():
         options, left_out = with_peers_that_are_there(options)
-        report = Report(environment(options.messages, options.texts, options.only), left_out=left_out)
+        report = Report(
+            environment(options.messages, options.texts, options.only), left_out=left_out, rounds=options.rounds
+        )
         try:
             with (
                 real_kafka() as bootstrap,

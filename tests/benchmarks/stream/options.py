@@ -177,6 +177,6 @@ def _parser() -> argparse.ArgumentParser:
         "--short",
         action="store_true",
         help=f"what is not given is less: {SHORT_MESSAGES:,} messages, {SHORT_ROUNDS} rounds, one process, at least "
-        "once, no latency; a minute, and half a minute for each further contender",
+        "once, no latency; with --only null native a minute and a half, and half a minute for each further contender",
     )
     return parser

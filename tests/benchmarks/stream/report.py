@@ -20,11 +20,14 @@ from rich.text import Text
 from kuaixun.export.bundle.reader import default_bundle_path
 from kuaixun.export.figures_file import write_figures
 from kuaixun.worker.delivery.promise import Guarantee
+from kuaixun.worker.errors import SettingError
 from kuaixun.worker.kafka.client_defaults import CONSUMER_DEFAULTS, PRODUCER_DEFAULTS
-from kuaixun.worker.settings import WorkerSettings
+from kuaixun.worker.settings import PREFIX, PROPERTY_FIELDS, read_settings
+from tests.benchmarks.failures import BenchmarkError
 from tests.benchmarks.measurements import machine
 from tests.benchmarks.peers.environments import peer_versions
 from tests.benchmarks.peers.settings import SETTINGS
+from tests.benchmarks.real_kafka import broker_environment
 from tests.benchmarks.stream import passthrough
 from tests.benchmarks.stream.aims import significant, times_peers, verdicts
 from tests.benchmarks.stream.contenders import CONTENDERS, PASSTHROUGH
@@ -46,6 +49,7 @@ class Report:
     starts: list[Start] = field(default_factory=list)
     latencies: list[Latency] = field(default_factory=list)
     parts: Mapping[str, Any] = field(default_factory=dict)
+    rounds: int = 0
 
     def write(self, path: Path) -> None:
         """Write all of it as JSON, at once. Raises OSError."""
@@ -150,25 +154,41 @@ def spread(values: Sequence[float]) -> str:
 
 
 def environment(messages: int, texts: Path | None, contenders: Sequence[str]) -> dict[str, Any]:
-    """Versions and settings that the figures depend on; of the peers, those of the contenders."""
+    """Versions and settings that the figures depend on; of the peers, those of the contenders.
+
+    Raises BenchmarkError: see `environment_settings`.
+    """
     versions = peer_versions()
     peers = dict.fromkeys(CONTENDERS[name].peer for name in contenders if CONTENDERS[name].peer)
-    own = {f"KUAIXUN_{name}".upper() for name in WorkerSettings.model_fields}
     return {
         **machine(default_bundle_path()),
         "confluent-kafka": version("confluent-kafka"),
         "librdkafka": confluent_kafka.libversion()[0],
+        **broker_environment(),
         "messages": messages,
         "texts": texts.name if texts else "various ones, made of the demo's",
         "worker's consumer": dict(CONSUMER_DEFAULTS),
         "worker's producer": dict(PRODUCER_DEFAULTS),
-        # By name alone, for some are secrets.
-        "worker's settings by the environment": sorted(name for name in os.environ if name.upper() in own),
+        "worker's settings by the environment": environment_settings(),
         "passthrough's consumer": passthrough.CONSUMER,
         "passthrough's producer": passthrough.producer_properties(os.environ),
         **{f"{name}'s versions": versions[name] for name in peers},
         **{f"{name}'s settings": SETTINGS[name] for name in peers},
     }
+
+
+def environment_settings() -> dict[str, str]:
+    """What the workers' environment sets of them, `.env` included, secrets hidden.
+
+    Raises BenchmarkError for what no worker would start with.
+    """
+    try:
+        settings = read_settings({})
+    except SettingError as error:
+        raise BenchmarkError(str(error)) from None
+    chosen = sorted(settings.model_fields_set.difference(PROPERTY_FIELDS))
+    said = {f"{PREFIX}{name}".upper(): str(getattr(settings, name)) for name in chosen}
+    return {**said, "properties": settings.shown_properties()}
 
 
 def plain_table(*columns: str) -> Table:
