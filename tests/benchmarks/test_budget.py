@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from tests.benchmarks.stream import budget
-from tests.benchmarks.stream.budget import CLASSIFYING, READING_AND_WRITING, SwallowingProducer, measure, run
+from tests.benchmarks.stream.budget import CLASSIFYING, READING_AND_WRITING, measure, run
+from tests.benchmarks.stream.without_broker import SwallowingProducer
 from tests.benchmarks.worker.backlog import payloads
 
 

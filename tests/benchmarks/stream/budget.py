@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -38,26 +38,15 @@ from tests.benchmarks.failures import finish_measuring
 from tests.benchmarks.stream.null_engine import NullEngine
 from tests.benchmarks.stream.options import expect_writable
 from tests.benchmarks.stream.report import plain_table, show_whole
+from tests.benchmarks.stream.without_broker import TOPIC, SwallowingProducer, messages_of, sink_to
 from tests.benchmarks.worker.backlog import payloads
 from tests.worker.topics import PARTITIONS
 
 PROGRAM = "python -m tests.benchmarks.stream.budget"
 ROUNDS = 40
 QUANTILE = 0.25
-TOPIC = "news.raw"
 CLASSIFYING = "the engine (in another thread)"
 READING_AND_WRITING = "C++: read events, rank scores, write events (in another thread)"
-
-
-class SwallowingProducer:
-    """Keeps the reports that it owes, and nothing else."""
-
-    def __init__(self) -> None:
-        self.owed: list[Callable[[None, Any], None]] = []
-
-    def produce(self, _topic: str, _value: bytes, _key: bytes, _partition: int, report: Any, *_: Any) -> None:
-        """See confluent_kafka.Producer.produce."""
-        self.owed.append(report)
 
 
 class Budget:
@@ -84,31 +73,14 @@ def measure(values: Sequence[bytes], batch: int, rounds: int) -> dict[str, float
     bundle = open_bundle(default_bundle_path())
     null = Classifier(bundle, NullEngine(len(bundle.manifest.labels)))
     native = open_classifier(engine="native", threads=1)
-    sink = KafkaSink(WorkerSettings.model_validate({"bootstrap_servers": "127.0.0.1:1"}))
-    producer = vars(sink)["_producer"] = SwallowingProducer()
+    producer = SwallowingProducer()
+    sink = sink_to(producer)
     budget = Budget(batch)
     for number in range(rounds):
         _turn(budget, messages_of(values, batch, number), null, native, sink, producer)
     found = budget.nanoseconds()
     found[CLASSIFYING] = round(found[CLASSIFYING] - found[READING_AND_WRITING], 1)
     return found
-
-
-def messages_of(values: Sequence[bytes], batch: int, number: int) -> list[Message]:
-    """A batch as the client hands it over."""
-    first = number * batch
-    return [
-        Message(
-            topic=TOPIC,
-            partition=row % PARTITIONS,
-            offset=first + row,
-            key=b"%d" % (first + row),
-            value=bytes(bytearray(values[(first + row) % len(values)])),  # of its own, as the client's are
-            headers=None,
-            timestamp=(1, 1_700_000_000_000 + row),
-        )
-        for row in range(batch)
-    ]
 
 
 def _turn(
