@@ -251,6 +251,20 @@ def test_a_challenger_that_learnt_the_test_file_is_refused(home: Path, capsys: p
     assert bundles_in(home) == {champion}
 
 
+def test_a_challenger_that_was_chosen_on_the_test_file_is_refused(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    champion = crown(home, "poor")
+    (home / "dev.txt").rename(home / "test.txt")
+
+    assert retrain(home, f"--challenger={home / 'good'}") == 2
+
+    told = capsys.readouterr().err
+    assert "--challenger was chosen on " in told
+    assert "test.txt (dev), the --test file; compare on other rows" in told
+    assert bundles_in(home) == {champion}
+
+
 def test_a_folder_that_is_no_bundle_is_no_challenger_and_is_not_copied(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
