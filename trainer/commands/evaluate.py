@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +29,12 @@ from kuaixun.trainer.answering.models import (
 from kuaixun.trainer.commands.evaluation_tables import show
 from kuaixun.trainer.commands.options import add_columns, add_device, choose_device, columns_of
 from kuaixun.trainer.commands.values import real_number, whole_number
-from kuaixun.trainer.data.labelled_texts import LabelledTexts, read_classes, read_labelled_texts
+from kuaixun.trainer.data.labelled_texts import (
+    LabelledTexts,
+    expect_different_files,
+    read_classes,
+    read_labelled_texts,
+)
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.evaluation.measurement import Answers, Measurement, measure, rows_of
 from kuaixun.trainer.evaluation.row_figures import to_csv
@@ -74,6 +80,12 @@ def add_to(commands: Commands) -> None:
         metavar="SHARE",
         help="name the worker's threshold at which answered texts reach this accuracy, as in 0.97",
     )
+    parser.add_argument(
+        "--dev",
+        type=path_of,
+        metavar="FILE",
+        help="labelled texts to choose that threshold on, which is then told for --data too (default: --data)",
+    )
     parser.add_argument("--engine", default="auto", metavar="NAME", help="engine to serve with (default: auto)")
     add_device(parser)
     parser.add_argument(
@@ -95,6 +107,8 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     """Measure and print on standard output. Raises TrainerError and ExportError."""
     if not (options.bundle or options.default or options.teacher or options.scores):
         raise SettingError("nothing to measure: name a --bundle, --default, a --teacher or a file of --scores")
+    if options.dev and options.target_accuracy is None:
+        raise SettingError("--dev changes nothing without --target-accuracy; leave it away, or name an accuracy")
     if options.output:
         refuse_unwritable(options.output)
     models = [*_bundles(options), *_teachers(options)]
@@ -104,12 +118,19 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     training_texts = None
     if options.train:
         training_texts = read_labelled_texts(options.train, labels=data.labels, columns=columns).texts
-    answers = (*answers_of(models, data, partial(advancing, console)), *answers_of_scores(options.scores, data))
+    dev = read_labelled_texts(options.dev, labels=data.labels, columns=columns) if options.dev else None
+    if dev:
+        expect_different_files({"dev": (options.dev, dev.sha256), "data": (options.data, data.sha256)})
+    asked = answers_of(models, data, partial(advancing, console))
+    if dev:
+        asked = _asked_of(dev, models, asked, console)
+    answers = (*asked, *answers_of_scores(options.scores, data))
     measurement = measure(
         answers,
         data,
         training_texts=training_texts,
         target_accuracy=options.target_accuracy,
+        dev=dev,
         seed=options.seed,
     )
     if options.output:
@@ -141,6 +162,16 @@ def _teachers(options: argparse.Namespace) -> list[Model]:
     names = told_apart(folders, [folder.resolve().name for folder in folders])
     device = choose_device(options.device)
     return [model_of_teacher(folder, name, device) for folder, name in zip(folders, names, strict=True)]
+
+
+def _asked_of(
+    dev: LabelledTexts, models: Sequence[Model], answers: Sequence[Answers], console: Console
+) -> tuple[Answers, ...]:
+    """The answers of these models with what they say of dev; one by one, for speeds are those on the data."""
+    return tuple(
+        replace(one, on_dev=answers_of([model], dev, partial(advancing, console))[0].predictions)
+        for model, one in zip(models, answers, strict=True)
+    )
 
 
 def _write(output: Path, measurement: Measurement, answers: Sequence[Answers], data: LabelledTexts) -> None:

@@ -11,6 +11,7 @@ from kuaixun.export.printable import printable
 from kuaixun.export.whole_tables import print_whole, quoted
 from kuaixun.trainer.evaluation.bootstrap import Interval
 from kuaixun.trainer.evaluation.comparison import Comparison
+from kuaixun.trainer.evaluation.coverage import CoveragePoint
 from kuaixun.trainer.evaluation.measurement import MeasuredModel, Measurement
 from kuaixun.trainer.evaluation.row_figures import Example
 
@@ -31,7 +32,7 @@ def show(measurement: Measurement, console: Console, *, details: bool) -> None:
             _say(console, "" if alone else f"\n{model.name}")
             _show_classes(model, console, everything=details)
             _show_totals(model, console)
-        _show_target(model, measurement.target_accuracy, console, "" if alone else f"{model.name}: ")
+        _show_target(model, measurement, console, "" if alone else f"{model.name}: ")
         if details:
             _show_details(model, console)
 
@@ -96,17 +97,28 @@ def _show_totals(model: MeasuredModel, console: Console) -> None:
         _say(console, f"{figures.unlabelled} texts had nothing to classify and count as wrong")
 
 
-def _show_target(model: MeasuredModel, target: float | None, console: Console, prefix: str) -> None:
+def _show_target(model: MeasuredModel, measurement: Measurement, console: Console, prefix: str) -> None:
+    """The threshold to set; where it was chosen on dev, what it comes to there and on the data."""
+    target, data, dev = measurement.target_accuracy, measurement.data, measurement.dev
     if target is None:
         return
     if model.target is None:
-        _say(console, f"{prefix}no threshold reaches an accuracy of {target:g}")
+        scores_alone = dev and model.size_bytes is None
+        reaches = f"no threshold reaches an accuracy of {target:g}" + (f" on {dev}" if dev else "")
+        _say(console, prefix + (f"scores of {data} alone choose no threshold on {dev}" if scores_alone else reaches))
         return
-    _say(
-        console,
-        f"{prefix}KUAIXUN_CONFIDENCE_THRESHOLD={model.target.threshold} answers {100 * model.target.answered:.1f} % of "
-        f"the texts, {100 * (model.target.accuracy or 0):.2f} % of them rightly",
-    )
+    setting = f"{prefix}KUAIXUN_CONFIDENCE_THRESHOLD={model.target.threshold}"
+    if model.target_on_dev is None:
+        _say(console, f"{setting} answers {_answered(model.target, 'the texts')}")
+        return
+    on_dev, on_data = _answered(model.target_on_dev, str(dev)), _answered(model.target, data)
+    _say(console, f"{setting}, chosen on {dev}, answers {on_dev}; it answers {on_data}")
+
+
+def _answered(point: CoveragePoint, texts: str) -> str:
+    if point.accuracy is None:
+        return f"none of {texts}"
+    return f"{100 * point.answered:.1f} % of {texts}, {100 * point.accuracy:.2f} % of them rightly"
 
 
 def _show_details(model: MeasuredModel, console: Console) -> None:

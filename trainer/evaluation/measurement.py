@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from kuaixun.export.predictions import Predictions
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
 from kuaixun.trainer.evaluation.comparison import Comparison, compare
-from kuaixun.trainer.evaluation.coverage import NEVER_ANSWERED, CoveragePoint, threshold_for
+from kuaixun.trainer.evaluation.coverage import CoveragePoint
 from kuaixun.trainer.evaluation.figures import Evaluation, evaluate
 from kuaixun.trainer.evaluation.row_figures import Example, RowFigures, extremes, row_figures
 from kuaixun.trainer.evaluation.suspects import Suspect, suspects
+from kuaixun.trainer.evaluation.target_threshold import at_threshold, chosen_on
 
 EXAMPLES = 20
 
@@ -24,7 +23,8 @@ EXAMPLES = 20
 class Answers:
     """What one model said of every text, and what is known of it.
 
-    Only a bundle has an id; a file of scores has neither size nor speed.
+    Only a bundle has an id; a file of scores has neither size nor speed. `on_dev` is what it said of the texts that
+    thresholds are chosen on, where those are others.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Answers:
     model_id: str | None = None
     size_bytes: int | None = None
     texts_per_second: float | None = None
+    on_dev: Predictions | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,9 @@ class MeasuredModel:
     """One model's figures. `suspects` are the texts of surest contradiction, of `suspected` in all.
 
     `texts_per_second` is that of this machine in this run, where several models were timed; `speed_ratio` sets it
-    in relation to the first one's. `target` is the threshold for the accuracy asked for; None where none was, or
-    where no threshold reaches it.
+    in relation to the first one's. `target` is the threshold for the accuracy asked for and what it comes to on the
+    measured texts; None where none was asked for, or where no threshold reaches it. Where it was chosen on dev,
+    `target_on_dev` is what it comes to there.
     """
 
     name: str
@@ -54,17 +56,23 @@ class MeasuredModel:
     easiest: tuple[Example, ...]
     suspected: int
     suspects: tuple[Suspect, ...]
+    target_on_dev: CoveragePoint | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """Models on one file of labelled texts; `comparisons` set each further model against the first."""
+    """Models on one file of labelled texts; `comparisons` set each further model against the first.
+
+    `dev` is the file that thresholds were chosen on, with its SHA-256; None where they were chosen on the data itself.
+    """
 
     data: str
     sha256: str
     target_accuracy: float | None
     models: tuple[MeasuredModel, ...]
     comparisons: tuple[Comparison, ...]
+    dev: str | None = None
+    dev_sha256: str | None = None
 
 
 def measure(
@@ -73,9 +81,13 @@ def measure(
     *,
     training_texts: tuple[str, ...] | None = None,
     target_accuracy: float | None = None,
+    dev: LabelledTexts | None = None,
     seed: int = 0,
 ) -> Measurement:
-    """All figures of every model, and of each further one against the first."""
+    """All figures of every model, and of each further one against the first.
+
+    Thresholds are chosen on `dev`, where there is one, by what the answers say of it; else on the data.
+    """
     reference = next((one.texts_per_second for one in answers if one.texts_per_second), None)
     models = []
     for one in answers:
@@ -90,6 +102,7 @@ def measure(
             seed=seed,
         )
         hardest, easiest = extremes(rows_of(one, data), data.texts, EXAMPLES)
+        target, target_on_dev = _targets(one, data, dev, target_accuracy)
         suspected = suspects(data.label_ids, said.scores, data.labels, data.texts)
         models.append(
             MeasuredModel(
@@ -99,11 +112,12 @@ def measure(
                 texts_per_second=one.texts_per_second,
                 speed_ratio=one.texts_per_second / reference if one.texts_per_second and reference else None,
                 figures=figures,
-                target=_target(said, data, target_accuracy),
+                target=target,
                 hardest=hardest,
                 easiest=easiest,
                 suspected=len(suspected),
                 suspects=suspected[:EXAMPLES],
+                target_on_dev=target_on_dev,
             )
         )
     comparisons = tuple(
@@ -117,7 +131,8 @@ def measure(
         )
         for one in answers[1:]
     )
-    return Measurement(data.source.name, data.sha256, target_accuracy, tuple(models), comparisons)
+    dev_name, dev_sha256 = (dev.source.name, dev.sha256) if dev else (None, None)
+    return Measurement(data.source.name, data.sha256, target_accuracy, tuple(models), comparisons, dev_name, dev_sha256)
 
 
 def rows_of(answers: Answers, data: LabelledTexts) -> tuple[RowFigures, ...]:
@@ -126,8 +141,13 @@ def rows_of(answers: Answers, data: LabelledTexts) -> tuple[RowFigures, ...]:
     return row_figures(data.label_ids, said.label_ids, said.scores, data.labels)
 
 
-def _target(said: Predictions, data: LabelledTexts, target_accuracy: float | None) -> CoveragePoint | None:
+def _targets(
+    answers: Answers, data: LabelledTexts, dev: LabelledTexts | None, target_accuracy: float | None
+) -> tuple[CoveragePoint | None, CoveragePoint | None]:
+    """The threshold on the data, and on dev where it was chosen there; of dev a file of scores says nothing."""
     if target_accuracy is None:
-        return None
-    confidences = np.where(said.label_ids < 0, NEVER_ANSWERED, said.confidences)  # (n,)
-    return threshold_for(said.label_ids == data.label_ids, confidences, target_accuracy)
+        return None, None
+    if dev is None:
+        return chosen_on(answers.predictions, data, target_accuracy), None
+    on_dev = chosen_on(answers.on_dev, dev, target_accuracy) if answers.on_dev else None
+    return (at_threshold(on_dev.threshold, answers.predictions, data) if on_dev else None), on_dev

@@ -126,6 +126,8 @@ class Wiring:
         wired["scores"] = tuple(f"--scores={teaching.scores(name, role)}" for name in teaching.models)
         reads = (self._last, *(teaching.scorer(name, role) for name in teaching.models))
         settings = self._plan.of("evaluate")
+        if role == "test" and {"target-accuracy", "target_accuracy"} & set(settings):
+            wired |= self.parts.wired("dev", classes=False)  # a threshold chosen on test would flatter there
         return self._maker.make("evaluate", settings, wired, parts=self.parts, added=("bundle", "scores"), reads=reads)
 
     def _report(self, _: Analysis | None) -> Stage:

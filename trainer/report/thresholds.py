@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from kuaixun.export.predictions import Predictions
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
-from kuaixun.trainer.evaluation.coverage import NEVER_ANSWERED, CoveragePoint, threshold_for
+from kuaixun.trainer.evaluation.coverage import CoveragePoint
+from kuaixun.trainer.evaluation.target_threshold import at_threshold, chosen_on
 
 TARGETS = (0.95, 0.97, 0.98, 0.99)
 
@@ -41,24 +39,13 @@ def choose_thresholds(
     dev: Predictions, dev_data: LabelledTexts, test: Predictions, test_data: LabelledTexts
 ) -> tuple[ChosenThreshold, ...]:
     """One for each target."""
-    right, confidences = _answers(dev, dev_data)
     chosen = []
     for target in TARGETS:
-        on_dev = threshold_for(right, confidences, target)
+        on_dev = chosen_on(dev, dev_data, target)
         if on_dev is None:
             chosen.append(ChosenThreshold(target, None, None))
             continue
-        on_test = _at(on_dev.threshold, *_answers(test, test_data))
+        on_test = at_threshold(on_dev.threshold, test, test_data)
         texts = round(on_dev.answered * len(dev_data)), round(on_test.answered * len(test_data))
         chosen.append(ChosenThreshold(target, on_dev, on_test, *texts))
     return tuple(chosen)
-
-
-def _answers(said: Predictions, data: LabelledTexts) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    return said.label_ids == data.label_ids, np.where(said.label_ids < 0, NEVER_ANSWERED, said.confidences)
-
-
-def _at(threshold: float, right: NDArray[np.bool_], confidences: NDArray[np.float64]) -> CoveragePoint:
-    answered = confidences >= threshold  # (n,)
-    accuracy = float(right[answered].mean()) if answered.any() else None
-    return CoveragePoint(threshold, float(answered.mean()), accuracy)

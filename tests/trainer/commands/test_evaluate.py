@@ -144,6 +144,52 @@ def test_the_screen_is_short_and_details_add_the_rest(toys: Toys, capsys: pytest
         assert part not in short
 
 
+def test_a_threshold_is_chosen_on_dev_and_told_of_the_data_too(
+    toys: Toys, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dev, scores = toys.data.with_name("dev.txt"), teacher(toys.data, tmp_path / "teacher.safetensors")
+    evaluation = ["evaluate", "--bundle", str(toys.bundle), "--target-accuracy", "0.97"]
+    capsys.readouterr()
+
+    assert main([*evaluation, "--data", str(dev), "--json"]) == 0
+    alone = msgspec.json.decode(capsys.readouterr().out, type=Measurement).models[0].target
+    on_both = [*evaluation, "--scores", str(scores), "--data", str(toys.data), "--dev", str(dev)]
+    assert main([*on_both, "--json"]) == 0
+    found = msgspec.json.decode(capsys.readouterr().out, type=Measurement)
+    assert main(on_both) == 0
+    shown = capsys.readouterr().out
+
+    model, taught = found.models
+    assert found.dev == "dev.txt"
+    assert alone is not None
+    assert model.target_on_dev == alone
+    assert model.target is not None
+    assert model.target.threshold == alone.threshold
+    assert model.target != alone  # its share and accuracy are those of test.txt
+    assert (taught.target, taught.target_on_dev) == (None, None)
+    assert f"KUAIXUN_CONFIDENCE_THRESHOLD={alone.threshold}, chosen on dev.txt, answers " in shown
+    assert f"; it answers {100 * model.target.answered:.1f} % of test.txt, " in shown
+    assert "teacher: scores of test.txt alone choose no threshold on dev.txt" in shown
+
+
+@pytest.mark.parametrize(
+    ("dev", "more", "reason"),
+    [
+        ("dev.txt", [], "--dev changes nothing without --target-accuracy"),
+        ("test.txt", ["--target-accuracy=0.9"], "data holds the same texts as dev, "),
+    ],
+)
+def test_a_dev_that_chooses_nothing_or_is_the_data_is_refused(
+    toys: Toys, capsys: pytest.CaptureFixture[str], dev: str, more: list[str], reason: str
+) -> None:
+    files = ["--data", str(toys.data), "--dev", str(toys.data.with_name(dev))]
+    capsys.readouterr()
+
+    assert main(["evaluate", "--bundle", str(toys.bundle), *files, *more]) == 2
+
+    assert reason in capsys.readouterr().err
+
+
 def test_several_models_are_shown_in_one_table_with_their_differences(
     toys: Toys, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

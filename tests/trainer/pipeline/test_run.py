@@ -187,6 +187,21 @@ def test_parts_that_are_there_are_taken_as_they_are(tmp_path: Path) -> None:
     assert f"--data={tmp_path / 'dev.txt'}" in evaluate
 
 
+def test_the_workers_threshold_is_chosen_on_dev_where_test_is_measured(toy_run: ToyRun) -> None:
+    stages = {planned.name: planned for planned in toy_run.wiring().stages}
+    assert not [word for word in stages["evaluate"].build(None).arguments if word.startswith("--dev")]
+
+    toy_run.change("[report]", "[evaluate]\ntarget-accuracy = 0.6\n\n[report]")
+    toy_run.real = ("split", "analyse", "distil", "build", "evaluate")
+    toy_run.make()
+
+    folder = toy_run.folder / "work" / "15-evaluate" / "figures"
+    found = json.loads((folder / "evaluation.json").read_bytes())
+    assert (found["data"], found["dev"]) == ("test.txt", "dev.txt")
+    (model,) = found["models"]
+    assert model["target"]["threshold"] == model["target_on_dev"]["threshold"]
+
+
 def test_teachers_hand_their_scores_through_a_blend_to_the_student(toy_run: ToyRun) -> None:
     encoder = toy_run.folder / "bert"
     encoder.mkdir()
