@@ -86,13 +86,20 @@ class Run:
     def _expect_all(self, analysis: Analysis | None) -> None:
         """Raise SettingError for a stage that cannot be, be it the last one: hours before it would be made."""
         for planned in self._wiring.stages:
-            planned.build(analysis)
+            planned.build(None if self._is_left_out(planned) else analysis)
 
     def decide(self) -> Iterator[Decision]:
-        """What would be made, and why, as far as that can be known before anything is."""
+        """What would be made, and why, as far as that can be known before anything is.
+
+        Raises SettingError where `make` would before it begins.
+        """
         analysed = True
         remade: set[str] = set()
         for planned in self._wiring.stages:
+            if self._is_left_out(planned):
+                self._expect_finished(planned)
+                yield Decision(planned.name, "")
+                continue
             stage = planned.build(self._analysis() if analysed else None)
             waits = [name for name in stage.reads if name in remade]
             if waits:
@@ -101,20 +108,20 @@ class Run:
                 reason = "its settings follow from the analysis, which is made again"
             else:
                 reason = self._reason(stage)
-            if reason and not self._is_left_out(planned):
+            if reason:
                 remade.add(planned.name)
                 analysed = analysed and planned.name != "analyse"
-            yield Decision(planned.name, "" if self._is_left_out(planned) else reason)
+            yield Decision(planned.name, reason)
 
     def make(self, launch: Launch, folder: Path) -> Iterator[Made]:
         """Make what is to be made, one stage after another; commands run in `folder`. Ends at the first that fails."""
         expected = False  # that all stages take the settings which the analysis brings along
         with _alone(self._wiring.work) as lock:
             for number, planned in enumerate(self._wiring.stages, start=1):
-                stage = planned.build(self._analysis())
                 if self._is_left_out(planned):
-                    self._expect_finished(stage)
+                    self._expect_finished(planned)
                     continue
+                stage = planned.build(self._analysis())
                 if "analyse" in self._finished and not expected:
                     self._expect_all(self._analysis())
                     expected = True
@@ -173,16 +180,22 @@ class Run:
     def _is_left_out(self, planned: Planned) -> bool:
         return self._choice.only is not None and planned.name != self._choice.only
 
-    def _expect_finished(self, stage: Stage) -> None:
-        """Take a stage that is not to be made as it is; a later one that reads it needs it finished."""
-        found = read_finished(stage.folder)
+    def _expect_finished(self, planned: Planned) -> None:
+        """Take a stage that is not to be made as it is; a later one that reads it needs it finished.
+
+        What stages read does not follow from the analysis. Their settings may, and to know those takes files that the
+        stage asked about may have lost.
+        """
+        found = read_finished(planned.build(None).folder)
         if found:
-            self._finished[stage.name] = found
+            self._finished[planned.name] = found
             return
         reader = next(one for one in self._wiring.stages if one.name == self._choice.only)
-        needs_analysis = reader.suited and stage.name == "analyse"
-        if needs_analysis or stage.name in reader.build(self._analysis()).reads:
-            raise SettingError(f"--only {reader.name}: it reads {stage.name}, which is not finished; leave --only out")
+        needs_analysis = reader.suited and planned.name == "analyse"
+        if needs_analysis or planned.name in reader.build(None).reads:
+            raise SettingError(
+                f"--only {reader.name}: it reads {planned.name}, which is not finished; leave --only out"
+            )
 
     def _analysis(self) -> Analysis | None:
         return read_analysis(self._wiring.analysis_path) if self._is_analysed() else None

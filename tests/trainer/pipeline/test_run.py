@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -164,6 +165,18 @@ def test_only_makes_one_stage_and_what_read_it_follows_in_the_next_run(done: Toy
 def test_only_is_refused_where_what_the_stage_reads_is_missing(toy_run: ToyRun) -> None:
     with pytest.raises(SettingError, match="--only distil: it reads split, which is not finished"):
         toy_run.make(only="distil")
+
+
+def test_only_is_refused_with_advice_where_the_split_is_gone_that_its_settings_follow_from(done: ToyRun) -> None:
+    shutil.rmtree(done.folder / "work" / "01-split")
+
+    for ask in (done.make, done.decide):
+        with pytest.raises(
+            SettingError, match="--only distil: it reads split, which is not finished; leave --only out"
+        ):
+            ask(only="distil")
+    assert done.make(only="export") == {"export": "chosen with --only"}
+    assert done.decide()["split"] == "not made yet"
 
 
 def test_two_runs_do_not_share_a_work_folder(toy_run: ToyRun) -> None:
