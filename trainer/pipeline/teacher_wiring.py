@@ -105,15 +105,16 @@ class TeacherWiring:
     def planned(self) -> Iterator[Planned]:
         """The stages, each after those that it reads."""
         plan = self._plan
-        for section, build in (("pretrain", self._pretrain), ("words", self._words), ("vary", self._vary)):
+        for section, shared in (("pretrain", self._pretrain), ("words", self._words), ("vary", self._vary)):
             if plan.has(section):
-                yield Planned(section, False, build)
-        builds = {"teacher": self._teacher, "network": self._network, "student": self._student}
-        for name, settings in self.teachers.items():
-            yield Planned(name, _kind(name) == "student", builds[_kind(name)](name, settings))
-        for name, settings in self.teachers.items():
+                yield Planned(section, False, shared)
+        kinds = {"teacher": self._teacher, "network": self._network, "student": self._student}
+        builds = {name: kinds[_kind(name)](name, settings) for name, settings in self.teachers.items()}
+        for name, build in builds.items():
+            yield Planned(name, _kind(name) == "student", build)
+        for name, build in builds.items():
             if self._scored_apart(name):
-                yield Planned(f"score-{name}", False, self._score(name, settings))
+                yield Planned(f"score-{name}", False, self._score(name, self.teachers[name], build))
         for name, settings in self._blends.items():
             yield Planned(name, False, self._blend(name, settings))
 
@@ -225,10 +226,10 @@ class TeacherWiring:
 
         return build
 
-    def _score(self, name: str, settings: Settings) -> Build:
+    def _score(self, name: str, settings: Settings, taught: Build) -> Build:
         def build(_: Analysis | None) -> Stage:
-            folds, model = settings.get("folds"), self.model(name)
-            numbers = range(1, folds + 1) if isinstance(folds, int) else ()
+            model = self.model(name)
+            numbers = range(1, _folds(taught(None)) + 1)
             models = [model / f"fold-{number}" for number in numbers] or [model]
             wired = {"scores-only": ("--scores-only",), "teacher": tuple(f"--teacher={path}" for path in models)}
             wired |= self._scoring(name, self._scored_apart(name))
@@ -252,6 +253,11 @@ class TeacherWiring:
             return self._maker.make(name, given, wired, parts=self._parts, reads=reads)
 
         return build
+
+
+def _folds(teacher: Stage) -> int:
+    """How many folds a teacher has, by what its command is told: a file of a run may write a number as a text."""
+    return int(next(iter(teacher.chosen.get("folds", ())), "=0").partition("=")[2])
 
 
 def _kind(name: str) -> str:

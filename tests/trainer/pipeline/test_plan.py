@@ -124,6 +124,20 @@ def test_dashes_underscores_switches_and_lists_become_options(toy_run: ToyRun) -
     assert {"--widths=2,3", "--prepend-cls", "--no-drop-latin", "--minimum-frequency=1"} <= set(stage.arguments)
 
 
+@pytest.mark.parametrize("folds", ["3", '"3"', "[3]"])
+def test_all_folds_of_a_network_score_the_transfer_set_however_their_number_is_written(
+    toy_run: ToyRun, folds: str
+) -> None:
+    toy_run.change("[distil]", f"[[network]]\nwords = '.'\nfolds = {folds}\n[distil]\ntransfer = 'my.txt'")
+
+    stages = {planned.name: planned.build(None) for planned in toy_run.wiring().stages}
+
+    assert "--folds=3" in stages["network-1"].arguments
+    model = toy_run.folder / "work" / "08-network-1" / "network-1"
+    told = [word for word in stages["score-network-1"].arguments if word.startswith("--teacher=")]
+    assert told == [f"--teacher={model / f'fold-{number}'}" for number in (1, 2, 3)]
+
+
 def test_of_a_table_words_and_encoders_read_the_column_of_the_texts(toy_run: ToyRun) -> None:
     (toy_run.folder / "my.csv").write_text("title,label\n一,a\n", encoding="utf-8")
     toy_run.change('file = "my.txt"', 'file = "my.csv"\ntext-column = "title"')
