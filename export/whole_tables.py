@@ -6,7 +6,9 @@ Where a terminal is too narrow rich ends a cell in "…", and 1… may have been
 
 from __future__ import annotations
 
-from rich.console import Console
+from collections import Counter
+
+from rich.console import Console, ConsoleOptions
 from rich.table import Table
 from rich.text import Text
 
@@ -23,8 +25,18 @@ def quoted(text: str) -> Text:
 def print_whole(table: Table, console: Console | None = None) -> None:
     """Print a table at the terminal's width, or as wide as it is: lines may break there, no name or figure is cut."""
     console = console or Console()
-    widths = console.measure(table, options=console.options.update(max_width=WIDEST_COLUMNS))
-    shortened = any("…" in segment.text for line in console.render_lines(table) for segment in line)
+    wide = console.options.update(max_width=WIDEST_COLUMNS)
+    widths = console.measure(table, options=wide)
+    shortened = _shown(table, console, console.options) != _shown(table, console, wide)
     if shortened or widths.minimum > console.width:
         table.width = widths.maximum
     console.print(table, crop=False)
+
+
+def _shown(table: Table, console: Console, options: ConsoleOptions) -> Counter[str]:
+    """The letters, figures and "…" of a table at a width: those of its cells where none is cut, be they of headlines
+    that have a "…" of their own.
+    """
+    lines = console.render_lines(table, options)
+    characters = (character for line in lines for segment in line for character in segment.text)
+    return Counter(character for character in characters if character == "…" or character.isalnum())
