@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 KEPT_EXIT_CODE = 1
 MARGIN_POINTS = 0.5
+CHECKPOINT = "checkpoint"
 
 
 def add_to(commands: Commands) -> None:
@@ -124,7 +125,11 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
         if ready:
             bundles.copy(ready, bundle)
         elif not _train(options, recorded_command(arguments, options), rows, workshop, console):
-            say("interrupted: the champion is kept, the challenger is given up")
+            kept = bundles.set_aside(workshop / CHECKPOINT)
+            say(
+                f"interrupted: the champion is kept; the challenger's best weights so far are in {kept} until the next "
+                f"interruption: kuaixun-export build {kept} BUNDLE makes a --challenger of them"
+            )
             return INTERRUPTED_EXIT_CODE
         challenger = _open(bundle, options)
         if challenger.model_id == champion.model_id:
@@ -163,7 +168,7 @@ def _train(options: argparse.Namespace, command: str, rows: RetrainingRows, work
                 split=DataSplit(rows.train, rows.dev, rows.test),
                 shape=student.shape,
                 settings=student.fit,
-                output=workshop / "checkpoint",
+                output=workshop / CHECKPOINT,
                 embeddings=None,
                 device=choose_device(options.device),
                 command=command,

@@ -3,6 +3,7 @@
     bundles/current -> 3f2a…   what a worker opens
     bundles/3f2a…, 91bc…       bundles by model id, or by whatever name the first one was given
     bundles/91bc….json         why that one was promoted or not; 91bc….1.json, .2.json: the same of earlier contests
+    bundles/.interrupted       the checkpoint of the last training that ended early, which no worker opens
 
 The link is replaced in one step: whoever opens it finds the old bundle or the new one, whole, and never none.
 """
@@ -30,6 +31,7 @@ CURRENT = "current"
 LOCK_FILE = ".lock"
 NEXT_LINK = ".current.next"
 UNFINISHED = ".retraining-"
+INTERRUPTED = ".interrupted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,15 @@ class BundleFolder:
             if os.path.lexists(place):
                 place.rename(Path(damaged) / name)
             bundle.rename(place)
+        flush(self.path)
+        return place
+
+    def set_aside(self, checkpoint: Path) -> Path:
+        """Keep what a training that was interrupted came to, in place of that of an earlier one; where it lies."""
+        place = self.path / INTERRUPTED
+        if os.path.lexists(place):
+            shutil.rmtree(place)
+        checkpoint.rename(place)
         flush(self.path)
         return place
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from kuaixun.export import cli as export_cli
 from kuaixun.export import open_classifier
 from kuaixun.export.bundle.reader import read_manifest
 from kuaixun.export.bundle.signature import SIGNATURE_FILE
@@ -23,6 +24,10 @@ def current(home: Path) -> str:
 
 def bundles_in(home: Path) -> set[str]:
     return {path.name for path in (home / "bundles").iterdir() if path.is_dir() and not path.is_symlink()}
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_a_challenger_that_is_better_is_trained_compared_and_promoted(
@@ -107,17 +112,23 @@ def test_what_a_killed_run_left_is_cleared_away(home: Path) -> None:
     assert current(home) == read_manifest(home / "good").model_id
 
 
-def test_an_interrupted_training_leaves_the_champion_alone(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_training_leaves_the_champion_alone_and_its_best_weights_aside(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     champion = crown(home, "poor")
+    aside = home / "bundles" / ".interrupted"
 
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
+    for _ in range(2):  # the second time it gives way to the next
+        with monkeypatch.context() as patched:
+            patched.setattr("kuaixun.trainer.commands.progress.Lines.evaluated", interrupt)
+            assert retrain(home, *STUDENT, "6") == 130
+        assert current(home) == champion
+        assert bundles_in(home) == {champion, aside.name}
+        assert f"best weights so far are in {aside} until" in capsys.readouterr().err.replace("\n", " ")
 
-    monkeypatch.setattr("kuaixun.trainer.commands.progress.Lines.evaluated", interrupt)
-
-    assert retrain(home, *STUDENT, "6") == 130
-    assert current(home) == champion
-    assert bundles_in(home) == {champion}
+    assert export_cli.main(["build", str(aside), str(home / "rescued")]) == 0
+    assert retrain(home, f"--challenger={home / 'rescued'}", "--margin=100") in {0, 1}
+    assert "warning" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("more", [(*STUDENT, "1"), ("--challenger=good",)])
@@ -340,7 +351,7 @@ def test_a_default_student_of_another_shape_than_the_champion_is_told_with_the_f
     warns: bool,
 ) -> None:
     crown(home, "poor")
-    monkeypatch.setattr("kuaixun.trainer.commands.retrain._train", lambda *_: False)
+    monkeypatch.setattr("kuaixun.trainer.commands.retrain._train", interrupt)
 
     assert retrain(home, *flags) == 130
 
