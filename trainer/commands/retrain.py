@@ -19,6 +19,7 @@ from kuaixun.export.command_line import INTERRUPTED_EXIT_CODE, path_of
 from kuaixun.export.whole_tables import print_whole, quoted
 from kuaixun.trainer.commands.options import add_columns, choose_device, columns_of
 from kuaixun.trainer.commands.progress import plain_lines, watching
+from kuaixun.trainer.commands.recorded_flags import recorded_flags
 from kuaixun.trainer.commands.shown_paths import recorded_command
 from kuaixun.trainer.commands.student_options import (
     STUDENT_FLAGS,
@@ -36,7 +37,7 @@ from kuaixun.trainer.promotion.bundle_folder import BundleFolder
 from kuaixun.trainer.promotion.contest import ContestRecord, contest, expect_same_meaning, settle
 from kuaixun.trainer.promotion.met_files import doubts_about
 from kuaixun.trainer.promotion.rows import RetrainingRows, labels_with, read_rows
-from kuaixun.trainer.promotion.shape_differences import shape_differences
+from kuaixun.trainer.promotion.shape_differences import flags_alike, shape_differences
 
 if TYPE_CHECKING:
     from kuaixun.schemas.manifest import Manifest
@@ -208,9 +209,10 @@ def _nothing_to_do(champion: Classifier, say: Callable[[str], None]) -> int:
 
 
 def _warn_of_another_shape(champion: Manifest, shape: StudentShape, say: Callable[[str], None]) -> None:
-    if different := shape_differences(champion, shape):
+    recorded = recorded_flags(champion.training.command)
+    if different := shape_differences(champion, shape, recorded):
         told = ", ".join(f"{one.name} {one.here} and not {one.champion}" for one in different)
-        flags = " ".join(one.flag for one in different)
+        flags = flags_alike(different, recorded)
         say(f"warning: the default student has another shape than the champion, {told}; to train one alike: {flags}")
 
 

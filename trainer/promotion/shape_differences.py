@@ -1,14 +1,19 @@
 """How a student that is about to be trained differs in shape from the one that serves, and the flags that undo it.
 
-The champion's manifest does not tell which of its filters are detectors of words.
+The champion's architecture does not tell which of its filters are detectors of words; the command of its training does.
+Of such a champion the architecture is what was left: how many words and n-grams were tried stands in the command too.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kuaixun.schemas.manifest import Manifest, NgramBranch
 from kuaixun.trainer.student.new_student import StudentShape
+
+KEYWORDS = "keyword-filters"
+LEFT_OF_KEYWORDS = ("filters", "ngram-bits", "ngram-orders")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +26,12 @@ class ShapeDifference:
     flag: str
 
 
-def shape_differences(champion: Manifest, shape: StudentShape) -> tuple[ShapeDifference, ...]:
-    """Where a student of this shape differs from the champion; none where they are alike."""
+def shape_differences(
+    champion: Manifest, shape: StudentShape, recorded: Mapping[str, str]
+) -> tuple[ShapeDifference, ...]:
+    """Where a student of this shape differs from the champion, whose training had the `recorded` flags; none where
+    they are alike.
+    """
     architecture, text = champion.architecture, champion.text
     values = {
         "--max-tokens": (shape.max_tokens, text.max_tokens),
@@ -42,7 +51,18 @@ def shape_differences(champion: Manifest, shape: StudentShape) -> tuple[ShapeDif
     if shape.prepend_cls != text.prepend_cls:
         flag = "--prepend-cls" if text.prepend_cls else "--no-prepend-cls"
         different.append(ShapeDifference("prepend-cls", _said(shape.prepend_cls), _said(text.prepend_cls), flag))
+    if KEYWORDS in recorded and (there := recorded[KEYWORDS] == f"--{KEYWORDS}") != shape.keyword_filters:
+        different.append(ShapeDifference(KEYWORDS, _said(shape.keyword_filters), _said(there), recorded[KEYWORDS]))
     return tuple(different)
+
+
+def flags_alike(differences: tuple[ShapeDifference, ...], recorded: Mapping[str, str]) -> str:
+    """The flags that train a student like the champion: those of its own training, where they are `recorded`, and for
+    the rest those that undo the differences.
+    """
+    of_keywords = recorded.get(KEYWORDS) == f"--{KEYWORDS}"
+    undone = {one.name: one.flag for one in differences if not (of_keywords and one.name in LEFT_OF_KEYWORDS)}
+    return " ".join({**undone, **recorded}.values())
 
 
 def _bits(ngrams: NgramBranch | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from kuaixun.export import open_classifier
 from kuaixun.export.bundle.reader import read_manifest
 from kuaixun.export.bundle.signature import SIGNATURE_FILE
 from kuaixun.trainer.cli import main
+from kuaixun.trainer.commands.recorded_flags import recorded_flags
 from kuaixun.trainer.promotion.bundle_folder import BundleFolder
 from tests.trainer.promotion.conftest import STUDENT, crown, retrain
 
@@ -361,6 +363,55 @@ def test_a_default_student_of_another_shape_than_the_champion_is_told_with_the_f
     assert ("to train one alike: --max-tokens 16 --widths 2 --filters 4 --embedding-size 8 --ngram-bits" in told) == (
         warns
     )
+
+
+def test_the_flags_told_of_a_champion_of_word_detectors_train_one_as_good(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = {"finance": ("bond", "yield", "bank"), "sports": ("goal", "match", "team")}
+    for seed, (name, texts) in enumerate((("train", 120), ("dev", 40), ("test", 60), ("new", 30))):
+        chance = random.Random(seed)
+        labels = [("finance", "sports")[row % 2] for row in range(texts)]
+        said = (f"{' '.join(chance.choices(('the', 'a', 'of'), k=4))} {chance.choice(words[one])}" for one in labels)
+        lines = "".join(f"{text} {row}\t{label}\n" for row, (text, label) in enumerate(zip(said, labels, strict=True)))
+        (home / f"{name}.txt").write_text(lines, encoding="utf-8")
+    files = [f"--{role}={home / role}.txt" for role in ("train", "dev")]
+    detectors = ["--keyword-filters", "--prepend-cls", "--widths=10", "--filters=64", "--ngram-bits=8"]
+    fit = ["--embedding-size=32", "--label-smoothing=0.05", "--minimum-frequency=1", "--device=cpu", "--threads=1"]
+    assert main(["distil", *files, *detectors, *fit, f"--output={home / 'words-run'}"]) == 0
+    assert export_cli.main(["build", str(home / "words-run"), str(home / "words")]) == 0
+    champion = crown(home, "words")
+    with monkeypatch.context() as patched:
+        patched.setattr("kuaixun.trainer.commands.retrain._train", interrupt)
+        capsys.readouterr()
+        assert retrain(home) == 130
+    told = " ".join(capsys.readouterr().err.split())
+    assert "keyword-filters off and not on" in told
+    flags = told.partition("to train one alike: ")[2].partition(" kuaixun-trainer: interrupted")[0].split()
+    assert {"--keyword-filters", "--prepend-cls", "--filters", "64", "--label-smoothing", "0.05"} <= set(flags)
+
+    assert retrain(home, *flags) == 0
+
+    assert "another shape" not in capsys.readouterr().err
+    assert current(home) != champion
+    verdict = json.loads((home / "bundles" / f"{current(home)}.json").read_bytes())["verdict"]
+    assert verdict["challenger_accuracy"] == verdict["champion_accuracy"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("command", "flags"),
+    [
+        ("kuaixun-trainer distil --no-prepend-cls --ngram-bits none", {"prepend-cls", "ngram-bits"}),
+        ("kuaixun-trainer distil --dev d.txt --configuration published-256 --seed 3", {"configuration", "seed"}),
+        ("kuaixun-trainer distil --configuration mine.toml --widths 2", {"widths"}),
+        ("kuaixun-trainer distil --teacher-scores=t --alpha 0.9 --epochs 2 --max-tokens 48", {"max-tokens"}),
+        ("kuaixun-trainer distil --filters 9 --widths 3 && kuaixun-trainer prune --filters 2", {"widths"}),
+        ("made by hand, 'or by another version", set()),
+        ("kuaixun-trainer distil --filters many", set()),
+    ],
+)
+def test_of_a_recorded_training_those_flags_are_read_that_a_retraining_takes(command: str, flags: set[str]) -> None:
+    assert set(recorded_flags(command)) == flags
 
 
 def test_of_a_challenger_its_own_files_are_taken_and_its_signature(home: Path) -> None:
