@@ -20,10 +20,11 @@ from kuaixun.trainer.fitting.encoded_texts import EncodedTexts, encode
 from kuaixun.trainer.fitting.settings import FitSettings
 from kuaixun.trainer.fitting.soft_targets import SoftTargets
 from kuaixun.trainer.fitting.watching import DevFigures
-from kuaixun.trainer.student import last_layer
+from kuaixun.trainer.student import last_layer, penalty_search
 from kuaixun.trainer.student.idle_parts import without_idle_parts
-from kuaixun.trainer.student.last_layer import PENALTIES, features_fit, fit_last_layer, only_last_layer_trains
+from kuaixun.trainer.student.last_layer import features_fit, fit_last_layer, only_last_layer_trains
 from kuaixun.trainer.student.new_student import NewStudent, StudentShape, new_student
+from kuaixun.trainer.student.penalty_search import PENALTIES
 
 WORDS = ("goal", "match", "team", "bond", "yield", "bank", "vote", "law", "treaty")
 SHAPE = StudentShape(
@@ -86,7 +87,7 @@ def states_of(student: NewStudent, texts: EncodedTexts) -> np.ndarray:
 def test_it_finds_the_optimum_that_logistic_regression_has(
     student: NewStudent, dev: EncodedTexts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(last_layer, "PENALTIES", (4.0,))
+    monkeypatch.setattr(penalty_search, "PENALTIES", (4.0,))
     states = states_of(student, student.texts)
     expected = LogisticRegression(C=1 / 4.0, max_iter=1000, tol=1e-8)
     expected.fit(states / states.max(), student.texts.label_ids.numpy())
@@ -182,9 +183,9 @@ def counts_of(student: NewStudent, texts: EncodedTexts) -> np.ndarray:
 def test_with_ngrams_it_is_the_optimum_of_words_and_counts_together(
     monkeypatch: pytest.MonkeyPatch, share: float
 ) -> None:
-    monkeypatch.setattr(last_layer, "PENALTIES", (4.0,))
+    monkeypatch.setattr(penalty_search, "PENALTIES", (4.0,))
     monkeypatch.setattr(last_layer, "NGRAM_SHARES", (share,))
-    monkeypatch.setattr(last_layer, "LEAST_GAIN", -1e9)  # the trial with n-grams comes last, and stays
+    monkeypatch.setattr(penalty_search, "LEAST_GAIN", -1e9)  # the trial with n-grams comes last, and stays
     student = new_student(texts_of(1, 300), NGRAMS, seed=1, dropout=0.0)
     dev = encode(student.pipeline, texts_of(2, 200))
     largest = states_of(student, student.texts).max()
@@ -209,7 +210,7 @@ def test_with_ngrams_it_is_the_optimum_of_words_and_counts_together(
 def test_what_gains_nothing_on_dev_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither n-grams nor more words than the most telling ones, where nothing is enough of a gain."""
     monkeypatch.setattr(last_layer, "FEW_FILTERS", 6)
-    monkeypatch.setattr(last_layer, "LEAST_GAIN", 1.0)
+    monkeypatch.setattr(penalty_search, "LEAST_GAIN", 1.0)
     student = new_student(texts_of(1, 300), NGRAMS, seed=1, dropout=0.0)
     dev = encode(student.pipeline, texts_of(2, 200))
     following = Following()
@@ -225,18 +226,6 @@ def test_what_gains_nothing_on_dev_is_left_out(monkeypatch: pytest.MonkeyPatch) 
     ids = dev.batch(torch.arange(len(dev)), torch.device("cpu"))[0]
     with torch.no_grad():
         assert torch.allclose(smaller(ids), student.module.eval()(ids), atol=1e-5)
-
-
-def test_what_says_something_is_kept() -> None:
-    student = new_student(texts_of(1, 300), NGRAMS, seed=1, dropout=0.0)
-    state = {name: tensor.clone() for name, tensor in student.module.state_dict().items()}
-    state["linear.weight"][:] = 1.0
-    state["ngrams.table"][5] = 1.0
-
-    architecture, kept = without_idle_parts(student.architecture, state)
-
-    assert architecture == student.architecture
-    assert all(torch.equal(tensor, kept[name]) for name, tensor in state.items())
 
 
 def test_of_several_widths_all_filters_count_from_the_first(monkeypatch: pytest.MonkeyPatch) -> None:

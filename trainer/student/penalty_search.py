@@ -1,0 +1,115 @@
+"""How dear large weights are: tried from the strongest penalty down, each time going on from the weights found before.
+
+With a penalty the objective is convex in the weights and has one minimum: there is no learning rate to choose, no
+number of epochs and no first weights. A step of the history is one penalty.
+
+Source of the method: Liu and Nocedal 1989, On the Limited Memory BFGS Method for Large Scale Optimization.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.optim.lbfgs import LBFGS
+
+from kuaixun.trainer.evaluation.calibration import calibrated_loss
+from kuaixun.trainer.fitting.objective import Batch, Objective
+from kuaixun.trainer.fitting.training import LowestLoss
+from kuaixun.trainer.fitting.watching import DevFigures, Watcher
+from kuaixun.trainer.student.text_features import TextFeatures
+from kuaixun.trainer.student.trial import Trial, TrialWeights
+
+if TYPE_CHECKING:
+    from kuaixun.export.student.textcnn import TextCNN
+    from kuaixun.trainer.fitting.encoded_texts import EncodedTexts
+
+# The weights' squares are added to the loss of all texts with these factors, halved: 1 is what scikit-learn's logistic
+# regression does by default. Features are at most 1 here.
+PENALTIES = tuple(10 * 0.5**halvings for halvings in range(12))
+PATIENCE = 3
+# A larger student has to lower the dev loss by this share: less is as likely chance.
+LEAST_GAIN = 0.02
+MOST_ITERATIONS = 200
+REMEMBERED_GRADIENTS = 20
+LEAST_CHANGE = 1e-7
+
+
+@dataclass(slots=True, eq=False)
+class PenaltySearch:
+    """Trials, one after the other: the module has the last weights, `lowest` the best, which are those of `best`."""
+
+    module: TextCNN
+    learnt: TextFeatures
+    told: Batch
+    objective: Objective
+    largest: Tensor
+    dev: EncodedTexts
+    dev_features: TextFeatures
+    watcher: Watcher
+    trials: int
+    lowest: LowestLoss = field(default_factory=LowestLoss)
+    best: Trial | None = None
+    step: int = 0
+
+    @property
+    def steps(self) -> int:
+        """Penalties of all trials: the most that there can be."""
+        return self.trials * len(PENALTIES)
+
+    def sweep(self, trial: Trial) -> Iterator[int]:
+        """Fit to one penalty after another, until some were no better; yield how many there were in all.
+
+        After the first trial weights count only where they gain something worth their room and time.
+        """
+        at_most = math.inf if self.lowest.kept is None else (1 - LEAST_GAIN) * self.lowest.kept.figures.dev_loss
+        counts = self.learnt.ngrams if trial.ngram_share else None
+        weights, losses = TrialWeights.none_yet(self.module, len(counts.columns) if counts else 0), list[float]()
+        for penalty in PENALTIES:
+            loss = self._minimise(weights, trial, penalty)
+            self.step += 1
+            self.watcher.stepped(self.step, self.steps, loss)
+            weights.put_into(self.module, self.largest, counts, trial)
+            with torch.no_grad():
+                logits = weights.logits(self.dev_features, trial).cpu()  # (dev texts, classes)
+            accuracy = (logits.argmax(dim=1) == self.dev.label_ids).double().mean().item()
+            dev_loss = calibrated_loss(logits, self.dev.label_ids)
+            figures = DevFigures(self.step, self.steps, loss, dev_loss, accuracy, lowest=False)
+            if dev_loss < at_most:
+                figures = self.lowest.offer(figures, self.module)
+            if figures.lowest:
+                self.best = trial
+            self.watcher.evaluated(figures)
+            yield self.step
+            losses.append(dev_loss)
+            if len(losses) - 1 - losses.index(min(losses)) >= PATIENCE:
+                return
+
+    def _minimise(self, weights: TrialWeights, trial: Trial, penalty: float) -> float:
+        """Bring the weights to the minimum, in place; returns the loss there."""
+        optimizer = LBFGS(
+            weights.all(),
+            max_iter=MOST_ITERATIONS,
+            tolerance_change=LEAST_CHANGE,
+            history_size=REMEMBERED_GRADIENTS,
+            line_search_fn="strong_wolfe",
+        )
+        loss_there = 0.0
+
+        def loss_and_gradient() -> Tensor:
+            nonlocal loss_there
+            optimizer.zero_grad()
+            loss = self.objective.loss(weights.logits(self.learnt, trial), self.told)
+            squares = sum((one.square().sum() for one in weights.all() if one is not weights.bias), torch.tensor(0.0))
+            total = loss + penalty / len(self.learnt.states) * squares / 2
+            total.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+            loss_there = loss.item()
+            return total
+
+        optimizer.step(loss_and_gradient)  # type: ignore[no-untyped-call]
+        loss_and_gradient()  # the line search looks further than where it ends
+        return loss_there
