@@ -26,7 +26,7 @@ class Watcher(Protocol):
     """Whoever follows a training. Called in the training's own thread; what it raises ends the training."""
 
     def stepped(self, step: int, steps: int, training_loss: float) -> None:
-        """After every step."""
+        """After every step; within a long one too, with the number of those that are done and the loss by then."""
 
     def evaluated(self, figures: DevFigures) -> None:
         """After every evaluation."""

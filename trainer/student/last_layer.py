@@ -53,7 +53,8 @@ def fit_last_layer(
     Of the settings count those of the objective and `transfer_rows`. Same data and device: same weights, but for the
     last bits of products, which some libraries round otherwise in another process. Filters that were better without
     have zeros in the last layer, and n-grams in the table. A KeyboardInterrupt ends the search with the best weights so
-    far; before the first evaluation there are none, and it goes through. Raises FitError where the loss is no number.
+    far, which may be those on the way to the first minimum; before any it goes through. Raises FitError where the loss
+    is no number.
     """
     module.eval()
     epoch = next(epochs(train, settings))

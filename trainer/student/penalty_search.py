@@ -27,6 +27,7 @@ from kuaixun.trainer.student.trial import Trial, TrialWeights
 if TYPE_CHECKING:
     from kuaixun.export.student.textcnn import TextCNN
     from kuaixun.trainer.fitting.encoded_texts import EncodedTexts
+    from kuaixun.trainer.student.ngram_counts import NgramCounts
 
 # The weights' squares are added to the loss of all texts with these factors, halved: 1 is what scikit-learn's logistic
 # regression does by default. Features are at most 1 here.
@@ -55,6 +56,7 @@ class PenaltySearch:
     lowest: LowestLoss = field(default_factory=LowestLoss)
     best: Trial | None = None
     step: int = 0
+    loss: float = math.nan  # of the training texts, when it was last computed
 
     @property
     def steps(self) -> int:
@@ -70,27 +72,38 @@ class PenaltySearch:
         counts = self.learnt.ngrams if trial.ngram_share else None
         weights, losses = TrialWeights.none_yet(self.module, len(counts.columns) if counts else 0), list[float]()
         for penalty in PENALTIES:
-            loss = self._minimise(weights, trial, penalty)
+            try:
+                self._minimise(weights, trial, penalty)
+            except KeyboardInterrupt:
+                # Of the first trial's way to its first minimum, too, what was learnt by then is worth keeping.
+                if self.lowest.kept is None and weights.any_learnt():
+                    self._measure(weights, trial, counts, at_most)
+                raise
             self.step += 1
-            self.watcher.stepped(self.step, self.steps, loss)
-            weights.put_into(self.module, self.largest, counts, trial)
-            with torch.no_grad():
-                logits = weights.logits(self.dev_features, trial).cpu()  # (dev texts, classes)
-            accuracy = (logits.argmax(dim=1) == self.dev.label_ids).double().mean().item()
-            dev_loss = calibrated_loss(logits, self.dev.label_ids)
-            figures = DevFigures(self.step, self.steps, loss, dev_loss, accuracy, lowest=False)
-            if dev_loss < at_most:
-                figures = self.lowest.offer(figures, self.module)
-            if figures.lowest:
-                self.best = trial
-            self.watcher.evaluated(figures)
+            self.watcher.stepped(self.step, self.steps, self.loss)
+            dev_loss = self._measure(weights, trial, counts, at_most)
             yield self.step
             losses.append(dev_loss)
             if len(losses) - 1 - losses.index(min(losses)) >= PATIENCE:
                 return
 
-    def _minimise(self, weights: TrialWeights, trial: Trial, penalty: float) -> float:
-        """Bring the weights to the minimum, in place; returns the loss there."""
+    def _measure(self, weights: TrialWeights, trial: Trial, counts: NgramCounts | None, at_most: float) -> float:
+        """Put the weights into the module and look at dev; keep them where its loss, which is returned, is lowest."""
+        weights.put_into(self.module, self.largest, counts, trial)
+        with torch.no_grad():
+            logits = weights.logits(self.dev_features, trial).cpu()  # (dev texts, classes)
+        accuracy = (logits.argmax(dim=1) == self.dev.label_ids).double().mean().item()
+        dev_loss = calibrated_loss(logits, self.dev.label_ids)
+        figures = DevFigures(self.step, self.steps, self.loss, dev_loss, accuracy, lowest=False)
+        if dev_loss < at_most:
+            figures = self.lowest.offer(figures, self.module)
+        if figures.lowest:
+            self.best = trial
+        self.watcher.evaluated(figures)
+        return dev_loss
+
+    def _minimise(self, weights: TrialWeights, trial: Trial, penalty: float) -> None:
+        """Bring the weights to the minimum, in place, telling the watcher of each look at the loss on the way."""
         optimizer = LBFGS(
             weights.all(),
             max_iter=MOST_ITERATIONS,
@@ -98,18 +111,16 @@ class PenaltySearch:
             history_size=REMEMBERED_GRADIENTS,
             line_search_fn="strong_wolfe",
         )
-        loss_there = 0.0
 
         def loss_and_gradient() -> Tensor:
-            nonlocal loss_there
             optimizer.zero_grad()
             loss = self.objective.loss(weights.logits(self.learnt, trial), self.told)
             squares = sum((one.square().sum() for one in weights.all() if one is not weights.bias), torch.tensor(0.0))
             total = loss + penalty / len(self.learnt.states) * squares / 2
             total.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
-            loss_there = loss.item()
+            self.loss = loss.item()
+            self.watcher.stepped(self.step, self.steps, self.loss)
             return total
 
         optimizer.step(loss_and_gradient)  # type: ignore[no-untyped-call]
         loss_and_gradient()  # the line search looks further than where it ends
-        return loss_there

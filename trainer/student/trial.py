@@ -52,6 +52,10 @@ class TrialWeights:
         """Those that there are."""
         return [self.of_states, self.bias] + ([] if self.of_ngrams is None else [self.of_ngrams])
 
+    def any_learnt(self) -> bool:
+        """Whether any is another than zero, as all are at first."""
+        return any(bool(one.detach().any()) for one in self.all())
+
     def put_into(self, module: TextCNN, largest: Tensor, counts: NgramCounts | None, trial: Trial) -> None:
         """Make the module say the same of features as they are; what had no part says nothing."""
         with torch.no_grad():

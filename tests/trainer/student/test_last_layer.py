@@ -41,14 +41,17 @@ SETTINGS = FitSettings(label_smoothing=0.0)
 
 
 class Following:
-    """Remembers the evaluations; at one of them, presses Ctrl-C."""
+    """Remembers what it is told; at one of the evaluations, or of the looks at the loss, presses Ctrl-C."""
 
-    def __init__(self, interrupt_at: int = 0) -> None:
+    def __init__(self, interrupt_at: int = 0, interrupt_at_look: int = 0) -> None:
         self.seen: list[DevFigures] = []
+        self.looks: list[tuple[int, float]] = []
         self._interrupt_at = interrupt_at
+        self._interrupt_at_look = interrupt_at_look
 
     def stepped(self, step: int, steps: int, training_loss: float) -> None:
-        if step == self._interrupt_at == 1:
+        self.looks.append((step, training_loss))
+        if len(self.looks) == self._interrupt_at_look:
             raise KeyboardInterrupt
 
     def evaluated(self, figures: DevFigures) -> None:
@@ -148,9 +151,35 @@ def test_ctrl_c_keeps_the_best_so_far(student: NewStudent, dev: EncodedTexts) ->
     assert len(following.seen) == 2
 
 
-def test_ctrl_c_before_anything_was_measured_goes_through(student: NewStudent, dev: EncodedTexts) -> None:
+def test_ctrl_c_on_the_way_to_the_first_minimum_keeps_what_was_learnt(student: NewStudent, dev: EncodedTexts) -> None:
+    following = Following(interrupt_at_look=6)
+
+    fit = fit_last_layer(student.module, TrainingTexts(student.texts), dev, SETTINGS, following)
+
+    assert fit.interrupted
+    assert (fit.steps_done, fit.best.step, len(following.seen)) == (0, 0, 1)
+    assert fit.best.dev_accuracy > 0.5
+    assert fit.state["linear.weight"].any()
+
+
+def test_ctrl_c_before_anything_was_learnt_goes_through(student: NewStudent, dev: EncodedTexts) -> None:
+    following = Following(interrupt_at_look=1)
+
     with pytest.raises(KeyboardInterrupt):
-        fit_last_layer(student.module, TrainingTexts(student.texts), dev, SETTINGS, Following(interrupt_at=1))
+        fit_last_layer(student.module, TrainingTexts(student.texts), dev, SETTINGS, following)
+
+    assert not following.seen
+
+
+def test_the_loss_is_told_within_a_penalty(student: NewStudent, dev: EncodedTexts) -> None:
+    following = Following()
+
+    fit_last_layer(student.module, TrainingTexts(student.texts), dev, SETTINGS, following)
+
+    first = [loss for step, loss in following.looks if step == 0]
+    assert len(first) > 2
+    assert first[-1] < first[0]
+    assert [step for step, _ in following.looks] == sorted(step for step, _ in following.looks)
 
 
 def test_it_is_for_students_of_which_nothing_else_trains(student: NewStudent) -> None:
