@@ -116,6 +116,8 @@ def _new_student(job: DistillationJob) -> NewStudent:
     if job.embeddings is not None:
         characters = len(student.pipeline.vocabulary.characters)
         job.say(f"{student.pretrained_characters} of {characters} characters start from pretrained embeddings")
+    if job.shape.keyword_filters and student.detected_words < job.shape.filters:
+        job.say(f"{student.detected_words} words for {job.shape.filters} filters: those without one are silent")
     return student
 
 

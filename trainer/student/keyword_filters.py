@@ -5,7 +5,8 @@ several points to a bag of words. So the words are found by counting, as a bag o
 a filter that fires where it stands: the vectors of its characters side by side, and a bias that all of them together
 just overcome. A word longer than the filter is known by its beginning, which also stands for its other forms. The token
 that a text may begin with is a space to them, so that they find its first word too. Such filters stay as they are in
-training; what they say of the classes is learnt (last_layer.py where there is nothing else to learn).
+training; what they say of the classes is learnt (last_layer.py where there is nothing else to learn). Where there are
+fewer words than filters, those that are left over are silent.
 
 The measure of a word is the G statistic of its presence against the classes (Dunning 1993, Accurate Methods for the
 Statistics of Surprise and Coincidence).
@@ -36,7 +37,7 @@ ENDING = 0.25
 
 def detect_keywords(module: TextCNN, characters: Sequence[str], texts: Sequence[str], labels: LabelledTexts) -> int:
     """Write detectors into the widest convolution of `module`, in place, and keep embedding and convolutions from
-    training; returns how many words there are.
+    training; returns how many words there are. Of the filters of that width the others say nothing of any text.
 
     `texts` are cleaned, row by row those of `labels`; `characters` those of the vocabulary, in order.
     """
@@ -46,6 +47,10 @@ def detect_keywords(module: TextCNN, characters: Sequence[str], texts: Sequence[
     rows = {character: row for row, character in enumerate(characters, start=len(SPECIALS))}
     patterns = [one for one in telling_patterns(texts, labels, width) if all(c in rows for c in one)][:filters]
     with torch.no_grad():
+        # Random ones would say little of words, and that little would ship.
+        for parameter in (convolution.weight[len(patterns) :], bias[len(patterns) :]):
+            parameter.zero_()
+        module.linear.weight[:, module.linear.in_features - filters + len(patterns) :] = 0.0
         if SPACE in rows:
             module.embedding.weight[CLS] = module.embedding.weight[rows[SPACE]]
         for number, pattern in enumerate(patterns):
@@ -62,6 +67,15 @@ def detect_keywords(module: TextCNN, characters: Sequence[str], texts: Sequence[
     for parameter in (*module.embedding.parameters(), *module.convolutions.parameters()):
         parameter.requires_grad_(False)
     return len(patterns)
+
+
+def detecting_filters(module: TextCNN) -> int:
+    """How many filters of the last layer's, from the first, may say something: what comes after them is silent."""
+    convolution = cast(nn.Conv1d, module.convolutions[-1])
+    loud = convolution.weight.flatten(1).any(dim=1) | cast(Tensor, convolution.bias).ne(0)  # (filters,)
+    before = module.linear.in_features - len(loud)
+    places = loud.nonzero()  # (loud, 1)
+    return before + (int(places.max()) + 1 if len(places) else 0)
 
 
 def score_classes(ngrams: NgramScores) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from kuaixun.trainer.fitting.curriculum import TrainingTexts, epochs, texts_in_epoch
 from kuaixun.trainer.fitting.training import Fit, best_of
 from kuaixun.trainer.fitting.watching import Watcher
+from kuaixun.trainer.student.keyword_filters import detecting_filters
 from kuaixun.trainer.student.penalty_search import PenaltySearch
 from kuaixun.trainer.student.text_features import features_of, features_of_epoch, in_order
 from kuaixun.trainer.student.trial import Trial
@@ -63,7 +64,7 @@ def fit_last_layer(
     learnt.states.div_(largest)
     dev_features = features_of(module, in_order(dev, module.linear.weight.device), like=learnt)
     dev_features.states.div_(largest)
-    trials = len(_beside_words(module)) + 1 + (_few_filters(module) < module.linear.in_features)
+    trials = len(_beside_words(module)) + 1 + (_few_filters(module) < _filters(module))
     search = PenaltySearch(module, learnt, told, epoch.objective, largest, dev, dev_features, watcher, trials)
     return best_of(
         _searched(search),
@@ -75,11 +76,11 @@ def fit_last_layer(
 
 def _searched(search: PenaltySearch) -> Iterator[int]:
     """Words alone, with n-grams, and with more words what was best so far; yield how many penalties there were."""
-    features, few = search.module.linear.in_features, _few_filters(search.module)
+    filters, few = _filters(search.module), _few_filters(search.module)
     for share in (0.0, *_beside_words(search.module)):
         yield from search.sweep(Trial(share, few))
-    if few < features:
-        yield from search.sweep(Trial(search.best.ngram_share if search.best else 0.0, features))
+    if few < filters:
+        yield from search.sweep(Trial(search.best.ngram_share if search.best else 0.0, filters))
 
 
 def _beside_words(module: TextCNN) -> tuple[float, ...]:
@@ -87,5 +88,10 @@ def _beside_words(module: TextCNN) -> tuple[float, ...]:
 
 
 def _few_filters(module: TextCNN) -> int:
-    features = module.linear.in_features
-    return min(features, FEW_FILTERS) if len(module.convolutions) == 1 else features
+    filters = _filters(module)
+    return min(filters, FEW_FILTERS) if len(module.convolutions) == 1 else filters
+
+
+def _filters(module: TextCNN) -> int:
+    """Without those that detect nothing; one at least."""
+    return max(detecting_filters(module), 1)

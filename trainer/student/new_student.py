@@ -73,7 +73,7 @@ class StudentShape:
 class NewStudent:
     """An untrained student and the texts it is about to learn from; `transfer` are those without labels, if any.
 
-    `pretrained_characters` of its vocabulary start from pretrained vectors.
+    `pretrained_characters` of its vocabulary start from pretrained vectors; `detected_words` have filters of their own.
     """
 
     pipeline: TextPipeline
@@ -82,6 +82,7 @@ class NewStudent:
     texts: EncodedTexts
     transfer: EncodedTexts | None
     pretrained_characters: int
+    detected_words: int
 
 
 def new_student(
@@ -128,11 +129,12 @@ def new_student(
     module = TextCNN(architecture, len(training_texts.labels), dropout)
     # Before the filters that detect words by these very vectors.
     found = initial_embedding(module.embedding.weight, pipeline, embeddings) if embeddings is not None else 0
+    words = 0
     if shape.keyword_filters:
         if embeddings is None:
             tell_apart(module.embedding)
         cleaned = [text for some in in_batches(training_texts.texts, CHUNK_TEXTS) for text in pipeline.clean(some)]
-        detect_keywords(module, pipeline.vocabulary.characters, cleaned, training_texts)
+        words = detect_keywords(module, pipeline.vocabulary.characters, cleaned, training_texts)
         if module.ngrams is not None:
             score_classes(module.ngrams)
     texts = encode(pipeline, training_texts)
@@ -142,7 +144,7 @@ def new_student(
         if without_labels is not None and shape.count_transfer_ngrams:
             counted.append(without_labels.ids)
         module.ngrams.owners.copy_(ngram_owners(counted, module.ngrams.branch, shape.ngram_minimum_frequency))
-    return NewStudent(pipeline, architecture, module, texts, without_labels, found)
+    return NewStudent(pipeline, architecture, module, texts, without_labels, found, words)
 
 
 def _branch(shape: StudentShape, classes: int) -> NgramBranch | None:

@@ -35,6 +35,9 @@ PENALTIES = tuple(10 * 0.5**halvings for halvings in range(12))
 PATIENCE = 3
 # A larger student has to lower the dev loss by this share: less is as likely chance.
 LEAST_GAIN = 0.02
+# And by this much, in nats: the mean of 500 dev texts moves as far where one text is half a nat surer. Of a loss near 0
+# the share alone would be less than what one text does by chance.
+LEAST_GAIN_NATS = 0.001
 MOST_ITERATIONS = 200
 REMEMBERED_GRADIENTS = 20
 LEAST_CHANGE = 1e-7
@@ -68,7 +71,10 @@ class PenaltySearch:
 
         After the first trial weights count only where they gain something worth their room and time.
         """
-        at_most = math.inf if self.lowest.kept is None else (1 - LEAST_GAIN) * self.lowest.kept.figures.dev_loss
+        at_most = math.inf
+        if self.lowest.kept is not None:
+            lowest = self.lowest.kept.figures.dev_loss
+            at_most = min((1 - LEAST_GAIN) * lowest, lowest - LEAST_GAIN_NATS)
         counts = self.learnt.ngrams if trial.ngram_share else None
         weights, losses = TrialWeights.none_yet(self.module, len(counts.columns) if counts else 0), list[float]()
         for penalty in PENALTIES:

@@ -12,7 +12,7 @@ import torch
 
 from kuaixun.trainer.data.character_embeddings import CharacterEmbeddings
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
-from kuaixun.trainer.student.keyword_filters import GAIN, telling_patterns
+from kuaixun.trainer.student.keyword_filters import GAIN, detecting_filters, telling_patterns
 from kuaixun.trainer.student.new_student import NewStudent, StudentShape, new_student
 
 WORDS = {0: ("goal", "match", "goalkeeper"), 1: ("bond", "yield", "banking")}
@@ -105,3 +105,20 @@ def test_filters_stay_and_what_they_say_is_learnt(labelled: LabelledTexts) -> No
 
     assert learning == {"linear.weight", "linear.bias"}
     assert not module.linear.weight[:, -12:-6].any()
+
+
+def test_filters_without_a_word_say_nothing(labelled: LabelledTexts) -> None:
+    """Of the narrower width all count; of the widest those of which there is a word."""
+    shape = replace(SHAPE, filters=40)
+    words = len(telling_patterns(labelled.texts, labelled, 8))
+
+    student = student_of(labelled, shape=shape)
+
+    assert 0 < words == student.detected_words < 40
+    ids = torch.from_numpy(student.pipeline.encode(list(labelled.texts)).ids).long()
+    with torch.no_grad():
+        states = student.module.pooled(ids)
+    assert states[:, 40 : 40 + words].amax(dim=0).min() > 0
+    assert not states[:, 40 + words :].any()
+    assert not student.module.linear.weight[:, 40 + words :].any()
+    assert detecting_filters(student.module) == 40 + words

@@ -257,6 +257,32 @@ def test_what_gains_nothing_on_dev_is_left_out(monkeypatch: pytest.MonkeyPatch) 
         assert torch.allclose(smaller(ids), student.module.eval()(ids), atol=1e-5)
 
 
+def test_filters_for_which_there_is_no_word_are_left_out_and_never_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nine words: neither a trial of more of them, nor a filter that detects nothing."""
+    monkeypatch.setattr(last_layer, "FEW_FILTERS", 30)
+    student = new_student(texts_of(1, 300), replace(SHAPE, filters=70), seed=1, dropout=0.0)
+    dev, following = encode(student.pipeline, texts_of(2, 200)), Following()
+
+    fit = fit_last_layer(student.module, TrainingTexts(student.texts), dev, SETTINGS, following)
+    architecture, _ = without_idle_parts(student.architecture, fit.state)
+
+    assert student.detected_words == len(WORDS)
+    assert architecture.filters == len(WORDS)
+    assert following.seen[0].steps == len(PENALTIES)
+
+
+def test_near_a_loss_of_nothing_a_share_of_it_is_no_gain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the share, what is larger has to gain a number of nats; here more than there are to gain."""
+    monkeypatch.setattr(penalty_search, "LEAST_GAIN", 0.0)
+    monkeypatch.setattr(penalty_search, "LEAST_GAIN_NATS", 10.0)
+    student = new_student(texts_of(1, 300), NGRAMS, seed=1, dropout=0.0)
+    dev = encode(student.pipeline, texts_of(2, 200))
+
+    fit = fit_last_layer(student.module, TrainingTexts(student.texts), dev, SETTINGS, Following())
+
+    assert not fit.state["ngrams.table"].any()
+
+
 def test_of_several_widths_all_filters_count_from_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """The detectors are the widest, which come last."""
     monkeypatch.setattr(last_layer, "FEW_FILTERS", 6)
