@@ -30,7 +30,8 @@ from kuaixun.trainer.output_folder import refuse_unwritable
 from kuaixun.trainer.student.deployed import DeployedStudent
 from kuaixun.trainer.student.description import describe, encoded_parts
 from kuaixun.trainer.student.idle_parts import without_idle_parts
-from kuaixun.trainer.student.last_layer import features_fit, fit_last_layer, only_last_layer_trains
+from kuaixun.trainer.student.last_layer import fit_last_layer, only_last_layer_trains
+from kuaixun.trainer.student.memory_plan import PLANS, memory_plan, needed_bytes, told
 from kuaixun.trainer.student.new_student import NewStudent, StudentShape, new_student
 from kuaixun.trainer.student.teaching import LABELS_ALONE, Teaching
 from kuaixun.trainer.student.training import fit
@@ -125,9 +126,14 @@ def _fit(job: DistillationJob, student: NewStudent, dev: EncodedTexts, watcher: 
     """By steps, or to the optimum where the last layer alone is left to learn."""
     train = job.teaching.of_texts(student.texts, student.transfer)
     module = student.module.to(job.device)
-    if only_last_layer_trains(module) and features_fit(module, train, job.settings):
-        job.say("the filters stay as they are: the last layer is fitted, at one penalty after another")
-        return fit_last_layer(module, train, dev, job.settings, watcher)
+    if only_last_layer_trains(module):
+        plan = memory_plan(module, train, dev, job.settings)
+        note = told(plan, needed_bytes(module, train, dev, job.settings, PLANS[0]))
+        if note is not None:
+            job.say(note)
+        if plan is not None:
+            job.say("the filters stay as they are: the last layer is fitted, at one penalty after another")
+            return fit_last_layer(module, train, dev, job.settings, watcher, plan)
     return fit(module, train, dev, job.settings, watcher)
 
 

@@ -14,10 +14,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from kuaixun.trainer.fitting.curriculum import TrainingTexts, epochs, texts_in_epoch
+from kuaixun.trainer.fitting.curriculum import TrainingTexts, epochs
 from kuaixun.trainer.fitting.training import Fit, best_of
 from kuaixun.trainer.fitting.watching import Watcher
 from kuaixun.trainer.student.keyword_filters import detecting_filters
+from kuaixun.trainer.student.memory_plan import MemoryPlan
 from kuaixun.trainer.student.penalty_search import PenaltySearch
 from kuaixun.trainer.student.text_features import features_of, features_of_epoch, in_order
 from kuaixun.trainer.student.trial import Trial
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 NGRAM_SHARES = (0.25, 1.0)
 # Of more filters, all of one width, the first alone are tried before: those of the most telling words.
 FEW_FILTERS = 512
-MOST_BYTES = 1 << 30
+WHOLE = MemoryPlan()
 
 
 def only_last_layer_trains(module: TextCNN) -> bool:
@@ -40,14 +41,13 @@ def only_last_layer_trains(module: TextCNN) -> bool:
     return trained - {"ngrams.table"} == {"linear.weight", "linear.bias"}
 
 
-def features_fit(module: TextCNN, train: TrainingTexts, settings: FitSettings) -> bool:
-    """Whether the features of all texts of an epoch take no more than a gibibyte."""
-    ngrams = len(module.ngrams.branch.orders) * train.labelled.ids.shape[1] if module.ngrams else 0
-    return texts_in_epoch(train, settings) * (module.linear.in_features * 4 + ngrams * 8) <= MOST_BYTES
-
-
 def fit_last_layer(
-    module: TextCNN, train: TrainingTexts, dev: EncodedTexts, settings: FitSettings, watcher: Watcher
+    module: TextCNN,
+    train: TrainingTexts,
+    dev: EncodedTexts,
+    settings: FitSettings,
+    watcher: Watcher,
+    plan: MemoryPlan = WHOLE,
 ) -> Fit:
     """Fit the last layer, and n-grams' class scores, where they stand, to the objective of a first epoch.
 
@@ -59,32 +59,32 @@ def fit_last_layer(
     """
     module.eval()
     epoch = next(epochs(train, settings))
-    learnt, told = features_of_epoch(module, epoch, module.linear.weight.device)
+    device = module.linear.weight.device
+    learnt, told = features_of_epoch(module, epoch, device, ngrams=plan.ngrams)
     largest = learnt.states.max().clamp(min=1e-6)
     learnt.states.div_(largest)
-    dev_features = features_of(module, in_order(dev, module.linear.weight.device), like=learnt)
+    dev_features = features_of(module, in_order(dev, device), len(dev), ngrams=plan.ngrams, like=learnt)
     dev_features.states.div_(largest)
-    trials = len(_beside_words(module)) + 1 + (_few_filters(module) < _filters(module))
-    search = PenaltySearch(module, learnt, told, epoch.objective, largest, dev, dev_features, watcher, trials)
+    shares = (0.0,) if learnt.ngrams is None else (0.0, *NGRAM_SHARES)
+    trials = len(shares) + (_few_filters(module) < _filters(module))
+    search = PenaltySearch(
+        module, learnt, told, epoch.objective, largest, dev, dev_features, watcher, trials, plan.remembered
+    )
     return best_of(
-        _searched(search),
+        _searched(search, shares),
         search.lowest,
         search.steps,
         "the dev loss was never a number: the pretrained embeddings may be too large",
     )
 
 
-def _searched(search: PenaltySearch) -> Iterator[int]:
+def _searched(search: PenaltySearch, shares: tuple[float, ...]) -> Iterator[int]:
     """Words alone, with n-grams, and with more words what was best so far; yield how many penalties there were."""
     filters, few = _filters(search.module), _few_filters(search.module)
-    for share in (0.0, *_beside_words(search.module)):
+    for share in shares:
         yield from search.sweep(Trial(share, few))
     if few < filters:
         yield from search.sweep(Trial(search.best.ngram_share if search.best else 0.0, filters))
-
-
-def _beside_words(module: TextCNN) -> tuple[float, ...]:
-    return () if module.ngrams is None else NGRAM_SHARES
 
 
 def _few_filters(module: TextCNN) -> int:

@@ -22,13 +22,18 @@ class NgramCounts:
     transposed: Tensor  # (n-grams, texts)
 
     @classmethod
-    def of(cls, buckets: Tensor, columns: Tensor) -> NgramCounts:
-        """Of buckets (texts, places); those that are no column do not count."""
-        places = torch.searchsorted(columns, buckets)  # (texts, places)
-        texts, found = torch.isin(buckets, columns).nonzero(as_tuple=True)  # (found,), (found,)
-        indices = torch.stack([texts, places[texts, found]])  # (2, found)
-        shape = (len(buckets), len(columns))
-        ones = torch.ones(len(texts), device=buckets.device)
+    def of(cls, rows: Tensor, buckets: Tensor, texts: int, columns: Tensor | None) -> NgramCounts:
+        """Of n-grams found in `rows` (found,) of as many texts, in these buckets (found,).
+
+        With `columns` those in other buckets do not count; without, each bucket that was found is one.
+        """
+        if columns is None:
+            columns, places = torch.unique(buckets, return_inverse=True)  # (n-grams,), (found,)
+        else:
+            known = torch.isin(buckets, columns)  # (found,)
+            rows, places = rows[known], torch.searchsorted(columns, buckets[known])
+        indices, shape = torch.stack([rows, places]), (texts, len(columns))  # (2, found)
+        ones = torch.ones(len(rows), device=rows.device)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Sparse ")  # unchecked, and in beta
             matrix = torch.sparse_coo_tensor(indices, ones, shape).coalesce()

@@ -39,7 +39,6 @@ LEAST_GAIN = 0.02
 # the share alone would be less than what one text does by chance.
 LEAST_GAIN_NATS = 0.001
 MOST_ITERATIONS = 200
-REMEMBERED_GRADIENTS = 20
 LEAST_CHANGE = 1e-7
 
 
@@ -56,6 +55,7 @@ class PenaltySearch:
     dev_features: TextFeatures
     watcher: Watcher
     trials: int
+    remembered: int
     lowest: LowestLoss = field(default_factory=LowestLoss)
     best: Trial | None = None
     step: int = 0
@@ -114,7 +114,7 @@ class PenaltySearch:
             weights.all(),
             max_iter=MOST_ITERATIONS,
             tolerance_change=LEAST_CHANGE,
-            history_size=REMEMBERED_GRADIENTS,
+            history_size=self.remembered,
             line_search_fn="strong_wolfe",
         )
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from kuaixun.export.student.ngrams import ngram_hashes, owned_buckets
 from kuaixun.trainer.fitting.curriculum import Epoch
@@ -33,38 +32,53 @@ class TextFeatures:
     ngrams: NgramCounts | None
 
 
-def features_of_epoch(module: TextCNN, epoch: Epoch, device: torch.device) -> tuple[TextFeatures, Batch]:
-    """The texts of an epoch as features, and what is said of them, without their ids."""
-    batches = list(epoch.batches(device))
-    features = features_of(module, (batch.ids for batch in batches))
-    classes = module.linear.out_features
-    labels, teachers = [], []
-    for batch in batches:
-        texts = len(batch.ids)
-        silent = torch.full((texts,), UNLABELLED, device=device)
-        labels.append(silent if batch.label_ids is None else batch.label_ids)
-        teachers.append(torch.zeros(texts, classes, device=device) if batch.teacher is None else batch.teacher)
-    label_ids, teacher = torch.cat(labels), torch.cat(teachers)  # (texts,), (texts, classes)
-    taught = any(batch.teacher is not None for batch in batches)
-    return features, Batch(torch.empty(0, dtype=torch.int64), label_ids, teacher if taught else None)
+def features_of_epoch(
+    module: TextCNN, epoch: Epoch, device: torch.device, *, ngrams: bool = True
+) -> tuple[TextFeatures, Batch]:
+    """The texts of an epoch as features, with n-grams or without, and what is said of them, without their ids."""
+    said = list[tuple[int, Tensor | None, Tensor | None]]()
+
+    def ids() -> Iterator[Tensor]:
+        for batch in epoch.batches(device):
+            said.append((len(batch.ids), batch.label_ids, batch.teacher))
+            yield batch.ids
+
+    features = features_of(module, ids(), sum(map(len, epoch.rows)), ngrams=ngrams)
+    label_ids = torch.cat(
+        [torch.full((texts,), UNLABELLED, device=device) if some is None else some for texts, some, _ in said]
+    )  # (texts,)
+    teacher = None
+    if any(some is not None for _, _, some in said):
+        classes = module.linear.out_features
+        teacher = torch.cat(
+            [torch.zeros(texts, classes, device=device) if some is None else some for texts, _, some in said]
+        )  # (texts, classes)
+    return features, Batch(torch.empty(0, dtype=torch.int64), label_ids, teacher)
 
 
-def features_of(module: TextCNN, batches: Iterable[Tensor], like: TextFeatures | None = None) -> TextFeatures:
-    """States of batches of ids (batch, tokens), and counts of their n-grams, or of those that are counted in `like`."""
-    states, buckets = [], []
+def features_of(
+    module: TextCNN, batches: Iterable[Tensor], texts: int, *, ngrams: bool, like: TextFeatures | None = None
+) -> TextFeatures:
+    """States of `texts` in batches of ids (batch, tokens), and counts of their n-grams, or of those counted in `like`.
+
+    Batch by batch into one tensor: a list of parts, put together at its end, would stand beside it in memory.
+    """
+    states = torch.empty(texts, module.linear.in_features, device=module.linear.weight.device)  # (texts, features)
+    rows, buckets, done = [], [], 0
     with torch.no_grad():
         for ids in batches:
-            states.append(pooled_states(module, ids))  # (batch, features)
-            if module.ngrams is not None:
+            states[done : done + len(ids)] = pooled_states(module, ids)  # (batch, features)
+            if module.ngrams is not None and ngrams:
                 hashes = ngram_hashes(ids, module.ngrams.branch)  # (batch, orders * tokens)
-                buckets.append(owned_buckets(hashes, module.ngrams.owners))  # (batch, orders * tokens)
-    if module.ngrams is None:
-        return TextFeatures(torch.cat(states), None)
-    most, none = max(one.shape[1] for one in buckets), len(module.ngrams.owners)
-    found = torch.cat([F.pad(one, (0, most - one.shape[1]), value=none) for one in buckets])
-    known = like.ngrams if like is not None else None
-    columns = torch.unique(found[found < none]) if known is None else known.columns
-    return TextFeatures(torch.cat(states), NgramCounts.of(found, columns))
+                owned = owned_buckets(hashes, module.ngrams.owners)  # (batch, orders * tokens)
+                row, place = (owned < len(module.ngrams.owners)).nonzero(as_tuple=True)  # (found,), (found,)
+                rows.append(row + done)
+                buckets.append(owned[row, place])
+            done += len(ids)
+    if not rows:
+        return TextFeatures(states, None)
+    known = like.ngrams.columns if like is not None and like.ngrams is not None else None
+    return TextFeatures(states, NgramCounts.of(torch.cat(rows), torch.cat(buckets), texts, known))
 
 
 def in_order(data: EncodedTexts, device: torch.device) -> Iterator[Tensor]:

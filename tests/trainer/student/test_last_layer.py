@@ -22,7 +22,8 @@ from kuaixun.trainer.fitting.soft_targets import SoftTargets
 from kuaixun.trainer.fitting.watching import DevFigures
 from kuaixun.trainer.student import last_layer, penalty_search
 from kuaixun.trainer.student.idle_parts import without_idle_parts
-from kuaixun.trainer.student.last_layer import features_fit, fit_last_layer, only_last_layer_trains
+from kuaixun.trainer.student.last_layer import fit_last_layer, only_last_layer_trains
+from kuaixun.trainer.student.memory_plan import MemoryPlan
 from kuaixun.trainer.student.new_student import NewStudent, StudentShape, new_student
 from kuaixun.trainer.student.penalty_search import PENALTIES
 
@@ -189,15 +190,27 @@ def test_it_is_for_students_of_which_nothing_else_trains(student: NewStudent) ->
     assert not only_last_layer_trains(ordinary.module)
 
 
-def test_features_that_memory_cannot_hold_are_left_to_batches(
-    student: NewStudent, monkeypatch: pytest.MonkeyPatch
+def test_fewer_remembered_gradients_lead_to_the_same_optimum(
+    student: NewStudent, dev: EncodedTexts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    texts = TrainingTexts(student.texts)
-    assert features_fit(student.module, texts, SETTINGS)
+    monkeypatch.setattr(penalty_search, "PENALTIES", (4.0,))
+    again = new_student(texts_of(1, 300), SHAPE, seed=1, dropout=0.0)
 
-    monkeypatch.setattr(last_layer, "MOST_BYTES", 300 * 12 * 4 - 1)
+    whole = fit_last_layer(student.module, TrainingTexts(student.texts), dev, SETTINGS, Following())
+    less = fit_last_layer(again.module, TrainingTexts(again.texts), dev, SETTINGS, Following(), MemoryPlan(5))
 
-    assert not features_fit(student.module, texts, SETTINGS)
+    assert less.best.dev_loss == pytest.approx(whole.best.dev_loss, abs=1e-4)
+
+
+def test_ngrams_have_no_part_where_the_plan_has_none() -> None:
+    student = new_student(texts_of(1, 300), NGRAMS, seed=1, dropout=0.0)
+    dev, following = encode(student.pipeline, texts_of(2, 200)), Following()
+    plan = MemoryPlan(ngrams=False)
+
+    fit = fit_last_layer(student.module, TrainingTexts(student.texts), dev, SETTINGS, following, plan)
+
+    assert not fit.state["ngrams.table"].any()
+    assert following.seen[0].steps == len(PENALTIES)
 
 
 def counts_of(student: NewStudent, texts: EncodedTexts) -> np.ndarray:
