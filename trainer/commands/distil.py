@@ -24,7 +24,7 @@ from kuaixun.trainer.commands.student_options import TEACHER_FLAGS, TRANSFER_FLA
 from kuaixun.trainer.commands.values import weighted_scores
 from kuaixun.trainer.data.labelled_texts import read_split
 from kuaixun.trainer.errors import SettingError
-from kuaixun.trainer.fitting.settings import FitSettings
+from kuaixun.trainer.fitting.settings import FIT_NAMES, FitSettings
 from kuaixun.trainer.output_folder import refuse_unwritable
 from kuaixun.trainer.student.configuration import Configuration
 from kuaixun.trainer.student.distillation import DistillationJob, distil
@@ -99,6 +99,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
                 say=say,
                 teaching=teaching,
                 more_files=(student.origin,) if student.origin else (),
+                named_settings=tuple(name for name in FIT_NAMES if name in vars(options)),
             )
         )
     for role, figures in done.figures.items():

@@ -26,11 +26,12 @@ from kuaixun.trainer.fitting.training import Fit
 from kuaixun.trainer.fitting.watching import Watcher
 from kuaixun.trainer.fitting.weights import size_bytes
 from kuaixun.trainer.interrupts import interrupts_between_steps
+from kuaixun.trainer.number_ranges import flag_of
 from kuaixun.trainer.output_folder import refuse_unwritable
 from kuaixun.trainer.student.deployed import DeployedStudent
 from kuaixun.trainer.student.description import describe, encoded_parts
 from kuaixun.trainer.student.idle_parts import without_idle_parts
-from kuaixun.trainer.student.last_layer import fit_last_layer, only_last_layer_trains
+from kuaixun.trainer.student.last_layer import IDLE_SETTINGS, fit_last_layer, only_last_layer_trains
 from kuaixun.trainer.student.memory_plan import PLANS, memory_plan, needed_bytes, told
 from kuaixun.trainer.student.new_student import NewStudent, StudentShape, new_student
 from kuaixun.trainer.student.teaching import LABELS_ALONE, Teaching
@@ -53,7 +54,7 @@ class DistillationJob:
 
     `command` is recorded as the way to make the model again, with all files that took part, `more_files` among them;
     `say` takes one line at a time; `output_named` is what a refusal calls the output, where that is not `--output` and
-    the folder.
+    the folder; `named_settings` are the fields of `settings` that the user named one by one.
     """
 
     split: DataSplit
@@ -68,6 +69,7 @@ class DistillationJob:
     teaching: Teaching = LABELS_ALONE
     more_files: tuple[DataFile, ...] = ()
     output_named: str | None = None
+    named_settings: tuple[str, ...] = ()
 
     @property
     def files(self) -> tuple[DataFile, ...]:
@@ -132,7 +134,10 @@ def _fit(job: DistillationJob, student: NewStudent, dev: EncodedTexts, watcher: 
         if note is not None:
             job.say(note)
         if plan is not None:
-            job.say("the filters stay as they are: the last layer is fitted, at one penalty after another")
+            # Not refused before: which way the training goes, the texts' number decides.
+            idle = ", ".join(flag_of(name) for name in job.named_settings if name in IDLE_SETTINGS)
+            in_vain = f"; without effect: {idle}" if idle else ""
+            job.say(f"the filters stay as they are: the last layer is fitted, at one penalty after another{in_vain}")
             return fit_last_layer(module, train, dev, job.settings, watcher, plan)
     return fit(module, train, dev, job.settings, watcher)
 

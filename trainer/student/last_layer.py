@@ -33,6 +33,21 @@ NGRAM_SHARES = (0.25, 1.0)
 # Of more filters, all of one width, the first alone are tried before: those of the most telling words.
 FEW_FILTERS = 512
 WHOLE = MemoryPlan()
+# What has no part in such a fit: the course of a training by steps.
+IDLE_SETTINGS = (
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "ngram_learning_rate",
+    "weight_decay",
+    "dropout",
+    "branch_loss",
+    "warm_up",
+    "final_temperature",
+    "evaluate_every_steps",
+    "patience",
+    "mixed_precision",
+)
 
 
 def only_last_layer_trains(module: TextCNN) -> bool:
