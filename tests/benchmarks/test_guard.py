@@ -146,8 +146,8 @@ def expected_figures(fall: float = 1.0) -> bytes:
     return msgspec.json.encode(asdict(run_of))
 
 
-@pytest.mark.parametrize(("fall", "code"), [(1.0, 0), (0.95, 0), (0.8, 1)])
-def test_a_fall_of_a_fifth_is_noticed_in_every_ratio(
+@pytest.mark.parametrize(("fall", "code"), [(1.0, 0), (0.9, 0), (0.66, 1)])
+def test_a_fall_of_a_third_is_noticed_in_every_ratio(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], fall: float, code: int
 ) -> None:
     path = tmp_path / "figures.json"

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from kuaixun.trainer.data.analysis import Analysis
+from kuaixun.trainer.evaluation.bootstrap import Interval
 
 # The named figures of each role.
 Metrics = dict[str, dict[str, float]]
@@ -26,6 +27,7 @@ class _Figures(msgspec.Struct):
 
     accuracy: float
     macro_f1: float = 0.0
+    accuracy_interval: Interval | None = None
 
 
 class _Model(msgspec.Struct):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from kuaixun.trainer.evaluation.bootstrap import Interval
 from kuaixun.trainer.pipeline.figures import Metrics, read_baselines, read_metrics
 from kuaixun.trainer.pipeline.making import Made
 
@@ -19,12 +20,16 @@ TEACHERS = ("teacher", "network", "student")
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A model's accuracy on dev, and on test where it was measured there; `folds` models have the mean of theirs."""
+    """A model's accuracy on dev, and on test where it was measured there; `folds` models have the mean of theirs.
+
+    `interval` is what chance may make of that on dev, where the model's file tells it.
+    """
 
     name: str
     dev: float
     test: float | None
     folds: int = 1
+    interval: Interval | None = None
 
 
 def teacher_warning(made: Sequence[Made]) -> str:
@@ -51,10 +56,14 @@ def student_line(made: Sequence[Made]) -> str:
     student = _of_records("the student", students[-1].section, students[-1].folder)
     if student is None:
         return ""
-    against = f"dev {student.dev:.4f} against {baseline.dev:.4f}"
+    chance = baseline.interval
+    between = f" ({chance.low:.4f} to {chance.high:.4f})" if chance else ""
+    against = f"dev {student.dev:.4f} against {baseline.dev:.4f}{between}"
     if student.test is not None and baseline.test is not None:
         against += f", test {student.test:.4f} against {baseline.test:.4f}"
     against += ", the student's before its tables were rounded"
+    if chance and chance.low <= student.dev <= chance.high:
+        return f"the student is as good as the best baseline, {baseline.name}, to within chance: {against}"
     if student.dev < baseline.dev:
         return (
             f"warning: the student is worse than the baseline {baseline.name}: {against}; more texts, other settings "
@@ -73,7 +82,15 @@ def _best_baseline(made: Sequence[Made]) -> Standing | None:
                 baselines = read_baselines(one.stage.folder)
             except (OSError, msgspec.DecodeError):
                 continue
-            found += [Standing(of.name, of.dev.accuracy, of.test.accuracy if of.test else None) for of in baselines]
+            found += [
+                Standing(
+                    of.name,
+                    of.dev.accuracy,
+                    of.test.accuracy if of.test else None,
+                    interval=of.dev.accuracy_interval,
+                )
+                for of in baselines
+            ]
     return max(found, key=lambda of: of.dev, default=None)
 
 

@@ -18,6 +18,8 @@ ALPHABET_CHARACTERS = 400
 SPACES = 0.08
 READ_BYTES = 1 << 20
 HIGHEST_MAX_TOKENS = 256
+# Where words are written with letters they are several characters long, and detectors of words learn nothing by steps.
+HIGHEST_MAX_TOKENS_OF_WORDS = 1024
 LEAST_MAX_TOKENS = 16
 SMALL_TEXTS, LARGE_TEXTS = 20_000, 100_000
 STEPS_OF_SMALL = 900
@@ -78,16 +80,26 @@ def student_settings(analysis: Analysis, spaces: float, given: Settings) -> tupl
     else:
         shape = tuple(_of_few_characters(train, given)) if train.texts < SMALL_TEXTS else ()
     if alphabetic and not _widths_given(given):
-        return (*_lengths(train), *shape)  # a last layer alone has no course: see last_layer.py
-    return (*_lengths(train), *shape, *_course(train, FEWEST_EPOCHS if alphabetic else FEWEST_EPOCHS + 2))
+        # A last layer alone has no course: see last_layer.py.
+        return (*_lengths(train, HIGHEST_MAX_TOKENS_OF_WORDS), *shape)
+    return (
+        *_lengths(train, HIGHEST_MAX_TOKENS),
+        *shape,
+        *_course(train, FEWEST_EPOCHS if alphabetic else FEWEST_EPOCHS + 2),
+    )
 
 
-def _lengths(train: FileAnalysis) -> Iterator[Suited]:
+def _lengths(train: FileAnalysis, highest: int) -> Iterator[Suited]:
     """Nearly all of a text counts, as far as it can be served at speed."""
     longest = int(train.lengths.p99) + 1
-    tokens = min(max(-(-longest // 8) * 8, LEAST_MAX_TOKENS), HIGHEST_MAX_TOKENS)
-    whole = "99 % of the texts are no longer" if longest <= tokens else f"1 % of the texts are longer than {longest}"
-    yield Suited("max-tokens", str(tokens), whole)
+    tokens = min(max(-(-longest // 8) * 8, LEAST_MAX_TOKENS), highest)
+    if longest <= tokens:
+        why = "99 % of the texts are no longer"
+    else:
+        lengths = ((50, train.lengths.p50), (25, train.lengths.p75), (5, train.lengths.p95), (1, train.lengths.p99))
+        share, length = next(one for one in lengths if one[1] > tokens)
+        why = f"what stands beyond is not read; {share} % of the texts have more than {length:.0f}"
+    yield Suited("max-tokens", str(tokens), why)
 
 
 def _of_words(analysis: Analysis, given: Settings) -> Iterator[Suited]:

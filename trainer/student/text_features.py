@@ -19,6 +19,8 @@ from kuaixun.trainer.fitting.training import EVALUATION_BATCH
 from kuaixun.trainer.student.ngram_counts import NgramCounts
 from kuaixun.trainer.student.pooled_states import pooled_states
 
+MOST_WINDOW_FEATURES = 1 << 26
+
 if TYPE_CHECKING:
     from kuaixun.export.student.textcnn import TextCNN
     from kuaixun.trainer.fitting.encoded_texts import EncodedTexts
@@ -66,7 +68,7 @@ def features_of(
     states = torch.empty(texts, module.linear.in_features, device=module.linear.weight.device)  # (texts, features)
     rows, buckets, done = [], [], 0
     with torch.no_grad():
-        for ids in batches:
+        for ids in _small_enough(batches, module.linear.in_features):
             states[done : done + len(ids)] = pooled_states(module, ids)  # (batch, features)
             if module.ngrams is not None and ngrams:
                 hashes = ngram_hashes(ids, module.ngrams.branch)  # (batch, orders * tokens)
@@ -79,6 +81,13 @@ def features_of(
         return TextFeatures(states, None)
     known = like.ngrams.columns if like is not None and like.ngrams is not None else None
     return TextFeatures(states, NgramCounts.of(torch.cat(rows), torch.cat(buckets), texts, known))
+
+
+def _small_enough(batches: Iterable[Tensor], features: int) -> Iterator[Tensor]:
+    """The same texts, in batches whose features of all windows take no more than a quarter of a gibibyte."""
+    for ids in batches:
+        texts = max(1, MOST_WINDOW_FEATURES // (features * ids.shape[1]))
+        yield from torch.split(ids, texts)
 
 
 def in_order(data: EncodedTexts, device: torch.device) -> Iterator[Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,6 +76,18 @@ def test_a_student_that_a_baseline_beats_is_told_with_a_warning(shown: Shown) ->
     assert warning.startswith("warning: the student is")
     # The best on dev, where choices are made, whatever it is on test.
     assert "worse than the baseline majority: dev 0.5118 against 0.6000, test 0.4612 against 0.1000" in warning
+
+
+@pytest.mark.parametrize(
+    ("dev", "told"),
+    [(0.54, "warning: the student is worse"), (0.56, "as good as"), (0.59, "as good as"), (0.61, "better than")],
+)
+def test_what_chance_may_make_of_a_baseline_is_no_difference(shown: Shown, dev: float, told: str) -> None:
+    uncertain: dict[str, dict[str, Any]] = figures(0.57)
+    uncertain["dev"]["accuracy_interval"] = {"low": 0.55, "high": 0.6}
+    assert shown.make(majority=figures(0.1), fasttext=uncertain, checkpoint=figures(dev)) == 0
+    assert told in shown.said[-1]
+    assert f"dev {dev:.4f} against 0.5700 (0.5500 to 0.6000)" in shown.said[-1]
 
 
 def test_a_student_that_beats_every_baseline_is_told_without_one(shown: Shown) -> None:

@@ -29,6 +29,15 @@ def test_texts_count_whole_up_to_a_length_that_can_be_served() -> None:
         assert ("99 % of the texts are no longer" in chosen[0].note) == (length < 1000)
 
 
+def test_texts_that_are_cut_are_told_of_and_words_are_read_further() -> None:
+    spaced = ("rates rise again " * 200, "a late goal")
+
+    (suited,) = [one for one in student_settings(analysis_of(*spaced), SPACED, {}) if one.option == "max-tokens"]
+    assert suited.value == "1024"
+    assert "what stands beyond is not read; 50 % of the texts have more than" in suited.note
+    assert values(student_settings(analysis_of("rates rise again " * 40), SPACED, {}))["max-tokens"] == "680"
+
+
 def test_words_are_for_texts_with_letters_and_spaces() -> None:
     english, chinese = analysis_of("rates rise again", "a late goal"), analysis_of("央行加息", "绝杀进球")
 
