@@ -20,11 +20,18 @@ from kuaixun.trainer.commands.options import (
 )
 from kuaixun.trainer.commands.progress import plain_lines, watching
 from kuaixun.trainer.commands.shown_paths import recorded_command
-from kuaixun.trainer.commands.student_options import TEACHER_FLAGS, TRANSFER_FLAGS, add_student, refuse_idle, student_of
+from kuaixun.trainer.commands.student_options import (
+    TEACHER_FLAGS,
+    TRANSFER_FLAGS,
+    add_student,
+    named_fit,
+    refuse_idle,
+    student_of,
+)
 from kuaixun.trainer.commands.values import weighted_scores
 from kuaixun.trainer.data.labelled_texts import read_split
 from kuaixun.trainer.errors import SettingError
-from kuaixun.trainer.fitting.settings import FIT_NAMES, FitSettings
+from kuaixun.trainer.fitting.settings import FitSettings
 from kuaixun.trainer.output_folder import refuse_unwritable
 from kuaixun.trainer.student.configuration import Configuration
 from kuaixun.trainer.student.distillation import DistillationJob, distil
@@ -99,7 +106,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
                 say=say,
                 teaching=teaching,
                 more_files=(student.origin,) if student.origin else (),
-                named_settings=tuple(name for name in FIT_NAMES if name in vars(options)),
+                named_settings=named_fit(options),
             )
         )
     for role, figures in done.figures.items():

@@ -26,6 +26,7 @@ from kuaixun.trainer.commands.student_options import (
     TEACHER_FLAGS,
     TRANSFER_FLAGS,
     add_student,
+    named_fit,
     names_shape,
     refuse_idle,
     student_of,
@@ -177,6 +178,7 @@ def _train(options: argparse.Namespace, command: str, rows: RetrainingRows, work
                 say=plain_lines(console),
                 more_files=(*rows.files, *((student.origin,) if student.origin else ())),
                 output_named=f"--bundles {options.bundles}",
+                named_settings=named_fit(options),
             )
         )
     if done.fit.interrupted:

@@ -48,7 +48,7 @@ def student_of(options: argparse.Namespace) -> Configuration:
     configuration = read_configuration(str(options.configuration))
     given = vars(options)
     shape = {name: given[name] for name in SHAPE_NAMES if name in given}
-    fit = {name: given[name] for name in FIT_NAMES if name in given}
+    fit = {name: given[name] for name in named_fit(options)}
     if shape.get("keyword_filters") and "ngram_size" in given:
         raise SettingError("--ngram-size: beside detectors of words n-grams bring class scores, and have no size")
     return replace(
@@ -61,6 +61,11 @@ def student_of(options: argparse.Namespace) -> Configuration:
 def names_shape(options: argparse.Namespace) -> bool:
     """Whether the student's shape was chosen, by a configuration or by a flag of it."""
     return options.configuration != DEFAULT or any(name in vars(options) for name in SHAPE_FLAGS)
+
+
+def named_fit(options: argparse.Namespace) -> tuple[str, ...]:
+    """Which settings of the training were given as flags."""
+    return tuple(name for name in FIT_NAMES if name in vars(options))
 
 
 def refuse_idle(options: argparse.Namespace, names: Sequence[str], why: str) -> None:
