@@ -97,7 +97,7 @@ def _lengths(train: FileAnalysis, highest: int) -> Iterator[Suited]:
         why = "99 % of the texts are no longer"
     else:
         lengths = ((50, train.lengths.p50), (25, train.lengths.p75), (5, train.lengths.p95), (1, train.lengths.p99))
-        share, length = next(one for one in lengths if one[1] > tokens)
+        share, length = next(one for one in lengths if one[1] >= tokens)
         why = f"what stands beyond is not read; {share} % of the texts have more than {length:.0f}"
     yield Suited("max-tokens", str(tokens), why)
 

@@ -38,6 +38,12 @@ def test_texts_that_are_cut_are_told_of_and_words_are_read_further() -> None:
     assert values(student_settings(analysis_of("rates rise again " * 40), SPACED, {}))["max-tokens"] == "680"
 
 
+def test_texts_may_all_be_as_long_as_what_is_read() -> None:
+    for text, spaces, tokens in (("字" * 256, 0.0, 256), ("ab cd ef" * 128, SPACED, 1024)):
+        (suited,) = [one for one in student_settings(analysis_of(text), spaces, {}) if one.option == "max-tokens"]
+        assert suited.note.startswith(f"max-tokens {tokens}: what stands beyond is not read")
+
+
 def test_words_are_for_texts_with_letters_and_spaces() -> None:
     english, chinese = analysis_of("rates rise again", "a late goal"), analysis_of("央行加息", "绝杀进球")
 
