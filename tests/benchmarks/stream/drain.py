@@ -72,7 +72,6 @@ def drain(contender: Contender, backlog: Backlog, delivery: Guarantee, processes
 
 def _drained(contender: Contender, backlog: Backlog, topics: Topics, processes: int) -> Drained:
     progress = Progress(topics)
-    progress.count()  # a client's first request takes as long as a short drain
     with started(contender, topics, processes) as members:
         if processes > 1:
             wait_for_members(topics, processes)

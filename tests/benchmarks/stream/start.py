@@ -28,7 +28,6 @@ def start(contender: Contender, backlog: Backlog) -> Start:
     with own_topics(backlog.topics.bootstrap) as own:
         topics = replace(own, input=backlog.topics.input)
         progress = Progress(topics)
-        progress.count()
         began = time.monotonic()
         with started(contender, topics, 1) as members:
             progress.wait_for(1, members, every_seconds=0.002)
