@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from kuaixun.export.command_line import path_of
-from kuaixun.export.printable import printable
 from kuaixun.export.whole_tables import print_whole, quoted
 from kuaixun.trainer.commands.options import add_classes, add_columns, add_embeddings, columns_of, embeddings_of
+from kuaixun.trainer.commands.progress import plain_lines
 from kuaixun.trainer.commands.values import whole_number
 from kuaixun.trainer.data.analysis import (
     MINIMUM_FREQUENCY,
@@ -179,6 +179,6 @@ def _show_groups(console: Console, title: str, groups: tuple[tuple[Row, ...], ..
         for row in group:
             shown = row.text if len(row.text) <= SHOWN_CHARS else row.text[:SHOWN_CHARS] + "…"
             line = f"  {row.file}:{row.line}: {shown!r} {row.label}"
-            console.print(printable(line), highlight=False, markup=False, soft_wrap=True)
+            plain_lines(console)(line)
         if len(group) > 1:
             console.print()

@@ -176,7 +176,7 @@ def show(baselines: Baselines, console: Console) -> None:
     print_whole(table, console)
     for one in baselines.baselines:
         settings = ", ".join(f"{name} {value}" for name, value in one.settings.items())
-        console.print(f"{one.name}: {settings}", highlight=False, markup=False, soft_wrap=True)
+        plain_lines(console)(f"{one.name}: {settings}")
 
 
 def kinds_of(text: str) -> tuple[str, ...]:

@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from kuaixun.export.printable import printable
 from kuaixun.export.whole_tables import print_whole, quoted
+from kuaixun.trainer.commands.progress import plain_lines
 from kuaixun.trainer.evaluation.bootstrap import Interval
 from kuaixun.trainer.evaluation.comparison import Comparison
 from kuaixun.trainer.evaluation.coverage import CoveragePoint
@@ -195,7 +195,7 @@ def _table(*columns: str, words: tuple[str, ...] = ()) -> Table:
 
 def _say(console: Console, line: str) -> None:
     if line:
-        console.print(printable(line), highlight=False, markup=False, soft_wrap=True)
+        plain_lines(console)(line)
 
 
 def _times(ratio: float) -> str:

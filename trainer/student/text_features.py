@@ -19,11 +19,11 @@ from kuaixun.trainer.fitting.training import EVALUATION_BATCH
 from kuaixun.trainer.student.ngram_counts import NgramCounts
 from kuaixun.trainer.student.pooled_states import pooled_states
 
-MOST_WINDOW_FEATURES = 1 << 26
-
 if TYPE_CHECKING:
     from kuaixun.export.student.textcnn import TextCNN
     from kuaixun.trainer.fitting.encoded_texts import EncodedTexts
+
+MOST_WINDOW_FEATURES = 1 << 26  # numbers of four bytes, of all windows of a batch at once
 
 
 @dataclass(frozen=True, slots=True, eq=False)
