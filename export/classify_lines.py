@@ -41,9 +41,9 @@ def dump_lines(source: int, sink: BinaryIO, pipeline: TextPipeline) -> int:
 
 def dumped_lines(texts: Sequence[str], pipeline: TextPipeline) -> list[DumpedLine]:
     """What the pipeline makes of texts, one each."""
-    encoded, first = pipeline.encode(texts), int(pipeline.parameters.prepend_cls)
+    encoded, parameters = pipeline.encode(texts), pipeline.parameters
     return [
-        DumpedLine(cleaned, ids[: min(length + first, pipeline.parameters.max_tokens)].tolist())
+        DumpedLine(cleaned, ids[: min(length + parameters.marks, parameters.max_tokens)].tolist())
         for cleaned, ids, length in zip(pipeline.clean(texts), encoded.ids, encoded.lengths.tolist(), strict=True)
     ]
 

@@ -32,17 +32,25 @@ class TextParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """How a raw text becomes token ids; the tables themselves are files of the bundle.
 
     Only the first `max_raw_chars` code points of a text are read at all, which bounds the cost of hostile input.
+    `prepend_cls` and `append_cls` mark where a text begins and ends with the same token; a text that fills `max_tokens`
+    has no mark at its end. A manifest without `append_cls` keeps its id, hence it is left unset rather than false.
     """
 
     max_raw_chars: Annotated[int, msgspec.Meta(ge=1, le=1 << 20)] = 2048
     max_tokens: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 32
     prepend_cls: bool = False
+    append_cls: bool | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def marks(self) -> int:
+        """How many tokens a text has that are not characters of it."""
+        return int(self.prepend_cls) + int(bool(self.append_cls))
 
 
 class NgramBranch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Hashed n-grams of token ids: each bucket belongs to one n-gram and holds its row of class scores."""
 
-    orders: tuple[Annotated[int, msgspec.Meta(ge=2, le=3)], ...] = (2, 3)
+    orders: tuple[Annotated[int, msgspec.Meta(ge=1, le=3)], ...] = (2, 3)
     bucket_bits: Annotated[int, msgspec.Meta(ge=1, le=24)] = 17
     size: Positive = 32
 

@@ -3,7 +3,7 @@
 The only text code there is: the trainer, every Python engine and (from the same data files) C++ encode alike.
 
     cut to max_raw_chars → patterns → fold each code point → runs of spaces to one, none at the ends
-    → cleaned text → vocabulary → cut to max_tokens, pad
+    → cleaned text → vocabulary → a mark at both ends, at one or at none → cut to max_tokens, pad
 """
 
 from __future__ import annotations
@@ -95,9 +95,13 @@ class TextPipeline:
     def _to_ids(self, folded: _Folded) -> Encoded:
         """Look the characters up and lay them out in rows."""
         offset = 1 if self.parameters.prepend_cls else 0
-        tokens = np.minimum(folded.lengths + offset, self.parameters.max_tokens)  # (texts,)
+        tokens = np.minimum(folded.lengths + self.parameters.marks, self.parameters.max_tokens)  # (texts,)
         ids = np.full((len(folded.lengths), max(int(tokens.max(initial=1)), 1)), PAD, dtype=np.int32)
         ids[:, :offset] = CLS
+        if self.parameters.append_cls:
+            ends = folded.lengths + offset  # (texts,)
+            room = np.flatnonzero(ends < self.parameters.max_tokens)
+            ids[room, ends[room]] = CLS
         rows = np.repeat(np.arange(len(folded.lengths)), folded.lengths)  # (characters,)
         starts = np.cumsum(folded.lengths) - folded.lengths  # (texts,)
         places = np.arange(len(folded.points)) - starts[rows] + offset  # (characters,)

@@ -53,11 +53,11 @@ def checkpoint(pipeline: TextPipeline) -> Checkpoint:
         embedding_size=12,
         widths=(2, 3, 5),
         filters=16,
-        ngrams=NgramBranch(orders=(2, 3), bucket_bits=8, size=4),
+        ngrams=NgramBranch(orders=(1, 2, 3), bucket_bits=8, size=4),
     )
     module = TextCNN(architecture, len(LABELS))
     assert module.ngrams is not None
-    # Some of the bigrams of low ids own their bucket: owners and rivals are both met everywhere.
+    # Some of the n-grams of low ids own their bucket: owners and rivals are both met everywhere.
     hashes = ngram_hashes(torch.cartesian_prod(torch.arange(1, 61), torch.arange(1, 61)), module.ngrams.branch)
     owned = hashes[hashes >= 0]
     module.ngrams.owners[owned % 256] = (owned >> OWNER_SHIFT).short()

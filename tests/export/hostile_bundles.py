@@ -90,6 +90,7 @@ NEUTRAL_TEXTS: tuple[tuple[bytes, bytes], ...] = (
     (b'"accuracy": 0.5', b'"accuracy": 0.50000'),
     (b'"finance"', b'"fin\\u0061nce"'),
     (b',\n  "prepend_cls": false', b""),
+    (b'"prepend_cls": false', b'"append_cls": false, "prepend_cls": false'),
 )
 
 

@@ -117,8 +117,8 @@ def test_cleaned_text_and_ids_are_the_same_for_what_hypothesis_finds(
 
 @pytest.fixture(scope="session")
 def chinese_bundle(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """A student whose texts begin with CLS and hold no Latin letters."""
-    parameters = msgspec.structs.replace(checkpoint.record.text, prepend_cls=True)
+    """A student whose texts begin and end with CLS and hold no Latin letters."""
+    parameters = msgspec.structs.replace(checkpoint.record.text, prepend_cls=True, append_cls=True)
     parts = (checkpoint.pipeline.patterns, checkpoint.pipeline.vocabulary)
     pipeline = TextPipeline(parameters, unicode_table(drop_latin=True), *parts)
     record = msgspec.structs.replace(checkpoint.record, text=parameters)
@@ -127,7 +127,7 @@ def chinese_bundle(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFact
     return read_bundle(path)
 
 
-def test_with_a_cls_token_and_without_latin_letters_all_is_the_same(classify: Run, chinese_bundle: Bundle) -> None:
+def test_with_cls_tokens_and_without_latin_letters_all_is_the_same(classify: Run, chinese_bundle: Bundle) -> None:
     lines = [text.replace("\n", " ").encode() for text in GOLDEN_TEXTS] + list(dirty_lines(5000, SEED + 2))
     assert_same_dump(classify, chinese_bundle, lines)
     done = classify(chinese_bundle.path, b"".join(line + b"\n" for line in lines), "--precision", "fp32")

@@ -93,6 +93,16 @@ def test_the_cls_token_comes_first_and_counts_towards_the_cut(table: CodePointTa
     assert encoded.lengths.tolist() == [4, 0, 1]
 
 
+def test_a_mark_stands_at_the_end_where_there_is_room(table: CodePointTable) -> None:
+    vocabulary, texts = Vocabulary(("a", "b")), ["ab", "", "abab"]
+    both = TextPipeline(TextParameters(max_tokens=4, prepend_cls=True, append_cls=True), table, Patterns(), vocabulary)
+    assert both.encode(texts).ids.tolist() == [[CLS, 3, 4, CLS], [CLS, CLS, PAD, PAD], [CLS, 3, 4, 3]]
+    assert both.encode(texts).lengths.tolist() == [2, 0, 4]
+    assert both.encode([]).ids.shape == (0, 1)
+    alone = TextPipeline(TextParameters(max_tokens=4, append_cls=True), table, Patterns(), vocabulary)
+    assert alone.encode(texts).ids.tolist() == [[3, 4, CLS, PAD], [CLS, PAD, PAD, PAD], [3, 4, 3, 4]]
+
+
 def test_an_empty_batch_has_no_rows(pipeline: TextPipeline) -> None:
     assert pipeline.encode([]).ids.shape == (0, 1)
     assert pipeline.clean([]) == []

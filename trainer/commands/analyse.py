@@ -97,6 +97,7 @@ def show(analysis: Analysis, console: Console) -> None:
     """Tables of the figures, examples of what is wrong below them."""
     for file in analysis.files:
         print_whole(_classes_table(file), console)
+    print_whole(_scripts_table(analysis), console)
     print_whole(_repeats_table(analysis), console)
     if analysis.coverage:
         print_whole(_coverage_table(analysis), console)
@@ -137,6 +138,13 @@ def _length_cells(lengths: Lengths | None) -> list[str]:
         return ["—"] * 6
     percentiles = (lengths.p05, lengths.p50, lengths.p95, lengths.maximum)
     return [f"{lengths.mean:.1f}", f"{lengths.deviation:.1f}", *(f"{length:.0f}" for length in percentiles)]
+
+
+def _scripts_table(analysis: Analysis) -> Table:
+    table = _table("Written with", "file", "spaces among characters", "ideographs among letters")
+    for file in analysis.files:
+        table.add_row(file.role, f"{file.script.spaces:.1%}", f"{file.script.ideographs:.1%}")
+    return table
 
 
 def _repeats_table(analysis: Analysis) -> Table:

@@ -108,7 +108,7 @@ def _add_shape(group: argparse._ArgumentGroup) -> None:
     number("--embedding-size", SHAPE.embedding_size, "length of a character's vector")
     bits = "2^N buckets of hashed n-grams, or none"
     add("--ngram-bits", ngrams.bucket_bits, bits, type=bits_or_none, metavar="N|none")
-    add("--ngram-orders", "2,3", "characters of an n-gram", type=number_list(2, 3), metavar="N,N,…")
+    add("--ngram-orders", "2,3", "characters of an n-gram", type=number_list(1, 3), metavar="N,N,…")
     size = "length of a bucket's vector in training"
     add("--ngram-size", ngrams.size, size, type=whole_number(1, 4096), metavar="N")
     number("--ngram-minimum-frequency", SHAPE.ngram_minimum_frequency, "rarer n-grams own no bucket")
@@ -117,9 +117,10 @@ def _add_shape(group: argparse._ArgumentGroup) -> None:
     switch(
         "--keyword-filters",
         "the widest filters begin, and stay, as detectors of the words that tell classes apart; "
-        "of a text's first word too with --prepend-cls",
+        "of a text's first word too with --prepend-cls, and of its last word's end with --append-cls",
     )
     switch("--prepend-cls", "begin every text with a token of its own")
+    switch("--append-cls", "end every text with that token, where it is shorter than --max-tokens")
     switch("--drop-latin", "drop the letters a to z in all their forms")
     number("--vocabulary-size", SHAPE.vocabulary_size, "characters at most, three specials included")
     number("--minimum-frequency", SHAPE.minimum_frequency, "rarer characters are unknown ones")

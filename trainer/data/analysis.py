@@ -23,6 +23,8 @@ from kuaixun.trainer.data.repeats import ComparedTexts, compared, rows_by_key
 VOCABULARY_SIZE = 4800
 MINIMUM_FREQUENCY = 2
 EXAMPLES = 5
+# CJK unified and compatibility ideographs, and the planes that hold nothing else.
+IDEOGRAPHS = ((0x3400, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
 UNKNOWN_CHARACTERS = 20
 
 
@@ -67,6 +69,13 @@ class Repeats(msgspec.Struct, frozen=True, kw_only=True):
     examples: tuple[tuple[Row, ...], ...]
 
 
+class Script(msgspec.Struct, frozen=True, kw_only=True):
+    """What cleaned texts are written with: spaces as a share of all characters, ideographs as one of all letters."""
+
+    spaces: float
+    ideographs: float
+
+
 class FileAnalysis(msgspec.Struct, frozen=True, kw_only=True):
     """One file by itself. `contradictions` are groups of one cleaned text under several labels."""
 
@@ -75,6 +84,7 @@ class FileAnalysis(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
     texts: int
     lengths: Lengths
+    script: Script
     classes: tuple[ClassAnalysis, ...]
     empty_after_cleaning: int
     empty_examples: tuple[Row, ...]
@@ -167,6 +177,7 @@ def _analyse_file(role: str, data: LabelledTexts, texts: ComparedTexts) -> FileA
         sha256=data.sha256,
         texts=len(data),
         lengths=_lengths(lengths),
+        script=_script(texts.cleaned),
         classes=tuple(
             _analyse_class(label, lengths[data.label_ids == index], len(data))
             for index, label in enumerate(data.labels)
@@ -207,6 +218,24 @@ def _lengths(lengths: NDArray[np.int64]) -> Lengths:
     )
 
 
+def _script(texts: Sequence[str]) -> Script:
+    counts = _characters(texts)
+    letters = {character: count for character, count in counts.items() if character.isalpha()}
+    ideographs = sum(
+        count
+        for character, count in letters.items()
+        if any(first <= ord(character) <= last for first, last in IDEOGRAPHS)
+    )
+    return Script(spaces=counts[" "] / max(counts.total(), 1), ideographs=ideographs / max(sum(letters.values()), 1))
+
+
+def _characters(texts: Sequence[str]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(text)
+    return counts
+
+
 def _repeats(data: LabelledTexts, groups: Iterable[Sequence[int]]) -> Repeats:
     repeated = [rows for rows in groups if len(rows) > 1]
     # Texts that differ to the eye say more than those that do not.
@@ -219,9 +248,7 @@ def _repeats(data: LabelledTexts, groups: Iterable[Sequence[int]]) -> Repeats:
 
 
 def _coverage(role: str, texts: ComparedTexts, name: str, vocabulary: Collection[str]) -> Coverage:
-    counts: Counter[str] = Counter()
-    for text in texts.cleaned:
-        counts.update(text)
+    counts = _characters(texts.cleaned)
     known = set(vocabulary)
     unknown = sorted((-count, character) for character, count in counts.items() if character not in known)
     characters = counts.total()

@@ -19,7 +19,7 @@ from kuaixun.trainer.pipeline.named_sections import named_sections
 from kuaixun.trainer.pipeline.plan import Plan, Settings, near
 from kuaixun.trainer.pipeline.stage import Stage
 from kuaixun.trainer.pipeline.stage_maker import PARTS, Build, Planned, StageMaker, Wired
-from kuaixun.trainer.pipeline.suited_settings import space_share, student_settings
+from kuaixun.trainer.pipeline.suited_settings import student_settings
 
 KINDS = ("teacher", "network", "student")
 TRANSFER = "transfer"
@@ -221,7 +221,7 @@ class TeacherWiring:
                 if key.replace("_", "-") in TAUGHT:
                     raise SettingError(f"[student] {key}: a student that teaches learns from labels; leave it out")
             wired = self._parts.wired(*PARTS) | self._maker.output(name, name)
-            suited = student_settings(analysis, space_share(self._parts.train), settings) if analysis else ()
+            suited = student_settings(analysis, settings) if analysis else ()
             return self._maker.make(name, settings, wired, command="distil", suited=suited, parts=self._parts)
 
         return build

@@ -16,7 +16,7 @@ from kuaixun.trainer.pipeline.named_sections import named_sections
 from kuaixun.trainer.pipeline.plan import Plan, Settings
 from kuaixun.trainer.pipeline.stage import EXPORT, Stage
 from kuaixun.trainer.pipeline.stage_maker import PARTS, Build, Planned, StageMaker, Wired
-from kuaixun.trainer.pipeline.suited_settings import baseline_settings, space_share, student_settings
+from kuaixun.trainer.pipeline.suited_settings import baseline_settings, student_settings
 from kuaixun.trainer.pipeline.teacher_wiring import TRANSFER, TeacherWiring
 
 ANALYSIS_FILE = "analysis.json"
@@ -74,7 +74,7 @@ class Wiring:
     def _baseline(self, name: str, settings: Settings) -> Build:
         def build(analysis: Analysis | None) -> Stage:
             wired = self.parts.wired(*PARTS) | self._maker.output(name, "figures")
-            suited = baseline_settings(analysis, space_share(self.parts.train), settings) if analysis else ()
+            suited = baseline_settings(analysis, settings) if analysis else ()
             return self._maker.make(name, settings, wired, suited=suited, parts=self.parts)
 
         return build
@@ -95,7 +95,7 @@ class Wiring:
                 settings[option] = [argument.partition("=")[2] for argument in heard.arguments]
             else:
                 wired |= {option: heard.arguments}
-        suited = student_settings(analysis, space_share(self.parts.train), settings) if analysis else ()
+        suited = student_settings(analysis, settings) if analysis else ()
         return self._maker.make(
             "distil",
             settings,

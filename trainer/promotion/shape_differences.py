@@ -48,9 +48,13 @@ def shape_differences(
         for flag, (here, there) in values.items()
         if here != there
     ]
-    if shape.prepend_cls != text.prepend_cls:
-        flag = "--prepend-cls" if text.prepend_cls else "--no-prepend-cls"
-        different.append(ShapeDifference("prepend-cls", _said(shape.prepend_cls), _said(text.prepend_cls), flag))
+    for name, here, there in (
+        ("prepend-cls", shape.prepend_cls, text.prepend_cls),
+        ("append-cls", shape.append_cls, bool(text.append_cls)),
+    ):
+        if here != there:
+            flag = f"--{name}" if there else f"--no-{name}"
+            different.append(ShapeDifference(name, _said(here), _said(there), flag))
     if KEYWORDS in recorded and (there := recorded[KEYWORDS] == f"--{KEYWORDS}") != shape.keyword_filters:
         different.append(ShapeDifference(KEYWORDS, _said(shape.keyword_filters), _said(there), recorded[KEYWORDS]))
     return tuple(different)

@@ -8,8 +8,7 @@ that a text may begin with is a space to them, so that they find its first word 
 training; what they say of the classes is learnt (last_layer.py where there is nothing else to learn). Where there are
 fewer words than filters, those that are left over are silent.
 
-The measure of a word is the G statistic of its presence against the classes (Dunning 1993, Accurate Methods for the
-Statistics of Surprise and Coincidence).
+The measure of a word is the G statistic of its presence against the classes (information.py), halved.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ from typing import cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kuaixun.export.student.textcnn import NgramScores, TextCNN
 from kuaixun.export.text.vocabulary import CLS, SPECIALS, UNK
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
+from kuaixun.trainer.student.information import information
 
 SPACE = " "
 LEAST_TEXTS = 2
@@ -111,18 +110,11 @@ def telling_patterns(texts: Sequence[str], labels: LabelledTexts, width: int) ->
     counts = np.zeros((len(numbers), len(labels.labels)))  # (patterns, classes) texts with the word
     np.add.at(counts, tuple(np.array(pairs, dtype=np.int64).reshape(-1, 2).T), 1)
     shares = np.bincount(labels.label_ids, minlength=len(labels.labels)) / len(labels)  # (classes,)
-    scores = _g_statistic(counts, shares)
-    scores[counts.sum(axis=1) < LEAST_TEXTS] = -1.0
+    texts_with = counts.sum(axis=1)  # (patterns,)
+    scores = texts_with * information(torch.from_numpy(counts), torch.from_numpy(shares)).numpy()
+    scores[texts_with < LEAST_TEXTS] = -1.0
     names = list(numbers)
     return [names[place] for place in np.argsort(-scores, kind="stable").tolist() if scores[place] >= 0]
-
-
-def _g_statistic(counts: NDArray[np.float64], shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    expected = counts.sum(axis=1, keepdims=True) * shares  # (patterns, classes)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        parts = np.where(counts > 0, counts * np.log(counts / expected), 0.0)
-    scores: NDArray[np.float64] = 2 * parts.sum(axis=1)
-    return scores
 
 
 def _patterns_of(text: str, width: int) -> set[str]:

@@ -1,9 +1,10 @@
 """What a student of fixed filters says of its features: brought to its optimum, at the penalty that suits dev.
 
 Where the features are fixed the objective is convex in the last layer and in the n-grams' class scores
-(penalty_search.py). How much n-grams may say beside the words, and how many words there are to be, dev chooses too.
-N-grams are worth twenty points where words are many and rare, as in several languages at once, and cost some where a
-few words decide (docs/experiments.md).
+(penalty_search.py). How much n-grams may say beside the words, how many words there are to be, and whether labels are
+smoothed where that is asked for, dev chooses too. N-grams are worth twenty points where words are many and rare, as in
+several languages at once, and cost some where a few words decide; smooth labels are better for three classes and
+worse for twenty (docs/experiments.md).
 
 Adam would move the weight of a word that stands in two texts as far as that of one in a thousand, and a few thousand
 texts of many classes are then known by heart within three epochs (docs/experiments.md, small files).
@@ -12,11 +13,13 @@ texts of many classes are then known by heart within three epochs (docs/experime
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kuaixun.trainer.fitting.curriculum import TrainingTexts, epochs
 from kuaixun.trainer.fitting.training import Fit, best_of
 from kuaixun.trainer.fitting.watching import Watcher
+from kuaixun.trainer.student.information import loudness_of
 from kuaixun.trainer.student.keyword_filters import detecting_filters
 from kuaixun.trainer.student.memory_plan import MemoryPlan
 from kuaixun.trainer.student.penalty_search import PenaltySearch
@@ -28,8 +31,8 @@ if TYPE_CHECKING:
     from kuaixun.trainer.fitting.encoded_texts import EncodedTexts
     from kuaixun.trainer.fitting.settings import FitSettings
 
-# An n-gram counts as much of a word as this, each time that it stands in a text.
-NGRAM_SHARES = (0.25, 1.0)
+# An n-gram counts as much as this of a word that says as much, each time that it stands in a text.
+NGRAM_SHARES = (1.0, 0.25)
 # Of more filters, all of one width, the first alone are tried before: those of the most telling words.
 FEW_FILTERS = 512
 WHOLE = MemoryPlan()
@@ -76,30 +79,33 @@ def fit_last_layer(
     epoch = next(epochs(train, settings))
     device = module.linear.weight.device
     learnt, told = features_of_epoch(module, epoch, device, ngrams=plan.ngrams)
-    largest = learnt.states.max().clamp(min=1e-6)
-    learnt.states.div_(largest)
     dev_features = features_of(module, in_order(dev, device), len(dev), ngrams=plan.ngrams, like=learnt)
-    dev_features.states.div_(largest)
+    loudness = loudness_of(learnt, told, module.linear.out_features)
     shares = (0.0,) if learnt.ngrams is None else (0.0, *NGRAM_SHARES)
-    trials = len(shares) + (_few_filters(module) < _filters(module))
+    smoothing = epoch.objective.label_smoothing
+    trials = len(shares) + (_few_filters(module) < _filters(module)) + (smoothing > 0)
     search = PenaltySearch(
-        module, learnt, told, epoch.objective, largest, dev, dev_features, watcher, trials, plan.remembered
+        module, learnt, told, epoch.objective, loudness, dev, dev_features, watcher, trials, plan.remembered
     )
     return best_of(
-        _searched(search, shares),
+        _searched(search, shares, smoothing),
         search.lowest,
         search.steps,
         "the dev loss was never a number: the pretrained embeddings may be too large",
     )
 
 
-def _searched(search: PenaltySearch, shares: tuple[float, ...]) -> Iterator[int]:
-    """Words alone, with n-grams, and with more words what was best so far; yield how many penalties there were."""
+def _searched(search: PenaltySearch, shares: tuple[float, ...], smoothing: float) -> Iterator[int]:
+    """Words alone, with n-grams, and of what was best so far with more words and with labels as they are; yield how
+    many penalties there were.
+    """
     filters, few = _filters(search.module), _few_filters(search.module)
     for share in shares:
-        yield from search.sweep(Trial(share, few))
-    if few < filters:
-        yield from search.sweep(Trial(search.best.ngram_share if search.best else 0.0, filters))
+        yield from search.sweep(Trial(share, few, smoothing))
+    if few < filters and search.best:
+        yield from search.sweep(replace(search.best, filters=filters))
+    if smoothing > 0 and search.best:
+        yield from search.sweep(replace(search.best, label_smoothing=0.0))
 
 
 def _few_filters(module: TextCNN) -> int:

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 MOST_BYTES = 4 << 30
 # The first is what is best where there is room.
 REMEMBERED_GRADIENTS = (20, 10, 5)
-# Beside those that are remembered: weights, squares, gradients and directions of a search along a line; measured.
-FURTHER_COPIES = 16
+# Beside those that are remembered: weights, how loud they count, squares, gradients and directions of a search along a
+# line; measured.
+FURTHER_COPIES = 24
 # Logits, what becomes of them in the loss, and the gradients of all these.
 COPIES_OF_SCORES = 8
 # While counts are sorted into rows and, once more, into columns.

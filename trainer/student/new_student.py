@@ -49,6 +49,7 @@ class StudentShape:
     ngrams: NgramBranch | None = None
     max_tokens: int = 32
     prepend_cls: bool = False
+    append_cls: bool = False
     drop_latin: bool = False
     vocabulary_size: int = 4800
     minimum_frequency: int = 2
@@ -106,7 +107,11 @@ def new_student(
         )
     pipeline = build_pipeline(
         training_texts,
-        TextParameters(max_tokens=shape.max_tokens, prepend_cls=shape.prepend_cls),
+        TextParameters(
+            max_tokens=shape.max_tokens,
+            prepend_cls=shape.prepend_cls,
+            append_cls=shape.append_cls or msgspec.UNSET,
+        ),
         vocabulary_size=shape.vocabulary_size,
         minimum_frequency=shape.minimum_frequency,
         drop_latin=shape.drop_latin,

@@ -39,6 +39,16 @@ class NgramCounts:
             matrix = torch.sparse_coo_tensor(indices, ones, shape).coalesce()
             return cls(columns, matrix.to_sparse_csr(), matrix.t().coalesce().to_sparse_csr())
 
+    def presence_in(self, numbers: Tensor) -> Tensor:
+        """Numbers (texts, n) summed over the texts that have each n-gram: (n-grams, n)."""
+        present = torch.sparse_csr_tensor(
+            self.transposed.crow_indices(),
+            self.transposed.col_indices(),
+            torch.ones_like(self.transposed.values()),
+            self.transposed.shape,
+        )
+        return present @ numbers
+
     def times(self, scores: Tensor) -> Tensor:
         """Scores (n-grams, classes), summed over each text: (texts, classes), with a gradient for the scores."""
         product: Tensor = _Product.apply(self, scores)  # type: ignore[no-untyped-call]

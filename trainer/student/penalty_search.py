@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -27,13 +27,14 @@ from kuaixun.trainer.student.trial import Trial, TrialWeights
 if TYPE_CHECKING:
     from kuaixun.export.student.textcnn import TextCNN
     from kuaixun.trainer.fitting.encoded_texts import EncodedTexts
+    from kuaixun.trainer.student.information import Loudness
     from kuaixun.trainer.student.ngram_counts import NgramCounts
 
 # The weights' squares are added to the loss of all texts with these factors, halved: 1 is what scikit-learn's logistic
-# regression does by default. Features are at most 1 here.
+# regression does by default. Features are at most 1 here, as loud as they are.
 PENALTIES = tuple(10 * 0.5**halvings for halvings in range(12))
 PATIENCE = 3
-# A larger student has to lower the dev loss by this share: less is as likely chance.
+# A later trial, most often of a larger student, has to lower the dev loss by this share: less is as likely chance.
 LEAST_GAIN = 0.02
 # And by this much, in nats: the mean of 500 dev texts moves as far where one text is half a nat surer. Of a loss near 0
 # the share alone would be less than what one text does by chance.
@@ -50,7 +51,7 @@ class PenaltySearch:
     learnt: TextFeatures
     told: Batch
     objective: Objective
-    largest: Tensor
+    loudness: Loudness
     dev: EncodedTexts
     dev_features: TextFeatures
     watcher: Watcher
@@ -95,9 +96,9 @@ class PenaltySearch:
 
     def _measure(self, weights: TrialWeights, trial: Trial, counts: NgramCounts | None, at_most: float) -> float:
         """Put the weights into the module and look at dev; keep them where its loss, which is returned, is lowest."""
-        weights.put_into(self.module, self.largest, counts, trial)
+        weights.put_into(self.module, self.loudness, counts, trial)
         with torch.no_grad():
-            logits = weights.logits(self.dev_features, trial).cpu()  # (dev texts, classes)
+            logits = weights.logits(self.dev_features, trial, self.loudness).cpu()  # (dev texts, classes)
         accuracy = (logits.argmax(dim=1) == self.dev.label_ids).double().mean().item()
         dev_loss = calibrated_loss(logits, self.dev.label_ids)
         figures = DevFigures(self.step, self.steps, self.loss, dev_loss, accuracy, lowest=False)
@@ -118,9 +119,11 @@ class PenaltySearch:
             line_search_fn="strong_wolfe",
         )
 
+        objective = replace(self.objective, label_smoothing=trial.label_smoothing)
+
         def loss_and_gradient() -> Tensor:
             optimizer.zero_grad()
-            loss = self.objective.loss(weights.logits(self.learnt, trial), self.told)
+            loss = objective.loss(weights.logits(self.learnt, trial, self.loudness), self.told)
             squares = sum((one.square().sum() for one in weights.all() if one is not weights.bias), torch.tensor(0.0))
             total = loss + penalty / len(self.learnt.states) * squares / 2
             total.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated

@@ -28,7 +28,7 @@ MOST_WINDOW_FEATURES = 1 << 26  # numbers of four bytes, of all windows of a bat
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TextFeatures:
-    """Of some texts: `states` (texts, features), the largest 1 in training, and how often each n-gram occurs."""
+    """Of some texts: `states` (texts, features), and how often each n-gram occurs."""
 
     states: Tensor
     ngrams: NgramCounts | None

@@ -14,7 +14,7 @@ std::uint64_t round_up(std::uint64_t number, std::uint64_t multiple) {
 std::string read_ngrams(const Json& json, NgramBranch& branch) {
   json.expect_only({"orders", "bucket_bits", "size"}, "ngrams");
   CanonicalObject canonical;
-  const auto orders = ascending_or(json, "orders", {2, 3}, 2, 3);
+  const auto orders = ascending_or(json, "orders", {2, 3}, 1, 3);
   for (const std::int64_t order : orders) branch.orders.push_back(static_cast<unsigned>(order));
   canonical.member("orders", canonical_integers(orders));
   branch.bucket_bits = static_cast<unsigned>(positive(canonical, json, "bucket_bits", 17, 24));

@@ -25,12 +25,17 @@ std::string checked_sha256(const Json& value) {
 }
 
 std::string read_text_parameters(const Json& json, TextParameters& text) {
-  json.expect_only({"max_raw_chars", "max_tokens", "prepend_cls"}, "text");
+  json.expect_only({"max_raw_chars", "max_tokens", "prepend_cls", "append_cls"}, "text");
   CanonicalObject canonical;
   text.max_raw_chars = positive(canonical, json, "max_raw_chars", 2048, 1 << 20);
   text.max_tokens = positive(canonical, json, "max_tokens", 32, 4096);
   if (const Json* prepend = json.find("prepend_cls")) text.prepend_cls = prepend->boolean("prepend_cls");
   canonical.member("prepend_cls", text.prepend_cls ? "true" : "false");
+  // Its default is not filled in: manifests from before there was such a member keep their ids.
+  if (const Json* append = json.find("append_cls")) {
+    text.append_cls = append->boolean("append_cls");
+    canonical.member("append_cls", text.append_cls ? "true" : "false");
+  }
   return canonical.text();
 }
 

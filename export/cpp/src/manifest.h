@@ -18,6 +18,7 @@ struct TextParameters {
   std::size_t max_raw_chars = 0;
   std::size_t max_tokens = 0;
   bool prepend_cls = false;
+  bool append_cls = false;
 };
 
 struct FileEntry {

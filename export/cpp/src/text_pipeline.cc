@@ -13,6 +13,7 @@ class TextPipeline::IdWriter {
  public:
   IdWriter(const TextPipeline& pipeline, std::int32_t* ids) : ids_(ids), space_id_(pipeline.space_id_) {
     limit_ = pipeline.parameters_.max_tokens;
+    marks_end_ = pipeline.parameters_.append_cls;
     if (pipeline.parameters_.prepend_cls) ids_[count_++] = cls_id;
   }
 
@@ -27,8 +28,12 @@ class TextPipeline::IdWriter {
     }
   }
 
-  std::size_t count() const { return count_; }
-  bool is_empty() const { return is_empty_; }
+  // How many ids there are, the mark at the end with them.
+  std::size_t finish(bool& is_empty) {
+    if (marks_end_) append(cls_id);
+    is_empty = is_empty_;
+    return count_;
+  }
 
  private:
   void append(std::int32_t id) {
@@ -39,6 +44,7 @@ class TextPipeline::IdWriter {
   std::int32_t space_id_;
   std::size_t limit_ = 0;
   std::size_t count_ = 0;
+  bool marks_end_ = false;
   bool space_is_due_ = false;
   bool is_empty_ = true;
 };
@@ -125,16 +131,14 @@ std::size_t TextPipeline::encode(std::string_view text, Surrogates surrogates, E
         decode_without_markup(text, surrogates, scratch);
         IdWriter again(*this, ids);
         for (const char32_t point : scratch.text) again.put(id_of(point));
-        is_empty = again.is_empty();
-        return again.count();
+        return again.finish(is_empty);
       }
       id = id_of(*next);
     }
     writer.put(id);
     ++next;
   }
-  is_empty = writer.is_empty();
-  return writer.count();
+  return writer.finish(is_empty);
 }
 
 }  // namespace kuaixun

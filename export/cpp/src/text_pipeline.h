@@ -1,7 +1,7 @@
 // Raw texts to token ids, as export/text/pipeline.py defines it:
 //
 //     cut to max_raw_chars → patterns → fold each code point → runs of spaces to one, none at the ends
-//     → cleaned text → vocabulary → cut to max_tokens
+//     → cleaned text → vocabulary → a mark at both ends, at one or at none → cut to max_tokens
 //
 // A text without anything that a pattern could begin with takes one pass from bytes to ids; any other is decoded first.
 #pragma once
@@ -35,8 +35,8 @@ class TextPipeline {
   // The same as UTF-8. Returns how many code points it has.
   std::size_t clean(std::string_view text, Surrogates surrogates, EncodingScratch& scratch, std::string& utf8) const;
 
-  // Writes at most max_tokens ids, returns how many; `is_empty` tells whether cleaning left nothing (with a CLS token
-  // there are ids all the same).
+  // Writes at most max_tokens ids, returns how many; `is_empty` tells whether cleaning left nothing (where ends are
+  // marked there are ids all the same).
   std::size_t encode(std::string_view text, Surrogates surrogates, EncodingScratch& scratch, std::int32_t* ids,
                      bool& is_empty) const;
 

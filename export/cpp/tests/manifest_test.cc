@@ -58,6 +58,18 @@ TEST(Manifest, ReadsWhatPythonWroteAndFindsTheSameId) {
   }
 }
 
+// Ids that Python computed: whether the member is there counts, unlike any other that has a default.
+TEST(Manifest, WhetherEndsAreMarkedIsPartOfTheIdOnlyWhereItIsSaid) {
+  EXPECT_FALSE(parse_manifest(written).text.append_cls);
+  for (const auto& [value, id] :
+       std::vector<std::pair<std::string, std::string>>{{"true", "5fc0b3194aa8e792"}, {"false", "3810dfc239ba85c5"}}) {
+    const std::string content = replaced(replaced(written, "f669392486bdb601", id), "\"prepend_cls\":false",
+                                         "\"prepend_cls\":false,\"append_cls\":" + value);
+    EXPECT_EQ(parse_manifest(content).text.append_cls, value == "true");
+  }
+  EXPECT_THROW(parse_manifest(replaced(written, "\"prepend_cls\":false", "\"append_cls\":0")), FormatError);
+}
+
 TEST(Manifest, AnyAlterationIsNoticed) {
   for (const auto& [from, to] :
        std::vector<std::pair<std::string, std::string>>{{"0.925", "0.926"},

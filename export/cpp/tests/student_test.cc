@@ -23,7 +23,7 @@ struct Case {
 std::vector<Case> cases() {
   return {
       {{40, 12, {2, 3, 4}, 256, NgramBranch{{2, 3}, 8}}, 10},
-      {{40, 7, {1, 5, 7}, 65, NgramBranch{{3}, 4}}, 3},
+      {{40, 7, {1, 5, 7}, 65, NgramBranch{{1, 3}, 4}}, 3},
       {{9, 1, {2}, 1, std::nullopt}, 2},
       {{30, 20, {3, 16}, 600, NgramBranch{{2}, 10}}, 37},
       {{1100, 5, {2}, 65, std::nullopt}, 3},

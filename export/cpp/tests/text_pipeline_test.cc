@@ -71,6 +71,15 @@ TEST(TextPipeline, NothingLeftIsEmptyEvenWithAClsToken) {
   EXPECT_EQ(encoded(pipeline_of({100, 3, true}), "aaaa").ids, (std::vector<std::int32_t>{cls_id, 3, 3}));
 }
 
+TEST(TextPipeline, MarksTheEndWhereThereIsRoom) {
+  const TextPipeline pipeline = pipeline_of({100, 4, true, true});
+  EXPECT_EQ(encoded(pipeline, "aa").ids, (std::vector<std::int32_t>{cls_id, 3, 3, cls_id}));
+  EXPECT_EQ(encoded(pipeline, "a<b>a").ids, (std::vector<std::int32_t>{cls_id, 3, 3, cls_id}));
+  EXPECT_EQ(encoded(pipeline, "aaa").ids, (std::vector<std::int32_t>{cls_id, 3, 3, 3}));
+  EXPECT_EQ(encoded(pipeline, " ").ids, (std::vector<std::int32_t>{cls_id, cls_id}));
+  EXPECT_TRUE(encoded(pipeline, " ").is_empty);
+}
+
 TEST(TextPipeline, ReadsTheFirstCodePointsAlone) {
   EXPECT_EQ(encoded(pipeline_of({2, 16, false}), "\xE2\x80\x8B中a").cleaned, "中");
   EXPECT_EQ(encoded(pipeline_of({4, 16, false}), "a<b>c").cleaned, "a");

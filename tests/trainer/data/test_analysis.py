@@ -58,6 +58,20 @@ def test_classes_are_counted_and_measured_in_cleaned_characters(analysis: Analys
     assert dev.classes[1].lengths.mean == 3.0
 
 
+def test_what_texts_are_written_with_is_counted() -> None:
+    (file,) = analyse({"train": labelled("a.csv", ("东京 is", 0), ("とても良い 1！", 0), ("㐀豈𠀀", 1))}).files
+
+    # Letters: 东京is, とても良い, and three ideographs of three blocks.
+    assert file.script.ideographs == pytest.approx(6 / 12)
+    assert file.script.spaces == pytest.approx(2 / 16)
+
+
+def test_a_file_of_nothing_is_written_with_nothing() -> None:
+    (file,) = analyse({"train": labelled("a.csv", ("😀", 0), ("😀", 1))}).files
+
+    assert (file.script.spaces, file.script.ideographs) == (0.0, 0.0)
+
+
 def test_texts_that_cleaning_empties_are_shown_with_their_line(analysis: Analysis) -> None:
     train = analysis.files[0]
 

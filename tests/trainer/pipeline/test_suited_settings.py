@@ -8,9 +8,7 @@ import numpy as np
 
 from kuaixun.trainer.data.analysis import Analysis, analyse
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
-from kuaixun.trainer.pipeline.suited_settings import Suited, baseline_settings, space_share, student_settings
-
-SPACED = 0.18
+from kuaixun.trainer.pipeline.suited_settings import Suited, baseline_settings, student_settings
 
 
 def analysis_of(*texts: str, copies: int = 100) -> Analysis:
@@ -24,7 +22,7 @@ def values(suited: tuple[Suited, ...]) -> dict[str, str]:
 
 def test_texts_count_whole_up_to_a_length_that_can_be_served() -> None:
     for length, tokens in ((5, "16"), (60, "64"), (5000, "256")):
-        chosen = student_settings(analysis_of("字" * length), 0.0, {})
+        chosen = student_settings(analysis_of("字" * length), {})
         assert values(chosen)["max-tokens"] == tokens
         assert ("99 % of the texts are no longer" in chosen[0].note) == (length < 1000)
 
@@ -32,65 +30,77 @@ def test_texts_count_whole_up_to_a_length_that_can_be_served() -> None:
 def test_texts_that_are_cut_are_told_of_and_words_are_read_further() -> None:
     spaced = ("rates rise again " * 200, "a late goal")
 
-    (suited,) = [one for one in student_settings(analysis_of(*spaced), SPACED, {}) if one.option == "max-tokens"]
+    (suited,) = [one for one in student_settings(analysis_of(*spaced), {}) if one.option == "max-tokens"]
     assert suited.value == "1024"
     assert "what stands beyond is not read; 50 % of the texts have more than" in suited.note
-    assert values(student_settings(analysis_of("rates rise again " * 40), SPACED, {}))["max-tokens"] == "680"
+    assert values(student_settings(analysis_of("rates rise again " * 40), {}))["max-tokens"] == "688"
 
 
 def test_texts_may_all_be_as_long_as_what_is_read() -> None:
-    for text, spaces, tokens in (("字" * 256, 0.0, 256), ("ab cd ef" * 128, SPACED, 1024)):
-        (suited,) = [one for one in student_settings(analysis_of(text), spaces, {}) if one.option == "max-tokens"]
+    for text, tokens in (("字" * 256, 256), ("ab cd ef" * 128, 1024)):
+        (suited,) = [one for one in student_settings(analysis_of(text), {}) if one.option == "max-tokens"]
         assert suited.note.startswith(f"max-tokens {tokens}: what stands beyond is not read")
 
 
-def test_words_are_for_texts_with_letters_and_spaces() -> None:
-    english, chinese = analysis_of("rates rise again", "a late goal"), analysis_of("央行加息", "绝杀进球")
+def test_words_and_letters_are_for_all_but_ideographs() -> None:
+    english, chinese = analysis_of("rates rise again", "a late goal"), analysis_of("央行加息", "绝杀进球 acm")
+    thai, japanese = analysis_of("อัตราดอกเบี้ย"), analysis_of("利上げをする日本", "ゴールを決めた")
 
-    assert {"keyword-filters", "prepend-cls"} <= set(values(student_settings(english, SPACED, {})))
-    assert values(baseline_settings(english, SPACED, {}))["tokens"] == "jieba"
-    for analysis, spaces in ((chinese, 0.0), (english, 0.0)):
-        assert "keyword-filters" not in values(student_settings(analysis, spaces, {}))
-        assert "tokens" not in values(baseline_settings(analysis, spaces, {}))
+    for analysis in (english, thai, japanese):
+        chosen = values(student_settings(analysis, {}))
+        assert {"keyword-filters", "prepend-cls", "append-cls"} <= set(chosen)
+        assert (chosen["ngram-orders"], chosen["embedding-size"]) == ("1,2,3", "64")
+        assert "epochs" not in chosen
+    assert "keyword-filters" not in values(student_settings(chinese, {}))
+    assert values(baseline_settings(english, {}))["tokens"] == "jieba"
+    for analysis in (chinese, thai, japanese):
+        assert "tokens" not in values(baseline_settings(analysis, {}))
+
+
+def test_many_texts_without_spaces_are_learnt_by_steps() -> None:
+    assert "keyword-filters" not in values(student_settings(analysis_of("อัตราดอกเบี้ย", copies=20_000), {}))
+    assert "keyword-filters" in values(student_settings(analysis_of("rates rise", copies=20_000), {}))
+
+
+def test_more_characters_need_longer_vectors_and_more_buckets() -> None:
+    syllables = ["".join(chr(0xAC00 + 20 * row + place) for place in range(20)) for row in range(30)]
+
+    chosen = values(student_settings(analysis_of(*syllables), {}))
+
+    assert (chosen["embedding-size"], chosen["ngram-bits"]) == ("128", "17")
 
 
 def test_few_texts_are_met_more_often_than_many() -> None:
-    few, more = (values(student_settings(analysis_of("央行加息", copies=n), 0.0, {})) for n in (200, 30_000))
+    few, more = (values(student_settings(analysis_of("央行加息", copies=n), {})) for n in (200, 30_000))
 
     assert int(few["epochs"]) > int(more["epochs"])
     assert few["widths"] == "1,2"
     assert "widths" not in more
     assert (few["batch-size"], more["batch-size"]) == ("32", "128")
-    assert "batch-size" not in values(student_settings(analysis_of("央行加息", copies=100_000), 0.0, {}))
+    assert "batch-size" not in values(student_settings(analysis_of("央行加息", copies=100_000), {}))
 
 
 def test_what_the_user_chose_stands(tmp_path: Path) -> None:
     english = analysis_of("rates rise again", "a late goal")
 
-    assert student_settings(english, SPACED, {"configuration": "published-256"}) == ()
-    assert "widths" not in values(student_settings(english, SPACED, {"widths": [2, 3]}))
-    assert "prepend-cls" not in values(student_settings(english, SPACED, {"prepend_cls": False}))
-    assert "embedding-size" not in values(student_settings(english, SPACED, {"embeddings": "x.npz"}))
+    assert student_settings(english, {"configuration": "published-256"}) == ()
+    assert "widths" not in values(student_settings(english, {"widths": [2, 3]}))
+    assert "prepend-cls" not in values(student_settings(english, {"prepend_cls": False}))
+    assert "embedding-size" not in values(student_settings(english, {"embeddings": "x.npz"}))
 
 
 def test_a_course_is_chosen_where_there_is_one() -> None:
     english = analysis_of("rates rise again", "a late goal")
 
-    assert not {"epochs", "learning-rate", "dropout"} & set(values(student_settings(english, SPACED, {})))
-    assert "ngram-bits" not in values(student_settings(english, SPACED, {"ngram-bits": 12}))
-    assert "epochs" in values(student_settings(english, SPACED, {"widths": [2, 3]}))
-
-
-def test_the_share_of_spaces_is_counted_in_the_file(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("a b c\t0\n", encoding="utf-8")
-
-    assert space_share(tmp_path / "a.txt") == 0.25
+    assert not {"epochs", "learning-rate", "dropout"} & set(values(student_settings(english, {})))
+    assert "ngram-bits" not in values(student_settings(english, {"ngram-bits": 12}))
+    assert "epochs" in values(student_settings(english, {"widths": [2, 3]}))
 
 
 def test_a_baseline_that_does_not_search_or_is_not_fasttext_is_told_of_no_search() -> None:
     english = analysis_of("rates rise again", "a late goal")
 
-    assert values(baseline_settings(english, SPACED, {}))["autotune-seconds"] == "60"
-    assert set(values(baseline_settings(english, SPACED, {"search": "none"}))) == {"tokens"}
-    assert baseline_settings(english, SPACED, {"kinds": ["majority"]}) == ()
-    assert "tokens" in values(baseline_settings(english, SPACED, {"kinds": "majority,fasttext"}))
+    assert values(baseline_settings(english, {}))["autotune-seconds"] == "60"
+    assert set(values(baseline_settings(english, {"search": "none"}))) == {"tokens"}
+    assert baseline_settings(english, {"kinds": ["majority"]}) == ()
+    assert "tokens" in values(baseline_settings(english, {"kinds": "majority,fasttext"}))

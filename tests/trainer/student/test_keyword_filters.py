@@ -80,6 +80,14 @@ def test_a_word_at_the_end_is_three_quarters_as_loud(labelled: LabelledTexts) ->
     assert fired(student_of(labelled), "on match")[place].item() == pytest.approx(0.75, abs=0.01)
 
 
+def test_a_word_at_the_end_is_as_loud_as_any_where_texts_end_with_a_token(labelled: LabelledTexts) -> None:
+    place = telling_patterns(labelled.texts, labelled, 8).index(" match ")
+
+    with_token = student_of(labelled, shape=replace(SHAPE, append_cls=True))
+
+    assert fired(with_token, "on match")[place].item() == pytest.approx(1.0, abs=0.01)
+
+
 def test_the_first_word_fires_where_texts_begin_with_a_token(labelled: LabelledTexts) -> None:
     place = telling_patterns(labelled.texts, labelled, 8).index(" match ")
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
+from torch.distributions import Categorical, kl_divergence
 
 from kuaixun.export.student.ngrams import ngram_hashes, owned_buckets
 from kuaixun.export.student.textcnn import TextCNN
@@ -35,6 +36,7 @@ SHAPE = StudentShape(
     minimum_frequency=1,
     keyword_filters=True,
     prepend_cls=True,
+    append_cls=True,
     max_tokens=64,
 )
 NGRAMS = replace(SHAPE, ngrams=NgramBranch(bucket_bits=12), ngram_minimum_frequency=1)
@@ -88,20 +90,29 @@ def states_of(student: NewStudent, texts: EncodedTexts) -> np.ndarray:
     return found
 
 
-def test_it_finds_the_optimum_that_logistic_regression_has(
+def loudness_by_hand(features: np.ndarray, label_ids: np.ndarray) -> np.ndarray:
+    """The root of what each feature (texts, features) says of the class, were all equally common; the highest is 1."""
+    texts, equal = np.bincount(label_ids, minlength=3), Categorical(torch.ones(3))
+    shares = [np.bincount(label_ids[column > 0], minlength=3) / texts for column in features.T]
+    nats = [float(kl_divergence(Categorical(torch.from_numpy(one)), equal)) if one.any() else 0.0 for one in shares]
+    loudness: np.ndarray = np.sqrt(np.array(nats) / max(nats))
+    return loudness
+
+
+def test_it_finds_the_optimum_that_logistic_regression_has_of_features_as_loud_as_they_say_much(
     student: NewStudent, dev: EncodedTexts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(penalty_search, "PENALTIES", (4.0,))
-    states = states_of(student, student.texts)
-    expected = LogisticRegression(C=1 / 4.0, max_iter=1000, tol=1e-8)
-    expected.fit(states / states.max(), student.texts.label_ids.numpy())
+    states, label_ids = states_of(student, student.texts), student.texts.label_ids.numpy()
+    loudness = loudness_by_hand(states, label_ids) / states.max()
+    expected = LogisticRegression(C=1 / 4.0, max_iter=1000, tol=1e-8).fit(states * loudness, label_ids)
 
     fit = fit_last_layer(student.module, TrainingTexts(student.texts), dev, SETTINGS, Following())
 
     student.module.load_state_dict(fit.state)
     with torch.no_grad():
         found = student.module.linear(torch.from_numpy(states_of(student, dev))).softmax(dim=1).numpy()
-    assert np.abs(found - expected.predict_proba(states_of(student, dev) / states.max())).max() < 2e-3
+    assert np.abs(found - expected.predict_proba(states_of(student, dev) * loudness)).max() < 2e-3
     assert fit.best.training_loss > 0.1
 
 
@@ -199,7 +210,7 @@ def test_fewer_remembered_gradients_lead_to_the_same_optimum(
     whole = fit_last_layer(student.module, TrainingTexts(student.texts), dev, SETTINGS, Following())
     less = fit_last_layer(again.module, TrainingTexts(again.texts), dev, SETTINGS, Following(), MemoryPlan(5))
 
-    assert less.best.dev_loss == pytest.approx(whole.best.dev_loss, abs=1e-4)
+    assert less.best.dev_loss == pytest.approx(whole.best.dev_loss, abs=5e-4)
 
 
 def test_ngrams_have_no_part_where_the_plan_has_none() -> None:
@@ -230,13 +241,15 @@ def test_with_ngrams_it_is_the_optimum_of_words_and_counts_together(
     monkeypatch.setattr(penalty_search, "LEAST_GAIN", -1e9)  # the trial with n-grams comes last, and stays
     student = new_student(texts_of(1, 300), NGRAMS, seed=1, dropout=0.0)
     dev = encode(student.pipeline, texts_of(2, 200))
-    largest = states_of(student, student.texts).max()
+    states, counts = states_of(student, student.texts), counts_of(student, student.texts)
+    label_ids = student.texts.label_ids.numpy()
+    of_states = loudness_by_hand(states, label_ids) / states.max()
+    of_counts = share * loudness_by_hand(counts, label_ids)
 
     def features(texts: EncodedTexts) -> np.ndarray:
-        return np.hstack([states_of(student, texts) / largest, share * counts_of(student, texts)])
+        return np.hstack([states_of(student, texts) * of_states, counts_of(student, texts) * of_counts])
 
-    expected = LogisticRegression(C=1 / 4.0, max_iter=2000, tol=1e-8)
-    expected.fit(features(student.texts), student.texts.label_ids.numpy())
+    expected = LogisticRegression(C=1 / 4.0, max_iter=2000, tol=1e-8).fit(features(student.texts), label_ids)
     expected_probabilities = expected.predict_proba(features(dev))
 
     fit = fit_last_layer(student.module, TrainingTexts(student.texts), dev, SETTINGS, Following())
@@ -294,6 +307,28 @@ def test_near_a_loss_of_nothing_a_share_of_it_is_no_gain(monkeypatch: pytest.Mon
     fit = fit_last_layer(student.module, TrainingTexts(student.texts), dev, SETTINGS, Following())
 
     assert not fit.state["ngrams.table"].any()
+
+
+def test_labels_as_they_are_are_tried_where_smooth_ones_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second trial is the fit without smoothing; it is kept where it is better by enough."""
+    student = new_student(texts_of(1, 300), SHAPE, seed=1, dropout=0.0)
+    dev, train = encode(student.pipeline, texts_of(2, 200)), TrainingTexts(student.texts)
+    alone, both, more_wanted = Following(), Following(), Following()
+    monkeypatch.setattr(penalty_search, "PENALTIES", (0.3,))
+    monkeypatch.setattr(penalty_search, "LEAST_GAIN", 0.0)
+    monkeypatch.setattr(penalty_search, "LEAST_GAIN_NATS", 0.0)
+
+    fit_last_layer(student.module, train, dev, SETTINGS, alone)
+    tried = fit_last_layer(student.module, train, dev, FitSettings(label_smoothing=0.3), both)
+    monkeypatch.setattr(penalty_search, "LEAST_GAIN", 1.0)
+    left = fit_last_layer(student.module, train, dev, FitSettings(label_smoothing=0.3), more_wanted)
+
+    (as_they_are,), (smooth, without) = ([one.dev_loss for one in seen] for seen in (alone.seen, both.seen))
+    assert [figures.steps for figures in (*alone.seen, *both.seen)] == [1, 2, 2]
+    assert without == pytest.approx(as_they_are, abs=1e-4)
+    assert abs(smooth - as_they_are) > 1e-3
+    assert tried.best.dev_loss == min(smooth, without)
+    assert left.best.step == 1
 
 
 def test_of_several_widths_all_filters_count_from_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
