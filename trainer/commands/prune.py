@@ -12,6 +12,7 @@ from rich.table import Table
 from kuaixun.export.bundle.reader import default_bundle_path, open_bundle
 from kuaixun.export.command_line import path_of
 from kuaixun.export.whole_tables import print_whole
+from kuaixun.trainer.advance import advancing
 from kuaixun.trainer.commands.options import add_columns, columns_of
 from kuaixun.trainer.commands.progress import plain_lines
 from kuaixun.trainer.commands.shown_paths import recorded_command
@@ -77,9 +78,10 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     )
     expect_different_files({role: (data.source, data.sha256) for role, data in split.parts.items()})
     student, dev = DeployedStudent(bundle.weights, architecture), encode(bundle.pipeline, split.dev)
-    say(f"listening to {architecture.filters} filters of each width on {split.train.source}")
-    says = what_filters_say(student, encode(bundle.pipeline, split.train))
-    found = trials(student, sizes, says, dev)
+    with advancing(console, f"what {architecture.filters} filters of each width say") as advance:
+        says = what_filters_say(student, encode(bundle.pipeline, split.train), advance)
+    with advancing(console, "fewer filters on dev") as advance:
+        found = trials(student, sizes, says, dev, advance)
     chosen = found[0] if options.filters else smallest_near(found)
     _show(found, chosen)
     if chosen is None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from kuaixun.export.student.tracing import convolutional_module
 from kuaixun.export.student.weights import StudentWeights
 from kuaixun.schemas.manifest import Architecture
+from kuaixun.trainer.advance import Advance, in_silence
 from kuaixun.trainer.fitting.batches import batches_by_length
 from kuaixun.trainer.fitting.encoded_texts import EncodedTexts
 from kuaixun.trainer.student.pooled_states import pooled_states
@@ -35,11 +36,13 @@ class DeployedStudent:
     weights: StudentWeights
     architecture: Architecture
 
-    def states(self, texts: EncodedTexts) -> Iterator[States]:
+    def states(self, texts: EncodedTexts, advance: Advance = in_silence) -> Iterator[States]:
         """Of all texts, in batches of like length."""
-        module = convolutional_module(self.architecture, self.weights).eval()
+        module, done = convolutional_module(self.architecture, self.weights).eval(), 0
         with torch.inference_mode():
             for rows in batches_by_length(texts.tokens, BATCH):
                 ids, label_ids = texts.batch(rows, torch.device("cpu"))
                 ngrams = module.ngrams(ids) if module.ngrams is not None else torch.zeros(1, 1)
                 yield States(pooled_states(module, ids).numpy(), ngrams.numpy(), label_ids.numpy())
+                done += len(rows)
+                advance(done / len(texts), f"{done} of {len(texts)} texts")

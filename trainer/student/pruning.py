@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from kuaixun.export.student.quantisation import FILTER_PADDING
 from kuaixun.export.student.weights import StudentWeights
+from kuaixun.trainer.advance import Advance, in_silence
 from kuaixun.trainer.evaluation.precision_costs import LARGEST_LOSS, LEAST_AGREEMENT
 from kuaixun.trainer.fitting.encoded_texts import EncodedTexts
 from kuaixun.trainer.student.deployed import DeployedStudent
@@ -47,11 +48,11 @@ class Trial:
         return self.accuracy_difference >= -LARGEST_LOSS and self.label_agreement >= LEAST_AGREEMENT
 
 
-def what_filters_say(student: DeployedStudent, train: EncodedTexts) -> Says:
+def what_filters_say(student: DeployedStudent, train: EncodedTexts, advance: Advance = in_silence) -> Says:
     """Measured on training texts."""
     some = np.linspace(0, len(train), min(len(train), TRAINING_TEXTS), endpoint=False, dtype=np.int64)
     texts, sums, squares = 0, np.zeros(1), np.zeros(1)
-    for pooled, _, _ in student.states(train.of_rows(train.rows.numpy()[some])):
+    for pooled, _, _ in student.states(train.of_rows(train.rows.numpy()[some]), advance):
         texts += len(pooled)
         sums = sums + pooled.sum(axis=0, dtype=np.float64)
         squares = squares + np.square(pooled, dtype=np.float64).sum(axis=0)
@@ -95,12 +96,14 @@ def without_others(student: DeployedStudent, kept: NDArray[np.bool_], says: Says
     return DeployedStudent(smaller, msgspec.structs.replace(student.architecture, filters=int(kept[0].sum())))
 
 
-def trials(student: DeployedStudent, sizes: Sequence[int], says: Says, dev: EncodedTexts) -> list[Trial]:
+def trials(
+    student: DeployedStudent, sizes: Sequence[int], says: Says, dev: EncodedTexts, advance: Advance = in_silence
+) -> list[Trial]:
     """Students of so many filters of each width, measured on dev texts beside the whole one."""
     kept = [kept_filters(student, filters, says) for filters in sizes]
     tried = [without_others(student, one, says) for one in kept]
     right, agreed, whole_right = np.zeros(len(tried)), np.zeros(len(tried)), 0
-    for pooled, ngrams, label_ids in student.states(dev):
+    for pooled, ngrams, label_ids in student.states(dev, advance):
         whole = _labels(pooled, ngrams, student.weights)  # (b,)
         whole_right += int((whole == label_ids).sum())
         for place, (one, stay) in enumerate(zip(tried, kept, strict=True)):

@@ -94,15 +94,17 @@ def test_what_counts_is_what_moves_one_class_against_another(bundle: Path) -> No
 
 def test_trials_say_of_each_size_what_a_student_of_that_size_says(bundle: Path) -> None:
     student, dev = student_of(bundle), dev_of(bundle)
-    says = what_filters_say(student, dev)
+    listened, tried = list[float | None](), list[float | None]()
+    says = what_filters_say(student, dev, lambda share, _: listened.append(share))
     whole = logits_in("fp32", student.weights, student.architecture, dev.ids.numpy()).argmax(axis=1)  # (n,)
     label_ids = dev.label_ids.numpy()
-    for trial in trials(student, (64, 1), says, dev):
+    for trial in trials(student, (64, 1), says, dev, lambda share, _: tried.append(share)):
         one = trial.student
         labels = logits_in("fp32", one.weights, one.architecture, dev.ids.numpy()).argmax(axis=1)  # (n,)
         assert trial.accuracy == pytest.approx((labels == label_ids).mean())
         assert trial.accuracy_difference == pytest.approx((labels == label_ids).mean() - (whole == label_ids).mean())
         assert trial.label_agreement == pytest.approx((labels == whole).mean())
+    assert listened[-1] == tried[-1] == 1.0
 
 
 @pytest.mark.parametrize(
