@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -22,6 +21,7 @@ from kuaixun.schemas.codec import UndecodableError, decode_raw_news, encode_labe
 from kuaixun.schemas.dead_letter import DeadLetter, DeadLetterReason
 from kuaixun.schemas.events import LabelledNews, Origin, RawNews
 from kuaixun.worker.errors import EngineUnavailableError
+from kuaixun.worker.labels import Labels, Policy
 from kuaixun.worker.outcomes import TOMBSTONE, DeadLettered, Labelled, Outcome, Outcomes, Tombstone
 from kuaixun.worker.records import Record, Records
 from kuaixun.worker.usual_form import UsualForm
@@ -30,30 +30,6 @@ LOG = logging.getLogger(__name__)
 
 # What any engine that works can label; it tells a title that cannot be classified from an engine that cannot classify.
 KNOWN_GOOD_TITLE = "今日新闻"
-
-
-class Labels(Protocol):
-    """What labelling needs of a classifier; `kuaixun.export.Classifier` is one."""
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The class names in the order of label ids."""
-
-    @property
-    def model_id(self) -> str:
-        """The bundle's content hash."""
-
-    def classify(self, texts: Sequence[str]) -> Predictions:
-        """One row a text; blocks."""
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What the operator decides about labels. Below `confidence_threshold` the event says that the model abstained."""
-
-    confidence_threshold: float
-    top_scores: int
-    worker_version: str
 
 
 class Verdict(NamedTuple):

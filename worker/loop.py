@@ -21,8 +21,9 @@ from datetime import UTC, datetime
 from kuaixun.worker.delivery.promise import Delivery, Pace
 from kuaixun.worker.errors import WorkerError
 from kuaixun.worker.gathering import Gathering
-from kuaixun.worker.labelling import BatchLabelling, Labels, Policy
+from kuaixun.worker.labelling import BatchLabelling
 from kuaixun.worker.labelling_ahead import LabellingAhead
+from kuaixun.worker.labels import Labels, Policy
 from kuaixun.worker.records import Records
 from kuaixun.worker.stop import Stop
 from kuaixun.worker.streams import Source

@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 from kuaixun.worker.delivery.promise import CLOSE_SHARE
 from kuaixun.worker.errors import BundleRefusedError, WorkerError
-from kuaixun.worker.labelling import Labels
+from kuaixun.worker.labels import Labels
 from kuaixun.worker.stop import Stop
 
 LOG = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from kuaixun.worker.kafka.rights import check_rights
 from kuaixun.worker.kafka.sink import KafkaSink
 from kuaixun.worker.kafka.source import KafkaSource
 from kuaixun.worker.kafka.transactional_sink import KafkaTransactionalSink
-from kuaixun.worker.labelling import Labels, Policy
+from kuaixun.worker.labels import Labels, Policy
 from kuaixun.worker.loop import Loop
 from kuaixun.worker.opening import Opening, open_settings_classifier
 from kuaixun.worker.outcomes import Outcome

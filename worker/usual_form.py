@@ -10,14 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import msgspec
 
+from kuaixun.worker.labels import Labels, Policy
 from kuaixun.worker.records import Records
-
-if TYPE_CHECKING:
-    from kuaixun.worker.labelling import Labels, Policy
 
 try:
     from kuaixun.export._native import RawEvents

@@ -10,7 +10,7 @@ from kuaixun.worker.dead_letter_limit import DeadLetterLimit
 from kuaixun.worker.delivery.promise import Delivery
 from kuaixun.worker.kafka.sink import KafkaSink
 from kuaixun.worker.kafka.source import KafkaSource
-from kuaixun.worker.labelling import Labels
+from kuaixun.worker.labels import Labels
 from kuaixun.worker.outcomes import Outcome
 from kuaixun.worker.records import Record
 from kuaixun.worker.reload import Reloads

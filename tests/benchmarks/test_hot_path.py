@@ -16,7 +16,8 @@ from kuaixun.export import Classifier
 from kuaixun.export.bundle.reader import default_bundle_path, open_bundle
 from kuaixun.worker.delivery.flights import Flight
 from kuaixun.worker.kafka.records import records_of
-from kuaixun.worker.labelling import Policy, label_batch
+from kuaixun.worker.labelling import label_batch
+from kuaixun.worker.labels import Policy
 from kuaixun.worker.outcomes import Outcomes
 from kuaixun.worker.records import Records
 from kuaixun.worker.routing import Routes, Target

@@ -20,7 +20,8 @@ from kuaixun.export.bundle.reader import default_bundle_path, open_bundle
 from kuaixun.worker.delivery.promise import Guarantee
 from kuaixun.worker.kafka.client_defaults import PRODUCER_DEFAULTS
 from kuaixun.worker.kafka.membership import PROPERTIES, GroupProtocol
-from kuaixun.worker.labelling import Policy, label_batch
+from kuaixun.worker.labelling import label_batch
+from kuaixun.worker.labels import Policy
 from kuaixun.worker.outcomes import Labelled
 from kuaixun.worker.records import Record
 from kuaixun.worker.settings import WorkerSettings

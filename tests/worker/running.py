@@ -19,7 +19,7 @@ from unittest import mock
 from kuaixun.export import Predictions
 from kuaixun.worker import cli, service
 from kuaixun.worker.delivery.promise import Counts, Observer
-from kuaixun.worker.labelling import Labels
+from kuaixun.worker.labels import Labels
 from kuaixun.worker.reload import Reloads
 from kuaixun.worker.replay import run as replay
 from kuaixun.worker.replay.selection import Request, Selection

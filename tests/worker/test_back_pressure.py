@@ -14,7 +14,7 @@ from kuaixun.worker.delivery.at_least_once import AtLeastOnce
 from kuaixun.worker.delivery.exactly_once import ExactlyOnce
 from kuaixun.worker.delivery.promise import Delivery, Guarantee, Pace
 from kuaixun.worker.kafka.sink import KafkaSink
-from kuaixun.worker.labelling import Policy
+from kuaixun.worker.labels import Policy
 from kuaixun.worker.loop import Loop
 from kuaixun.worker.messages import Outgoing
 from kuaixun.worker.records import Partition, Record, Records

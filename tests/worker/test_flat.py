@@ -16,7 +16,7 @@ from kuaixun.export.bundle.file_names import WEIGHTS_FILE
 from kuaixun.worker.delivery.at_least_once import AtLeastOnce
 from kuaixun.worker.delivery.exactly_once import ExactlyOnce
 from kuaixun.worker.delivery.promise import Delivery, Guarantee, Pace
-from kuaixun.worker.labelling import Policy
+from kuaixun.worker.labels import Policy
 from kuaixun.worker.loop import AHEAD, Loop
 from kuaixun.worker.messages import Outgoing
 from kuaixun.worker.records import Partition, Record, Records

@@ -15,7 +15,8 @@ from kuaixun.export import Predictions
 from kuaixun.schemas.dead_letter import DeadLetterReason
 from kuaixun.schemas.events import LabelledNews
 from kuaixun.worker.errors import EngineUnavailableError
-from kuaixun.worker.labelling import Labels, Policy, label_batch
+from kuaixun.worker.labelling import label_batch
+from kuaixun.worker.labels import Labels, Policy
 from kuaixun.worker.outcomes import DeadLettered, Labelled, Outcome, Tombstone
 from kuaixun.worker.records import Record
 from tests.worker.fake_classifier import LABELS, POISON, FakeClassifier, expected_label

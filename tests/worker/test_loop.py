@@ -13,7 +13,7 @@ from kuaixun.worker.delivery.at_least_once import AtLeastOnce
 from kuaixun.worker.delivery.promise import Pace
 from kuaixun.worker.errors import DeliveryFailedError, ShutdownBudgetError
 from kuaixun.worker.kafka.read_ahead import ReadAhead
-from kuaixun.worker.labelling import Policy
+from kuaixun.worker.labels import Policy
 from kuaixun.worker.loop import Loop
 from kuaixun.worker.messages import Outgoing
 from kuaixun.worker.outcomes import DeadLettered, Labelled, Outcome

@@ -12,7 +12,7 @@ import pytest
 from kuaixun.worker.delivery.exactly_once import ExactlyOnce
 from kuaixun.worker.delivery.promise import Pace
 from kuaixun.worker.errors import BrokerUnreachableError, DeliveryFailedError, ShutdownBudgetError, WorkerError
-from kuaixun.worker.labelling import Policy
+from kuaixun.worker.labels import Policy
 from kuaixun.worker.loop import Loop
 from kuaixun.worker.messages import Outgoing
 from kuaixun.worker.records import Partition, Record, Records

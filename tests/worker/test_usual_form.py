@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from kuaixun.export import Predictions
 from kuaixun.worker import usual_form
-from kuaixun.worker.labelling import Policy, _tell_once, label_batch
+from kuaixun.worker.labelling import _tell_once, label_batch
+from kuaixun.worker.labels import Policy
 from kuaixun.worker.outcomes import Labelled, Outcome
 from kuaixun.worker.records import Record, Records
 from kuaixun.worker.usual_form import UsualForm

@@ -96,27 +96,14 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     """Train, compare, promote or keep; a table on standard output. Raises TrainerError and ExportError."""
 
     say = plain_lines(console)
-    if options.dev is None and not options.challenger:
-        raise SettingError("--dev is missing; a training needs texts to choose and calibrate on")
-    if options.challenger:
-        refuse_idle(options, STUDENT_FLAGS, "with --challenger, which is trained already")
-    refuse_idle(options, (*TEACHER_FLAGS, *TRANSFER_FLAGS), "in a training without teachers")
+    _refuse(options)
     bundles = BundleFolder(options.bundles)
     with bundles.locked(), bundles.workshop() as workshop:
         champion = _open(bundles.champion, options)
         ready = _bundle_in(options.challenger) if options.challenger else None
         if ready and ready.manifest.model_id == champion.model_id:
             return _nothing_to_do(champion, say)
-        rows = read_rows(
-            options.train,
-            options.new,
-            None if ready else options.dev,
-            options.test,
-            labels=labels_with(champion.labels, options.add_label),
-            known=len(champion.labels),
-            champion=bundles.champion,
-            columns=columns_of(options),
-        )
+        rows = _read(options, champion, bundles, trained=ready is not None)
         _tell(rows, say, learnt_already=ready is not None)
         if not ready and not names_shape(options):
             _warn_of_another_shape(read_manifest(bundles.champion), student_of(options).shape, say)
@@ -152,6 +139,29 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
         place = settle(bundles, bundle, record)
     _show(record, Console())
     return _conclude(record, place, say)
+
+
+def _refuse(options: argparse.Namespace) -> None:
+    """Raises SettingError for options that do not go together."""
+    if options.dev is None and not options.challenger:
+        raise SettingError("--dev is missing; a training needs texts to choose and calibrate on")
+    if options.challenger:
+        refuse_idle(options, STUDENT_FLAGS, "with --challenger, which is trained already")
+    refuse_idle(options, (*TEACHER_FLAGS, *TRANSFER_FLAGS), "in a training without teachers")
+
+
+def _read(options: argparse.Namespace, champion: Classifier, bundles: BundleFolder, *, trained: bool) -> RetrainingRows:
+    """The files of a contest; a challenger that is trained already needs no dev."""
+    return read_rows(
+        options.train,
+        options.new,
+        None if trained else options.dev,
+        options.test,
+        labels=labels_with(champion.labels, options.add_label),
+        known=len(champion.labels),
+        champion=bundles.champion,
+        columns=columns_of(options),
+    )
 
 
 def _train(options: argparse.Namespace, command: str, rows: RetrainingRows, workshop: Path, console: Console) -> bool:

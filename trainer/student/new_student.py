@@ -117,19 +117,7 @@ def new_student(
         drop_latin=shape.drop_latin,
         transfer=transfer if shape.count_transfer_characters else None,
     )
-    try:
-        architecture = Architecture(
-            vocabulary_size=len(pipeline.vocabulary),
-            embedding_size=shape.embedding_size,
-            widths=shape.widths,
-            filters=shape.filters,
-            ngrams=_branch(shape, len(training_texts.labels)),
-        )
-        architecture.expect_servable(len(training_texts.labels))
-    except ValueError as error:
-        raise SettingError(
-            f"{error}; choose a smaller --filters, --widths, --vocabulary-size or --ngram-bits"
-        ) from error
+    architecture = _architecture(shape, pipeline, len(training_texts.labels))
     torch.manual_seed(seed)
     module = TextCNN(architecture, len(training_texts.labels), dropout)
     # Before the filters that detect words by these very vectors.
@@ -138,10 +126,7 @@ def new_student(
     if shape.keyword_filters:
         if embeddings is None:
             tell_apart(module.embedding)
-        cleaned = [text for some in in_batches(training_texts.texts, CHUNK_TEXTS) for text in pipeline.clean(some)]
-        words = detect_keywords(module, pipeline.vocabulary.characters, cleaned, training_texts)
-        if module.ngrams is not None:
-            score_classes(module.ngrams)
+        words = _detect_keywords(module, pipeline, training_texts)
     texts = encode(pipeline, training_texts)
     without_labels = encode(pipeline, transfer) if transfer else None
     if module.ngrams is not None:
@@ -152,7 +137,30 @@ def new_student(
     return NewStudent(pipeline, architecture, module, texts, without_labels, found, words)
 
 
-def _branch(shape: StudentShape, classes: int) -> NgramBranch | None:
-    if shape.ngrams is None or not shape.keyword_filters:
-        return shape.ngrams
-    return msgspec.structs.replace(shape.ngrams, size=classes)
+def _architecture(shape: StudentShape, pipeline: TextPipeline, classes: int) -> Architecture:
+    ngrams = shape.ngrams
+    if ngrams is not None and shape.keyword_filters:
+        ngrams = msgspec.structs.replace(ngrams, size=classes)
+    try:
+        architecture = Architecture(
+            vocabulary_size=len(pipeline.vocabulary),
+            embedding_size=shape.embedding_size,
+            widths=shape.widths,
+            filters=shape.filters,
+            ngrams=ngrams,
+        )
+        architecture.expect_servable(classes)
+    except ValueError as error:
+        raise SettingError(
+            f"{error}; choose a smaller --filters, --widths, --vocabulary-size or --ngram-bits"
+        ) from error
+    return architecture
+
+
+def _detect_keywords(module: TextCNN, pipeline: TextPipeline, training_texts: LabelledTexts) -> int:
+    """Make the widest filters detectors, and the n-grams' vectors scores; how many words were found."""
+    cleaned = [text for some in in_batches(training_texts.texts, CHUNK_TEXTS) for text in pipeline.clean(some)]
+    words = detect_keywords(module, pipeline.vocabulary.characters, cleaned, training_texts)
+    if module.ngrams is not None:
+        score_classes(module.ngrams)
+    return words

@@ -20,6 +20,7 @@ from contextlib import suppress
 from kuaixun.worker.delivery.attempt import TOO_LATE, doubtful, raise_lost, raise_spoilt
 from kuaixun.worker.delivery.flights import Flight
 from kuaixun.worker.delivery.outbox import Outbox
+from kuaixun.worker.delivery.patience import Patience
 from kuaixun.worker.delivery.promise import DRAIN_SHARE, REPORT_SECONDS, Counts, Observer, Pace
 from kuaixun.worker.delivery.refusals import instead
 from kuaixun.worker.delivery.transaction import Place, Transaction, firsts, place_of
@@ -71,8 +72,7 @@ class ExactlyOnce:
         self._positions: dict[Partition, int] = {}
         # Records that may have spoilt a transaction: each is written in one of its own.
         self._apart: set[Place] = set()
-        self._failing_since: float | None = None
-        self._failed_at = 0.0
+        self._patience = Patience(pace.outage_seconds, monotonic)
 
     @property
     def blocked(self) -> bool:
@@ -268,7 +268,8 @@ class ExactlyOnce:
         self._sink.commit(transaction.offsets, member, limit_seconds)
 
     def _conclude(self, transaction: Transaction) -> None:
-        self._transaction, self._failing_since = None, None
+        self._transaction = None
+        self._patience.renew()
         if self._apart:
             self._apart = {place for place in self._apart if place[1] >= transaction.offsets.get(place[0], 0)}
         for flight in transaction.flights:
@@ -296,13 +297,13 @@ class ExactlyOnce:
         transaction = self._transaction
         if transaction is None:
             return
-        self._note_failure(why, transaction)
+        self._patience.note(why, transaction.began_at)
         LOG.info("transaction undone, its records are read again: %s", why)
         self._sink.abort(min(self._limit_seconds(until=until), self._outage_seconds_left()))
         # Not before: by now the client has reported on everything.
         apart = {place_of(flight.records[i]) for flight in transaction.flights for i in doubtful(flight)}
         if apart - self._apart:
-            self._failing_since = None  # the next attempt is another one
+            self._patience.renew()  # the next attempt is another one
         self._apart |= apart
         self._transaction = None
         self._positions = transaction.positions | self._positions
@@ -311,7 +312,7 @@ class ExactlyOnce:
     def _renew(self, why: Exception) -> None:
         """Nobody knows how the transaction ended: a new producer makes sure that it has, and the offsets tell how."""
         transaction = self._transaction
-        self._note_failure(why, transaction)
+        self._patience.note(why, transaction.began_at if transaction is not None else None)
         LOG.warning("the producer is made anew: %s", why)
         try:
             self._sink.renew(self._outage_seconds_left())
@@ -333,25 +334,9 @@ class ExactlyOnce:
         read_again = {p: offset for p, offset in committed.items() if p not in transaction.positions}
         self._source.rewind(transaction.starts | read_again)
 
-    def _note_failure(self, why: Exception, transaction: Transaction | None) -> None:
-        """Raise DeliveryFailedError where transactions have failed for longer than an outage may last."""
-        now, outage_seconds = self._monotonic(), self._pace.outage_seconds
-        began_at = now if transaction is None else transaction.began_at
-        # What failed before so long a silence is another matter: its records are gone, or another member's.
-        if self._failing_since is None or began_at - self._failed_at > outage_seconds:
-            self._failing_since = now
-        self._failed_at = now
-        if now - self._failing_since > outage_seconds:
-            raise DeliveryFailedError(
-                f"No transaction could be committed for {outage_seconds:g} s. The last one: {why} Nothing "
-                "of it is visible or committed. Check the brokers, then restart."
-            )
-
     def _outage_seconds_left(self) -> float:
         """Of the time that transactions may fail, and of what a shutdown leaves for it."""
-        failing_since = self._monotonic() if self._failing_since is None else self._failing_since
-        left_seconds = failing_since + self._pace.outage_seconds - self._monotonic()
-        return max(0.0, min(left_seconds, self._stop.seconds_left(DRAIN_SHARE)))
+        return min(self._patience.seconds_left(), self._stop.seconds_left(DRAIN_SHARE))
 
     # What follows is called from inside `Source.batch`.
 
@@ -402,4 +387,4 @@ class ExactlyOnce:
     def _forget(self, partitions: frozenset[Partition]) -> None:
         self._positions = {p: offset for p, offset in self._positions.items() if p not in partitions}
         self._apart = {place for place in self._apart if place[0] not in partitions}
-        self._failing_since = None  # what failed may never come again
+        self._patience.renew()  # what failed may never come again

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from kuaixun.worker.labelling import Labels
+from kuaixun.worker.labels import Labels
 from kuaixun.worker.observability.observatory import Observatory
 from kuaixun.worker.outcomes import Outcome
 from kuaixun.worker.records import Record

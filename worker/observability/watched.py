@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaixun.export import Classifier, Predictions
-from kuaixun.worker.labelling import Labels
+from kuaixun.worker.labels import Labels
 from kuaixun.worker.observability.histogram import Histogram
 from kuaixun.worker.observability.label_mix import LabelMix
 from kuaixun.worker.observability.metric_names import CONFIDENCE
@@ -89,14 +89,14 @@ def _sum(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
 
 
 class _Watched:
-    """See labelling.Labels."""
+    """See labels.Labels."""
 
     def __init__(self, model: Labels, tell: Callable[[Predictions], None]) -> None:
         self._model, self._tell = model, tell
         self.labels, self.model_id = model.labels, model.model_id
 
     def classify(self, texts: Sequence[str]) -> Predictions:
-        """See labelling.Labels."""
+        """See labels.Labels."""
         predictions = self._model.classify(texts)
         self._tell(predictions)
         return predictions

@@ -13,7 +13,7 @@ import msgspec
 from kuaixun import __version__
 from kuaixun.export import NO_LABEL, Classifier, ExportError
 from kuaixun.export.bundle.file_names import MODEL_CARD_FILE
-from kuaixun.worker.labelling import Labels
+from kuaixun.worker.labels import Labels
 from kuaixun.worker.observability.figures import Figures
 from kuaixun.worker.observability.health import Health
 from kuaixun.worker.observability.routes import PLAIN, Request, Response, Route, Routes, json_response

@@ -13,7 +13,8 @@ from kuaixun.worker.kafka.letter_source import KafkaLetterSource
 from kuaixun.worker.kafka.membership import GroupProtocol
 from kuaixun.worker.kafka.rights import check_rights
 from kuaixun.worker.kafka.transactional_sink import KafkaTransactionalSink
-from kuaixun.worker.labelling import Labels, Policy, label_batch
+from kuaixun.worker.labelling import label_batch
+from kuaixun.worker.labels import Labels, Policy
 from kuaixun.worker.opening import open_settings_classifier
 from kuaixun.worker.records import Partition, Record
 from kuaixun.worker.replay.progress import Progress

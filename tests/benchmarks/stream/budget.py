@@ -30,7 +30,8 @@ from kuaixun.worker.delivery.promise import Counts
 from kuaixun.worker.kafka.read_ahead import ReadAhead
 from kuaixun.worker.kafka.records import records_of
 from kuaixun.worker.kafka.sink import KafkaSink
-from kuaixun.worker.labelling import BatchLabelling, Policy
+from kuaixun.worker.labelling import BatchLabelling
+from kuaixun.worker.labels import Policy
 from kuaixun.worker.routing import Routes, Target
 from kuaixun.worker.settings import WorkerSettings
 from tests.benchmarks.alone import alone
