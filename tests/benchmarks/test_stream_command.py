@@ -23,7 +23,7 @@ from tests.benchmarks.stream import report, start
 from tests.benchmarks.stream.aims import Verdict, times_peers, verdicts
 from tests.benchmarks.stream.contenders import CONTENDERS, Contender
 from tests.benchmarks.stream.drain import Backlog, Drained
-from tests.benchmarks.stream.latency import Run
+from tests.benchmarks.stream.latency import MAX_DELAY_MS, Run, summed_up
 from tests.benchmarks.stream.latency import summed_up as latencies_of
 from tests.benchmarks.stream.options import read_options
 from tests.benchmarks.stream.progress import DrainError
@@ -245,6 +245,24 @@ def test_the_aims_are_held_against_the_best_peer() -> None:
     assert set(times_peers(rows)) == {"bytewax_flow-traced", "faust_agent-traced", "plain-native"}
     assert not times_peers(rows[:1])
     assert Verdict("start", 2.0, 2.0, is_most=True).is_kept
+
+
+def latency(name: str, share: float, p99_ms: float, p999_ms: float) -> list[Run]:
+    return [Run(name, share, 1000.0, 5.0, p99_ms, p999_ms, 1.0, 0.1)]
+
+
+def test_late_headlines_are_held_against_passthrough_at_half_load_and_against_each_other_at_any() -> None:
+    runs = [
+        *latency("passthrough", 0.5, 20.0, 200.0),
+        *latency("native", 0.5, 29.0, 60.0),
+        *latency("native", 0.8, 40.0, 201.0),
+    ]
+    limit_ms = 1.2 * (20 + MAX_DELAY_MS)
+    assert [one.told for one in verdicts([], [], summed_up(runs))] == [
+        f"native, p99 in ms at 50% of its maximum: 29, at most {limit_ms:g}: kept",
+        "native, p99.9 in ms at 50% of its maximum: 60, at most 145: kept",
+        "native, p99.9 in ms at 80% of its maximum: 201, at most 200: missed",
+    ]
 
 
 def test_no_figure_is_cut_where_the_terminal_is_narrow(capsys: pytest.CaptureFixture[str]) -> None:

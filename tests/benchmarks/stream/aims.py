@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 from tests.benchmarks.peers.environments import PEERS
 from tests.benchmarks.stream.contenders import PASSTHROUGH
+from tests.benchmarks.stream.latency import Latency
 from tests.benchmarks.stream.rounds import Throughput, alone_at_least_once
 from tests.benchmarks.stream.start import Start
 
 LEAST_SHARES = {"null": 0.75, "native": 0.65}  # of passthrough's throughput
 LEAST_TIMES_PEERS = {"traced": 100.0, "native": 2.5}  # the best peer's, by what it labels with
 MOST_TIMES_START = 2.0  # passthrough's
+LOAD_OF_P99 = 0.5  # of the worker's own maximum
 WORKER = "native"
 
 
@@ -47,9 +49,16 @@ def significant(figure: float) -> str:
     return f"{figure:.0f}" if figure >= 1000 else f"{figure:.3g}"
 
 
-def verdicts(throughput: Sequence[Throughput], starts: Sequence[Start]) -> tuple[Verdict, ...]:
+def verdicts(
+    throughput: Sequence[Throughput], starts: Sequence[Start], latencies: Sequence[Latency] = ()
+) -> tuple[Verdict, ...]:
     """What can be said of this run; of one process, at least once."""
-    return (*_shares(alone_at_least_once(throughput)), *_peers(times_peers(throughput)), *_starts(starts))
+    return (
+        *_shares(alone_at_least_once(throughput)),
+        *_peers(times_peers(throughput)),
+        *_latencies(latencies),
+        *_starts(starts),
+    )
 
 
 def times_peers(throughput: Sequence[Throughput]) -> dict[str, float]:
@@ -72,6 +81,17 @@ def _peers(times: dict[str, float]) -> Iterator[Verdict]:
         if found:
             best = min(found, key=lambda name: found[name])
             yield Verdict(f"{WORKER}, times {best}'s throughput", found[best], least)
+
+
+def _latencies(latencies: Sequence[Latency]) -> Iterator[Verdict]:
+    """p99 is held against passthrough's at one load, p99.9 against p99 at each."""
+    for one in latencies:
+        if one.contender != WORKER:
+            continue
+        load = f"{one.share_of_maximum:.0%} of its maximum"
+        if one.p99_limit_ms is not None and one.share_of_maximum == LOAD_OF_P99:
+            yield Verdict(f"{WORKER}, p99 in ms at {load}", one.p99_ms, one.p99_limit_ms, is_most=True)
+        yield Verdict(f"{WORKER}, p99.9 in ms at {load}", one.p999_ms, one.p999_limit_ms, is_most=True)
 
 
 def _starts(starts: Sequence[Start]) -> Iterator[Verdict]:

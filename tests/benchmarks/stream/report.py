@@ -53,7 +53,7 @@ class Report:
 
     def write(self, path: Path) -> None:
         """Write all of it as JSON, at once. Raises OSError."""
-        aims = [verdict.told for verdict in verdicts(self.throughput, self.starts)]
+        aims = [verdict.told for verdict in verdicts(self.throughput, self.starts, self.latencies)]
         write_figures(path, {**asdict(self), "aims": aims})
 
     def show(self) -> None:
@@ -78,7 +78,7 @@ class Report:
             console.print(f"native: {significant(many)} × {name}'s throughput")
         if self.parts:
             show_whole(console, parts_table(self.parts))
-        for verdict in verdicts(self.throughput, self.starts):
+        for verdict in verdicts(self.throughput, self.starts, self.latencies):
             console.print(verdict.told)
 
 
