@@ -141,9 +141,10 @@ def _length_cells(lengths: Lengths | None) -> list[str]:
 
 
 def _scripts_table(analysis: Analysis) -> Table:
-    table = _table("Written with", "file", "spaces among characters", "ideographs among letters")
+    table = _table("Written with", "file", "spaces among characters", "ideographs among letters", "kana")
     for file in analysis.files:
-        table.add_row(file.role, f"{file.script.spaces:.1%}", f"{file.script.ideographs:.1%}")
+        shares = (file.script.spaces, file.script.ideographs, file.script.kana)
+        table.add_row(file.role, *(f"{share:.1%}" for share in shares))
     return table
 
 

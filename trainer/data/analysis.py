@@ -25,6 +25,8 @@ MINIMUM_FREQUENCY = 2
 EXAMPLES = 5
 # CJK unified and compatibility ideographs, and the planes that hold nothing else.
 IDEOGRAPHS = ((0x3400, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
+# Hiragana and katakana, those for other languages and of half width among them.
+KANA = ((0x3041, 0x30FF), (0x31F0, 0x31FF), (0xFF66, 0xFF9F))
 UNKNOWN_CHARACTERS = 20
 
 
@@ -70,10 +72,11 @@ class Repeats(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Script(msgspec.Struct, frozen=True, kw_only=True):
-    """What cleaned texts are written with: spaces as a share of all characters, ideographs as one of all letters."""
+    """What cleaned texts are written with: spaces as a share of all characters, the others as ones of all letters."""
 
     spaces: float
     ideographs: float
+    kana: float
 
 
 class FileAnalysis(msgspec.Struct, frozen=True, kw_only=True):
@@ -221,12 +224,13 @@ def _lengths(lengths: NDArray[np.int64]) -> Lengths:
 def _script(texts: Sequence[str]) -> Script:
     counts = _characters(texts)
     letters = {character: count for character, count in counts.items() if character.isalpha()}
-    ideographs = sum(
-        count
-        for character, count in letters.items()
-        if any(first <= ord(character) <= last for first, last in IDEOGRAPHS)
-    )
-    return Script(spaces=counts[" "] / max(counts.total(), 1), ideographs=ideographs / max(sum(letters.values()), 1))
+    all_letters = max(sum(letters.values()), 1)
+
+    def share(ranges: tuple[tuple[int, int], ...]) -> float:
+        found = (one for one in letters if any(first <= ord(one) <= last for first, last in ranges))
+        return sum(letters[one] for one in found) / all_letters
+
+    return Script(spaces=counts[" "] / max(counts.total(), 1), ideographs=share(IDEOGRAPHS), kana=share(KANA))
 
 
 def _characters(texts: Sequence[str]) -> Counter[str]:

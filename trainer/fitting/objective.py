@@ -68,6 +68,11 @@ class Objective:
             return taught
         return taught + (1 - self.alpha) * self._label_loss(logits, batch.label_ids)
 
+    def hears_labels(self, batch: Batch) -> bool:
+        """Whether labels have a part in the loss of such a batch."""
+        has_labels = batch.label_ids is not None and bool((batch.label_ids != UNLABELLED).any())
+        return has_labels and (batch.teacher is None or self.alpha < 1)
+
     def _label_loss(self, logits: Tensor, label_ids: Tensor | None) -> Tensor:
         if label_ids is None:
             raise ValueError("a batch without labels and without a teacher has nothing to teach")

@@ -166,6 +166,8 @@ class Run:
         found = read_finished(stage.folder)
         now = stage.ingredients(self._finished) if all(name in self._finished for name in stage.reads) else None
         reason = self._chosen(stage.name) or _reason_of(stage, found, now)
+        if not reason and stage.folder == self._wiring.analysis_path.parent and self._analysis() is None:
+            reason = "what it left is of another version"
         if found and not reason:
             self._finished[stage.name] = found
         return reason
@@ -198,10 +200,13 @@ class Run:
             )
 
     def _analysis(self) -> Analysis | None:
-        return read_analysis(self._wiring.analysis_path) if self._is_analysed() else None
-
-    def _is_analysed(self) -> bool:
-        return read_finished(self._wiring.analysis_path.parent) is not None
+        """None where there is none yet, or one that says less than is asked of it now."""
+        if read_finished(self._wiring.analysis_path.parent) is None:
+            return None
+        try:
+            return read_analysis(self._wiring.analysis_path)
+        except msgspec.DecodeError:
+            return None
 
 
 def _reason_of(stage: Stage, found: Finished | None, now: Ingredients | None) -> str:

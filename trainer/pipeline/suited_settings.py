@@ -7,16 +7,21 @@ configuration is named is left as that says.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
+from kuaixun.export.text.vocabulary import SPECIALS
+from kuaixun.schemas.manifest import Architecture, NgramBranch
 from kuaixun.trainer.data.analysis import Analysis, FileAnalysis
 from kuaixun.trainer.pipeline.plan import Settings
 
 # A script of so few characters writes words with many of them, and nearly always with spaces between.
 ALPHABET_CHARACTERS = 400
 SPACES = 0.08
-# Among letters: Chinese is written with little else, Japanese with more kana than ideographs.
-IDEOGRAPHS = 0.6
+# Of all letters: in Chinese headlines names of companies and products may be two thirds of them.
+IDEOGRAPH_SHARE = 0.3
+# Japanese headlines have a fifth of them and more, Chinese ones none but in quotations.
+KANA_SHARE = 0.05
 HIGHEST_MAX_TOKENS = 256
 # Words of letters are several characters long, and detectors of words learn nothing by steps.
 HIGHEST_MAX_TOKENS_OF_LETTERS = 1024
@@ -24,6 +29,11 @@ LEAST_MAX_TOKENS = 16
 SMALL_TEXTS, LARGE_TEXTS = 20_000, 100_000
 STEPS_OF_SMALL = 900
 FEWEST_EPOCHS, MOST_EPOCHS = 8, 60
+# Detectors of words: what the last layer tries is 512, and all.
+FILTERS_OF_WORDS, FILTERS_OF_PHRASES = (2048, 1024, 512), (512,)
+WIDTH_OF_WORDS = 10
+ORDERS_OF_LETTERS = (1, 2, 3)
+FEWEST_NGRAM_BITS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +66,7 @@ def baseline_settings(analysis: Analysis, given: Settings) -> tuple[Suited, ...]
     train = _train(analysis)
     suited = []
     if _is_alphabetic(analysis):
-        suited.append(Suited("tokens", "jieba", f"{_alphabet(analysis)}, so words say more than characters"))
+        suited.append(Suited("tokens", "jieba", f"{_spelling(analysis)}, so words say more than characters"))
     if train.texts < SMALL_TEXTS and given.get("search") != "none":
         suited.append(Suited("autotune-seconds", "60", f"{train.texts} texts are searched many times in a minute"))
     return tuple(suited)
@@ -67,10 +77,11 @@ def student_settings(analysis: Analysis, given: Settings) -> tuple[Suited, ...]:
     if "configuration" in given:
         return ()
     train = _train(analysis)
-    if _is_of_letters(analysis) and not _shape_given(given):
+    asked = _value(given, "keyword-filters")
+    if not _is_given(given, "widths") and (_is_of_letters(analysis) if asked is None else asked):
         # A last layer alone has no course: see last_layer.py.
         return (*_lengths(train, HIGHEST_MAX_TOKENS_OF_LETTERS, marks=2), *_of_letters(analysis, given))
-    of_few = train.texts < SMALL_TEXTS and not _shape_given(given)
+    of_few = train.texts < SMALL_TEXTS and not _is_given(given, "widths")
     return (
         *_lengths(train, HIGHEST_MAX_TOKENS, marks=0),
         *(_of_few_texts(train, given) if of_few else ()),
@@ -86,31 +97,56 @@ def _lengths(train: FileAnalysis, highest: int, *, marks: int) -> Iterator[Suite
         why = "99 % of the texts are no longer"
     else:
         lengths = ((50, train.lengths.p50), (25, train.lengths.p75), (5, train.lengths.p95), (1, train.lengths.p99))
-        share, length = next(one for one in lengths if one[1] >= tokens)
+        share, length = next(one for one in lengths if int(one[1]) + 1 + marks > tokens)
         why = f"what stands beyond is not read; {share} % of the texts have more than {length:.0f}"
     yield Suited("max-tokens", str(tokens), why)
 
 
 def _of_letters(analysis: Analysis, given: Settings) -> Iterator[Suited]:
     """Filters that know words, beside n-grams of letters; where there are no spaces, n-grams say what words would."""
-    characters = _characters(analysis)
-    yield Suited("keyword-filters", "", f"{_alphabet(analysis)}, so filters begin as detectors of words")
-    if not _given(given, "prepend-cls"):
-        yield Suited("prepend-cls", "", "a word is known by the space before it, and the first one has none")
-    if not _given(given, "append-cls"):
-        yield Suited("append-cls", "", "endings tell much, and the last word has no space behind it")
-    yield Suited("widths", "10", "a space and nine letters tell most words apart")
-    yield Suited("filters", "2048", "as many words; whether fewer do better is tried on dev")
-    if not _given(given, "embeddings"):
-        size = "64" if characters <= ALPHABET_CHARACTERS else "128"
-        yield Suited("embedding-size", size, f"enough to tell {characters} characters apart")
-    if not _given(given, "ngram-bits"):
-        bits = "16" if characters <= ALPHABET_CHARACTERS else "17"
-        yield Suited("ngram-bits", bits, "how loud n-grams are beside words is tried on dev")
-        if not _given(given, "ngram-orders"):
-            yield Suited("ngram-orders", "1,2,3", "single letters, too, tell languages and spellings apart")
+    characters, has_words = _characters(analysis), _train(analysis).script.spaces >= SPACES
+    size = 64 if characters <= ALPHABET_CHARACTERS else 128
+    filters, bits = _servable(analysis, FILTERS_OF_WORDS if has_words else FILTERS_OF_PHRASES, size)
+    if not _is_given(given, "keyword-filters"):
+        why = "filters begin as detectors of words" if has_words else "n-grams of letters say what words would"
+        yield Suited("keyword-filters", "", f"{_spelling(analysis)}, so {why}")
+    if not _is_given(given, "prepend-cls"):
+        why = "a word is known by the space before it, and the first one has none"
+        yield Suited("prepend-cls", "", why if has_words else "what a text begins with tells much")
+    if not _is_given(given, "append-cls"):
+        why = "endings tell much, and the last word has no space behind it"
+        yield Suited("append-cls", "", why if has_words else "what a text ends with tells much")
+    yield Suited("widths", str(WIDTH_OF_WORDS), "a space and nine letters tell most words apart")
+    why = "as many words; whether fewer do better is tried on dev"
+    yield Suited("filters", str(filters), why if has_words else "as much as stands between spaces, where there are any")
+    if not _is_given(given, "embeddings"):
+        yield Suited("embedding-size", str(size), f"enough to tell {characters} characters apart")
+    if not _is_given(given, "ngram-bits"):
+        why = f"room for n-grams of {characters} characters; how loud they are beside words is tried on dev"
+        yield Suited("ngram-bits", str(bits), why)
+    if _value(given, "ngram-bits") != "none" and not _is_given(given, "ngram-orders"):
+        orders = ",".join(map(str, ORDERS_OF_LETTERS))
+        yield Suited("ngram-orders", orders, "single letters, too, tell languages and spellings apart")
     why = "a word may be sure, and is not always right; whether labels as they are do better is tried on dev"
     yield Suited("label-smoothing", "0.05", why)
+
+
+def _servable(analysis: Analysis, filters: tuple[int, ...], embedding_size: int) -> tuple[int, int]:
+    """Filters and bits of n-grams: the most that can be served with so many characters and classes."""
+    characters, classes = _characters(analysis), len(analysis.labels)
+    most_bits = 16 if characters <= ALPHABET_CHARACTERS else 17
+    for bits in range(most_bits, FEWEST_NGRAM_BITS, -1):
+        for some in filters:
+            with suppress(ValueError):
+                Architecture(
+                    vocabulary_size=characters + len(SPECIALS),
+                    embedding_size=embedding_size,
+                    widths=(WIDTH_OF_WORDS,),
+                    filters=some,
+                    ngrams=NgramBranch(size=classes, bucket_bits=bits, orders=ORDERS_OF_LETTERS),
+                ).expect_servable(classes)
+                return some, bits
+    return filters[-1], FEWEST_NGRAM_BITS
 
 
 def _of_few_texts(train: FileAnalysis, given: Settings) -> Iterator[Suited]:
@@ -120,7 +156,7 @@ def _of_few_texts(train: FileAnalysis, given: Settings) -> Iterator[Suited]:
     yield Suited("filters", "128", f"{why} fill no more")
     yield Suited("minimum-frequency", "1", f"of {why} no character is too rare to be known")
     yield Suited("learning-rate", "6e-3", f"{why} make few steps")
-    if not _given(given, "ngram-bits"):
+    if not _is_given(given, "ngram-bits"):
         yield Suited("ngram-learning-rate", "2e-3", f"{why} make few steps")
         yield Suited("branch-loss", "0.3", "neither branch by itself has much to go by")
     yield Suited("dropout", "0.5", "few texts are soon known by heart")
@@ -140,13 +176,13 @@ def _course(train: FileAnalysis) -> Iterator[Suited]:
     yield Suited("patience", "10", "five epochs without a lower loss")
 
 
-def _shape_given(given: Settings) -> bool:
-    return _given(given, "widths") or _given(given, "keyword-filters")
+def _is_given(given: Settings, option: str) -> bool:
+    return _value(given, option) is not None
 
 
-def _given(given: Settings, option: str) -> bool:
-    """By either of its spellings."""
-    return option in given or option.replace("-", "_") in given
+def _value(given: Settings, option: str) -> object | None:
+    """By either of its spellings; None where the user left it."""
+    return given.get(option, given.get(option.replace("-", "_")))
 
 
 def _train(analysis: Analysis) -> FileAnalysis:
@@ -159,17 +195,24 @@ def _characters(analysis: Analysis) -> int:
 
 def _is_alphabetic(analysis: Analysis) -> bool:
     """Whether words are written with letters, and spaces between them."""
-    script = _train(analysis).script
-    return _characters(analysis) <= ALPHABET_CHARACTERS and script.spaces >= SPACES and script.ideographs < IDEOGRAPHS
+    train = _train(analysis)
+    has_words = train.script.spaces >= SPACES and not _is_chinese(train)
+    return has_words and _characters(analysis) <= ALPHABET_CHARACTERS
 
 
 def _is_of_letters(analysis: Analysis) -> bool:
     """Whether what n-grams of letters say is most of what there is to say: always where words are few letters long and
-    stand apart, and where texts are few unless they are written with ideographs, each of them a word.
+    stand apart, and where texts are few unless they are Chinese, each ideograph a word.
     """
     train = _train(analysis)
-    return _is_alphabetic(analysis) or (train.texts < SMALL_TEXTS and train.script.ideographs < IDEOGRAPHS)
+    return _is_alphabetic(analysis) or (train.texts < SMALL_TEXTS and not _is_chinese(train))
 
 
-def _alphabet(analysis: Analysis) -> str:
-    return f"the texts are written with {_characters(analysis)} characters, few of them ideographs"
+def _is_chinese(train: FileAnalysis) -> bool:
+    return train.script.ideographs >= IDEOGRAPH_SHARE and train.script.kana < KANA_SHARE
+
+
+def _spelling(analysis: Analysis) -> str:
+    spaces = _train(analysis).script.spaces
+    between = "spaces between words" if spaces >= SPACES else "hardly a space"
+    return f"the texts are written with {_characters(analysis)} characters and {between}"

@@ -36,12 +36,17 @@ class Loudness:
 
 
 def loudness_of(learnt: TextFeatures, told: Batch, classes: int) -> Loudness:
-    """The root of each feature's information, so that the most telling one counts 1 where it is largest."""
+    """The root of each feature's information, as a share of the largest; states count relative to the largest of all.
+
+    A text has a state where it is more than half of what it is in any of these texts. Where a detector of a word meets
+    one that differs by a letter, only the rounding of a sum decides whether its state is zero.
+    """
     probabilities = _class_probabilities(told, classes)  # (texts, classes)
     balanced = probabilities / probabilities.sum(dim=0).clamp(min=1e-6)  # (texts, classes)
     counts = torch.zeros(learnt.states.shape[1], classes, device=balanced.device)
+    halves = learnt.states.amax(dim=0) / 2  # (features,)
     for states, some in zip(torch.split(learnt.states, CHUNK_TEXTS), torch.split(balanced, CHUNK_TEXTS), strict=True):
-        counts += (states > 0).float().T @ some
+        counts += (states > halves).float().T @ some
     equal = balanced.new_full((classes,), 1 / classes)
     of_states = _relative_root(information(counts, equal)) / learnt.states.max().clamp(min=1e-6)
     if learnt.ngrams is None:

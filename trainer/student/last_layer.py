@@ -82,7 +82,7 @@ def fit_last_layer(
     dev_features = features_of(module, in_order(dev, device), len(dev), ngrams=plan.ngrams, like=learnt)
     loudness = loudness_of(learnt, told, module.linear.out_features)
     shares = (0.0,) if learnt.ngrams is None else (0.0, *NGRAM_SHARES)
-    smoothing = epoch.objective.label_smoothing
+    smoothing = epoch.objective.label_smoothing if epoch.objective.hears_labels(told) else 0.0
     trials = len(shares) + (_few_filters(module) < _filters(module)) + (smoothing > 0)
     search = PenaltySearch(
         module, learnt, told, epoch.objective, loudness, dev, dev_features, watcher, trials, plan.remembered

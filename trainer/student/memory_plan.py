@@ -73,4 +73,4 @@ def told(plan: MemoryPlan | None, whole_bytes: int) -> str | None:
         return f"{reason}: it is trained by steps, and n-grams count fully; fewer --filters take less"
     if plan.ngrams:
         return f"{reason}: {plan.remembered} gradients are remembered in place of {REMEMBERED_GRADIENTS[0]}"
-    return f"{reason}: n-grams have no part in it; a lower --ngram-bits may let some of them count"
+    return f"{reason}: n-grams have no part in it; with fewer --ngram-orders or a lower --ngram-bits they may"

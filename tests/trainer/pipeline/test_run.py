@@ -113,6 +113,16 @@ def test_a_file_that_is_gone_makes_its_stage_again(done: ToyRun) -> None:
     assert reasons["evaluate"] == "its files are not those that it left"
 
 
+def test_an_analysis_of_another_version_is_made_again(done: ToyRun) -> None:
+    path = done.wiring().analysis_path
+    path.write_text(path.read_text(encoding="utf-8").replace('"script"', '"alphas"'), encoding="utf-8")
+
+    assert done.decide()["analyse"] == "what it left is of another version"
+    assert done.make()["analyse"] == "what it left is of another version"
+    assert '"script"' in path.read_text(encoding="utf-8")
+    assert made(done.decide()) == []
+
+
 @pytest.mark.parametrize(("code", "reason"), [(130, "was interrupted"), (2, "failed the last time")])
 def test_a_stage_that_fails_ends_the_run_and_the_next_run_goes_on_there(
     toy_run: ToyRun, code: int, reason: str

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kuaixun.schemas.manifest import Architecture, NgramBranch
 from kuaixun.trainer.data.analysis import Analysis, analyse
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
 from kuaixun.trainer.pipeline.suited_settings import Suited, baseline_settings, student_settings
@@ -37,9 +38,11 @@ def test_texts_that_are_cut_are_told_of_and_words_are_read_further() -> None:
 
 
 def test_texts_may_all_be_as_long_as_what_is_read() -> None:
-    for text, tokens in (("字" * 256, 256), ("ab cd ef" * 128, 1024)):
+    for text, tokens in (("字" * 256, 256), *(("a " * 500 + "b" * letters, 1024) for letters in range(19, 25))):
         (suited,) = [one for one in student_settings(analysis_of(text), {}) if one.option == "max-tokens"]
-        assert suited.note.startswith(f"max-tokens {tokens}: what stands beyond is not read")
+        is_whole = len(text) + 1 + (2 if " " in text else 0) <= tokens
+        why = "99 % of the texts are no longer" if is_whole else "what stands beyond is not read"
+        assert suited.note.startswith(f"max-tokens {tokens}: {why}")
 
 
 def test_words_and_letters_are_for_all_but_ideographs() -> None:
@@ -55,6 +58,37 @@ def test_words_and_letters_are_for_all_but_ideographs() -> None:
     assert values(baseline_settings(english, {}))["tokens"] == "jieba"
     for analysis in (chinese, thai, japanese):
         assert "tokens" not in values(baseline_settings(analysis, {}))
+
+
+def test_japanese_is_known_by_its_kana_and_chinese_by_few_ideographs_among_names() -> None:
+    headlines = ("東京株式市場で日経平均が大幅上昇した", "日本銀行が金融緩和策を決定へ")
+
+    assert "keyword-filters" in values(student_settings(analysis_of(*headlines), {}))
+    assert "keyword-filters" not in values(student_settings(analysis_of("iPhone 15发布 售价", "GPU降价"), {}))
+
+
+def test_where_words_do_not_stand_apart_no_reason_says_that_they_do() -> None:
+    for texts, filters in ((("อัตราดอกเบี้ย",), "512"), (("rates rise again", "a late goal"), "2048")):
+        chosen = student_settings(analysis_of(*texts), {})
+        assert values(chosen)["filters"] == filters
+        assert any("detectors of words" in one.why for one in chosen) == (filters == "2048")
+
+
+def test_a_student_of_many_classes_can_be_served() -> None:
+    rows = ("rates rise again", *("".join(chr(0x400 + row + place) for place in range(8)) for row in range(0, 300, 8)))
+    labels = tuple(f"class {number}" for number in range(4000))
+    texts = LabelledTexts(rows * 200, np.arange(len(rows) * 200) % 4000, labels, Path("train.txt"), "0" * 64)
+
+    chosen = values(student_settings(analyse({"train": texts}), {}))
+
+    assert int(chosen["ngram-bits"]) < 17
+    Architecture(
+        vocabulary_size=400,
+        embedding_size=int(chosen["embedding-size"]),
+        widths=(int(chosen["widths"]),),
+        filters=int(chosen["filters"]),
+        ngrams=NgramBranch(size=4000, bucket_bits=int(chosen["ngram-bits"])),
+    ).expect_servable(4000)
 
 
 def test_many_texts_without_spaces_are_learnt_by_steps() -> None:
@@ -87,6 +121,18 @@ def test_what_the_user_chose_stands(tmp_path: Path) -> None:
     assert "widths" not in values(student_settings(english, {"widths": [2, 3]}))
     assert "prepend-cls" not in values(student_settings(english, {"prepend_cls": False}))
     assert "embedding-size" not in values(student_settings(english, {"embeddings": "x.npz"}))
+    assert values(student_settings(english, {"ngram-bits": 12}))["ngram-orders"] == "1,2,3"
+    assert "ngram-orders" not in values(student_settings(english, {"ngram-bits": "none"}))
+
+
+def test_to_choose_what_would_be_chosen_changes_nothing_else() -> None:
+    english, chinese = analysis_of("rates rise again", "a late goal"), analysis_of("央行加息", "绝杀进球")
+
+    for analysis, asked in ((english, True), (chinese, False)):
+        chosen = values(student_settings(analysis, {}))
+        chosen.pop("keyword-filters", None)
+        assert values(student_settings(analysis, {"keyword_filters": asked})) == chosen
+        assert values(student_settings(analysis, {"keyword-filters": not asked})) != chosen
 
 
 def test_a_course_is_chosen_where_there_is_one() -> None:

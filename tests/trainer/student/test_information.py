@@ -35,8 +35,10 @@ def test_a_class_without_texts_makes_nothing_of_it_undefined() -> None:
 
 
 def features() -> TextFeatures:
-    """The first filter fires on the first class alone, however loud; the second on every text; the third on none."""
-    states = torch.tensor([[8.0, 1.0, 0.0], [2.0, 1.0, 0.0], [0.0, 1.0, 0.0], [0.0, 1.0, 0.0]])
+    """The first filter fires on the first class alone, the second on every text, the third on none; what rounding
+    leaves of a sum is no firing.
+    """
+    states = torch.tensor([[8.0, 1.0, 0.0], [6.0, 1.0, 0.0], [1e-6, 1.0, 0.0], [0.0, 1.0, 0.0]])
     rows, buckets = torch.tensor([0, 0, 0, 2, 3, 1, 2]), torch.tensor([5, 5, 5, 5, 9, 7, 7])
     return TextFeatures(states, NgramCounts.of(rows, buckets, 4, None))
 

@@ -23,12 +23,13 @@ from kuaixun.trainer.fitting.soft_targets import SoftTargets
 from kuaixun.trainer.fitting.watching import DevFigures
 from kuaixun.trainer.student import last_layer, penalty_search
 from kuaixun.trainer.student.idle_parts import without_idle_parts
+from kuaixun.trainer.student.keyword_filters import telling_patterns
 from kuaixun.trainer.student.last_layer import fit_last_layer, only_last_layer_trains
 from kuaixun.trainer.student.memory_plan import MemoryPlan
 from kuaixun.trainer.student.new_student import NewStudent, StudentShape, new_student
 from kuaixun.trainer.student.penalty_search import PENALTIES
 
-WORDS = ("goal", "match", "team", "bond", "yield", "bank", "vote", "law", "treaty")
+WORDS = ("goal", "match", "team", "bond", "note", "bank", "vote", "law", "treaty")
 SHAPE = StudentShape(
     widths=(8,),
     filters=12,
@@ -90,10 +91,19 @@ def states_of(student: NewStudent, texts: EncodedTexts) -> np.ndarray:
     return found
 
 
-def loudness_by_hand(features: np.ndarray, label_ids: np.ndarray) -> np.ndarray:
-    """The root of what each feature (texts, features) says of the class, were all equally common; the highest is 1."""
+def words_in(student: NewStudent, texts: LabelledTexts) -> np.ndarray:
+    """Which text has the word of which filter, by its letters: (texts, filters); `note` and `vote` are nearly alike."""
+    words = [pattern.strip() for pattern in telling_patterns(texts.texts, texts, SHAPE.widths[0])]
+    idle = [""] * (student.architecture.filters - len(words))
+    return np.array([[word in text.split() for word in (*words, *idle)] for text in texts.texts])
+
+
+def loudness_by_hand(present: np.ndarray, label_ids: np.ndarray) -> np.ndarray:
+    """The root of what each feature, which a text has or not (texts, features), says of the class, were all equally
+    common; the highest is 1.
+    """
     texts, equal = np.bincount(label_ids, minlength=3), Categorical(torch.ones(3))
-    shares = [np.bincount(label_ids[column > 0], minlength=3) / texts for column in features.T]
+    shares = [np.bincount(label_ids[column], minlength=3) / texts for column in present.T]
     nats = [float(kl_divergence(Categorical(torch.from_numpy(one)), equal)) if one.any() else 0.0 for one in shares]
     loudness: np.ndarray = np.sqrt(np.array(nats) / max(nats))
     return loudness
@@ -104,7 +114,7 @@ def test_it_finds_the_optimum_that_logistic_regression_has_of_features_as_loud_a
 ) -> None:
     monkeypatch.setattr(penalty_search, "PENALTIES", (4.0,))
     states, label_ids = states_of(student, student.texts), student.texts.label_ids.numpy()
-    loudness = loudness_by_hand(states, label_ids) / states.max()
+    loudness = loudness_by_hand(words_in(student, texts_of(1, 300)), label_ids) / states.max()
     expected = LogisticRegression(C=1 / 4.0, max_iter=1000, tol=1e-8).fit(states * loudness, label_ids)
 
     fit = fit_last_layer(student.module, TrainingTexts(student.texts), dev, SETTINGS, Following())
@@ -210,7 +220,8 @@ def test_fewer_remembered_gradients_lead_to_the_same_optimum(
     whole = fit_last_layer(student.module, TrainingTexts(student.texts), dev, SETTINGS, Following())
     less = fit_last_layer(again.module, TrainingTexts(again.texts), dev, SETTINGS, Following(), MemoryPlan(5))
 
-    assert less.best.dev_loss == pytest.approx(whole.best.dev_loss, abs=5e-4)
+    # A search ends where a step changes next to nothing, wherever that is.
+    assert less.best.dev_loss == pytest.approx(whole.best.dev_loss, abs=3e-4)
 
 
 def test_ngrams_have_no_part_where_the_plan_has_none() -> None:
@@ -243,8 +254,8 @@ def test_with_ngrams_it_is_the_optimum_of_words_and_counts_together(
     dev = encode(student.pipeline, texts_of(2, 200))
     states, counts = states_of(student, student.texts), counts_of(student, student.texts)
     label_ids = student.texts.label_ids.numpy()
-    of_states = loudness_by_hand(states, label_ids) / states.max()
-    of_counts = share * loudness_by_hand(counts, label_ids)
+    of_states = loudness_by_hand(words_in(student, texts_of(1, 300)), label_ids) / states.max()
+    of_counts = share * loudness_by_hand(counts > 0, label_ids)
 
     def features(texts: EncodedTexts) -> np.ndarray:
         return np.hstack([states_of(student, texts) * of_states, counts_of(student, texts) * of_counts])
