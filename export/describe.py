@@ -28,7 +28,7 @@ def manifest_tables(manifest: Manifest) -> list[Table]:
     if architecture.ngrams:
         orders = ", ".join(map(str, architecture.ngrams.orders))
         about.add_row("n-grams", f"orders {orders} in 2^{architecture.ngrams.bucket_bits} buckets")
-    about.add_row("reads", f"{manifest.text.max_tokens} characters after cleaning")
+    about.add_row("reads", manifest.text.read)
     about.add_row("temperature", f"{manifest.temperature:.4g}")
     about.add_row("precision", f"{manifest.precision.default} by default, natively")
     about.add_row("made by", quoted(manifest.training.command))

@@ -46,6 +46,15 @@ class TextParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         """How many tokens a text has that are not characters of it."""
         return int(self.prepend_cls) + int(bool(self.append_cls))
 
+    @property
+    def read(self) -> str:
+        """In words: how much of a text counts, and where it is marked."""
+        ends = [
+            end for end, is_marked in (("begins", self.prepend_cls), ("ends", self.append_cls)) if is_marked is True
+        ]
+        marked = f", marked where it {' and '.join(ends)}" if ends else ""
+        return f"{self.max_tokens - int(self.prepend_cls)} characters after cleaning{marked}"
+
 
 class NgramBranch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Hashed n-grams of token ids: each bucket belongs to one n-gram and holds its row of class scores."""

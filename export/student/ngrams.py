@@ -1,6 +1,7 @@
 """Hashed n-grams of token ids: which bucket an n-gram falls into, and whether it owns it.
 
-An order-2 n-gram of the ids (a, b), an order-3 n-gram of (a, b, c), all of them tokens and none PAD:
+An n-gram of order 1 is the id (a), of order 2 the ids (a, b), of order 3 (a, b, c), all of them tokens and none PAD; of
+the products, those of ids that it does not have are left out:
 
     h = (a * M[0] + b * M[1] + c * M[2] + order * M[3]) mod 2^32
     h = ((h xor (h >> 15)) * 0x2C1B3C6D) mod 2^32

@@ -144,3 +144,18 @@ def test_labels_count_in_a_manifest() -> None:
         msgspec.structs.replace(
             MANIFEST, architecture=architecture, labels=tuple(f"label {number}" for number in range(113))
         )
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (TextParameters(max_tokens=32), "32 characters after cleaning"),
+        (TextParameters(max_tokens=32, append_cls=True), "32 characters after cleaning, marked where it ends"),
+        (
+            TextParameters(max_tokens=32, prepend_cls=True, append_cls=True),
+            "31 characters after cleaning, marked where it begins and ends",
+        ),
+    ],
+)
+def test_what_is_read_of_a_text_is_told(text: TextParameters, told: str) -> None:
+    assert text.read == told

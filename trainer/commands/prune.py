@@ -78,6 +78,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     )
     expect_different_files({role: (data.source, data.sha256) for role, data in split.parts.items()})
     student, dev = DeployedStudent(bundle.weights, architecture), encode(bundle.pipeline, split.dev)
+    say(f"listening to {architecture.filters} filters of each width on {split.train.source}")
     with advancing(console, f"what {architecture.filters} filters of each width say") as advance:
         says = what_filters_say(student, encode(bundle.pipeline, split.train), advance)
     with advancing(console, "fewer filters on dev") as advance:

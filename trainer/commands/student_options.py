@@ -113,7 +113,7 @@ def _add_shape(group: argparse._ArgumentGroup) -> None:
     add("--ngram-size", ngrams.size, size, type=whole_number(1, 4096), metavar="N")
     number("--ngram-minimum-frequency", SHAPE.ngram_minimum_frequency, "rarer n-grams own no bucket")
     switch("--count-transfer-ngrams", "n-grams of the transfer set count too when buckets are given away")
-    number("--max-tokens", SHAPE.max_tokens, "characters of a text that count")
+    number("--max-tokens", SHAPE.max_tokens, "characters of a text that count, the token of --prepend-cls among them")
     switch(
         "--keyword-filters",
         "the widest filters begin, and stay, as detectors of the words that tell classes apart; "

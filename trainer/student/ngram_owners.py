@@ -16,8 +16,8 @@ from torch import Tensor
 from kuaixun.export.student.ngrams import NOBODY, OWNER_SHIFT, ngram_hashes
 from kuaixun.schemas.manifest import NgramBranch
 
-# Of two orders and 32 ids each: four million n-grams, 32 MB, to sort at a time.
-CHUNK_TEXTS = 1 << 16
+# 32 MB to sort at a time.
+CHUNK_NGRAMS = 1 << 22
 
 
 def ngram_owners(texts: Iterable[Tensor], branch: NgramBranch, minimum_frequency: int) -> Tensor:
@@ -28,7 +28,7 @@ def ngram_owners(texts: Iterable[Tensor], branch: NgramBranch, minimum_frequency
     found = np.empty(0, dtype=np.int64)
     counts = np.empty(0, dtype=np.int64)
     for ids in texts:
-        for chunk in torch.split(ids, CHUNK_TEXTS):
+        for chunk in torch.split(ids, max(CHUNK_NGRAMS // max(ids.shape[1] * len(branch.orders), 1), 1)):
             found, counts = _merged(found, counts, *np.unique(_hashes(chunk, branch), return_counts=True))
     found, counts = found[counts >= minimum_frequency], counts[counts >= minimum_frequency]
     order = np.argsort(counts, kind="stable")

@@ -70,7 +70,7 @@ class PenaltySearch:
     def sweep(self, trial: Trial) -> Iterator[int]:
         """Fit to one penalty after another, until some were no better; yield how many there were in all.
 
-        After the first trial weights count only where they gain something worth their room and time.
+        After the first trial weights count only where the dev loss is lower by enough: most are of a larger student.
         """
         at_most = math.inf
         if self.lowest.kept is not None:

@@ -376,7 +376,7 @@ def test_the_flags_told_of_a_champion_of_word_detectors_train_one_as_good(
         lines = "".join(f"{text} {row}\t{label}\n" for row, (text, label) in enumerate(zip(said, labels, strict=True)))
         (home / f"{name}.txt").write_text(lines, encoding="utf-8")
     files = [f"--{role}={home / role}.txt" for role in ("train", "dev")]
-    detectors = ["--keyword-filters", "--prepend-cls", "--widths=10", "--filters=64", "--ngram-bits=8"]
+    detectors = ["--keyword-filters", "--prepend-cls", "--append-cls", "--widths=10", "--filters=64", "--ngram-bits=8"]
     fit = ["--embedding-size=32", "--label-smoothing=0.05", "--minimum-frequency=1", "--device=cpu", "--threads=1"]
     assert main(["distil", *files, *detectors, *fit, f"--output={home / 'words-run'}"]) == 0
     assert export_cli.main(["build", str(home / "words-run"), str(home / "words")]) == 0
@@ -388,7 +388,15 @@ def test_the_flags_told_of_a_champion_of_word_detectors_train_one_as_good(
     told = " ".join(capsys.readouterr().err.split())
     assert "keyword-filters off and not on" in told
     flags = told.partition("to train one alike: ")[2].partition(" kuaixun-trainer: interrupted")[0].split()
-    assert {"--keyword-filters", "--prepend-cls", "--filters", "64", "--label-smoothing", "0.05"} <= set(flags)
+    assert {
+        "--keyword-filters",
+        "--prepend-cls",
+        "--append-cls",
+        "--filters",
+        "64",
+        "--label-smoothing",
+        "0.05",
+    } <= set(flags)
 
     assert retrain(home, *flags) == 0
 
@@ -401,7 +409,10 @@ def test_the_flags_told_of_a_champion_of_word_detectors_train_one_as_good(
 @pytest.mark.parametrize(
     ("command", "flags"),
     [
-        ("kuaixun-trainer distil --no-prepend-cls --ngram-bits none", {"prepend-cls", "ngram-bits"}),
+        (
+            "kuaixun-trainer distil --no-prepend-cls --append-cls --ngram-bits none",
+            {"prepend-cls", "append-cls", "ngram-bits"},
+        ),
         ("kuaixun-trainer distil --dev d.txt --configuration published-256 --seed 3", {"configuration", "seed"}),
         ("kuaixun-trainer distil --configuration mine.toml --widths 2", {"widths"}),
         ("kuaixun-trainer distil --teacher-scores=t --alpha 0.9 --epochs 2 --max-tokens 48", {"max-tokens"}),

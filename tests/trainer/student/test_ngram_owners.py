@@ -51,11 +51,18 @@ def test_what_runs_into_padding_is_no_ngram() -> None:
     assert bool((owners == NOBODY).all())
 
 
+def test_single_ids_own_buckets_too() -> None:
+    branch = NgramBranch(orders=(1,), bucket_bits=17)
+    owners = ngram_owners([bigrams((5, 0), (5, 6), (7, 0))], branch, minimum_frequency=2)
+
+    assert scored(bigrams((5, 0), (6, 0), (7, 0)), owners, branch) == [True, False, False]
+
+
 def test_texts_are_counted_alike_in_one_piece_and_in_many(monkeypatch: pytest.MonkeyPatch) -> None:
     ids = torch.randint(3, 12, (300, 9), generator=torch.Generator().manual_seed(0), dtype=torch.int32)
     branch = NgramBranch(orders=(2, 3), bucket_bits=6)
     whole = ngram_owners([ids], branch, minimum_frequency=2)
 
-    monkeypatch.setattr("kuaixun.trainer.student.ngram_owners.CHUNK_TEXTS", 7)
+    monkeypatch.setattr("kuaixun.trainer.student.ngram_owners.CHUNK_NGRAMS", 7 * 9 * 2)
 
     assert torch.equal(ngram_owners([ids[:100], ids[100:]], branch, minimum_frequency=2), whole)
