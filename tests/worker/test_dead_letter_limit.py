@@ -156,7 +156,9 @@ def test_the_run_is_told_that_the_reason_speaks_of(pattern: str, run: int) -> No
 def test_a_worker_past_its_limit_has_committed_every_dead_letter_and_nothing_else(topics: Topics) -> None:
     poison = [record(i % 4, b"{") for i in range(400)]
     topics.write([*many(40), *poison])
-    worker = RunningWorker(topics.settings(max_batch=20, dead_letters_in_a_row=50, transaction_interval_ms=1))
+    worker = RunningWorker(
+        topics.settings(max_batch=20, max_in_flight=40, dead_letters_in_a_row=50, transaction_interval_ms=1)
+    )
     worker.wait()
     assert isinstance(worker.error, DeadLetterLimitError)
     written = topics.read(topics.dead_letter, 50)
