@@ -47,13 +47,16 @@ class TextParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         return int(self.prepend_cls) + int(bool(self.append_cls))
 
     @property
+    def characters(self) -> int:
+        """How many characters of a text count, at most."""
+        return self.max_tokens - int(self.prepend_cls)
+
+    @property
     def read(self) -> str:
         """In words: how much of a text counts, and where it is marked."""
-        ends = [
-            end for end, is_marked in (("begins", self.prepend_cls), ("ends", self.append_cls)) if is_marked is True
-        ]
+        ends = [end for end, is_marked in (("begins", self.prepend_cls), ("ends", self.append_cls)) if is_marked]
         marked = f", marked where it {' and '.join(ends)}" if ends else ""
-        return f"{self.max_tokens - int(self.prepend_cls)} characters after cleaning{marked}"
+        return f"{self.characters} characters after cleaning{marked}"
 
 
 class NgramBranch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -75,7 +75,7 @@ def model_card(manifest: Manifest, origin: str) -> str:
         ngrams=f"; hashed {' and '.join(f'{order}-grams' for order in ngrams.orders)} in 2^{ngrams.bucket_bits} buckets"
         if ngrams
         else "",
-        tokens=manifest.text.max_tokens - int(manifest.text.prepend_cls),
+        tokens=manifest.text.characters,
         megabytes=sum(entry.size_bytes for name, entry in manifest.files.items() if name not in further) / 1e6,
         temperature=manifest.temperature,
         created_at=manifest.created_at,

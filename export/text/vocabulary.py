@@ -55,8 +55,14 @@ def count_vocabulary(cleaned_texts: Iterable[str], *, max_size: int, min_frequen
     """
     if max_size <= len(SPECIALS):
         raise ValueError(f"max_size {max_size} leaves no room beside the {len(SPECIALS)} specials")
-    counts: Counter[str] = Counter()
-    for text in cleaned_texts:
-        counts.update(text)
+    counts = count_characters(cleaned_texts)
     ranked = sorted((-count, character) for character, count in counts.items() if count >= min_frequency)
     return Vocabulary(tuple(character for _, character in ranked[: max_size - len(SPECIALS)]))
+
+
+def count_characters(texts: Iterable[str]) -> Counter[str]:
+    """How often each character stands in all of them."""
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(text)
+    return counts

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from kuaixun.export.text.vocabulary import count_vocabulary
+from kuaixun.export.text.vocabulary import count_characters, count_vocabulary
 from kuaixun.trainer.data.cleaning import clean
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
 from kuaixun.trainer.data.repeats import ComparedTexts, compared, rows_by_key
@@ -146,6 +146,7 @@ def analyse(
     characters of a table of embeddings; one stands for the form too that cleaning folds it to, as it does in a student.
     """
     texts = {role: compared(data.texts) for role, data in parts.items()}
+    counts = {role: count_characters(one.cleaned) for role, one in texts.items()}
     vocabularies: dict[str, Collection[str]] = {}
     if "train" in texts:
         counted = count_vocabulary(texts["train"].cleaned, max_size=vocabulary_size, min_frequency=minimum_frequency)
@@ -155,9 +156,9 @@ def analyse(
     roles = list(parts)
     return Analysis(
         labels=next(iter(parts.values())).labels,
-        files=tuple(_analyse_file(role, parts[role], texts[role]) for role in roles),
+        files=tuple(_analyse_file(role, parts[role], texts[role], counts[role]) for role in roles),
         coverage=tuple(
-            _coverage(role, texts[role], name, characters)
+            _coverage(role, counts[role], name, characters)
             for name, characters in vocabularies.items()
             for role in roles
         ),
@@ -169,7 +170,7 @@ def analyse(
     )
 
 
-def _analyse_file(role: str, data: LabelledTexts, texts: ComparedTexts) -> FileAnalysis:
+def _analyse_file(role: str, data: LabelledTexts, texts: ComparedTexts, counts: Counter[str]) -> FileAnalysis:
     lengths = np.fromiter(map(len, texts.cleaned), dtype=np.int64, count=len(data))  # (n,)
     empty = np.flatnonzero(lengths == 0).tolist()
     by_cleaned = rows_by_key(texts.cleaned)
@@ -180,7 +181,7 @@ def _analyse_file(role: str, data: LabelledTexts, texts: ComparedTexts) -> FileA
         sha256=data.sha256,
         texts=len(data),
         lengths=_lengths(lengths),
-        script=_script(texts.cleaned),
+        script=_script(counts),
         classes=tuple(
             _analyse_class(label, lengths[data.label_ids == index], len(data))
             for index, label in enumerate(data.labels)
@@ -221,8 +222,7 @@ def _lengths(lengths: NDArray[np.int64]) -> Lengths:
     )
 
 
-def _script(texts: Sequence[str]) -> Script:
-    counts = _characters(texts)
+def _script(counts: Counter[str]) -> Script:
     letters = {character: count for character, count in counts.items() if character.isalpha()}
     all_letters = max(sum(letters.values()), 1)
 
@@ -231,13 +231,6 @@ def _script(texts: Sequence[str]) -> Script:
         return sum(letters[one] for one in found) / all_letters
 
     return Script(spaces=counts[" "] / max(counts.total(), 1), ideographs=share(IDEOGRAPHS), kana=share(KANA))
-
-
-def _characters(texts: Sequence[str]) -> Counter[str]:
-    counts: Counter[str] = Counter()
-    for text in texts:
-        counts.update(text)
-    return counts
 
 
 def _repeats(data: LabelledTexts, groups: Iterable[Sequence[int]]) -> Repeats:
@@ -251,8 +244,7 @@ def _repeats(data: LabelledTexts, groups: Iterable[Sequence[int]]) -> Repeats:
     )
 
 
-def _coverage(role: str, texts: ComparedTexts, name: str, vocabulary: Collection[str]) -> Coverage:
-    counts = _characters(texts.cleaned)
+def _coverage(role: str, counts: Counter[str], name: str, vocabulary: Collection[str]) -> Coverage:
     known = set(vocabulary)
     unknown = sorted((-count, character) for character, count in counts.items() if character not in known)
     characters = counts.total()

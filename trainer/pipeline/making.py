@@ -166,7 +166,7 @@ class Run:
         found = read_finished(stage.folder)
         now = stage.ingredients(self._finished) if all(name in self._finished for name in stage.reads) else None
         reason = self._chosen(stage.name) or _reason_of(stage, found, now)
-        if not reason and stage.folder == self._wiring.analysis_path.parent and self._analysis() is None:
+        if not reason and stage.name == "analyse" and self._analysis() is None:
             reason = "what it left is of another version"
         if found and not reason:
             self._finished[stage.name] = found

@@ -104,7 +104,7 @@ def _lengths(train: FileAnalysis, highest: int, *, marks: int) -> Iterator[Suite
 
 def _of_letters(analysis: Analysis, given: Settings) -> Iterator[Suited]:
     """Filters that know words, beside n-grams of letters; where there are no spaces, n-grams say what words would."""
-    characters, has_words = _characters(analysis), _train(analysis).script.spaces >= SPACES
+    characters, has_words = _characters(analysis), _has_spaces(_train(analysis))
     size = 64 if characters <= ALPHABET_CHARACTERS else 128
     filters, bits = _servable(analysis, FILTERS_OF_WORDS if has_words else FILTERS_OF_PHRASES, size)
     if not _is_given(given, "keyword-filters"):
@@ -196,8 +196,7 @@ def _characters(analysis: Analysis) -> int:
 def _is_alphabetic(analysis: Analysis) -> bool:
     """Whether words are written with letters, and spaces between them."""
     train = _train(analysis)
-    has_words = train.script.spaces >= SPACES and not _is_chinese(train)
-    return has_words and _characters(analysis) <= ALPHABET_CHARACTERS
+    return _has_spaces(train) and not _is_chinese(train) and _characters(analysis) <= ALPHABET_CHARACTERS
 
 
 def _is_of_letters(analysis: Analysis) -> bool:
@@ -208,11 +207,14 @@ def _is_of_letters(analysis: Analysis) -> bool:
     return _is_alphabetic(analysis) or (train.texts < SMALL_TEXTS and not _is_chinese(train))
 
 
+def _has_spaces(train: FileAnalysis) -> bool:
+    return train.script.spaces >= SPACES
+
+
 def _is_chinese(train: FileAnalysis) -> bool:
     return train.script.ideographs >= IDEOGRAPH_SHARE and train.script.kana < KANA_SHARE
 
 
 def _spelling(analysis: Analysis) -> str:
-    spaces = _train(analysis).script.spaces
-    between = "spaces between words" if spaces >= SPACES else "hardly a space"
+    between = "spaces between words" if _has_spaces(_train(analysis)) else "hardly a space"
     return f"the texts are written with {_characters(analysis)} characters and {between}"

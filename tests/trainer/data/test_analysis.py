@@ -63,13 +63,14 @@ def test_what_texts_are_written_with_is_counted() -> None:
 
     # Letters: 东京is, とても良い, and three ideographs of three blocks.
     assert file.script.ideographs == pytest.approx(6 / 12)
+    assert file.script.kana == pytest.approx(4 / 12)
     assert file.script.spaces == pytest.approx(2 / 16)
 
 
 def test_a_file_of_nothing_is_written_with_nothing() -> None:
     (file,) = analyse({"train": labelled("a.csv", ("😀", 0), ("😀", 1))}).files
 
-    assert (file.script.spaces, file.script.ideographs) == (0.0, 0.0)
+    assert (file.script.spaces, file.script.ideographs, file.script.kana) == (0.0, 0.0, 0.0)
 
 
 def test_texts_that_cleaning_empties_are_shown_with_their_line(analysis: Analysis) -> None:

@@ -85,3 +85,15 @@ def test_a_batch_without_any_label_has_a_loss_that_is_a_number() -> None:
     taught = objective.loss(LOGITS, Batch(IDS, None, TEACHER)).item()
 
     assert taught == pytest.approx(0.5 * Objective(1.0, 2.0, 0.0).loss(LOGITS, Batch(IDS, LABELS, TEACHER)).item())
+
+
+def test_labels_are_heard_where_they_move_the_loss() -> None:
+    unlabelled = torch.full_like(LABELS, UNLABELLED)
+    for alpha, batch, is_heard in (
+        (0.8, Batch(IDS, LABELS, TEACHER), True),
+        (1.0, Batch(IDS, LABELS, None), True),
+        (1.0, Batch(IDS, LABELS, TEACHER), False),
+        (0.8, Batch(IDS, unlabelled, TEACHER), False),
+    ):
+        objective = Objective(alpha=alpha, temperature=2.0, label_smoothing=0.0)
+        assert objective.hears_labels(batch) is is_heard
