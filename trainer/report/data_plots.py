@@ -47,7 +47,7 @@ def class_balance(analysis: Analysis) -> Markup:
     return drawn("balance", f"Share of each class in {first.role}: {counts}", _size(len(shown) + 1), draw)
 
 
-def text_lengths(analysis: Analysis, max_tokens: int) -> Markup:
+def text_lengths(analysis: Analysis, read_up_to: int) -> Markup:
     """Lengths in the first file, class by class: 5 to 95 % of the texts, the middle half, the median."""
     first = analysis.files[0]
     found = [(one.label, one.lengths) for one in _shown(first.classes) if one.lengths is not None]
@@ -65,10 +65,10 @@ def text_lengths(analysis: Analysis, max_tokens: int) -> Markup:
             )
             axes.plot([lengths.p50], [place], "|", color=INK, markersize=9, markeredgewidth=1.6)
         longest = max(lengths.p95 for _, lengths in rows)
-        if max_tokens <= 1.5 * longest:
-            axes.axvline(max_tokens, color=SERIES[1], linewidth=1, linestyle=(0, (4, 3)))
+        if read_up_to <= 1.5 * longest:
+            axes.axvline(read_up_to, color=SERIES[1], linewidth=1, linestyle=(0, (4, 3)))
             above = axes.get_xaxis_transform()
-            axes.text(max_tokens, 1.01, "read up to here", color=SERIES[1], ha="right", va="bottom", transform=above)
+            axes.text(read_up_to, 1.01, "read up to here", color=SERIES[1], ha="right", va="bottom", transform=above)
         _name_rows(axes, places, labels)
         axes.set_xlim(left=0)
         axes.set_xlabel("characters after cleaning")

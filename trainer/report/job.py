@@ -113,7 +113,7 @@ def gather(request: ReportRequest, name: str, classifier: Classifier, device: to
         examples=choose_examples(answers[0].predictions, test, request.seed),
         legend=_legend(tuple(test.labels[number] for number in order)),
         plots=_draw(
-            figures, analysis, (*runs, *teachers), _map(found, test, answers[0], order), manifest.text.max_tokens
+            figures, analysis, (*runs, *teachers), _map(found, test, answers[0], order), manifest.text.characters
         ),
         made_by=made_by(request.command, request.scores, manifest.training, baselines, teachers, runs),
         lines=test.lines,
@@ -161,11 +161,11 @@ def _draw(
     analysis: Analysis,
     trained: tuple[Run | TeacherFolder, ...],
     states: Markup | None,
-    max_tokens: int,
+    read_up_to: int,
 ) -> Plots:
     return Plots(
         balance=class_balance(analysis),
-        lengths=text_lengths(analysis, max_tokens),
+        lengths=text_lengths(analysis, read_up_to),
         curves=tuple(
             (one.name, learning_curves(f"curves-{number}", one.history))
             for number, one in enumerate(trained)
