@@ -27,7 +27,7 @@ test: lint ## the whole test suite, real Kafka included where Java 17 and Maven 
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile $(ARGS)
 
 lint: .venv/dev-installed ## ruff and mypy over everything, and no line of C++ beyond 120 columns
-	@! LC_ALL=C.UTF-8 grep -rnE '.{121}' export/cpp --include=*.cc --include=*.h --include=CMakeLists.txt
+	@! LC_ALL=C.UTF-8 grep -rnE '.{121}' export/cpp worker/kafka/cpp --include=*.cc --include=*.h --include=CMakeLists.txt
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

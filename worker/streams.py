@@ -5,7 +5,7 @@ The first and the last station of a headline's journey. `kafka/` is the real thi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -68,13 +68,9 @@ class Receipts:
 
     def report(self, index: int, error: Exception | None) -> None:
         """Take one message's report: None once it is confirmed, RefusedError, or what its loss amounts to."""
-        self.report_one_of((index,), error)
-
-    def report_one_of(self, indices: Iterable[int], error: Exception | None) -> None:
-        """The same where nobody can tell which of these messages it is: where it is refused, each may be."""
         self.awaited -= 1
         if isinstance(error, RefusedError):
-            self.refused |= dict.fromkeys(indices, error)
+            self.refused[index] = error
         elif error is not None and self.error is None:
             self.error = error
 

@@ -7,23 +7,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Protocol
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-Measure: TypeAlias = Callable[[Callable[[], object], int], None]
+ROUNDS_WITH_PREPARATION = 50
 
 YARDSTICK = "convolutional"
 
 
+class Measure(Protocol):
+    """Times a call that handles this many rows, and not what is to be done before each."""
+
+    def __call__(self, call: Callable[[], object], rows: int, before: Callable[[], object] | None = None) -> None: ...
+
+
 @pytest.fixture
 def measure(benchmark: BenchmarkFixture) -> Measure:
-    """Time a call that handles this many rows."""
+    """See Measure."""
 
-    def run(call: Callable[[], object], rows: int) -> None:
+    def run(call: Callable[[], object], rows: int, before: Callable[[], object] | None = None) -> None:
         benchmark.extra_info["rows"] = rows
-        benchmark(call)
+        if before is None:
+            benchmark(call)
+        else:
+            benchmark.pedantic(call, setup=before, rounds=ROUNDS_WITH_PREPARATION)  # type: ignore[no-untyped-call]
 
     return run
 

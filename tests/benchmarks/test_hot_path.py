@@ -5,7 +5,8 @@ What `make bench` tells beside the engines: the steps of stream/budget, of which
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +17,7 @@ from kuaixun.export import Classifier
 from kuaixun.export.bundle.reader import default_bundle_path, open_bundle
 from kuaixun.worker.delivery.flights import Flight
 from kuaixun.worker.kafka.records import records_of
+from kuaixun.worker.kafka.sink import KafkaSink
 from kuaixun.worker.labelling import label_batch
 from kuaixun.worker.labels import Policy
 from kuaixun.worker.outcomes import Outcomes
@@ -24,7 +26,7 @@ from kuaixun.worker.routing import Routes, Target
 from kuaixun.worker.settings import WorkerSettings
 from tests.benchmarks.conftest import Measure
 from tests.benchmarks.stream.null_engine import NullEngine
-from tests.benchmarks.stream.without_broker import TOPIC, SwallowingProducer, messages_of, sink_to
+from tests.benchmarks.stream.without_broker import CONFIRMATION_SECONDS, TOPIC, embedded_sink, messages_of
 from tests.benchmarks.worker.backlog import payloads
 from tests.worker.topics import PARTITIONS
 
@@ -97,36 +99,44 @@ def test_write_events(measure: Measure, records: Records, classifier: Classifier
     measure(write, ROWS)
 
 
-def sender(records: Records, outcomes: Outcomes, producer: SwallowingProducer) -> Callable[[], Flight]:
-    """Addresses a batch's outcomes and hands them to the producer, which from then on owes their reports."""
-    sink = sink_to(producer)
+class Sender:
+    """Sends one batch after the other, each once the one before is confirmed."""
 
-    def send() -> Flight:
-        producer.owed = []
-        flight = Flight(records, outcomes)
-        sink.send_all(ROUTES.address_all(flight.records, flight.outcomes), flight)
-        return flight
+    def __init__(self, sink: KafkaSink, records: Records, outcomes: Outcomes) -> None:
+        self._sink, self._records, self._outcomes = sink, records, outcomes
+        self.flight = Flight([], [])
 
-    return send
+    def send(self) -> None:
+        """Address a batch's outcomes and hand them to the client."""
+        self.flight = Flight(self._records, self._outcomes)
+        self._sink.send_all(ROUTES.address_all(self.flight.records, self.flight.outcomes), self.flight)
+
+    def send_and_wait(self) -> None:
+        """Until the client is likely to have its confirmations, and nobody has asked."""
+        self.send()
+        time.sleep(5 * CONFIRMATION_SECONDS)
+
+    def confirm(self) -> None:
+        """Ask for what is confirmed, until all of it is."""
+        while not self.flight.landed:
+            self._sink.poll(0.1)
 
 
-def test_address_and_send(measure: Measure, records: Records, outcomes: Outcomes) -> None:
-    producer = SwallowingProducer()
-    send = sender(records, outcomes, producer)
-    assert send().queued == len(producer.owed) == ROWS
-    measure(send, ROWS)
+@pytest.fixture
+def sender(records: Records, outcomes: Outcomes) -> Iterator[Sender]:
+    with embedded_sink() as sink:
+        yield Sender(sink, records, outcomes)
 
 
-def test_delivery_reports(measure: Measure, records: Records, outcomes: Outcomes) -> None:
-    producer = SwallowingProducer()
-    flight = sender(records, outcomes, producer)()
-    message: Any = None
+def test_address_and_send(measure: Measure, sender: Sender) -> None:
+    sender.send()
+    assert sender.flight.queued == ROWS
+    measure(sender.send, ROWS, before=sender.confirm)
 
-    def report_all() -> None:
-        for report in producer.owed:
-            report(None, message)
 
-    assert not flight.landed
-    report_all()
-    assert flight.landed
-    measure(report_all, ROWS)
+def test_delivery_reports(measure: Measure, sender: Sender) -> None:
+    sender.send_and_wait()
+    assert not sender.flight.landed
+    sender.confirm()
+    assert sender.flight.landed
+    measure(sender.confirm, ROWS, before=sender.send_and_wait)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, Message
-from msgspec import structs
+from confluent_kafka import KafkaError, KafkaException
 
 from kuaixun.worker.errors import FencedError
 from kuaixun.worker.kafka.sink import KafkaSink
@@ -14,7 +13,7 @@ from kuaixun.worker.kafka.transactional_sink import KafkaTransactionalSink
 from kuaixun.worker.messages import Outgoing, OutgoingColumns
 from kuaixun.worker.settings import read_settings
 from kuaixun.worker.stop import EarlyStop, Stop, StoppedEarlyError
-from kuaixun.worker.streams import Receipts, RefusedError, TooLargeError
+from kuaixun.worker.streams import Receipts
 
 
 @pytest.mark.parametrize(("of_the_record", "sent"), [(0, 1), (1, 1), (1_700_000_000_000, 1_700_000_000_000), (None, 0)])
@@ -206,62 +205,3 @@ def test_told_to_leave_while_it_waits_for_its_transactional_id_it_waits_no_longe
     with pytest.raises(StoppedEarlyError):
         sink.renew(1000.0)
     assert len(asked) == 3
-
-
-def message(value: bytes | None, key: bytes | None = b"k", topic: str = "t") -> Outgoing:
-    return Outgoing(topic, 0, key, value)
-
-
-@pytest.mark.parametrize(
-    ("sent", "refused"),
-    [
-        pytest.param([message(b"a"), message(b"b"), message(b"c")], [1], id="unlike each other"),
-        pytest.param([message(b"a"), message(b"b", b"other"), message(b"b", topic="u"), message(b"b")], [3], id="key"),
-        pytest.param([message(b"b"), message(b"a"), message(b"b")], [0, 2], id="of two that look alike, both"),
-        pytest.param([message(b"b", None), message(b"b", b""), message(b"b")], [2], id="no key is like an empty one"),
-        pytest.param([message(None), message(b"b"), message(b""), message(None)], [1], id="tombstones"),
-    ],
-)
-def test_a_refusal_is_noted_of_the_message_that_it_is_about(
-    monkeypatch: pytest.MonkeyPatch, sent: list[Outgoing], refused: list[int]
-) -> None:
-    reports: list[tuple[Any, Outgoing]] = []
-
-    class OneRefusingProducer:
-        """Refuses messages of one key and value."""
-
-        def __init__(self, *_: object, **__: object) -> None:
-            pass
-
-        def produce(self, topic: str, value: bytes, key: bytes, partition: int, callback: Any, *_: object) -> None:
-            reports.append((callback, Outgoing(topic, partition, key, value)))
-
-    monkeypatch.setattr("kuaixun.worker.kafka.sink.Producer", OneRefusingProducer)
-    sink = KafkaSink(read_settings({}))
-    receipts = Receipts(len(sent))
-    sink.send_all(OutgoingColumns.of(sent), receipts)
-    assert receipts.queued == receipts.awaited == len(sent)
-    for callback, one in reports:
-        is_refused = (one.topic, one.key, one.value) == ("t", b"k", b"b")
-        error = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE) if is_refused else None
-        callback(error, Message(topic=one.topic, partition=0, key=one.key, value=one.value))
-    assert receipts.awaited == 0
-    assert sorted(receipts.refused) == refused
-    assert all(isinstance(error, TooLargeError) for error in receipts.refused.values())
-
-
-def test_a_refusal_of_the_second_half_of_a_batch_has_its_place_in_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The client itself reports on what it purges, in order, and shows neither headers nor the time of it."""
-    monkeypatch.setattr("kuaixun.worker.kafka.sink.undelivered", lambda *_: RefusedError("purged"))
-    sink = KafkaSink(read_settings({"bootstrap_servers": "127.0.0.1:1"}))
-    receipts = Receipts(3)
-    receipts.queued = 1
-    sink.send_all(
-        OutgoingColumns.of(
-            [structs.replace(message(b"v%d" % i), headers=(("h", b"x"),), timestamp_ms=7) for i in (1, 2)]
-        ),
-        receipts,
-    )
-    sink.close(5.0)
-    assert receipts.awaited == 1
-    assert sorted(receipts.refused) == [1, 2]

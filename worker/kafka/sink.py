@@ -5,19 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import partial
-from itertools import repeat
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from kuaixun.worker.errors import WorkerError
 from kuaixun.worker.kafka.client_defaults import PRODUCER_DEFAULTS, with_defaults
 from kuaixun.worker.kafka.client_errors import refusal, undelivered
 from kuaixun.worker.kafka.client_log import CLIENT_LOG
 from kuaixun.worker.kafka.connection import Connection, error_of, seen
-from kuaixun.worker.kafka.sent_batch import SentBatch
+from kuaixun.worker.kafka.sent_batches import PLUGINS_PROPERTY, SentBatches, with_plugin
 from kuaixun.worker.messages import Outgoing, OutgoingColumns
 from kuaixun.worker.settings import WorkerSettings
-from kuaixun.worker.streams import QueueFullError, Receipts, Report, TooLargeError
+from kuaixun.worker.streams import QueueFullError, Receipts, RefusedError, Report, TooLargeError
 
 LOG = logging.getLogger(__name__)
 
@@ -41,20 +41,22 @@ class KafkaSink:
             "message.timeout.ms": round(settings.outage_seconds * 1000),
             "partitioner": "murmur2_random",
             **self._connection.callbacks(),
+            **with_plugin(properties.get(PLUGINS_PROPERTY)),
             **self._of_the_guarantee(settings),
         }
-        self._producer = self._new_producer()
+        self._begin_anew()
         self._limit_bytes = int(self._config["message.max.bytes"])
 
     def _of_the_guarantee(self, settings: WorkerSettings) -> dict[str, Any]:
         """What a guarantee adds to the producer's properties."""
         return {}
 
-    def _new_producer(self) -> Producer:
+    def _begin_anew(self) -> None:
         try:
-            return Producer(self._config, logger=CLIENT_LOG)
+            self._producer = Producer(self._config, logger=CLIENT_LOG)
         except KafkaException as exception:
             raise self._connection.error(exception.args[0], "configuring the producer") from None
+        self._batches = SentBatches.of(self._producer)
 
     def partition_count(self, topic: str) -> int:
         """How many partitions a topic has. Ask the source first, for this may create a topic that is missing."""
@@ -88,32 +90,24 @@ class KafkaSink:
 
     def send_all(self, messages: OutgoingColumns, receipts: Receipts) -> None:
         """See streams.Sink."""
-        partitions, timestamps_ms = messages.partitions, messages.timestamps_ms
-        taken = map(
-            self._producer.produce,
-            messages.topics,
-            messages.values,
-            messages.keys,
-            [_BY_KEY if partition is None else partition for partition in partitions],
-            repeat(self._receiver(SentBatch(messages, receipts))),
-            repeat(None),  # the same under its other name
-            [_NOW if time is None else time or _LEAST_TIMESTAMP_MS for time in timestamps_ms],
-            [[*headers] if headers else None for headers in messages.headers],
-        )
-        index = receipts.queued
-        try:
-            for _ in taken:
-                index += 1
-        except (BufferError, KafkaException):
-            pass  # `send` says what it is
-        finally:
-            receipts.queued = index
+        if self._batches is not None:
+            self._batches.send(messages, receipts)
+            return
+        for index, message in enumerate(messages, receipts.queued):
+            try:
+                self.send(message, partial(receipts.report, index))
+            except (QueueFullError, RefusedError, WorkerError):
+                return
+            receipts.queued += 1
 
     def poll(self, timeout_seconds: float) -> None:
         """See streams.Sink."""
         # What is confirmed ends an outage, noted once for many; not one that began in the same call.
         was_away, self._delivered = self._connection.outage.lasting, False
-        self._connection.serve_reports(self._producer, timeout_seconds)
+        try:
+            self._connection.serve_reports(self._producer, timeout_seconds)
+        finally:
+            self._report()
         if was_away and self._delivered:
             self._connection.outage.over()
         self._connection.probe(self._producer, self._topic)
@@ -126,6 +120,7 @@ class KafkaSink:
             self._producer.flush(timeout_seconds)
         except (KafkaException, SystemError) as exception:  # a producer that has met a fatal error flushes nothing
             LOG.debug("closing the producer: %s", self._connection.hide(error_of(exception).str()))
+        self._report()
 
     def _on_delivery(self, topic: str, report: Report, error: KafkaError | None, _message: Message) -> None:
         if error is None:
@@ -135,19 +130,10 @@ class KafkaSink:
             seen(error)
             report(self._failure(error, topic))
 
-    def _receiver(self, batch: SentBatch) -> Callable[[KafkaError | None, Message], None]:
-        """Of a batch's reports. A function of its own takes half as long to call as a method with an argument given."""
-        receipts = batch.receipts
-
-        def on_delivery(error: KafkaError | None, message: Message) -> None:
-            if error is None:
-                self._delivered = True
-                receipts.awaited -= 1
-            else:
-                seen(error)
-                receipts.report_one_of(batch.places_of(message), self._failure(error, str(message.topic())))
-
-        return on_delivery
+    def _report(self) -> None:
+        """Pass on what is reported of batches."""
+        if self._batches is not None and self._batches.report(self._failure):
+            self._delivered = True
 
     def _failure(self, error: KafkaError, topic: str) -> Exception:
         """A message's own fault, or the WorkerError that its loss amounts to."""

@@ -67,6 +67,7 @@ class KafkaTransactionalSink(KafkaSink):
             except (KafkaException, SystemError) as exception:
                 self._connection.raise_written(exception)
                 left = len(self._producer)
+            self._report()
             self._connection.raise_noted()
             if not left or time.monotonic() >= deadline:
                 return not left
@@ -106,12 +107,14 @@ class KafkaTransactionalSink(KafkaSink):
             self._calls.until_done(self._producer.abort_transaction, deadline, "aborting a transaction")
         except AbortableError as error:
             raise EndUnknownError(str(error)) from None
+        finally:
+            self._report()
 
     def renew(self, timeout_seconds: float) -> None:
         """See streams.TransactionalSink. Raises BrokerUnreachableError where no coordinator answers in time."""
         deadline = time.monotonic() + timeout_seconds
         self._calls.give_up(time.monotonic() + min(GIVE_UP_SECONDS, GIVE_UP_SHARE * timeout_seconds))
-        self._producer = self._new_producer()
+        self._begin_anew()
         self._calls = TransactionCalls(self._producer, self._connection)
         doing = f"asking for the transactional id {self.transactional_id}"
         try:

@@ -1,8 +1,9 @@
 """Where a headline's time goes: `python -m tests.benchmarks.stream.budget [--texts FILE] [--rounds N] [--json FILE]`.
 
 Each step of a worker's turn by itself, on batches of real messages, in one thread, in nanoseconds of its processor time
-a headline. The client's own work stands in passthrough's process time; a producer that keeps nothing takes its place
-here. Each figure is the lower quartile of the rounds, not their median: what comes on top is the machine's other work.
+a headline. The client's own threads, which fetch, compress and send, stand in passthrough's process time; the broker is
+in this process here. Each figure is the lower quartile of the rounds, not their median: what comes on top is the
+machine's other work.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 from confluent_kafka import Message
@@ -39,7 +39,7 @@ from tests.benchmarks.failures import finish_measuring
 from tests.benchmarks.stream.null_engine import NullEngine
 from tests.benchmarks.stream.options import expect_writable
 from tests.benchmarks.stream.report import plain_table, show_whole
-from tests.benchmarks.stream.without_broker import TOPIC, SwallowingProducer, messages_of, sink_to
+from tests.benchmarks.stream.without_broker import TOPIC, confirm, embedded_sink, messages_of
 from tests.benchmarks.worker.backlog import payloads
 from tests.worker.topics import PARTITIONS
 
@@ -62,7 +62,11 @@ class Budget:
         """Count what is done within."""
         began = time.thread_time_ns()
         yield
-        self._found[step].append((time.thread_time_ns() - began) / self._batch)
+        self.add(step, time.thread_time_ns() - began)
+
+    def add(self, step: str, nanoseconds: int) -> None:
+        """A batch has taken so long."""
+        self._found[step].append(nanoseconds / self._batch)
 
     def nanoseconds(self) -> dict[str, float]:
         """A headline's, by step, in the order of a turn."""
@@ -74,24 +78,16 @@ def measure(values: Sequence[bytes], batch: int, rounds: int) -> dict[str, float
     bundle = open_bundle(default_bundle_path())
     null = Classifier(bundle, NullEngine(len(bundle.manifest.labels)))
     native = open_classifier(engine="native", threads=1)
-    producer = SwallowingProducer()
-    sink = sink_to(producer)
     budget = Budget(batch)
-    for number in range(rounds):
-        _turn(budget, messages_of(values, batch, number), null, native, sink, producer)
+    with embedded_sink() as sink:
+        for number in range(rounds):
+            _turn(budget, messages_of(values, batch, number), null, native, sink)
     found = budget.nanoseconds()
     found[CLASSIFYING] = round(found[CLASSIFYING] - found[READING_AND_WRITING], 1)
     return found
 
 
-def _turn(
-    budget: Budget,
-    messages: list[Message],
-    null: Classifier,
-    native: Classifier,
-    sink: KafkaSink,
-    producer: SwallowingProducer,
-) -> None:
+def _turn(budget: Budget, messages: list[Message], null: Classifier, native: Classifier, sink: KafkaSink) -> None:
     """A turn as the worker's Loop takes it, one step after the other."""
     policy, ahead = Policy(0.0, 3, "budget"), ReadAhead()
     routes = Routes(Target("labelled", PARTITIONS), Target("dead", 1))
@@ -109,16 +105,12 @@ def _turn(
         whole.classify()
     with budget.of("outcomes"):
         outcomes = labelling.outcomes()
-    with budget.of("from outcomes to the producer"):
+    with budget.of("from outcomes to the client's queue"):
         flight = Flight(records, outcomes)
         sink.send_all(routes.address_all(flight.records, flight.outcomes), flight)
-    reports, producer.owed = producer.owed, []
-    message: Any = messages[0]
-    with budget.of("reports of deliveries"):
-        for report in reports:
-            report(None, message)
-    if not flight.landed:
-        raise AssertionError(f"{flight.awaited} of {len(messages)} headlines are not confirmed")
+    if flight.boarding:
+        raise AssertionError(f"{flight.queued} of {len(messages)} headlines are queued")
+    budget.add("reports of deliveries", confirm(sink, flight))
     with budget.of("counted"):
         Counts().add(flight.outcomes)
 

@@ -1,0 +1,88 @@
+"""Batches that the client takes in one call, and what is reported of them. Within the last station."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+from confluent_kafka import KafkaError, Producer, cimpl
+
+from kuaixun.worker.messages import OutgoingColumns
+from kuaixun.worker.streams import Receipts
+
+try:
+    from kuaixun.worker.kafka import _batches
+except ImportError:
+    PLUGIN = None
+else:
+    PLUGIN = _batches.__file__ if _batches.find_librdkafka(cimpl.__file__) else None
+
+PLUGINS_PROPERTY = "plugin.library.paths"
+
+
+def with_plugin(chosen: str | None) -> dict[str, str]:
+    """The property that lets a producer's batches be handed over so, beside the operator's plugins."""
+    paths = [path for path in (PLUGIN, chosen) if path]
+    return {PLUGINS_PROPERTY: ";".join(paths)} if paths else {}
+
+
+@dataclass(slots=True)
+class _Sent:
+    receipts: Receipts
+    first: int  # the place in the receipts of its first message
+    topics: list[str]
+    unreported: int
+
+
+class SentBatches:
+    """Those of one producer, the last that this thread has made, with the property above.
+
+    The client's own `produce` and its callback take as long for each message as all the rest of the worker's loop.
+    """
+
+    def __init__(self, batches: _batches.BatchProducer) -> None:
+        self._batches = batches
+        self._sent: dict[int, _Sent] = {}
+
+    @classmethod
+    def of(cls, producer: Producer) -> Self | None:
+        """None where the producer does not let itself be used so: each message is a call of its own then."""
+        if PLUGIN is None:
+            return None
+        try:
+            return cls(_batches.BatchProducer(producer))
+        except ValueError:
+            return None
+
+    def send(self, messages: OutgoingColumns, receipts: Receipts) -> None:
+        """See streams.Sink.send_all."""
+        number, taken = self._batches.produce(
+            messages.topics,
+            messages.partitions,
+            messages.keys,
+            messages.values,
+            messages.headers,
+            messages.timestamps_ms,
+        )
+        if taken:
+            self._sent[number] = _Sent(receipts, receipts.queued, messages.topics, taken)
+            receipts.queued += taken
+
+    def report(self, failure: Callable[[KafkaError, str], Exception]) -> bool:
+        """Tell the receipts what has become of messages since the last time; whether any is confirmed.
+
+        `failure` is what an error on the way to a topic amounts to.
+        """
+        confirmed = 0
+        for number, count, refused in self._batches.reports():
+            sent = self._sent[number]
+            confirmed += count
+            sent.receipts.awaited -= count
+            for row, code, said in refused:
+                error = KafkaError(code, said or None)
+                sent.receipts.report(sent.first + row, failure(error, sent.topics[row]))
+            sent.unreported -= count + len(refused)
+            if not sent.unreported:
+                del self._sent[number]
+        return bool(confirmed)
