@@ -88,7 +88,13 @@ def _read(options: argparse.Namespace) -> dict[str, LabelledTexts]:
     labels, labels_of = (read_classes(options.classes) if options.classes else None), options.classes
     parts: dict[str, LabelledTexts] = {}
     for role, path in paths.items():
-        parts[role] = read_labelled_texts(path, labels=labels, labels_of=labels_of, columns=columns_of(options))
+        parts[role] = read_labelled_texts(
+            path,
+            labels=labels,
+            labels_of=labels_of,
+            order_chosen=options.classes is not None,
+            columns=columns_of(options),
+        )
         labels, labels_of = parts[role].labels, labels_of or path
     return parts
 

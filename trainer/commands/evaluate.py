@@ -72,7 +72,10 @@ def add_to(commands: Commands) -> None:
         "--train", type=path_of, metavar="FILE", help="labelled texts trained on: adds the score without those"
     )
     parser.add_argument(
-        "--classes", type=path_of, metavar="FILE", help="class names, one a line, where no bundle knows them"
+        "--classes",
+        type=path_of,
+        metavar="FILE",
+        help="class names, one a line, in the order of their ids (default: those of the models)",
     )
     parser.add_argument(
         "--target-accuracy",
@@ -112,13 +115,16 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     if options.output:
         refuse_unwritable(options.output)
     models = [*_bundles(options), *_teachers(options)]
-    labels = models[0].labels if models else read_classes(options.classes) if options.classes else None
-    columns = columns_of(options)
-    data = read_labelled_texts(options.data, labels=labels, labels_of=options.classes, columns=columns)
-    training_texts = None
-    if options.train:
-        training_texts = read_labelled_texts(options.train, labels=data.labels, columns=columns).texts
-    dev = read_labelled_texts(options.dev, labels=data.labels, columns=columns) if options.dev else None
+    labels = read_classes(options.classes) if options.classes else models[0].labels if models else None
+    read = partial(
+        read_labelled_texts,
+        labels_of=options.classes,
+        order_chosen=options.classes is not None or len({model.labels for model in models}) == 1,
+        columns=columns_of(options),
+    )
+    data = read(options.data, labels=labels)
+    training_texts = read(options.train, labels=data.labels).texts if options.train else None
+    dev = read(options.dev, labels=data.labels) if options.dev else None
     if dev:
         expect_different_files({"dev": (options.dev, dev.sha256), "data": (options.data, data.sha256)})
     asked = answers_of(models, data, partial(advancing, console))

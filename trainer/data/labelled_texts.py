@@ -7,8 +7,11 @@ line refuses the whole file, with its name, the line and the reason: a silently 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +25,7 @@ from kuaixun.trainer.errors import DataError
 
 SHOWN_CHARS = 40
 SHOWN_LABELS = 10
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +107,17 @@ def read_split(
     labels = read_classes(classes) if classes else None
     train_texts = read_labelled_texts(train, labels=labels, labels_of=classes, columns=columns)
     expect_classes(train_texts)
-    labels = train_texts.labels
+    read = partial(
+        read_labelled_texts,
+        labels=train_texts.labels,
+        labels_of=classes or train,
+        order_chosen=classes is not None,
+        columns=columns,
+    )
     split = DataSplit(
         train=train_texts,
-        dev=read_labelled_texts(dev, labels=labels, labels_of=classes or train, columns=columns),
-        test=read_labelled_texts(test, labels=labels, labels_of=classes or train, columns=columns) if test else None,
+        dev=read(dev),
+        test=read(test) if test else None,
     )
     expect_different_files({role: (data.source, data.sha256) for role, data in split.parts.items()})
     return split
@@ -173,12 +183,15 @@ def read_labelled_texts(
     *,
     labels: tuple[str, ...] | None = None,
     labels_of: Path | None = None,
+    order_chosen: bool = True,
     columns: CsvColumns | None = None,
     of_unknown: str = "",
 ) -> LabelledTexts:
-    """Read one file. A label is a name among `labels` or, where none of these is a number, an index into them.
+    """Read one file. A label is a name among `labels` or, where somebody chose their order and none of them is a
+    number, an index into them.
 
-    Where `labels` is None, they are the names found.
+    Where `labels` is None, they are the names found. `order_chosen` is False for names that were found in another file:
+    nobody who wrote numbers meant their order.
 
     `labels_of` is the file that the labels come from, for the refusal of one that is not among them; it ends with
     `of_unknown`.
@@ -192,15 +205,17 @@ def read_labelled_texts(
     if labels is None:
         labels = _in_order({label for _, _, label in rows})
         _expect_few(path, labels)
+        order_chosen = False
     ids = {name: index for index, name in enumerate(labels)}
-    if not _hold_numbers(labels):
+    if order_chosen and not _hold_numbers(labels):
         ids |= {str(index): index for index in range(len(labels))}
     label_ids = np.empty(len(rows), dtype=np.int64)
     for row, (line, text, label) in enumerate(rows):
         if not text.strip():
             raise _at(path, line, "the text is empty")
         if label not in ids:
-            raise _at(path, line, f"unknown label {_shown(label)!r}; {_known(labels, labels_of)}{of_unknown}")
+            known = f"{_known(labels, labels_of)}{_advice(label, ids, labels, order_chosen)}"
+            raise _at(path, line, f"unknown label {_shown(label)!r}; {known}{of_unknown}")
         label_ids[row] = ids[label]
     lines, texts, _ = zip(*rows, strict=True)
     return LabelledTexts(texts, label_ids, labels, path, sha256, lines)
@@ -277,8 +292,8 @@ def _read_utf8(path: Path) -> tuple[str, str]:
 
 def _in_order(names: set[str]) -> tuple[str, ...]:
     """Names sorted; by value where all are numbers, so that 10 does not stand before 2."""
-    if all(name.isascii() and name.isdigit() for name in names):
-        return tuple(sorted(names, key=lambda digits: (int(digits), digits)))
+    if all(map(_is_number, names)):
+        return tuple(sorted(names, key=lambda name: (Decimal(name), name)))
     return tuple(sorted(names))
 
 
@@ -290,13 +305,32 @@ def _known(labels: tuple[str, ...], source: Path | None) -> str:
     """The labels that a file may use, as many as fit a message."""
     names = [_shown(label) for label in labels[:SHOWN_LABELS]] + ["…"] * (len(labels) > SHOWN_LABELS)
     origin = f" from {source}" if source else ""
-    indices = "" if _hold_numbers(labels) else "; their indices from 0 are as good"
-    return f"{len(labels)} are known{origin}: {', '.join(names)}{indices}"
+    return f"{len(labels)} are known{origin}: {', '.join(names)}"
+
+
+def _advice(label: str, ids: Mapping[str, int], labels: tuple[str, ...], order_chosen: bool) -> str:
+    """What else a label that is not among `ids` may be meant for: empty, or from a semicolon on."""
+    if _is_number(label):
+        alike = [name for name in ids if _is_number(name) and Decimal(name) == Decimal(label)]
+        if alike:
+            return f"; {_shown(alike[0])!r} looks like the same number, spelt otherwise: spell both files alike"
+    if _hold_numbers(labels):
+        return ""
+    if order_chosen:
+        return "; their indices from 0 are as good"
+    if _is_number(label):
+        return "; if it is an index, name the classes in the order of their ids with --classes FILE"
+    return ""
 
 
 def _hold_numbers(labels: tuple[str, ...]) -> bool:
     """Whether a class is called by a number: of stars from 1 to 5, a 0 is a slip and not the index of one star."""
-    return any(name.isdecimal() for name in labels)
+    return any(_is_number(name) or name.isnumeric() for name in labels)
+
+
+def _is_number(name: str) -> bool:
+    """Whether a name is a number in digits; also 1.0, as tables get it whose column of whole numbers had a gap."""
+    return _NUMBER.fullmatch(name) is not None
 
 
 def _shown(text: str, limit_chars: int = SHOWN_CHARS) -> str:

@@ -49,6 +49,16 @@ def test_tables_name_classes_files_and_lines(files: list[str], capsys: pytest.Ca
         assert part in shown
 
 
+def test_an_index_into_labels_that_another_file_named_is_refused(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "dev.txt").write_text("球队夺冠\t0\n", encoding="utf-8")
+
+    assert main(["analyse", *files]) == 2
+    assert "dev.txt, line 1: unknown label '0'; 2 are known from" in (said := capsys.readouterr().err)
+    assert "with --classes FILE" in said
+
+
 def test_embeddings_are_a_vocabulary_too(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     np.savez(tmp_path / "table.npz", embeddings=np.array([[-1.0, 1.0], [2.0, -2.0]]))
     (tmp_path / "rows.json").write_text('{"股": 0, "市": 1}', encoding="utf-8")

@@ -232,6 +232,27 @@ def test_a_teachers_classes_in_another_order_are_told_by_a_file(toys: Toys, tmp_
     assert main([*evaluation, "--classes", str(classes)]) == 0
 
 
+def test_indices_mean_the_classes_of_the_file_that_names_them_or_of_all_models_alike(
+    toys: Toys, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    indices = tmp_path / "indices.txt"
+    named = toys.data.read_text(encoding="utf-8")
+    indices.write_text(named.replace("\tsports", "\t0").replace("\tfinance", "\t1"), encoding="utf-8")
+    one, other = ["--bundle", str(toys.bundle)], ["--bundle", str(toys.other)]
+    capsys.readouterr()
+
+    accuracies = []
+    for more in ([*one, "--classes", str(toys.data.parent / "classes.txt")], other):
+        assert main(["evaluate", *more, "--data", str(indices), "--json"]) == 0
+        found = msgspec.json.decode(capsys.readouterr().out, type=Measurement)
+        accuracies.append(found.models[0].figures.accuracy)
+    assert min(accuracies) > 0.8
+
+    assert main(["evaluate", *one, *other, "--data", str(indices), "--json"]) == 2
+    assert "line 1: unknown label" in (said := capsys.readouterr().err)
+    assert "with --classes FILE" in said
+
+
 def test_a_model_of_other_classes_is_refused_by_name(
     toys: Toys, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

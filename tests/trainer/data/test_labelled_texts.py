@@ -53,6 +53,40 @@ def test_where_classes_are_numbers_a_label_that_is_none_of_them_is_no_index(tmp_
     assert "indices" not in message
 
 
+@pytest.mark.parametrize("labels", [("1.0", "2.0", "3.0"), ("-1", "+1"), ("１", "２"), ("一", "二", "三")])
+def test_numbers_however_spelt_are_no_order_for_indices(tmp_path: Path, labels: tuple[str, ...]) -> None:
+    for label in ("0", "1"):
+        message = refusal(write(tmp_path / "dev.txt", f"差\t{label}\n"), labels)
+
+        assert f"line 1: unknown label '{label}'; {len(labels)} are known: {', '.join(labels)}" in message
+        assert "indices" not in message
+
+
+@pytest.mark.parametrize(("first", "second"), [("1.0", "1"), ("1", "1.0"), ("2", "02"), ("3", "+3.")])
+def test_a_number_spelt_otherwise_is_refused_as_such(tmp_path: Path, first: str, second: str) -> None:
+    train = write(tmp_path / "train.csv", f"text,label\n差,{first}\n好,5\n")
+    dev = write(tmp_path / "dev.csv", f"text,label\n坏,{second}\n")
+
+    with pytest.raises(DataError) as caught:
+        read_split(train, dev)
+
+    assert f"{dev}, line 2: unknown label '{second}'; 2 are known from {train}: " in str(caught.value)
+    assert f"; '{first}' looks like the same number, spelt otherwise: spell both files alike" in str(caught.value)
+
+
+def test_an_index_counts_only_where_somebody_chose_an_order(tmp_path: Path) -> None:
+    train = write(tmp_path / "train.txt", "球队\tsports\n股市\tfinance\n")
+    dev = write(tmp_path / "dev.txt", "球赛\t0\n债市\t1\n")
+    classes = write(tmp_path / "class.txt", "sports\nfinance\n")
+
+    assert read_split(train, dev, classes=classes).dev.label_ids.tolist() == [0, 1]
+    with pytest.raises(DataError) as caught:
+        read_split(train, dev)
+
+    assert f"{dev}, line 1: unknown label '0'; 2 are known from {train}: finance, sports; " in str(caught.value)
+    assert "if it is an index, name the classes in the order of their ids with --classes FILE" in str(caught.value)
+
+
 def test_quotes_and_unicode_line_separators_in_tab_files_are_text(tmp_path: Path) -> None:
     path = write(tmp_path / "train.txt", '"半句引语\t0\n中\u2028间"\u0085的""引号\t1\n')
 
@@ -93,10 +127,11 @@ def test_a_text_in_a_table_may_be_as_long_as_any_other(tmp_path: Path) -> None:
     assert read_labelled_texts(path).texts == (long,)
 
 
-def test_numeric_names_found_in_the_data_are_ordered_by_value(tmp_path: Path) -> None:
-    path = write(tmp_path / "train.txt", "甲\t10\n乙\t2\n")
+@pytest.mark.parametrize("labels", [("2", "10"), ("2.0", "10.0"), ("-10", "-2", "0.5", "1")])
+def test_numeric_names_found_in_the_data_are_ordered_by_value(tmp_path: Path, labels: tuple[str, ...]) -> None:
+    path = write(tmp_path / "train.txt", "".join(f"甲\t{label}\n" for label in reversed(labels)))
 
-    assert read_labelled_texts(path).labels == ("2", "10")
+    assert read_labelled_texts(path).labels == labels
 
 
 @pytest.mark.parametrize(
