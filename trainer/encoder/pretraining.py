@@ -67,10 +67,11 @@ class Pretraining:
         self._held_out = self._held_out_batches(held_out)
 
     def run(self, state: Path, fingerprint: str, watcher: Watcher) -> Pretrained:
-        """Train to the end, keeping it in the file `state` every so often and where Ctrl-C ends it.
+        """Train to the end, keeping it in the file `state` every so often, where Ctrl-C ends it, and at the end.
 
         Ctrl-C waits for the step under way. Raises FitError where the loss is no longer a number.
         """
+        loss = accuracy = None
         interrupted = False
         try:
             with interrupts_between_steps() as asked_to_stop:
@@ -80,11 +81,11 @@ class Pretraining:
                         break
                     if self.progress.step % self._settings.save_every_steps == 0:
                         self.save(state, fingerprint)
-            if interrupted:
-                self.save(state, fingerprint)
-        except KeyboardInterrupt:  # the second, in the midst of a step: the state saved last stays
+            self.save(state, fingerprint)  # whatever ends the last look, or the writing: --resume ends what is trained
+            if self._held_out and not interrupted:
+                loss, accuracy = self.held_out_figures()
+        except KeyboardInterrupt:  # the second, in the midst of a step, or one in the last look: the last state stays
             interrupted = True
-        loss, accuracy = (None, None) if interrupted or not self._held_out else self.held_out_figures()
         return Pretrained(self.progress, loss, accuracy, interrupted)
 
     def save(self, state: Path, fingerprint: str) -> None:

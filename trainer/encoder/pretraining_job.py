@@ -158,7 +158,6 @@ def train(
         getattr(model, "bert", model).compile(dynamic=True)
     done = training.run(unfinished, fingerprint, watcher)
     if not done.interrupted:
-        training.save(unfinished, fingerprint)  # should the disk be full now, --resume ends what is trained
         _write(job, prepared, settings, model, done)
         unfinished.unlink(missing_ok=True)
     return done

@@ -224,6 +224,28 @@ def test_a_second_ctrl_c_in_the_midst_of_a_step_leaves_the_state_saved_last(
     assert all(torch.equal(tensor, parts[name]) for name, tensor in whole.items())
 
 
+@pytest.mark.parametrize(("ending", "code"), [(KeyboardInterrupt(), 130), (RuntimeError("out of memory"), None)])
+def test_what_ends_the_last_look_at_the_held_out_pieces_costs_no_training(
+    echo_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: BaseException, code: int | None
+) -> None:
+    def ended(_: Pretraining) -> tuple[float, float]:
+        raise ending
+
+    assert pretrain(echo_file, tmp_path / "whole", "--steps", "5") == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(Pretraining, "held_out_figures", ended)
+        if code is None:
+            with pytest.raises(RuntimeError):
+                pretrain(echo_file, tmp_path / "parts", "--steps", "5")
+        else:
+            assert pretrain(echo_file, tmp_path / "parts", "--steps", "5") == code
+
+    assert pretrain(echo_file, tmp_path / "parts", "--steps", "5", "--resume") == 0
+    whole, parts = weights(tmp_path / "whole"), weights(tmp_path / "parts")
+    assert all(torch.equal(tensor, parts[name]) for name, tensor in whole.items())
+    assert json.loads((tmp_path / "parts" / "pretraining.json").read_text())["held_out_loss"] is not None
+
+
 def test_a_state_that_is_no_state_is_refused_without_running_what_it_holds(tmp_path: Path) -> None:
     for content in (b"", b"cos\nsystem\n(S'true'\ntR."):
         (tmp_path / "state").write_bytes(content)
