@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import torch
 from transformers import AutoModel, BertConfig, BertModel
 
 from kuaixun.trainer.encoder.pretrained_folders import open_model, open_tokenizer
+from kuaixun.trainer.encoder.tokenizer import ENCODER_SPECIALS, character_tokenizer
 from kuaixun.trainer.errors import SettingError
 
 
@@ -81,3 +84,47 @@ def test_a_folder_without_a_model_or_a_tokenizer_is_refused(folder: Path, tmp_pa
         open_model(AutoModel, str(tmp_path), "--encoder")
     with pytest.raises(SettingError, match="no tokenizer beside the model"):
         open_tokenizer(str(folder), "--encoder")
+
+
+def damaged(folder: Path, file: str, content: bytes) -> str:
+    """What the folder's refusal says once this file holds that."""
+    (folder / file).write_bytes(content)
+    with pytest.raises(SettingError) as caught:
+        (open_tokenizer if file.startswith("tokenizer") else partial(open_model, AutoModel))(str(folder), "--encoder")
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 100, -5])
+def test_weights_that_are_cut_off_are_refused_with_folder_and_file(folder: Path, kept_bytes: int) -> None:
+    said = damaged(folder, "model.safetensors", (folder / "model.safetensors").read_bytes()[:kept_bytes])
+
+    assert said.startswith(f"--encoder {folder}: model.safetensors, as config.json describes it, cannot be opened: ")
+    assert "SafetensorError: Error while deserializing header" in said
+    assert said.endswith("if it is damaged, copy the folder anew")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"hidden_size": "abc"}, "config.json cannot be opened: .*'hidden_size': .* expected int, got str"),
+        ({"dtype": "none"}, "config.json cannot be opened: "),
+        ({"num_attention_heads": 0}, "model.safetensors, as config.json describes it, cannot be opened: "),
+        ({"hidden_act": "none"}, "model.safetensors, as config.json describes it, cannot be opened: .*'none'"),
+    ],
+)
+def test_a_configuration_that_says_nonsense_is_refused_with_folder_and_file(
+    folder: Path, changes: dict[str, object], said: str
+) -> None:
+    content = json.loads((folder / "config.json").read_text()) | changes
+
+    assert re.match(rf"--encoder {folder}: {said}", damaged(folder, "config.json", json.dumps(content).encode()))
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"null", b"3", b"{", b"\xff"])
+def test_a_file_that_holds_something_else_is_refused_with_folder_and_file(folder: Path, content: bytes) -> None:
+    character_tokenizer([*ENCODER_SPECIALS, "股"], 8).save_pretrained(folder)
+
+    said = damaged(folder, "tokenizer.json", content)
+    assert said.startswith(f"--encoder {folder}: tokenizer.json or tokenizer_config.json cannot be opened: ")
+    said = damaged(folder, "config.json", content)
+    assert said.startswith(f"--encoder {folder}: config.json cannot be opened: ")

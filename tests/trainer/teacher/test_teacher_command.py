@@ -422,6 +422,18 @@ def test_a_full_disk_leaves_no_teacher_and_no_scores(
     assert {path.name for path in tmp_path.iterdir()} == {"encoder", "train.txt", "dev.txt"}
 
 
+def test_a_teacher_whose_weights_are_cut_off_is_refused_by_name(
+    toy_file: ToyFile, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert teach(toy_file, encoder, tmp_path / "teacher", "--epochs", "1") == 0
+    content = (tmp_path / "teacher" / "model.safetensors").read_bytes()
+    (tmp_path / "teacher" / "model.safetensors").write_bytes(content[:-5])
+
+    assert main(["evaluate", "--teacher", str(tmp_path / "teacher"), "--data", str(tmp_path / "dev.txt")]) == 2
+    said = f"--teacher {tmp_path / 'teacher'}: model.safetensors, as config.json describes it, cannot be opened: "
+    assert said in capsys.readouterr().err
+
+
 def test_int8_is_smaller_and_its_accuracy_is_told(
     toy_file: ToyFile, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
