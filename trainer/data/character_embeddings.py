@@ -79,10 +79,15 @@ def _recorded(role: str, path: Path, rows: int) -> DataFile:
 
 def _read_vectors(path: Path) -> NDArray[np.float32]:
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile) or ARRAY_NAME not in archive.files:
-                raise EmbeddingError(f"{path}: no .npz file with an array named {ARRAY_NAME!r}")
-            array = archive[ARRAY_NAME]
+                raise EmbeddingError(
+                    f"{path}: no .npz file with an array named {ARRAY_NAME!r}; save it with "
+                    f"numpy.savez(FILE, {ARRAY_NAME}=ARRAY)"
+                )
+            with archive:
+                array = archive[ARRAY_NAME]
     except OSError as error:
         raise EmbeddingError(f"{path}: cannot be read as .npz: {error.strerror or error}") from None
     except DAMAGE as error:

@@ -69,6 +69,14 @@ def test_pickled_arrays_are_never_opened(tmp_path: Path) -> None:
         read_embeddings(npz, names)
 
 
+def test_a_bare_array_is_refused_with_the_way_to_save_it(tmp_path: Path) -> None:
+    _, names = saved(tmp_path, TABLE, VOCABULARY)
+    np.save(tmp_path / "table.npy", TABLE)
+
+    with pytest.raises(EmbeddingError, match=r"table\.npy: no \.npz file .*; save it with numpy\.savez\(FILE, emb"):
+        read_embeddings(tmp_path / "table.npy", names)
+
+
 def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
     npz, names = saved(tmp_path, TABLE, VOCABULARY)
     npz.write_bytes(b"PK\x03\x04 cut short")
