@@ -14,15 +14,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from kuaixun.trainer.advance import Advance
 from kuaixun.trainer.baselines.measured import Baseline, Guesses, measured
-from kuaixun.trainer.data.cleaning import clean
 from kuaixun.trainer.data.labelled_texts import DataSplit, LabelledTexts
+from kuaixun.trainer.encoder.positions import expect_positions
 from kuaixun.trainer.encoder.pretrained_folders import open_tokenizer
-from kuaixun.trainer.errors import DataError, FitError, SettingError
+from kuaixun.trainer.errors import DataError, FitError
+from kuaixun.trainer.fitting.batches import batches_by_length
 from kuaixun.trainer.teacher.encoder_classifier import open_encoder
+from kuaixun.trainer.teacher.token_rows import TokenRows, pad_id_of, padded, token_rows
 
 OPTION = "--encoder"
 STATES = ("mean", "cls")
@@ -32,9 +33,9 @@ MOST_ITERATIONS = 300
 
 @dataclass(frozen=True, slots=True)
 class FrozenSettings:
-    """The encoder's folder and how its states are computed. Texts are cut to `max_tokens`."""
+    """The encoder's folder or hub name, and how its states are computed. Texts are cut to `max_tokens`."""
 
-    encoder: Path
+    encoder: str
     max_tokens: int = 64
     batch_size: int = 64
     seed: int = 1
@@ -48,35 +49,31 @@ def frozen_states(
     Raises SettingError where the folder holds no encoder that transformers can read, or one of shorter texts, DataError
     where cleaning leaves texts of fewer than two classes.
     """
-    tokenizer = open_tokenizer(str(settings.encoder), OPTION)
-    encoder = open_encoder(str(settings.encoder), OPTION)
-    positions = getattr(encoder.config, "max_position_embeddings", settings.max_tokens)
-    if settings.max_tokens > positions:
-        raise SettingError(
-            f"--max-tokens is {settings.max_tokens}; {OPTION} {settings.encoder} reads at most {positions}"
-        )
+    tokenizer = open_tokenizer(settings.encoder, OPTION)
+    encoder = open_encoder(settings.encoder, OPTION)
+    expect_positions(encoder, settings.max_tokens, settings.encoder)
     encoder.to(device).eval()
-    texts = {role: clean(data.texts) for role, data in split.parts.items()}
-    _expect_classes(split.train, texts["train"])
-    total, before = sum(map(len, texts.values())), 0
+    rows = {role: token_rows(data.texts, tokenizer, settings.max_tokens) for role, data in split.parts.items()}
+    _expect_classes(split.train, rows["train"].filled)
+    total, before = sum(map(len, rows.values())), 0
     states: dict[str, tuple[NDArray[np.float32], ...]] = {}
-    for role, cleaned in texts.items():
+    for role, found in rows.items():
 
-        def done(rows: int, role: str = role, before: int = before) -> None:
-            advance((before + rows) / total, f"states of {role}")
+        def done(texts: int, role: str = role, before: int = before) -> None:
+            advance((before + texts) / total, f"states of {role}")
 
-        states[role] = states_of(tokenizer, encoder, cleaned, settings, device, done)
-        before += len(cleaned)
-    empty = {role: np.array([not text for text in cleaned]) for role, cleaned in texts.items()}
+        states[role] = states_of(encoder, found, pad_id_of(tokenizer), settings.batch_size, device, done)
+        before += len(found)
+    filled = {role: found.filled for role, found in rows.items()}
     return [
-        _regression(kind, split, {role: found[place] for role, found in states.items()}, empty, settings, advance, say)
+        _regression(kind, split, {role: found[place] for role, found in states.items()}, filled, settings, advance, say)
         for place, kind in enumerate(STATES)
     ]
 
 
-def _expect_classes(train: LabelledTexts, cleaned: list[str]) -> None:
+def _expect_classes(train: LabelledTexts, filled: NDArray[np.bool_]) -> None:
     """Raise DataError where cleaning leaves texts of fewer than two classes: nothing can be told apart."""
-    left = {train.label_of(row) for row, text in enumerate(cleaned) if text}
+    left = {train.label_of(row) for row in np.flatnonzero(filled).tolist()}
     if len(left) < 2:
         what = f"texts of one class, {left.pop()!r}" if left else "nothing of any text"
         raise DataError(
@@ -86,37 +83,31 @@ def _expect_classes(train: LabelledTexts, cleaned: list[str]) -> None:
 
 
 def states_of(
-    tokenizer: Any,
-    encoder: Any,
-    texts: list[str],
-    settings: FrozenSettings,
-    device: torch.device,
-    done: Callable[[int], None],
+    encoder: Any, rows: TokenRows, pad_id: int, batch_size: int, device: torch.device, done: Callable[[int], None]
 ) -> tuple[NDArray[np.float32], ...]:
-    """The mean and the first state of every text, each (n, size)."""
-    kinds: tuple[list[Tensor], ...] = ([], [])
+    """The mean and the first state of every text, each (n, size); those of a text that has no tokens are zeros."""
+    kinds = tuple(np.zeros((len(rows), encoder.config.hidden_size), dtype=np.float32) for _ in STATES)
+    kept = np.array([row for row, ids in enumerate(rows.ids) if rows.filled[row] and len(ids)], dtype=np.int64)
+    lengths = torch.tensor([len(rows.ids[row]) for row in kept])
+    met = 0
     with torch.inference_mode():
-        for start in range(0, len(texts), settings.batch_size):
-            batch = tokenizer(
-                texts[start : start + settings.batch_size],
-                padding=True,
-                truncation=True,
-                max_length=settings.max_tokens,
-                return_tensors="pt",
-            ).to(device)
-            hidden = encoder(**batch).last_hidden_state.float()  # (batch, tokens, size)
-            mask = batch["attention_mask"].unsqueeze(2).float()  # (batch, tokens, 1)
-            kinds[0].append(((hidden * mask).sum(1) / mask.sum(1).clamp(min=1)).cpu())  # (batch, size)
-            kinds[1].append(hidden[:, 0].cpu())  # (batch, size)
-            done(min(start + settings.batch_size, len(texts)))
-    return tuple(torch.cat(pieces).numpy() for pieces in kinds)
+        for batch in batches_by_length(lengths, batch_size):
+            chosen = kept[batch.numpy()]
+            ids, attention = (part.to(device) for part in padded([rows.ids[row] for row in chosen], pad_id))
+            hidden = encoder(input_ids=ids, attention_mask=attention).last_hidden_state.float()  # (batch, tokens, size)
+            mask = attention.unsqueeze(2).float()  # (batch, tokens, 1)
+            kinds[0][chosen] = ((hidden * mask).sum(1) / mask.sum(1)).cpu().numpy()  # (batch, size)
+            kinds[1][chosen] = hidden[:, 0].cpu().numpy()  # (batch, size)
+            met += len(chosen)
+            done(met)
+    return kinds
 
 
 def _regression(
     kind: str,
     split: DataSplit,
     states: dict[str, NDArray[np.float32]],
-    empty: dict[str, NDArray[np.bool_]],
+    filled: dict[str, NDArray[np.bool_]],
     settings: FrozenSettings,
     advance: Advance,
     say: Callable[[str], None],
@@ -126,7 +117,7 @@ def _regression(
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
-    kept = ~empty["train"]
+    kept = filled["train"]
     if not all(np.isfinite(found).all() for found in states.values()):
         raise FitError(f"{OPTION} {settings.encoder}: its states are not finite; the encoder is damaged")
     scaler = StandardScaler().fit(states["train"][kept])
@@ -152,10 +143,10 @@ def _regression(
         probabilities = fitted.predict_proba(scaled[role])  # (n, classes with training texts)
         label_ids = fitted.classes_[probabilities.argmax(axis=1)].astype(np.int64)
         confidences = probabilities.max(axis=1).astype(np.float64)
-        label_ids[empty[role]], confidences[empty[role]] = -1, 0.0
+        label_ids[~filled[role]], confidences[~filled[role]] = -1, 0.0
         guesses[role] = Guesses(label_ids, confidences)
     chosen: dict[str, str | int | float] = {
-        "encoder": settings.encoder.name,
+        "encoder": Path(settings.encoder).name,
         "states": kind,
         "C": strength,
         "max_tokens": settings.max_tokens,

@@ -56,7 +56,7 @@ def add_to(commands: Commands) -> None:
     parser.add_argument("--seed", type=whole_number(0, (1 << 31) - 1), default=1, metavar="N", help="(default: 1)")
     _add_fasttext(parser.add_argument_group("fastText"))
     encoder = parser.add_argument_group("logistic regression on frozen states")
-    encoder.add_argument("--encoder", type=path_of, metavar="DIR", help="a Hugging Face folder on this machine")
+    encoder.add_argument("--encoder", metavar="DIR", help="Hugging Face folder, or a name of its hub")
     encoder.add_argument(
         "--max-tokens", type=whole_number(3, 8192), default=64, metavar="N", help="of a text (default: 64)"
     )
@@ -120,7 +120,7 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     split = read_split(options.train, options.dev, options.test, classes=options.classes, columns=columns_of(options))
     found = [baseline for kind in KINDS if kind in kinds for baseline in _train(kind, split, options, console, say)]
     baselines = Baselines(
-        command=recorded_command(arguments, options),
+        command=recorded_command(arguments, options, models=["--encoder"]),
         labels=split.train.labels,
         data=split.files,
         baselines=tuple(found),

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kuaixun.trainer.encoder.masked_batches import MaskedBatch, TokenIds
+from kuaixun.trainer.encoder.positions import expect_positions
 from kuaixun.trainer.encoder.pretrained_folders import open_model
 from kuaixun.trainer.errors import SettingError
 
@@ -66,9 +67,7 @@ def continued_model(name: str, max_tokens: int) -> PreTrainedModel:
     from transformers import AutoModelForMaskedLM
 
     model: PreTrainedModel = open_model(AutoModelForMaskedLM, name, "--from", dtype=torch.float32)
-    positions = getattr(model.config, "max_position_embeddings", max_tokens)
-    if positions < max_tokens:
-        raise SettingError(f"--max-tokens {max_tokens}: the model in {name} has {positions} positions; pass no more")
+    expect_positions(model, max_tokens, name)
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0

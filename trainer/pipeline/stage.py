@@ -19,7 +19,7 @@ STAGE_FOLDER = re.compile(r"\d\d-")
 # Stands for the content of what is not there.
 NOTHING = ""
 # What holds the folder of a model, or its name on the hub, as a text; `origin` is what pretrain calls its --from.
-MODEL_OPTIONS = (("teacher", "encoder"), ("pretrain", "origin"))
+MODEL_OPTIONS = (("baseline", "encoder"), ("teacher", "encoder"), ("pretrain", "origin"))
 
 Arguments = Mapping[str, tuple[str, ...]]
 

@@ -20,8 +20,8 @@ from kuaixun.schemas.manifest import DataFile, Training
 from kuaixun.trainer.advance import Advancing
 from kuaixun.trainer.data.content_hash import sha256_of, sha256_of_texts
 from kuaixun.trainer.data.labelled_texts import DataSplit
+from kuaixun.trainer.encoder.positions import expect_positions
 from kuaixun.trainer.encoder.pretrained_folders import open_tokenizer
-from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.evaluation.figures import Evaluation
 from kuaixun.trainer.fitting.watching import Watcher
 from kuaixun.trainer.fitting.weights import size_bytes
@@ -37,8 +37,8 @@ from kuaixun.trainer.teacher.fine_tuning import FineTuned, fine_tune
 from kuaixun.trainer.teacher.folder import Teacher, TeacherRecord, write_teacher
 from kuaixun.trainer.teacher.quantised import quantised, serialised_bytes
 from kuaixun.trainer.teacher.scoring import score, scorer_of
-from kuaixun.trainer.teacher.settings import TeacherSettings
-from kuaixun.trainer.teacher.token_rows import LabelledRows, TokenRows, token_rows
+from kuaixun.trainer.teacher.settings import ENCODER, TeacherSettings
+from kuaixun.trainer.teacher.token_rows import LabelledRows, TokenRows, pad_id_of, token_rows
 from kuaixun.trainer.teacher.trainable import choose_trainable
 from kuaixun.trainer.versions import library_versions
 
@@ -70,12 +70,6 @@ class Reading:
     tokenizer: PreTrainedTokenizerFast
     rows: dict[str, TokenRows]
     files: tuple[DataFile, ...]
-
-    @property
-    def pad_id(self) -> int:
-        """What fills short rows; the mask hides it, so that where there is no such token any will do."""
-        pad_id = self.tokenizer.pad_token_id
-        return pad_id if isinstance(pad_id, int) else 0
 
 
 def teach(job: TeacherJob, files: Sequence[FileToScore], *, int8: bool) -> FineTuned:
@@ -109,8 +103,9 @@ def teach(job: TeacherJob, files: Sequence[FileToScore], *, int8: bool) -> FineT
 def read_rows(job: TeacherJob) -> Reading:
     """Tokenise train, dev and test. Raises SettingError for an encoder that cannot be opened."""
     tokenizer = open_tokenizer(job.encoder, "--encoder")
-    rows = {role: token_rows(data.texts, tokenizer, job.settings) for role, data in job.split.parts.items()}
-    for role, data in job.split.parts.items():
+    max_tokens, specials, parts = job.settings.max_tokens, job.settings.kind == ENCODER, job.split.parts
+    rows = {role: token_rows(data.texts, tokenizer, max_tokens, specials=specials) for role, data in parts.items()}
+    for role, data in parts.items():
         job.say(f"{data.source}: {len(data)} texts, {int((~rows[role].filled).sum())} of them empty after cleaning")
     return Reading(tokenizer, rows, _files(job))
 
@@ -128,9 +123,7 @@ def new_classifier(job: TeacherJob, reading: Reading) -> TeacherModel:
     settings = job.settings
     torch.manual_seed(settings.seed)
     model = open_classifier(job.encoder, "--encoder", settings, job.split.train.labels, reading.tokenizer)
-    positions = getattr(model.backbone.config, "max_position_embeddings", settings.max_tokens)
-    if settings.max_tokens > positions:
-        raise SettingError(f"--max-tokens {settings.max_tokens}: the encoder has {positions} positions; pass no more")
+    expect_positions(model.backbone, settings.max_tokens, job.encoder)
     set_dropout(model.backbone, settings.dropout)
     choose_trainable(model, settings)
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
@@ -146,7 +139,7 @@ def fine_tune_rows(job: TeacherJob, reading: Reading, model: TeacherModel, train
     train = LabelledRows(part, job.split.train.label_ids[train_rows])
     dev = LabelledRows(reading.rows["dev"], job.split.dev.label_ids)
     with job.watching() as watcher:
-        done = fine_tune(model, train, dev, job.settings, reading.pad_id, job.device, watcher)
+        done = fine_tune(model, train, dev, job.settings, pad_id_of(reading.tokenizer), job.device, watcher)
     if job.settings.lora_rank:
         model.backbone = model.backbone.merge_and_unload()
     return done
@@ -157,7 +150,8 @@ def scores_of(
 ) -> NDArray[np.float32]:
     """Logits (n, classes) of dev or test; tells how far it is."""
     with job.advancing(f"scores of {role}{remark}") as advance:
-        return score(model, reading.rows[role], len(job.split.train.labels), reading.pad_id, device, advance)
+        classes, pad_id = len(job.split.train.labels), pad_id_of(reading.tokenizer)
+        return score(model, reading.rows[role], classes, pad_id, device, advance)
 
 
 def figures_of(job: TeacherJob, reading: Reading, logits: dict[str, NDArray[np.float32]]) -> dict[str, Evaluation]:

@@ -14,7 +14,8 @@ from kuaixun.trainer.fitting.batches import batches_by_length
 from kuaixun.trainer.scores.scorer import Scorer
 from kuaixun.trainer.teacher.classifiers import TeacherModel
 from kuaixun.trainer.teacher.folder import Teacher
-from kuaixun.trainer.teacher.token_rows import TokenRows, padded, token_rows
+from kuaixun.trainer.teacher.settings import ENCODER
+from kuaixun.trainer.teacher.token_rows import TokenRows, pad_id_of, padded, token_rows
 
 SCORING_BATCH = 256
 
@@ -52,7 +53,6 @@ def scorer_of(teacher: Teacher) -> Scorer:
 
 
 def _teacher_logits(teacher: Teacher, texts: Sequence[str], device: torch.device) -> NDArray[np.float32]:
-    rows = token_rows(texts, teacher.tokenizer, teacher.record.settings)
-    pad_id = teacher.tokenizer.pad_token_id
-    classes = len(teacher.record.labels)
-    return score(teacher.model, rows, classes, pad_id if isinstance(pad_id, int) else 0, device)
+    settings, tokenizer = teacher.record.settings, teacher.tokenizer
+    rows = token_rows(texts, tokenizer, settings.max_tokens, specials=settings.kind == ENCODER)
+    return score(teacher.model, rows, len(teacher.record.labels), pad_id_of(tokenizer), device)

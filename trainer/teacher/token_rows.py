@@ -14,7 +14,6 @@ from torch.utils.data import Dataset
 
 from kuaixun.export.batches import in_batches
 from kuaixun.trainer.data.cleaning import clean
-from kuaixun.trainer.teacher.settings import ENCODER, TeacherSettings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -33,12 +32,13 @@ class TokenRows:
         return len(self.ids)
 
 
-def token_rows(texts: Sequence[str], tokenizer: PreTrainedTokenizerFast, settings: TeacherSettings) -> TokenRows:
+def token_rows(
+    texts: Sequence[str], tokenizer: PreTrainedTokenizerFast, max_tokens: int, *, specials: bool = True
+) -> TokenRows:
     """Tokens of raw texts, at most `max_tokens` of each, an encoder's specials included.
 
-    A language model puts its own prompt around them.
+    A language model puts its own prompt around them, and wants no `specials`.
     """
-    specials = settings.kind == ENCODER
     ids: list[NDArray[np.int32]] = []
     filled: list[bool] = []
     for batch in in_batches(texts, BATCH_TEXTS):
@@ -46,7 +46,7 @@ def token_rows(texts: Sequence[str], tokenizer: PreTrainedTokenizerFast, setting
         encoded = tokenizer(
             cleaned,
             truncation=True,
-            max_length=settings.max_tokens,
+            max_length=max_tokens,
             add_special_tokens=specials,
             return_attention_mask=False,
         )
@@ -68,6 +68,12 @@ class LabelledRows(Dataset[dict[str, Any]]):
 
     def __getitem__(self, row: int) -> dict[str, Any]:
         return {"input_ids": self._ids[row], "labels": int(self._label_ids[row])}
+
+
+def pad_id_of(tokenizer: PreTrainedTokenizerFast) -> int:
+    """What fills short rows; the mask hides it, so that where there is no such token any will do."""
+    pad_id = tokenizer.pad_token_id
+    return pad_id if isinstance(pad_id, int) else 0
 
 
 def padded(rows: Sequence[NDArray[np.int32]], pad_id: int) -> tuple[Tensor, Tensor]:

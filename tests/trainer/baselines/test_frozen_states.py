@@ -15,6 +15,7 @@ from kuaixun.trainer.encoder.pretrained_folders import open_tokenizer
 from kuaixun.trainer.encoder.tokenizer import ENCODER_SPECIALS, character_tokenizer
 from kuaixun.trainer.errors import DataError, FitError, SettingError
 from kuaixun.trainer.teacher.encoder_classifier import open_encoder
+from kuaixun.trainer.teacher.token_rows import token_rows
 
 CPU = torch.device("cpu")
 
@@ -24,7 +25,7 @@ def nothing(*_: object) -> None:
 
 
 @pytest.fixture
-def encoder(toy_split: DataSplit, tmp_path: Path) -> Path:
+def encoder(toy_split: DataSplit, tmp_path: Path) -> str:
     """A small BERT of random weights: its states still tell which characters a text has."""
     from transformers import BertConfig, BertModel
 
@@ -36,11 +37,11 @@ def encoder(toy_split: DataSplit, tmp_path: Path) -> Path:
     folder = tmp_path / "encoder"
     BertModel(shape).save_pretrained(folder)
     character_tokenizer(tokens, 64).save_pretrained(folder)
-    return folder
+    return str(folder)
 
 
 def test_both_kinds_of_states_are_measured_with_the_strength_that_dev_likes_best(
-    toy_split: DataSplit, encoder: Path
+    toy_split: DataSplit, encoder: str
 ) -> None:
     said: list[str] = []
 
@@ -58,18 +59,31 @@ def test_both_kinds_of_states_are_measured_with_the_strength_that_dev_likes_best
     assert len(told) == 5
 
 
-def test_padding_has_no_part_in_the_states(toy_split: DataSplit, encoder: Path) -> None:
-    opened = open_tokenizer(str(encoder), "--encoder"), open_encoder(str(encoder), "--encoder").eval()
-    texts = ["涨", "股市大涨", *toy_split.dev.texts[:4]]
-    alone = states_of(*opened, texts, FrozenSettings(encoder, batch_size=1), CPU, nothing)
-    together = states_of(*opened, texts, FrozenSettings(encoder, batch_size=60), CPU, nothing)
+def test_padding_has_no_part_in_the_states(toy_split: DataSplit, encoder: str) -> None:
+    opened = open_encoder(encoder, "--encoder").eval()
+    texts = ["涨", "😀", "股市大涨", *toy_split.dev.texts[:4]]
+    rows = token_rows(texts, open_tokenizer(encoder, "--encoder"), 64)
+    alone = states_of(opened, rows, 0, 1, CPU, nothing)
+    together = states_of(opened, rows, 0, 60, CPU, nothing)
 
     for one, other in zip(alone, together, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
+        assert [bool(state.any()) for state in one] == [text != "😀" for text in texts]
     assert len(set(map(len, texts))) > 1
 
 
-def test_texts_that_cleaning_empties_get_no_label(toy_split: DataSplit, encoder: Path) -> None:
+def test_a_tokenizer_without_a_token_for_padding_will_do(toy_split: DataSplit, encoder: str) -> None:
+    settings = FrozenSettings(encoder)
+    with_one = frozen_states(toy_split, settings, CPU, nothing, nothing)
+    tokenizer = open_tokenizer(encoder, "--encoder")
+    tokenizer.pad_token = None
+    tokenizer.save_pretrained(encoder)
+    assert open_tokenizer(encoder, "--encoder").pad_token_id is None
+
+    assert frozen_states(toy_split, settings, CPU, nothing, nothing) == with_one
+
+
+def test_texts_that_cleaning_empties_get_no_label(toy_split: DataSplit, encoder: str) -> None:
     dev = toy_split.dev
     emptied = replace(dev, texts=("😀", *dev.texts), label_ids=np.concatenate([[0], dev.label_ids]))
 
@@ -80,17 +94,17 @@ def test_texts_that_cleaning_empties_get_no_label(toy_split: DataSplit, encoder:
 
 def test_a_folder_that_holds_no_encoder_is_refused_by_name(toy_split: DataSplit, tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"--encoder .*nowhere: no such folder"):
-        frozen_states(toy_split, FrozenSettings(tmp_path / "nowhere"), CPU, nothing, nothing)
+        frozen_states(toy_split, FrozenSettings(str(tmp_path / "nowhere")), CPU, nothing, nothing)
     with pytest.raises(SettingError, match=r"--encoder .*: no tokenizer beside the model|no config\.json"):
-        frozen_states(toy_split, FrozenSettings(tmp_path), CPU, nothing, nothing)
+        frozen_states(toy_split, FrozenSettings(str(tmp_path)), CPU, nothing, nothing)
 
 
-def test_texts_longer_than_the_encoder_reads_are_refused_before_any_work(toy_split: DataSplit, encoder: Path) -> None:
-    with pytest.raises(SettingError, match=r"--max-tokens is 513; --encoder .* reads at most 512"):
+def test_texts_longer_than_the_encoder_reads_are_refused_before_any_work(toy_split: DataSplit, encoder: str) -> None:
+    with pytest.raises(SettingError, match=r"--max-tokens 513: the model in .* has 512 positions"):
         frozen_states(toy_split, FrozenSettings(encoder, max_tokens=513), CPU, nothing, nothing)
 
 
-def test_an_encoder_of_damaged_weights_is_refused(toy_split: DataSplit, encoder: Path) -> None:
+def test_an_encoder_of_damaged_weights_is_refused(toy_split: DataSplit, encoder: str) -> None:
     from transformers import BertModel
 
     model = BertModel.from_pretrained(encoder)
@@ -103,7 +117,7 @@ def test_an_encoder_of_damaged_weights_is_refused(toy_split: DataSplit, encoder:
 
 
 def test_a_class_that_cleaning_empties_is_told_before_any_states_are_computed(
-    toy_split: DataSplit, encoder: Path
+    toy_split: DataSplit, encoder: str
 ) -> None:
     train = toy_split.train
     sports = train.labels.index("sports")

@@ -122,7 +122,7 @@ def test_a_configuration_that_says_nonsense_is_refused_with_folder_and_file(
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"null", b"3", b"{", b"\xff"])
 def test_a_file_that_holds_something_else_is_refused_with_folder_and_file(folder: Path, content: bytes) -> None:
-    character_tokenizer([*ENCODER_SPECIALS, "股"], 8).save_pretrained(folder)
+    character_tokenizer((*ENCODER_SPECIALS, "股"), 8).save_pretrained(folder)
 
     said = damaged(folder, "tokenizer.json", content)
     assert said.startswith(f"--encoder {folder}: tokenizer.json or tokenizer_config.json cannot be opened: ")

@@ -8,6 +8,7 @@ import pytest
 
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.pipeline.plan import read_plan
+from kuaixun.trainer.pipeline.stage import Stage
 from kuaixun.trainer.pipeline.wiring import Wiring
 from tests.trainer.pipeline.conftest import ToyRun
 
@@ -136,6 +137,20 @@ def test_all_folds_of_a_network_score_the_transfer_set_however_their_number_is_w
     model = toy_run.folder / "work" / "08-network-1" / "network-1"
     told = [word for word in stages["score-network-1"].arguments if word.startswith("--teacher=")]
     assert told == [f"--teacher={model / f'fold-{number}'}" for number in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("section", ["baseline", "teacher"])
+def test_an_encoder_is_a_folder_whose_content_counts_or_a_name_of_the_hub(toy_run: ToyRun, section: str) -> None:
+    kinds = 'kinds = "frozen"\n' if section == "baseline" else ""
+    toy_run.change('[[baseline]]\nkinds = ["majority"]\n', f'[[{section}]]\n{kinds}encoder = "bert-base-chinese"\n')
+
+    def stage() -> Stage:
+        return {planned.name: planned.build(None) for planned in toy_run.wiring().stages}[f"{section}-1"]
+
+    assert "--encoder=bert-base-chinese" in stage().arguments
+    assert "encoder" not in stage().files
+    (toy_run.folder / "bert-base-chinese").mkdir()
+    assert stage().files["encoder"] == toy_run.folder / "bert-base-chinese"
 
 
 def test_of_a_table_words_and_encoders_read_the_column_of_the_texts(toy_run: ToyRun) -> None:

@@ -68,7 +68,7 @@ def classifier(folder: Path, **more: object) -> GenerativeClassifier:
 
 def test_class_scores_are_the_likelihoods_of_the_names(language_model: Path) -> None:
     model, tokenizer = classifier(language_model), open_tokenizer(str(language_model), "--encoder")
-    rows = token_rows(["股市大涨", "赛"], tokenizer, TeacherSettings(kind="generative", max_tokens=16))
+    rows = token_rows(["股市大涨", "赛"], tokenizer, 16, specials=False)
 
     with torch.inference_mode():
         logits = model(*padded(rows.ids, 0))["logits"]
@@ -86,7 +86,7 @@ def test_class_scores_are_the_likelihoods_of_the_names(language_model: Path) -> 
 
 def test_the_loss_in_training_is_that_of_the_right_answer_alone(language_model: Path) -> None:
     model, tokenizer = classifier(language_model), open_tokenizer(str(language_model), "--encoder")
-    rows = token_rows(["股市", "赛"], tokenizer, TeacherSettings(kind="generative", max_tokens=16))
+    rows = token_rows(["股市", "赛"], tokenizer, 16, specials=False)
     ids, mask = padded(rows.ids, 0)
     logits = model(ids, mask)["logits"]
     model.training = True

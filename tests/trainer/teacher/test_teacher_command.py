@@ -506,7 +506,7 @@ def test_several_teachers_are_blended_for_the_rows_that_all_have_scored(
         (("--train-layers", "layer.11.output"), "no parameter's name holds 'layer.11.output'"),
         (("--lora-rank", "2", "--train-layers", "head"), "leave --train-layers away"),
         (("--lora-alpha", "8"), "--lora-alpha without --lora-rank"),
-        (("--max-tokens", "64"), "the encoder has 32 positions"),
+        (("--max-tokens", "64"), "has 32 positions; pass no more"),
         (("--encoder", "./nowhere"), "no such folder"),
         (("--learning-rate", "0"), "--learning-rate is 0.0"),
         (("--test", "nowhere.txt"), "nowhere.txt: cannot be read"),
