@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from kuaixun.trainer.commands.values import parted
 from kuaixun.trainer.scores.weighted_scores import WeightedScores
 
 
@@ -62,7 +63,8 @@ def _cut(arguments: Sequence[str], files: Sequence[str], models: Sequence[str]) 
 
 def _value(value: str, option: str, files: Sequence[str], models: Sequence[str]) -> str:
     if option in files:
-        return "=".join(Path(part).name for part in value.split("="))
+        first, equals, second = parted(value)
+        return f"{Path(first).name}{equals}{Path(second).name}"
     return Path(value).name if option in models and Path(value).is_dir() else value
 
 

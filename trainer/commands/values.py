@@ -80,11 +80,22 @@ def weighted_scores(text: str) -> WeightedScores:
 
 
 def score_request(text: str) -> ScoreRequest:
-    """FILE=OUT; the last equals sign parts them."""
-    data, equals, out = text.rpartition("=")
+    """FILE=OUT, parted as `parted` says."""
+    data, equals, out = parted(text)
     if not equals:
         raise argparse.ArgumentTypeError(f"{text!r} is not FILE=OUT, a file to score and a new file for its scores")
     return ScoreRequest(path_of(data), path_of(out))
+
+
+def parted(text: str) -> tuple[str, str, str]:
+    """What stands before and after the equals sign that parts two paths, each of which may lie below one: the last one
+    before an absolute path, else the last.
+
+    >>> parted("/a=b/train.txt=/a=b/scores"), parted("a=b.txt=scores")
+    (('/a=b/train.txt', '=', '/a=b/scores'), ('a=b.txt', '=', 'scores'))
+    """
+    place = max(text.rfind("=/"), 0) or text.rfind("=")
+    return (text[:place], "=", text[place + 1 :]) if place > 0 else ("", "", text)
 
 
 def share_of_file(text: str) -> TextFile:

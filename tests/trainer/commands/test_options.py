@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from kuaixun.trainer.commands.shown_paths import recorded_command
-from kuaixun.trainer.commands.values import bits_or_none, number_list, weighted_scores, whole_number
+from kuaixun.trainer.commands.values import bits_or_none, number_list, score_request, weighted_scores, whole_number
+from kuaixun.trainer.scores.requests import ScoreRequest
 from kuaixun.trainer.scores.weighted_scores import WeightedScores
 
 
@@ -27,6 +28,28 @@ def test_a_recorded_command_keeps_the_weights_of_teachers_and_leaves_away_where_
 
     shown = "kuaixun-trainer distil --teacher-scores a.safetensors:0.5 --teacher-scores=b.safetensors"
     assert recorded_command(arguments, options) == shown
+
+
+@pytest.mark.parametrize(
+    ("data", "out"),
+    [
+        ("train.txt", "scores"),
+        ("a=b.txt", "scores"),
+        ("a=b/train.txt", "/c/scores"),
+        ("/a=b/train.txt", "/a=b/c=d/scores"),
+        ("/a/train.txt", "scores"),
+    ],
+)
+def test_a_file_to_score_and_its_scores_may_lie_below_an_equals_sign(data: str, out: str) -> None:
+    assert score_request(f"{data}={out}") == ScoreRequest(Path(data), Path(out))
+    shown = recorded_command([f"--score={data}={out}"], argparse.Namespace(), files=["--score"])
+    assert shown == f"kuaixun-trainer --score={Path(data).name}=scores"
+
+
+@pytest.mark.parametrize("text", ["train.txt", "=scores", "/a/train.txt"])
+def test_a_file_to_score_without_a_place_for_its_scores_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="is not FILE=OUT"):
+        score_request(text)
 
 
 def test_a_file_of_scores_may_be_followed_by_its_weight() -> None:

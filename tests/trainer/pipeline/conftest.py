@@ -11,6 +11,7 @@ import pytest
 
 from kuaixun.export import cli as export_cli
 from kuaixun.trainer import cli as trainer_cli
+from kuaixun.trainer.commands.values import score_request
 from kuaixun.trainer.pipeline.making import Choice, Run
 from kuaixun.trainer.pipeline.plan import read_plan
 from kuaixun.trainer.pipeline.wiring import Wiring
@@ -91,7 +92,7 @@ class ToyRun:
 def output_of(arguments: Sequence[str]) -> Path:
     """Where a command writes: its --output, the second place of `build`, or scores alone."""
     if arguments[0] == "blend" or "--scores-only" in arguments:
-        return Path(next(word for word in arguments if word.startswith("--score=")).rpartition("=")[2])
+        return score_request(next(word for word in arguments if word.startswith("--score=")).partition("=")[2]).out
     named = [word.removeprefix("--output=") for word in arguments if word.startswith("--output=")]
     return Path(named[0] if named else arguments[2])
 

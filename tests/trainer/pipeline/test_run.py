@@ -225,16 +225,21 @@ def test_the_workers_threshold_is_chosen_on_dev_where_test_is_measured(toy_run: 
     assert model["target"]["threshold"] == model["target_on_dev"]["threshold"]
 
 
-def test_teachers_hand_their_scores_through_a_blend_to_the_student(toy_run: ToyRun) -> None:
+@pytest.mark.parametrize("folder", ["", "a=b", "a:1", "a=b/c=0.5:1"])
+def test_teachers_hand_their_scores_through_a_blend_to_the_student(toy_run: ToyRun, folder: str) -> None:
+    (toy_run.folder / folder).mkdir(parents=True, exist_ok=True)
+    toy_run.folder = (toy_run.folder / "my.txt").rename(toy_run.folder / folder / "my.txt").parent
+    (toy_run.folder / "transfer.txt").write_text("球队\n", encoding="utf-8")
     encoder = toy_run.folder / "bert"
     encoder.mkdir()
     (encoder / "config.json").write_text("{}")
     teachers = '[[teacher]]\nname = "a"\nencoder = "bert"\nfolds = 3\n[[teacher]]\nname = "b"\nencoder = "bert"\n'
-    toy_run.change("[distil]", f"{teachers}\n[distil]\nalpha = 0.5")
+    toy_run.change("[distil]", f'{teachers}\n[distil]\nalpha = 0.5\ntransfer = "transfer.txt"')
 
     reasons = toy_run.make()
 
-    assert made(reasons) == [*ALL[:3], "teacher-a", "teacher-b", "blend", *ALL[3:]]
+    scored = ["score-teacher-a", "score-teacher-b"]
+    assert made(reasons) == [*ALL[:3], "teacher-a", "teacher-b", *scored, "blend", *ALL[3:]]
     commands = {command[0] + output_of(command).parent.name: command for command in toy_run.commands[2:]}
     distil, teacher = commands["distil12-distil"], commands["teacher07-teacher-a"]
     work = toy_run.folder / "work"
