@@ -1,12 +1,12 @@
 """Labelled headlines on disk to texts and label ids: the trainer's first step.
 
-A file is either `text<TAB>label` lines or a CSV table with a header; its suffix says which. Both are UTF-8. One bad
-line refuses the whole file, with its name, the line and the reason: a silently skipped line would shift a figure.
+A file is either `text<TAB>label` lines or a CSV table with a header; its suffix says which. Both are UTF-8, and may be
+packed as .xz or .gz. One bad line refuses the whole file, with its name, the line and the reason: a silently skipped
+line would shift a figure.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +21,7 @@ from kuaixun.schemas.manifest import LABEL_LIMIT_CHARACTERS, LABELS_LIMIT, LABEL
 from kuaixun.trainer.data.csv_table import csv_cells, is_csv
 from kuaixun.trainer.data.line_ends import LONE_RETURNS, has_lone_returns
 from kuaixun.trainer.data.not_utf8 import mending
+from kuaixun.trainer.data.packed import TOO_LARGE, read_unpacked
 from kuaixun.trainer.errors import DataError
 
 SHOWN_CHARS = 40
@@ -274,20 +275,18 @@ def _expect_few(path: Path, names: Sequence[str]) -> None:
 
 
 def _read_utf8(path: Path) -> tuple[str, str]:
-    """A file's text without byte-order mark, and the SHA-256 of its bytes."""
+    """A file's text, unpacked, without byte-order mark, and the SHA-256 of its bytes as they lie on disk."""
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
-    if not content:
-        raise DataError(f"{path}: the file is empty")
-    try:
-        text = content.decode().removeprefix("\ufeff")
+        content, sha256 = read_unpacked(path)
+        if not content:
+            raise DataError(f"{path}: the file is empty")
+        return content.decode().removeprefix("\ufeff"), sha256
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         reason = f"byte {error.start} of the file is not UTF-8: {error.reason}; {mending(content, error)}"
         raise _at(path, line, reason) from None
-    return text, hashlib.sha256(content).hexdigest()
+    except MemoryError:
+        raise DataError(f"{path}: {TOO_LARGE}") from None
 
 
 def _in_order(names: set[str]) -> tuple[str, ...]:

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import lzma
+import zlib
 from pathlib import Path
 
 from kuaixun.trainer.errors import DataError
 
 MOST_UNPACKED_BYTES = 4 << 30  # a hundred million headlines
 _PIECE_BYTES = 1 << 20
+TOO_LARGE = "cannot be read: its texts take more memory than there is; cut it"
 
 
-def unpacked(path: Path, content: bytes) -> bytes:
-    """What the `content` of the file `path` holds; the file's suffix tells the packing, others are plain.
+def read_unpacked(path: Path) -> tuple[bytes, str]:
+    """What a file holds, and the SHA-256 of its bytes as they lie on disk, packed or not.
 
-    Raises DataError where that is more than the limit, and what gzip and lzma raise at damage: OSError, EOFError,
-    zlib.error, lzma.LZMAError.
+    The file's suffix tells the packing; others are plain. Raises DataError for one that is missing or damaged, or
+    unpacks to more than the limit.
     """
+    try:
+        content = path.read_bytes()
+        return _unpacked(path, content), hashlib.sha256(content).hexdigest()
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _unpacked(path: Path, content: bytes) -> bytes:
     match path.suffix.lower():
         case ".xz":
             with lzma.LZMAFile(io.BytesIO(content)) as file:

@@ -64,7 +64,7 @@ def folder_of(parts: dict[str, LabelledTexts], *, columns: CsvColumns | None = N
     for label in data.labels:
         if set(label) & set("\t\r\n"):
             raise DataError(f"{data.source}: the label {label!r} holds a tab or a line break; rename it")
-    is_table = data.source.suffix.lower() == ".csv"
+    is_table = is_csv(data.source)
     suffix = ".csv" if is_table else ".txt"
     written = {
         name + suffix: _csv(part, columns or CsvColumns()) if is_table else _tab_lines(part)

@@ -7,16 +7,13 @@ text stays, empty: row i is line i, or record i of a table.
 
 from __future__ import annotations
 
-import hashlib
-import lzma
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from kuaixun.trainer.data.csv_table import csv_cells, is_csv
 from kuaixun.trainer.data.line_ends import LONE_RETURNS, has_lone_returns
 from kuaixun.trainer.data.not_utf8 import mending
-from kuaixun.trainer.data.packed import unpacked
+from kuaixun.trainer.data.packed import TOO_LARGE, read_unpacked
 from kuaixun.trainer.errors import DataError
 
 
@@ -46,12 +43,10 @@ def read_text_lines(path: Path, text_column: str = "text") -> TextLines:
     So does one that unpacks to more than the limit of kuaixun.trainer.data.packed, or than there is memory.
     """
     try:
-        content = path.read_bytes()
-        return TextLines(_read(path, unpacked(path, content), text_column), path, hashlib.sha256(content).hexdigest())
-    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        content, sha256 = read_unpacked(path)
+        return TextLines(_read(path, content, text_column), path, sha256)
     except MemoryError:
-        raise DataError(f"{path}: cannot be read: its texts take more memory than there is; cut it") from None
+        raise DataError(f"{path}: {TOO_LARGE}") from None
 
 
 def _read(path: Path, content: bytes, text_column: str) -> tuple[str, ...]:

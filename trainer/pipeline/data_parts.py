@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kuaixun.trainer.data.content_hash import sha256_of
+from kuaixun.trainer.data.csv_table import is_csv
 from kuaixun.trainer.data.labelled_texts import CsvColumns, expect_columns, expect_different_files
 from kuaixun.trainer.errors import DataError, SettingError
 from kuaixun.trainer.pipeline.plan import Settings, near
@@ -77,7 +78,7 @@ def parts_of(settings: dict[str, str | int], folder: Path, split: Path, split_st
         name: (f"--{name}={settings[name]}",) for name in COLUMNS if name in settings
     }
     if "file" in settings:
-        suffix = ".csv" if str(settings["file"]).lower().endswith(".csv") else ".txt"
+        suffix = ".csv" if is_csv(Path(str(settings["file"]))) else ".txt"
         train, dev, test = (split / f"{role}{suffix}" for role in ("train", "dev", "test"))
         return DataParts(train, dev, test, split / "class.txt", columns, (split_stage,))
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import lzma
 from pathlib import Path
 
 import pytest
@@ -118,6 +120,26 @@ def test_csv_columns_are_chosen_by_name_and_quoted_texts_stay_whole(tmp_path: Pa
     assert read.texts == ('赢了, "真的"', "跌")
     assert read.labels == ("finance", "sports")
     assert read.label_ids.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("train.txt", "股市\tfinance\n球队\tsports\n"), ("train.csv", "text,label\n股市,finance\n球队,sports\n")],
+)
+def test_packed_files_read_like_plain_ones_and_are_known_by_their_bytes_on_disk(
+    tmp_path: Path, name: str, content: str
+) -> None:
+    plain = read_labelled_texts(write(tmp_path / name, content))
+    for suffix, pack in ((".xz", lzma.compress), (".gz", gzip.compress)):
+        path = write(tmp_path / f"{name}{suffix}", pack(content.encode()))
+
+        read = read_labelled_texts(path)
+
+        assert (read.texts, read.label_ids.tolist(), read.lines) == (plain.texts, plain.label_ids.tolist(), plain.lines)
+        assert read.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+        with pytest.raises(DataError, match=rf"{name}{suffix}: cannot be read: "):
+            read_labelled_texts(write(path, path.read_bytes()[:-9]))
+    assert read_classes(write(tmp_path / "class.txt.gz", gzip.compress(b"finance\nsports\n"))) == CLASSES
 
 
 def test_a_text_in_a_table_may_be_as_long_as_any_other(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_a_file_for_which_there_is_no_memory_is_refused_by_name(
         raise MemoryError
 
     (tmp_path / "a.txt").write_text("一\n", encoding="utf-8")
-    monkeypatch.setattr("kuaixun.trainer.data.text_lines.unpacked", full)
+    monkeypatch.setattr("kuaixun.trainer.data.text_lines.read_unpacked", full)
 
     with pytest.raises(DataError, match=r"a\.txt: cannot be read: its texts take more memory than there is"):
         read_text_lines(tmp_path / "a.txt")

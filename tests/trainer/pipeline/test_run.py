@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
@@ -208,6 +209,17 @@ def test_parts_that_are_there_are_taken_as_they_are(tmp_path: Path) -> None:
     assert list(run.make()) == ["analyse", "baseline-1", "distil", "export", "evaluate"]
     evaluate = run.commands[-1]
     assert f"--data={tmp_path / 'dev.txt'}" in evaluate
+
+
+def test_a_packed_table_is_cut_into_tables(toy_run: ToyRun) -> None:
+    rows = (toy_run.folder / "my.txt").read_text(encoding="utf-8").replace("\t", ",")
+    (toy_run.folder / "my.csv.gz").write_bytes(gzip.compress(f"text,label\n{rows}".encode()))
+    toy_run.change("my.txt", "my.csv.gz")
+
+    assert made(toy_run.make()) == ALL
+    parts = toy_run.folder / "work" / "01-split" / "parts"
+    assert {path.name for path in parts.iterdir()} == {"train.csv", "dev.csv", "test.csv", "class.txt"}
+    assert (parts / "dev.csv").read_text(encoding="utf-8").startswith("text,label")
 
 
 def test_the_workers_threshold_is_chosen_on_dev_where_test_is_measured(toy_run: ToyRun) -> None:
