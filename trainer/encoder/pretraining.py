@@ -8,7 +8,7 @@ with bfloat16 that is twice as many tokens a second, and the whole training is b
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,7 +66,7 @@ class Pretraining:
         self._device = next(model.parameters()).device
         self._held_out = self._held_out_batches(held_out)
 
-    def run(self, state: Path, fingerprint: str, watcher: Watcher) -> Pretrained:
+    def run(self, state: Path, made_from: Mapping[str, str], watcher: Watcher) -> Pretrained:
         """Train to the end, keeping it in the file `state` every so often, where Ctrl-C ends it, and at the end.
 
         Ctrl-C waits for the step under way. Raises FitError where the loss is no longer a number.
@@ -80,17 +80,17 @@ class Pretraining:
                         interrupted = True
                         break
                     if self.progress.step % self._settings.save_every_steps == 0:
-                        self.save(state, fingerprint)
-            self.save(state, fingerprint)  # whatever ends the last look, or the writing: --resume ends what is trained
+                        self.save(state, made_from)
+            self.save(state, made_from)  # whatever ends the last look, or the writing: --resume ends what is trained
             if self._held_out and not interrupted:
                 loss, accuracy = self.held_out_figures()
         except KeyboardInterrupt:  # the second, in the midst of a step, or one in the last look: the last state stays
             interrupted = True
         return Pretrained(self.progress, loss, accuracy, interrupted)
 
-    def save(self, state: Path, fingerprint: str) -> None:
+    def save(self, state: Path, made_from: Mapping[str, str]) -> None:
         """Put the state on disk. Raises OSError."""
-        save_state(state, self.progress, fingerprint, self.model.state_dict(), self.optimizer.state_dict())
+        save_state(state, self.progress, made_from, self.model.state_dict(), self.optimizer.state_dict())
 
     def _steps(self, watcher: Watcher) -> Iterator[None]:
         """Take steps until the end; between two of them, `progress`, model and optimiser belong together."""

@@ -9,7 +9,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,7 @@ from kuaixun.trainer.encoder.token_array import cached_tokens
 from kuaixun.trainer.encoder.tokenizer import cached_counted_tokens, character_tokenizer, tokens_of_file
 from kuaixun.trainer.errors import DataError, SettingError
 from kuaixun.trainer.fitting.watching import Watcher
+from kuaixun.trainer.number_ranges import flag_of
 from kuaixun.trainer.output_folder import refuse_unwritable
 from kuaixun.trainer.versions import library_versions
 
@@ -145,9 +146,9 @@ def train(
     model = _model(job, prepared.tokenizer, settings.seed, say)
     size_bytes = sum(parameter.nbytes for parameter in model.parameters())
     refuse_unwritable(job.output, size_bytes * (1 + 2 * STATE_COPIES))  # the state is replaced, so it is there twice
-    fingerprint = _fingerprint(job, prepared, settings, model)
+    made_from = _made_from(job, prepared, settings, model)
     if resume:
-        progress, weights, moments = load_state(unfinished, fingerprint)
+        progress, weights, moments = load_state(unfinished, made_from)
         model.load_state_dict(weights)
     training = Pretraining(model.to(device), prepared.learnt, prepared.held_out, special, settings)  # type: ignore[arg-type]  # its decorator hides the type
     if resume:
@@ -156,7 +157,7 @@ def train(
         say(f"going on from step {progress.step}")
     if job.compiled:
         getattr(model, "bert", model).compile(dynamic=True)
-    done = training.run(unfinished, fingerprint, watcher)
+    done = training.run(unfinished, made_from, watcher)
     if not done.interrupted:
         _write(job, prepared, settings, model, done)
         unfinished.unlink(missing_ok=True)
@@ -211,17 +212,23 @@ def _model(
     return model
 
 
-def _fingerprint(job: PretrainingJob, prepared: Prepared, settings: PretrainSettings, model: PreTrainedModel) -> str:
-    """A hash of all that a resumed training must share with the one that was interrupted."""
-    parts = (
-        [(sha256_of_texts(lines.texts), file.share) for lines, file in zip(prepared.files, job.texts, strict=True)],
-        cleaning_sha256(),
-        prepared.tokenizer.backend_tokenizer.to_str(),
-        model.config.to_json_string(),
-        asdict(replace(settings, steps=1, minutes=None)),
-        (job.max_tokens, job.held_out, job.origin),
-    )
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
+def _made_from(
+    job: PretrainingJob, prepared: Prepared, settings: PretrainSettings, model: PreTrainedModel
+) -> dict[str, str]:
+    """All that a resumed training must share with the one that was interrupted: contents by hash, options by value."""
+    texts = [(sha256_of_texts(lines.texts), file.share) for lines, file in zip(prepared.files, job.texts, strict=True)]
+    contents = {
+        "texts": repr(texts),
+        "cleaning of texts": cleaning_sha256(),
+        "vocabulary": prepared.tokenizer.backend_tokenizer.to_str(),
+        "shape": model.config.to_json_string(),
+    }
+    options = {name: value for name, value in asdict(settings).items() if name not in ("steps", "minutes")}
+    options |= {"max_tokens": job.max_tokens, "held_out": job.held_out, "from": job.origin}
+    return {
+        **{name: hashlib.sha256(content.encode()).hexdigest() for name, content in contents.items()},
+        **{flag_of(name): str(value) for name, value in options.items()},
+    }
 
 
 def _write(

@@ -16,6 +16,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from kuaixun.trainer.cli import main
+from kuaixun.trainer.commands.pretrain import BATCH_TOKENS
 from kuaixun.trainer.encoder.masked_language import FEWEST_POSITIONS
 from kuaixun.trainer.encoder.pretraining import Pretraining
 from kuaixun.trainer.encoder.pretraining_state import Progress, load_state, save_state
@@ -136,7 +137,9 @@ def test_what_was_interrupted_is_not_begun_anew_by_mistake_nor_mixed_with_anothe
     assert pretrain(echo_file, tmp_path / "parts", "--steps", "40") == 2
     assert "pass --resume" in capsys.readouterr().err
     assert pretrain(echo_file, tmp_path / "parts", "--steps", "40", "--resume", "--hidden-share", "0.4") == 2
-    assert "other texts, shape or settings" in capsys.readouterr().err
+    assert "of another training: --hidden-share was 0.25, and is 0.4; repeat its" in capsys.readouterr().err
+    assert pretrain(echo_file, tmp_path / "parts", "--steps", "40", "--resume", "--layers", "1", "--seed", "2") == 2
+    assert "of another training: other shape, --seed was 1, and is 2; repeat its" in capsys.readouterr().err
     assert pretrain(echo_file, tmp_path / "other", "--steps", "40", "--resume") == 2
     assert "leave --resume away" in capsys.readouterr().err
 
@@ -154,7 +157,25 @@ def test_another_column_of_the_same_table_is_not_gone_on_with(
         assert pretrain(*command, "title") == 130
 
     assert pretrain(*command, "body", "--resume") == 2
-    assert "other texts, shape or settings" in capsys.readouterr().err
+    assert "of another training: other texts; repeat its" in capsys.readouterr().err
+
+
+def test_what_follows_from_the_device_is_told_with_the_option_that_keeps_it(
+    echo_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["pretrain", "--texts", str(echo_file), "--output", str(tmp_path / "parts"), *SHAPE.split()]
+    command += ["--steps", "9", "--device", "cpu", "--threads", "1", "--held-out", "20"]
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 1)
+        patch.setitem(BATCH_TOKENS, "cpu", 512)  # as another device has it
+        assert main([*command, "--mixed-precision"]) == 130
+
+    assert main([*command, "--resume"]) == 2
+    said = capsys.readouterr().err
+    assert f"--batch-tokens was 512, and is {BATCH_TOKENS['cpu']} (its default depends on the device: give it)" in said
+    assert "--mixed-precision was True, and is False (a GPU always has it: give it on a CPU, or " in said
+
+    assert main([*command, "--resume", "--batch-tokens", "512", "--mixed-precision"]) == 0
 
 
 def test_ctrl_c_waits_for_the_step_under_way_and_a_second_one_does_not() -> None:
@@ -169,16 +190,16 @@ def test_ctrl_c_waits_for_the_step_under_way_and_a_second_one_does_not() -> None
 
 def test_a_full_disk_leaves_the_state_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "encoder.unfinished"
-    save_state(path, Progress(step=1), "same", {"a": torch.ones(3)}, {})
+    save_state(path, Progress(step=1), {}, {"a": torch.ones(3)}, {})
 
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        save_state(path, Progress(step=2), "same", {"a": torch.zeros(3)}, {})
+        save_state(path, Progress(step=2), {}, {"a": torch.zeros(3)}, {})
 
-    progress, model, _ = load_state(path, "same")
+    progress, model, _ = load_state(path, {})
     assert progress.step == 1
     assert model["a"].tolist() == [1, 1, 1]
     assert list(tmp_path.iterdir()) == [path]
@@ -250,7 +271,7 @@ def test_a_state_that_is_no_state_is_refused_without_running_what_it_holds(tmp_p
     for content in (b"", b"cos\nsystem\n(S'true'\ntR."):
         (tmp_path / "state").write_bytes(content)
         with pytest.raises(SettingError, match="cannot be read"):
-            load_state(tmp_path / "state", "any")
+            load_state(tmp_path / "state", {})
 
 
 def test_a_full_disk_at_the_end_leaves_no_folder_and_a_state_to_go_on_from(
