@@ -25,8 +25,9 @@ CHUNK_TEXTS = 1 << 16
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedTexts:
-    """What is left of a file after cleaning: `ids` (n, longest) int32, `tokens` (n,) in each row, `label_ids` (n,).
+    """What is left of a file after cleaning: `ids` (n, longest), `tokens` (n,) in each row, `label_ids` (n,).
 
+    Ids are int32, or int64 where a network's lexicon packs a character, its place and its word into one.
     Texts without labels have UNLABELLED. `rows` (n,) are the positions in the file; texts of which cleaning leaves
     nothing are not here, as the classifier gives them no label either.
     """

@@ -45,6 +45,11 @@ class FitSettings:
         expect_numbers(self, "weight_decay", at_least=0)
         expect_numbers(self, "dropout", "branch_loss", "warm_up", "label_smoothing", at_least=0, below=1)
         expect_numbers(self, "alpha", at_least=0, at_most=1)
+        if self.final_temperature is not None and self.final_temperature > self.temperature:
+            raise SettingError(
+                f"--final-temperature is {self.final_temperature}; the temperature falls, so it must be at most that "
+                f"of the first epoch, --temperature {self.temperature}"
+            )
         if not 0 <= self.seed < 1 << 63:
             raise SettingError(f"--seed is {self.seed}; it must be at least 0 and below 2^63")
 

@@ -95,7 +95,7 @@ def fit_module(
     in another order each time.
 
     A KeyboardInterrupt ends the training with the best weights so far; before the first evaluation there are none,
-    and it goes through. Raises FitError where the loss is no longer a number.
+    and it goes through. Raises FitError where no dev loss was a number.
     """
     lowest = LowestLoss()
     steps = _steps(learner, train, dev, settings, watcher, lowest)

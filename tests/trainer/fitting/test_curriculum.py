@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.fitting.batches import shuffled_batches
 from kuaixun.trainer.fitting.curriculum import TrainingTexts, epochs, steps_of, temperature_in
 from kuaixun.trainer.fitting.encoded_texts import EncodedTexts
@@ -98,6 +99,14 @@ def test_the_temperature_falls_in_a_straight_line_to_the_final_one(final: float 
     assert found[0].teacher is not None
     assert found[2].teacher is not None
     assert torch.equal(found[0].teacher, found[2].teacher) == (final is None)
+
+
+def test_a_temperature_that_would_rise_is_refused() -> None:
+    assert FitSettings(temperature=2.0, final_temperature=2.0).final_temperature == 2.0
+    with pytest.raises(
+        SettingError, match=r"--final-temperature is 3\.0; the temperature falls, .* --temperature 2\.0"
+    ):
+        FitSettings(temperature=2.0, final_temperature=3.0)
 
 
 def test_one_epoch_has_the_first_temperature() -> None:
