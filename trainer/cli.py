@@ -91,7 +91,7 @@ def build_parser(kind: type[argparse.ArgumentParser] = OneLineParser) -> argpars
     distil.add_to(commands)
     prune.add_to(commands)
     evaluate.add_to(commands)
-    run.add_to(commands)
+    run.add_to(commands, build_parser)
     retrain.add_to(commands)
     report.add_to(commands)
     return parser

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
+from kuaixun.export.cli import build_parser as build_export_parser
 from kuaixun.export.command_line import INTERRUPTED_EXIT_CODE, path_of
 from kuaixun.export.whole_tables import print_whole, quoted
 from kuaixun.trainer.commands.progress import plain_lines
+from kuaixun.trainer.pipeline.command_options import RaisingParser
 from kuaixun.trainer.pipeline.figures import figures_of
 from kuaixun.trainer.pipeline.launch import in_a_process
 from kuaixun.trainer.pipeline.making import Choice, Made, Run
 from kuaixun.trainer.pipeline.plan import read_plan
+from kuaixun.trainer.pipeline.stage import EXPORT, TRAINER
 from kuaixun.trainer.pipeline.standing import student_line, teacher_warning
 from kuaixun.trainer.pipeline.wiring import Wiring
 
@@ -23,10 +28,11 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 WORK = "work"
+BuildParser = Callable[[type[argparse.ArgumentParser]], argparse.ArgumentParser]
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command and its options."""
+def add_to(commands: Commands, build_parser: BuildParser) -> None:
+    """Add the command and its options; `build_parser` makes a parser of all commands, which a run asks about each."""
     parser = commands.add_parser(
         "run",
         help="make all stages that a TOML file describes, those that changed",
@@ -41,15 +47,16 @@ def add_to(commands: Commands) -> None:
     choice.add_argument("--from", dest="from_stage", metavar="STAGE", help="make this stage and all after it again")
     choice.add_argument("--only", metavar="STAGE", help="make this stage alone, again if need be")
     parser.add_argument("--dry-run", action="store_true", help="tell which stages would be made, and why; make none")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=partial(run, build_parser))
 
 
-def run(options: argparse.Namespace, arguments: list[str], console: Console) -> int:
+def run(build_parser: BuildParser, options: argparse.Namespace, arguments: list[str], console: Console) -> int:
     """Make the stages, tell each, show a table on standard output. Raises TrainerError."""
 
     say = plain_lines(console)
     plan = read_plan(options.file)
-    wiring = Wiring(plan, options.work or plan.folder / WORK)
+    parsers = {TRAINER: build_parser(RaisingParser), EXPORT: build_export_parser(RaisingParser)}
+    wiring = Wiring(plan, options.work or plan.folder / WORK, parsers)
     work = Run(wiring, Choice(options.from_stage, options.only), say)
     for note in wiring.notes:
         say(note)

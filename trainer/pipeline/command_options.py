@@ -10,12 +10,15 @@ import argparse
 import contextlib
 import dataclasses
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.pipeline.plan import Settings, near
+
+# The parser of each program, by its name; a RaisingParser.
+Parsers = Mapping[str, argparse.ArgumentParser]
 
 
 class RaisingParser(argparse.ArgumentParser):

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from kuaixun.export.real_path import real_path
 from kuaixun.trainer.data.analysis import Analysis
-from kuaixun.trainer.pipeline.command_options import RaisingParser, arguments_of, parsed, parser_of
+from kuaixun.trainer.pipeline.command_options import Parsers, arguments_of, parsed, parser_of
 from kuaixun.trainer.pipeline.data_parts import COLUMNS, DataParts
 from kuaixun.trainer.pipeline.plan import Plan, Settings
-from kuaixun.trainer.pipeline.stage import EXPORT, TRAINER, Arguments, Stage, input_files
+from kuaixun.trainer.pipeline.stage import TRAINER, Arguments, Stage, input_files
 from kuaixun.trainer.pipeline.suited_settings import Suited
 
 PARTS = ("train", "dev", "test")
@@ -34,14 +34,11 @@ class Planned:
 
 
 class StageMaker:
-    """Makes the stages of one plan, which fill folders in `work`. `parts` are the files of its data."""
+    """Makes the stages of one plan, which fill folders in `work`; `parsers` read what the commands are told."""
 
-    def __init__(self, plan: Plan, work: Path) -> None:
-        from kuaixun.export.cli import build_parser as export_parser
-        from kuaixun.trainer.cli import build_parser
-
+    def __init__(self, plan: Plan, work: Path, parsers: Parsers) -> None:
         self.plan, self.work = plan, real_path(work)
-        self._parsers = {TRAINER: build_parser(RaisingParser), EXPORT: export_parser(RaisingParser)}
+        self._parsers = parsers
 
     def folder(self, name: str) -> Path:
         """The folder of a stage: numbered by its kind, so that an optional stage more moves no other."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from kuaixun.trainer.data.analysis import Analysis
 from kuaixun.trainer.errors import SettingError
+from kuaixun.trainer.pipeline.command_options import Parsers
 from kuaixun.trainer.pipeline.data_parts import COLUMNS, DataParts, data_settings, parts_of
 from kuaixun.trainer.pipeline.named_sections import named_sections
 from kuaixun.trainer.pipeline.plan import Plan, Settings
@@ -25,8 +26,8 @@ ANALYSIS_FILE = "analysis.json"
 class Wiring:
     """The stages of a plan in the folder `work`. Raises SettingError for what no command would take."""
 
-    def __init__(self, plan: Plan, work: Path) -> None:
-        self._plan, self._maker = plan, StageMaker(plan, work)
+    def __init__(self, plan: Plan, work: Path, parsers: Parsers) -> None:
+        self._plan, self._maker = plan, StageMaker(plan, work, parsers)
         self.work = self._maker.work
         self._data = data_settings(plan.of("data"))
         self.parts: DataParts = parts_of(self._data, plan.folder, self._maker.folder("split") / "parts", "split")

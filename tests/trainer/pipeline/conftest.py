@@ -12,11 +12,17 @@ import pytest
 from kuaixun.export import cli as export_cli
 from kuaixun.trainer import cli as trainer_cli
 from kuaixun.trainer.commands.values import score_request
+from kuaixun.trainer.pipeline.command_options import RaisingParser
 from kuaixun.trainer.pipeline.making import Choice, Run
 from kuaixun.trainer.pipeline.plan import read_plan
+from kuaixun.trainer.pipeline.stage import EXPORT, TRAINER
 from kuaixun.trainer.pipeline.wiring import Wiring
 from tests.trainer.conftest import toy_content
 
+PARSERS = {
+    TRAINER: trainer_cli.build_parser(RaisingParser),
+    EXPORT: export_cli.build_parser(RaisingParser),
+}
 PLAN = """
 [data]
 file = "my.txt"
@@ -61,7 +67,7 @@ class ToyRun:
     def wiring(self) -> Wiring:
         path = self.folder / "run.toml"
         path.write_text(self.plan, encoding="utf-8")
-        return Wiring(read_plan(path), self.folder / "work")
+        return Wiring(read_plan(path), self.folder / "work", PARSERS)
 
     def change(self, old: str, new: str) -> None:
         assert old in self.plan

@@ -10,7 +10,7 @@ from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.pipeline.plan import read_plan
 from kuaixun.trainer.pipeline.stage import Stage
 from kuaixun.trainer.pipeline.wiring import Wiring
-from tests.trainer.pipeline.conftest import ToyRun
+from tests.trainer.pipeline.conftest import PARSERS, ToyRun
 
 TWO = "[[student]]\n[[student]]\n"
 NETWORK = "[[network]]\n"
@@ -180,7 +180,7 @@ def stages_of_example(number: int, folder: Path, *files: str) -> list[str]:
     for name in files:
         content = "title,topic\n一,a\n" if name.endswith(".csv") else name
         (folder / name).write_text(content, encoding="utf-8")
-    wiring = Wiring(read_plan(folder / "run.toml"), folder / "work")
+    wiring = Wiring(read_plan(folder / "run.toml"), folder / "work", PARSERS)
     return [planned.build(None).name for planned in wiring.stages]
 
 
