@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from kuaixun.export.errors import ExportError
 from kuaixun.export.printable import printable
@@ -26,7 +26,14 @@ NO_ROOM = {
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """A parser that refuses in one line and points to the rest."""
+    """A parser that refuses in one line and points to the rest, as its commands' parsers do.
+
+    Options have their whole names: what is recorded of a command line is read again, and then an abbreviation may be
+    that of another option, or of none.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **settings})
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and leave with code 2."""
