@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from kuaixun.export.bundle.reader import default_bundle_path, read_manifest
+from kuaixun.trainer.cli import main
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.pipeline.plan import read_plan
 from kuaixun.trainer.pipeline.stage import Stage
 from kuaixun.trainer.pipeline.wiring import Wiring
 from tests.trainer.pipeline.conftest import PARSERS, ToyRun
 
+DOCS = Path(__file__).parents[3] / "docs"
 TWO = "[[student]]\n[[student]]\n"
 NETWORK = "[[network]]\n"
 TEACHER = "[[teacher]]\n"
@@ -172,20 +175,22 @@ def test_stages_can_be_left_out(toy_run: ToyRun) -> None:
     assert names == ["split", "analyse", "distil", "export", "evaluate"]
 
 
-def stages_of_example(number: int, folder: Path, *files: str) -> list[str]:
-    """The stages of an example of the documentation, with files as it names them."""
-    page = (Path(__file__).parents[3] / "docs" / "retraining.md").read_text(encoding="utf-8")
-    example = page.split("```toml\n")[number].split("```")[0]
-    (folder / "run.toml").write_text(example, encoding="utf-8")
+def stages_of(plan: str, folder: Path, *files: str) -> dict[str, Stage]:
+    """The stages of a plan, as `run` would make them, with files as it names them that hold next to nothing."""
+    (folder / "run.toml").write_text(plan, encoding="utf-8")
     for name in files:
         content = "title,topic\n一,a\n" if name.endswith(".csv") else name
         (folder / name).write_text(content, encoding="utf-8")
     wiring = Wiring(read_plan(folder / "run.toml"), folder / "work", PARSERS)
-    return [planned.build(None).name for planned in wiring.stages]
+    assert main(["run", str(folder / "run.toml"), "--dry-run"]) == 0
+    return {planned.name: planned.build(None) for planned in wiring.stages}
 
 
 def test_the_example_of_the_documentation_is_one(tmp_path: Path) -> None:
-    names = stages_of_example(1, tmp_path, "headlines.csv", "unlabelled.txt.xz")
+    page = (DOCS / "retraining.md").read_text(encoding="utf-8")
+    example = page.split("```toml\n")[1].split("```")[0]
+
+    names = [*stages_of(example, tmp_path, "headlines.csv", "unlabelled.txt.xz")]
 
     assert names[:4] == ["split", "analyse", "baseline-characters", "baseline-words"]
     scored = ["score-teacher-large", "score-teacher-small"]
@@ -193,12 +198,19 @@ def test_the_example_of_the_documentation_is_one(tmp_path: Path) -> None:
     assert names[-4:] == ["distil", "export", "evaluate", "report"]
 
 
-def test_the_example_without_a_gpu_is_one(tmp_path: Path) -> None:
+def test_the_student_that_ships_is_made_by_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = (DOCS / "shipped-student.toml").read_text(encoding="utf-8")
     parts = ("train.txt", "dev.txt", "test.txt", "class.txt")
     more = ("headlines.txt.xz", "articles.txt.xz", "embeddings.npz", "characters.json")
 
-    names = stages_of_example(2, tmp_path, *parts, *more)
+    stages = stages_of(plan, tmp_path, *parts, *more)
 
+    told = capsys.readouterr().out.splitlines()
+    assert [line.partition(": would be made")[0] for line in told] == [*stages]
+    command = read_manifest(default_bundle_path()).training.command
+    for words in stages["distil"].chosen.values():
+        assert [word.partition("=")[0] in command for word in words] == [True] * len(words)
+    names = [*stages]
     assert names[:2] == ["analyse", "words"]
     teachers = ["network-recurrent", "network-convolutional", "student-wide"]
     scored = [f"score-{name}" for name in teachers]
