@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 
 from kuaixun.schemas.manifest import LABEL_LIMIT_CHARACTERS, LABELS_LIMIT, LABELS_LIMIT_BYTES, DataFile
 from kuaixun.trainer.data.csv_table import csv_cells, is_csv
+from kuaixun.trainer.data.header_line import expect_no_header
 from kuaixun.trainer.data.line_ends import LONE_RETURNS, has_lone_returns
 from kuaixun.trainer.data.not_utf8 import mending
 from kuaixun.trainer.data.packed import TOO_LARGE, read_unpacked
-from kuaixun.trainer.errors import DataError
+from kuaixun.trainer.errors import DataError, SettingError
 
 SHOWN_CHARS = 40
 SHOWN_LABELS = 10
@@ -31,10 +32,16 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
 
 @dataclass(frozen=True, slots=True)
 class CsvColumns:
-    """The header names under which a CSV file keeps the text and the label."""
+    """The header names under which a CSV file keeps the text and the label. Raises SettingError for one name twice."""
 
     text: str = "text"
     label: str = "label"
+
+    def __post_init__(self) -> None:
+        if self.text == self.label:
+            raise SettingError(
+                f"--text-column and --label-column both name {self.text!r}; a label is no text: name the column of each"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,12 +204,14 @@ def read_labelled_texts(
     `labels_of` is the file that the labels come from, for the refusal of one that is not among them; it ends with
     `of_unknown`.
     Raises DataError for a file that is missing, empty or not UTF-8, and for the first line that is not a text and a
-    known label.
+    known label, or is a table's header where the suffix tells of none.
     """
     content, sha256 = _read_utf8(path)
     rows = list(_csv_rows(path, content, columns or CsvColumns()) if is_csv(path) else _tab_rows(path, content))
     if not rows:
         raise DataError(f"{path}: holds no texts")
+    if not is_csv(path) and rows[0][2] not in (labels or ()):
+        expect_no_header(path, rows)
     if labels is None:
         labels = _in_order({label for _, _, label in rows})
         _expect_few(path, labels)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaixun.trainer.data.csv_table import is_csv
+from kuaixun.trainer.data.header_line import header_refusal
 from kuaixun.trainer.data.labelled_texts import CsvColumns, LabelledTexts, expect_classes
 from kuaixun.trainer.data.repeats import compared, rows_by_key
 from kuaixun.trainer.errors import DataError, SettingError
@@ -133,10 +134,7 @@ def _expect_enough(data: LabelledTexts, groups: list[list[int]], own: NDArray[np
         if rows and found < parts:
             row = data.label_ids.tolist().index(label_id)
             if rows == 1 and data.lines[row : row + 1] == (1,) and not is_csv(data.source):
-                raise DataError(
-                    f"{data.source}: the class {label!r} has one text, line 1, which may be a header: take that line "
-                    "out, or name the file .csv if it is a table; else collect more texts of the class"
-                )
+                raise header_refusal(data.source, label)
             bearing = [group for group in groups if (data.label_ids[group] == label_id).any()]
             if len(bearing) >= parts:
                 raise DataError(_contested(data, label_id, bearing, parts))

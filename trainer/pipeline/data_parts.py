@@ -62,7 +62,8 @@ def data_settings(data: Settings) -> dict[str, str | int]:
 def parts_of(settings: dict[str, str | int], folder: Path, split: Path, split_stage: str) -> DataParts:
     """Where the parts lie, or will lie once they are cut into the folder `split`.
 
-    Raises SettingError for a file that is not there, a table without the columns, and a file that has two roles.
+    Raises SettingError for a file that is not there, a table without the columns, one column for both, and a file that
+    has two roles.
     """
     for name in FILES:
         if name in settings:
@@ -72,7 +73,7 @@ def parts_of(settings: dict[str, str | int], folder: Path, split: Path, split_st
         if role in settings:
             try:
                 expect_columns(folder / str(settings[role]), CsvColumns(**named))
-            except DataError as error:
+            except (DataError, SettingError) as error:
                 raise SettingError(f"[data] {error}") from None
     columns: dict[str, tuple[str, ...]] = {
         name: (f"--{name}={settings[name]}",) for name in COLUMNS if name in settings

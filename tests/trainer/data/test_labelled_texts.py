@@ -12,7 +12,7 @@ import pytest
 from kuaixun.schemas.manifest import LABEL_LIMIT_CHARACTERS, LABELS_LIMIT, LABELS_LIMIT_BYTES
 from kuaixun.trainer.data.cleaning import clean
 from kuaixun.trainer.data.labelled_texts import CsvColumns, read_classes, read_labelled_texts, read_split
-from kuaixun.trainer.errors import DataError
+from kuaixun.trainer.errors import DataError, SettingError
 
 CLASSES = ("finance", "sports")
 
@@ -312,3 +312,42 @@ def test_labels_that_are_numbers_stand_by_value_whatever_their_length(tmp_path: 
     path = write(tmp_path / "train.txt", "".join(f"甲\t{label}\n" for label in labels))
 
     assert read_labelled_texts(path).labels == ("0", "00", "02", "2", "0" * 199 + "3", "10", long, long + "1")
+
+
+@pytest.mark.parametrize("header", ["text\tlabel", "\ufeffHeadline\t Category ", "标题\t类别"])
+@pytest.mark.parametrize("labels", [None, CLASSES])
+def test_a_header_in_a_file_of_lines_is_no_class_of_its_own(
+    tmp_path: Path, header: str, labels: tuple[str, ...] | None
+) -> None:
+    path = write(tmp_path / "dev.txt", f"{header}\n股市上涨\tfinance\n球队夺冠\tsports\n")
+
+    label = header.split("\t")[1].strip()
+    assert refusal(path, labels).startswith(
+        f"{path}: the class {label!r} has one text, line 1, which may be a header: "
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "text\tlabel\nclass\tlabel\n股市\tfinance\n",  # not the only one of its class
+        "股市上涨\tlabel\n球队夺冠\tsports\n",
+        "text\tfinance\n球队夺冠\tsports\n",
+        "股市\tfinance\ntext\tlabel\n",
+    ],
+)
+def test_a_row_that_only_resembles_a_header_is_a_text(tmp_path: Path, content: str) -> None:
+    path = write(tmp_path / "dev.txt", content)
+
+    assert len(read_labelled_texts(path)) == content.count("\n")
+
+
+def test_a_first_row_of_a_known_class_is_no_header(tmp_path: Path) -> None:
+    path = write(tmp_path / "dev.txt", "text\tlabel\n股市\tfinance\n")
+
+    assert read_labelled_texts(path, labels=("finance", "label")).texts == ("text", "股市")
+
+
+def test_one_column_cannot_hold_both_texts_and_labels() -> None:
+    with pytest.raises(SettingError, match="--text-column and --label-column both name 'text'; a label is no text"):
+        CsvColumns(label="text")

@@ -80,6 +80,7 @@ def wire(run: ToyRun) -> None:
         ("[distil]", f"{TWO}[blend]\nmembers = ['student-1']\n[distil]", "are not several"),
         ("[distil]", f"{TWO}[[blend]]\n[[blend]]\n[distil]", "[distil] teacher-scores: there are blend-1, blend-2"),
         ("[distil]", "[[student]]\nteacher-scores = 'x'\n[distil]", "a student that teaches learns from labels"),
+        ("[data]", '[data]\nlabel-column = "text"', "[data] --text-column and --label-column both name 'text'"),
         ("[data]", 'without = ["distil"]\n[data]', "without 'distil' there is no run"),
         ("[data]", "[data", "not TOML"),
     ],
