@@ -14,6 +14,7 @@ from kuaixun.trainer.evaluation.comparison import Comparison
 from kuaixun.trainer.evaluation.coverage import CoveragePoint
 from kuaixun.trainer.evaluation.measurement import MeasuredModel, Measurement
 from kuaixun.trainer.evaluation.row_figures import Example
+from kuaixun.trainer.evaluation.target_threshold import LEAST_TEXTS
 
 SHOWN_CLASSES = 20
 MATRIX_CLASSES = 12  # 80 columns hold no more
@@ -98,7 +99,10 @@ def _show_totals(model: MeasuredModel, console: Console) -> None:
 
 
 def _show_target(model: MeasuredModel, measurement: Measurement, console: Console, prefix: str) -> None:
-    """The threshold to set; where it was chosen on dev, what it comes to there and on the data."""
+    """The threshold to set; where it was chosen on dev, what it comes to there and on the data.
+
+    None that rests on few texts: to name it would be to advise it.
+    """
     target, data, dev = measurement.target_accuracy, measurement.data, measurement.dev
     if target is None:
         return
@@ -106,6 +110,11 @@ def _show_target(model: MeasuredModel, measurement: Measurement, console: Consol
         scores_alone = dev and model.size_bytes is None
         reaches = f"no threshold reaches an accuracy of {target:g}" + (f" on {dev}" if dev else "")
         _say(console, prefix + (f"scores of {data} alone choose no threshold on {dev}" if scores_alone else reaches))
+        return
+    if model.target_rests_on_few:
+        reached = f"an accuracy of {target:g} is reached by {model.target_chosen_by} texts of {dev or data}"
+        advice = f"fewer than {LEAST_TEXTS} choose no threshold: measure on more texts, or ask for less"
+        _say(console, f"{prefix}{reached}, too few: {advice}")
         return
     setting = f"{prefix}KUAIXUN_CONFIDENCE_THRESHOLD={model.target.threshold}"
     if model.target_on_dev is None:

@@ -14,7 +14,7 @@ from kuaixun.trainer.evaluation.coverage import CoveragePoint
 from kuaixun.trainer.evaluation.figures import Evaluation, evaluate
 from kuaixun.trainer.evaluation.row_figures import Example, RowFigures, extremes, row_figures
 from kuaixun.trainer.evaluation.suspects import Suspect, suspects
-from kuaixun.trainer.evaluation.target_threshold import at_threshold, chosen_on
+from kuaixun.trainer.evaluation.target_threshold import answered_texts, at_threshold, chosen_on, rests_on_few
 
 EXAMPLES = 20
 
@@ -42,7 +42,8 @@ class MeasuredModel:
     `texts_per_second` is that of this machine in this run, where several models were timed; `speed_ratio` sets it
     in relation to the first one's. `target` is the threshold for the accuracy asked for and what it comes to on the
     measured texts; None where none was asked for, or where no threshold reaches it. Where it was chosen on dev,
-    `target_on_dev` is what it comes to there.
+    `target_on_dev` is what it comes to there. `target_chosen_by` counts the texts that it answers where it was chosen;
+    where `target_rests_on_few`, they are too few to set it by.
     """
 
     name: str
@@ -57,6 +58,8 @@ class MeasuredModel:
     suspected: int
     suspects: tuple[Suspect, ...]
     target_on_dev: CoveragePoint | None = None
+    target_chosen_by: int | None = None
+    target_rests_on_few: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,8 @@ def measure(
         )
         hardest, easiest = extremes(rows_of(one, data), data.texts, EXAMPLES)
         target, target_on_dev = _targets(one, data, dev, target_accuracy)
+        chosen = target_on_dev or target
+        chosen_by = answered_texts(chosen, dev or data) if chosen else None
         suspected = suspects(data.label_ids, said.scores, data.labels, data.texts)
         models.append(
             MeasuredModel(
@@ -118,6 +123,8 @@ def measure(
                 suspected=len(suspected),
                 suspects=suspected[:EXAMPLES],
                 target_on_dev=target_on_dev,
+                target_chosen_by=chosen_by,
+                target_rests_on_few=chosen_by is not None and rests_on_few(chosen_by),
             )
         )
     comparisons = tuple(

@@ -12,10 +12,22 @@ from kuaixun.export.predictions import Predictions
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
 from kuaixun.trainer.evaluation.coverage import NEVER_ANSWERED, CoveragePoint, threshold_for
 
+LEAST_TEXTS = 20  # to choose by; that fewer are right says little of those to come
+
 
 def chosen_on(said: Predictions, data: LabelledTexts, target_accuracy: float) -> CoveragePoint | None:
     """The lowest threshold at which the answered texts reach the accuracy wanted; None where none does."""
     return threshold_for(*_rights(said, data), target_accuracy)
+
+
+def answered_texts(point: CoveragePoint, data: LabelledTexts) -> int:
+    """How many of the texts are answered at it."""
+    return round(point.answered * len(data))
+
+
+def rests_on_few(chosen_by_texts: int) -> bool:
+    """Whether a threshold that was chosen by so many answered texts rests on too little to be set."""
+    return chosen_by_texts < LEAST_TEXTS
 
 
 def at_threshold(threshold: float, said: Predictions, data: LabelledTexts) -> CoveragePoint:

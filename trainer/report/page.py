@@ -6,12 +6,12 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from kuaixun.trainer.evaluation.target_threshold import LEAST_TEXTS
 from kuaixun.trainer.report.contents import Contents, commonest_confusions
 from kuaixun.trainer.report.data_plots import SHOWN_CLASSES
 from kuaixun.trainer.report.drawing import LABEL_COLUMNS, columns_of
 from kuaixun.trainer.report.quality_plots import NUMBERED_CLASSES, what_abstaining_buys
 from kuaixun.trainer.report.state_map import NAMED_CLASSES
-from kuaixun.trainer.report.thresholds import LEAST_TEXTS
 
 SHOWN_CHARS = 160
 NOTHING = "–"

@@ -7,20 +7,16 @@ from dataclasses import dataclass
 from kuaixun.export.predictions import Predictions
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
 from kuaixun.trainer.evaluation.coverage import CoveragePoint
-from kuaixun.trainer.evaluation.target_threshold import at_threshold, chosen_on
+from kuaixun.trainer.evaluation.target_threshold import answered_texts, at_threshold, chosen_on, rests_on_few
 
 TARGETS = (0.95, 0.97, 0.98, 0.99)
-
-
-LEAST_TEXTS = 20  # of dev; that fewer are right says little of those to come
 
 
 @dataclass(frozen=True, slots=True)
 class ChosenThreshold:
     """The lowest threshold that reaches `target` on dev, there and on test; None where none reaches it.
 
-    `dev_answered` and `test_answered` are the texts that it answers. Where those of dev are fewer than LEAST_TEXTS, it
-    rests on too little to be set.
+    `dev_answered` and `test_answered` are the texts that it answers.
     """
 
     target: float
@@ -32,7 +28,7 @@ class ChosenThreshold:
     @property
     def rests_on_few(self) -> bool:
         """Whether too few texts of dev speak for it."""
-        return self.dev_answered < LEAST_TEXTS
+        return rests_on_few(self.dev_answered)
 
 
 def choose_thresholds(
@@ -46,6 +42,6 @@ def choose_thresholds(
             chosen.append(ChosenThreshold(target, None, None))
             continue
         on_test = at_threshold(on_dev.threshold, test, test_data)
-        texts = round(on_dev.answered * len(dev_data)), round(on_test.answered * len(test_data))
+        texts = answered_texts(on_dev, dev_data), answered_texts(on_test, test_data)
         chosen.append(ChosenThreshold(target, on_dev, on_test, *texts))
     return tuple(chosen)

@@ -16,6 +16,7 @@ from kuaixun.trainer.cli import main
 from kuaixun.trainer.data.content_hash import sha256_of_texts
 from kuaixun.trainer.data.labelled_texts import read_labelled_texts
 from kuaixun.trainer.evaluation.measurement import Measurement
+from kuaixun.trainer.evaluation.target_threshold import LEAST_TEXTS
 from kuaixun.trainer.scores.teacher_scores import TeacherScores, write_scores
 from tests.trainer.conftest import toy_content
 
@@ -165,11 +166,32 @@ def test_a_threshold_is_chosen_on_dev_and_told_of_the_data_too(
     assert model.target_on_dev == alone
     assert model.target is not None
     assert model.target.threshold == alone.threshold
+    assert not model.target_rests_on_few
     assert model.target != alone  # its share and accuracy are those of test.txt
     assert (taught.target, taught.target_on_dev) == (None, None)
     assert f"KUAIXUN_CONFIDENCE_THRESHOLD={alone.threshold}, chosen on dev.txt, answers " in shown
     assert f"; it answers {100 * model.target.answered:.1f} % of test.txt, " in shown
     assert "teacher: scores of test.txt alone choose no threshold on dev.txt" in shown
+
+
+@pytest.mark.parametrize("on_dev", [False, True])
+def test_a_threshold_that_rests_on_few_texts_is_not_named(
+    toys: Toys, tmp_path: Path, capsys: pytest.CaptureFixture[str], *, on_dev: bool
+) -> None:
+    few = tmp_path / "few.txt"
+    few.write_text("".join(toys.data.read_text(encoding="utf-8").splitlines(keepends=True)[: LEAST_TEXTS - 1]), "utf-8")
+    files = ["--data", str(toys.data), "--dev", str(few)] if on_dev else ["--data", str(few)]
+    evaluation = ["evaluate", "--bundle", str(toys.bundle), "--target-accuracy", "0.5", *files]
+    capsys.readouterr()
+
+    assert main(evaluation) == 0
+    shown = capsys.readouterr().out
+    assert main([*evaluation, "--json"]) == 0
+    (model,) = msgspec.json.decode(capsys.readouterr().out, type=Measurement).models
+
+    assert "KUAIXUN_CONFIDENCE_THRESHOLD" not in shown
+    assert "an accuracy of 0.5 is reached by 19 texts of few.txt, too few: fewer than 20" in shown
+    assert (model.target_rests_on_few, model.target_chosen_by) == (True, 19)
 
 
 @pytest.mark.parametrize(
