@@ -20,6 +20,7 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
+from kuaixun.export.bundle.file_names import CHECKPOINT_FILE
 from kuaixun.export.errors import CheckpointError
 from kuaixun.export.new_folder import write_folder
 from kuaixun.export.student.weights import StudentWeights
@@ -28,7 +29,7 @@ from kuaixun.export.text.files import pipeline_from_files, pipeline_to_files
 from kuaixun.export.text.pipeline import TextPipeline
 from kuaixun.schemas.manifest import Architecture, Label, Precision, Temperature, TextParameters, Training
 
-RECORD_FILE = "checkpoint.json"
+RECORD_FILE = CHECKPOINT_FILE
 WEIGHTS_FILE = "weights.safetensors"
 T = TypeVar("T")
 

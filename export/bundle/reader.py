@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from kuaixun.export.bundle.checked_file import RESTORE, check_file, read_checked, read_limited
-from kuaixun.export.bundle.file_names import GOLDEN_FILE, MANIFEST_FILE, REQUIRED_FILES, WEIGHTS_FILE
+from kuaixun.export.bundle.file_names import (
+    CHECKPOINT_FILE,
+    GOLDEN_FILE,
+    MANIFEST_FILE,
+    REQUIRED_FILES,
+    WEIGHTS_FILE,
+)
 from kuaixun.export.bundle.limits import MANIFEST_LIMIT_BYTES, check_sizes
 from kuaixun.export.bundle.signature import SIGNATURE_FILE, SIGNATURE_FILE_LIMIT_BYTES, check_signature, sign
 from kuaixun.export.durable_file import write_durably
@@ -128,8 +134,17 @@ def read_manifest(path: Path, public_key: Path | None = None) -> Manifest:
     return _parsed_manifest(_manifest_content(path, public_key), path)
 
 
+def expect_no_checkpoint(path: Path) -> None:
+    """Raise BundleError, with the way to a bundle, where the folder is a checkpoint."""
+    if os.path.lexists(path / CHECKPOINT_FILE) and not os.path.lexists(path / MANIFEST_FILE):
+        raise BundleError(
+            f"{path} is a checkpoint and no bundle; make one of it and name that: kuaixun-export build {path} BUNDLE"
+        )
+
+
 def _manifest_content(path: Path, public_key: Path | None) -> bytes:
     """The manifest's bytes, vouched for where there is a public key."""
+    expect_no_checkpoint(path)
     content = read_limited(path, MANIFEST_FILE, MANIFEST_LIMIT_BYTES)
     if public_key is not None:
         is_signed = os.path.lexists(path / SIGNATURE_FILE)

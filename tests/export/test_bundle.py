@@ -65,6 +65,13 @@ def test_one_flipped_byte_in_any_file_is_refused_by_name(copy: Path, name: str, 
         read_bundle(copy)
 
 
+def test_a_checkpoint_is_no_bundle_and_the_way_to_one_is_told(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "run", checkpoint)
+
+    with pytest.raises(BundleError, match=r"is a checkpoint and no bundle; .*: kuaixun-export build .*run BUNDLE"):
+        open_classifier(tmp_path / "run")
+
+
 @pytest.mark.parametrize("name", ALL_FILES)
 def test_a_file_cut_short_lengthened_or_missing_is_refused_by_name(copy: Path, name: str) -> None:
     content = (copy / name).read_bytes()

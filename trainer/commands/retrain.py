@@ -12,10 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from kuaixun.export import Classifier, open_classifier
-from kuaixun.export.bundle.file_names import MANIFEST_FILE
-from kuaixun.export.bundle.reader import Bundle, open_bundle, read_manifest
-from kuaixun.export.checkpoint import RECORD_FILE
+from kuaixun.export.bundle.reader import Bundle, expect_no_checkpoint, open_bundle, read_manifest
 from kuaixun.export.command_line import INTERRUPTED_EXIT_CODE, path_of
+from kuaixun.export.errors import BundleError
 from kuaixun.export.whole_tables import print_whole, quoted
 from kuaixun.trainer.commands.options import add_columns, choose_device, columns_of
 from kuaixun.trainer.commands.progress import plain_lines, watching
@@ -206,11 +205,10 @@ def _bundle_in(folder: Path) -> Bundle:
     """A finished bundle where it lies. Raises SettingError, BundleError."""
     if not folder.is_dir():
         raise SettingError(f"--challenger: {folder} is no folder; name a bundle")
-    if (folder / RECORD_FILE).exists() and not (folder / MANIFEST_FILE).exists():
-        raise SettingError(
-            f"--challenger: {folder} is a checkpoint and no bundle; make one of it and name that: "
-            f"kuaixun-export build {folder} BUNDLE"
-        )
+    try:
+        expect_no_checkpoint(folder)
+    except BundleError as error:
+        raise SettingError(f"--challenger: {error}") from None
     return open_bundle(folder)
 
 
