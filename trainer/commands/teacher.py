@@ -152,7 +152,10 @@ def _score_only(
                     f"--score: {folder} learnt from a part of {file.name}; for out-of-fold scores repeat the command "
                     "that trained it, which finds its folds finished"
                 )
-    score_files(teachers, files, device, partial(advancing, console), plain_lines(console))
+    named = " or ".join(str(folder) for folder in options.teacher)
+    advice = f"the weights of {named} are damaged: copy the folder again from where it was made, or train anew"
+    say = plain_lines(console)
+    score_files(teachers, files, device, partial(advancing, console), say, where_no_number=advice)
     return 0
 
 

@@ -16,7 +16,7 @@ from kuaixun.trainer.data.text_lines import read_text_lines
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.output_folder import refuse_unwritable_file
 from kuaixun.trainer.scores.processes import is_first_process
-from kuaixun.trainer.scores.teacher_scores import TeacherScores, as_half, write_scores
+from kuaixun.trainer.scores.teacher_scores import LOWER_RATE, TeacherScores, as_half, write_scores
 
 Say = Callable[[str], None]
 
@@ -50,11 +50,19 @@ def read_requests(requests: tuple[ScoreRequest, ...], columns: CsvColumns) -> tu
 
 
 def write_file_scores(
-    file: FileToScore, logits: NDArray[np.float32], labels: tuple[str, ...], teacher: str, folds: int, say: Say
+    file: FileToScore,
+    logits: NDArray[np.float32],
+    labels: tuple[str, ...],
+    teacher: str,
+    folds: int,
+    say: Say,
+    *,
+    where_no_number: str = LOWER_RATE,
 ) -> None:
-    """Write one file's scores, logits (rows, classes), and tell. Raises OSError, ScoresError."""
+    """Write one file's scores, logits (rows, classes), and tell. Raises OSError, and ScoresError as `write_scores`."""
     texts_sha256 = sha256_of_texts(file.texts)
-    write_scores(file.out, TeacherScores(as_half(logits), file.name, texts_sha256, labels, teacher, folds))
+    scores = TeacherScores(as_half(logits), file.name, texts_sha256, labels, teacher, folds)
+    write_scores(file.out, scores, where_no_number=where_no_number)
     say(f"scores of {len(logits)} rows of {file.name}: {file.out}")
 
 

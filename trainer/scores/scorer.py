@@ -15,7 +15,7 @@ from kuaixun.trainer.data.content_hash import sha256_of_texts
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.scores.processes import is_first_process
 from kuaixun.trainer.scores.requests import FileToScore, Say, write_file_scores
-from kuaixun.trainer.scores.teacher_scores import SEEN
+from kuaixun.trainer.scores.teacher_scores import LOWER_RATE, SEEN
 
 TEXTS_AT_ONCE = 2048  # few enough that a large teacher on a processor tells now and then how far it is
 
@@ -64,12 +64,19 @@ def mean_logits(
 
 
 def score_files(
-    scorers: Sequence[Scorer], files: Sequence[FileToScore], device: torch.device, advancing: Advancing, say: Say
+    scorers: Sequence[Scorer],
+    files: Sequence[FileToScore],
+    device: torch.device,
+    advancing: Advancing,
+    say: Say,
+    *,
+    where_no_number: str = LOWER_RATE,
 ) -> None:
     """Write the mean logits of scorers that know none of the labels, or all, of these files.
 
-    Of several processes one does. Raises OSError, and SettingError for several that are not folds of one training. A
-    KeyboardInterrupt goes through, once it is told how to go on.
+    Of several processes one does. Raises OSError, SettingError for several that are not folds of one training, and
+    ScoresError, with the advice `where_no_number`, for logits that are none. A KeyboardInterrupt goes through, once it
+    is told how to go on.
     """
     if not all(one.learnt_beside(scorers[0]) for one in scorers[1:]):
         raise SettingError(
@@ -85,4 +92,6 @@ def score_files(
         except KeyboardInterrupt:
             say(f"no scores of {file.name}: kuaixun-trainer teacher --scores-only --teacher DIR makes them later")
             raise
-        write_file_scores(file, logits, scorers[0].labels, scorers[0].training.command, SEEN, say)
+        first = scorers[0]
+        told = first.training.command
+        write_file_scores(file, logits, first.labels, told, SEEN, say, where_no_number=where_no_number)

@@ -30,6 +30,7 @@ TENSOR = "logits"
 STORED_TYPE = "F16"
 SEEN = 0
 MOST_FOLD_DIGITS = 4
+LOWER_RATE = "lower the learning rate"
 FIELDS = ("format", "data_name", "texts_sha256", "rows", "labels", "teacher", "folds")
 
 
@@ -66,13 +67,14 @@ def as_half(logits: NDArray[np.floating]) -> NDArray[np.float16]:
     return half
 
 
-def write_scores(path: Path, scores: TeacherScores) -> None:
+def write_scores(path: Path, scores: TeacherScores, *, where_no_number: str = LOWER_RATE) -> None:
     """Write a new file, whole or not at all. Raises OSError, FileExistsError where `path` is taken already.
 
-    Raises ScoresError for scores that no reader would take: a logit that is not a number.
+    Raises ScoresError, with the advice `where_no_number`, for scores that no reader would take: a logit that is not a
+    number.
     """
     if not np.isfinite(scores.logits).all():
-        raise ScoresError(f"{path}: not written: {_first_not_finite(scores.logits)}; lower the learning rate")
+        raise ScoresError(f"{path}: not written: {_first_not_finite(scores.logits)}; {where_no_number}")
     metadata = {
         "format": FORMAT,
         "data_name": scores.data_name,

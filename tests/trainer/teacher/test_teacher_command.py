@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import signal
 import subprocess
@@ -27,7 +28,7 @@ from kuaixun.trainer.scores.scorer import Scorer, mean_logits
 from kuaixun.trainer.scores.teacher_scores import TeacherScores, read_scores
 from kuaixun.trainer.teacher import fine_tuning, fold_training, job
 from kuaixun.trainer.teacher.fine_tuning import FineTuned
-from kuaixun.trainer.teacher.folder import read_teacher
+from kuaixun.trainer.teacher.folder import HEAD_FILE, read_teacher
 from kuaixun.trainer.teacher.scoring import score, scorer_of
 from kuaixun.trainer.teacher.sharding import PLUGINS
 
@@ -276,6 +277,23 @@ def test_of_several_processes_one_scores_where_all_folds_are_finished(
             done = main([*only, ours]) if number else teach(toy_file, encoder, tmp_path / "teachers", *folds, ours)
             assert done == 0
             assert Path(f"{out}-{number}").exists() is is_there
+
+
+def test_a_finished_teacher_whose_weights_are_no_numbers_is_named_where_nothing_is_trained(
+    toy_file: ToyFile, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "teacher"
+    assert teach(toy_file, encoder, folder, "--epochs", "1") == 0
+    head = {name: tensor * math.nan for name, tensor in safetensors.torch.load_file(folder / HEAD_FILE).items()}
+    (folder / HEAD_FILE).write_bytes(safetensors.torch.save(head))
+    capsys.readouterr()
+
+    scoring = f"--score={tmp_path / 'dev.txt'}={tmp_path / 'out'}"
+    assert main(["teacher", "--scores-only", f"--teacher={folder}", scoring, "--device=cpu"]) == 2
+
+    told = capsys.readouterr().err
+    assert f"is nan; the weights of {folder} are damaged" in " ".join(told.split())
+    assert "learning rate" not in told
 
 
 def test_teachers_of_folds_do_not_score_the_rows_that_they_learnt_from(
