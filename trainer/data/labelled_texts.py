@@ -21,7 +21,7 @@ from kuaixun.schemas.manifest import LABEL_LIMIT_CHARACTERS, LABELS_LIMIT, LABEL
 from kuaixun.trainer.data.csv_table import csv_cells, is_csv
 from kuaixun.trainer.data.header_line import expect_no_header
 from kuaixun.trainer.data.line_ends import LONE_RETURNS, has_lone_returns
-from kuaixun.trainer.data.not_utf8 import mending
+from kuaixun.trainer.data.not_utf8 import mending, mending_of_wide
 from kuaixun.trainer.data.packed import TOO_LARGE, read_unpacked
 from kuaixun.trainer.errors import DataError, SettingError
 
@@ -289,13 +289,16 @@ def _read_utf8(path: Path) -> tuple[str, str]:
         content, sha256 = read_unpacked(path)
         if not content:
             raise DataError(f"{path}: the file is empty")
-        return content.decode().removeprefix("\ufeff"), sha256
+        text = content.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         reason = f"byte {error.start} of the file is not UTF-8: {error.reason}; {mending(content, error)}"
         raise _at(path, line, reason) from None
     except MemoryError:
         raise DataError(f"{path}: {TOO_LARGE}") from None
+    if "\0" in text and (advice := mending_of_wide(content)):
+        raise _at(path, 1, f"its letters are not UTF-8: {advice}")
+    return text, sha256
 
 
 def _in_order(names: set[str]) -> tuple[str, ...]:

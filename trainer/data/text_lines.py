@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kuaixun.trainer.data.csv_table import csv_cells, is_csv
 from kuaixun.trainer.data.line_ends import LONE_RETURNS, has_lone_returns
-from kuaixun.trainer.data.not_utf8 import mending
+from kuaixun.trainer.data.not_utf8 import mending, mending_of_wide
 from kuaixun.trainer.data.packed import TOO_LARGE, read_unpacked
 from kuaixun.trainer.errors import DataError
 
@@ -56,6 +56,8 @@ def _read(path: Path, content: bytes, text_column: str) -> tuple[str, ...]:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise DataError(f"{path}, line {line}: not UTF-8: {error.reason}; {mending(content, error)}") from None
+    if "\0" in text and (advice := mending_of_wide(content)):
+        raise DataError(f"{path}, line 1: its letters are not UTF-8: {advice}")
     if has_lone_returns(text) and not is_csv(path):
         raise DataError(f"{path}, line 1: {LONE_RETURNS}")
     texts = _cells(path, text, text_column) if is_csv(path) else _texts(text) if text.strip() else ()

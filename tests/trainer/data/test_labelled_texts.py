@@ -171,6 +171,11 @@ def test_numeric_names_found_in_the_data_are_ordered_by_value(tmp_path: Path, la
         ("r.txt", "schön\tgröße\n".encode("latin-1"), ("line 1", "byte 3 ", "encoding is unknown", "-t UTF-8")),
         ("s.csv", "text;label\n股市;0\n", ("line 1", "separator is a semicolon, and must be a comma")),
         ("q.txt", "股市上涨\t0\n".encode("utf-16"), ("line 1", "byte 0 ", "is UTF-16", "iconv -f UTF-16 -t UTF-8")),
+        ("u.txt", "股市\t0\n".encode("utf-32"), ("line 1", "it is UTF-32: ", "iconv -f UTF-32 -t UTF-8")),
+        ("v.txt", "股市一\t0\n".encode("utf-16-le"), ("it is UTF-16 without a byte-order mark: ", "-f UTF-16LE")),
+        ("w.txt", "股市一\t0\n".encode("utf-16-be"), ("it is UTF-16 without a byte-order mark: ", "-f UTF-16BE")),
+        ("x.txt", "股市\t0\n".encode("utf-32-be"), ("it is UTF-32 without a byte-order mark: ", "-f UTF-32BE")),
+        ("y.txt", "goal\t0\n".encode("utf-16-be"), ("line 1: its letters are not UTF-8", "-f UTF-16BE")),
         ("t.txt", "股市\t0\r球队\t1\r", ("line 1", "carriage returns alone", "old Macs", r"tr '\r' '\n'")),
         ("i.txt", "", ("file is empty",)),
         ("j.txt", "\n\n", ("holds no texts",)),
@@ -351,3 +356,9 @@ def test_a_first_row_of_a_known_class_is_no_header(tmp_path: Path) -> None:
 def test_one_column_cannot_hold_both_texts_and_labels() -> None:
     with pytest.raises(SettingError, match="--text-column and --label-column both name 'text'; a label is no text"):
         CsvColumns(label="text")
+
+
+def test_a_stray_nul_is_a_character_like_others(tmp_path: Path) -> None:
+    path = write(tmp_path / "train.txt", "股市\0上涨\t0\nabc\0\tsports\n")
+
+    assert read_labelled_texts(path, labels=CLASSES).texts == ("股市\0上涨", "abc\0")

@@ -61,6 +61,7 @@ def test_rows_with_labels_are_those_that_a_student_reads(tmp_path: Path, content
         ("a.txt", b"\n\n", "holds no texts"),
         ("a.txt", "一\r二\r".encode(), "line 1: lines end with carriage returns alone"),
         ("a.txt", "一\n".encode() + b"\xff\n", "line 2: not UTF-8"),
+        ("a.txt", "one goal\n".encode("utf-16-le"), "line 1: its letters are not UTF-8: it is UTF-16 without"),
         ("a.xz", lzma.compress("一二三".encode())[:-8], "cannot be read"),
         ("a.gz", b"no gzip", "cannot be read"),
     ],
