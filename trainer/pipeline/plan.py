@@ -52,7 +52,7 @@ class Plan:
 def read_plan(path: Path) -> Plan:
     """Read a run's file. Raises SettingError naming the file and what in it cannot be."""
     try:
-        tree = tomllib.loads(path.read_bytes().decode())
+        tree = tomllib.loads(path.read_bytes().decode().removeprefix("\ufeff"))
     except OSError as error:
         raise SettingError(f"{path}: cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError as error:

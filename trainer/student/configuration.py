@@ -46,7 +46,7 @@ def read_configuration(name: str) -> Configuration:
     path = SHIPPED / f"{name}.toml" if shipped else Path(name)
     try:
         content = path.read_bytes()
-        tree = tomllib.loads(content.decode())
+        tree = tomllib.loads(content.decode().removeprefix("\ufeff"))
     except OSError as error:
         raise SettingError(
             f"--configuration {name}: {error.strerror or error}; name a TOML file or one of "

@@ -227,3 +227,10 @@ def test_what_does_not_go_with_the_settings_that_suit_the_data_is_refused_once_t
         toy_run.make()
 
     assert [command[0] for command in toy_run.commands] == ["split", "analyse"]
+
+
+def test_a_file_that_an_editor_begins_with_a_mark_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text('[data]\nfile = "my.txt"\n', encoding="utf-8-sig")
+
+    assert read_plan(path).of("data") == {"file": "my.txt"}

@@ -122,3 +122,10 @@ def test_what_cannot_be_is_refused_by_name(tmp_path: Path, content: str, reason:
 def test_a_name_that_is_neither_shipped_nor_a_file_is_refused_with_the_names_there_are() -> None:
     with pytest.raises(SettingError, match="name a TOML file or one of default, distilled, published-1024"):
         read_configuration("publisht-256")
+
+
+def test_a_file_that_an_editor_begins_with_a_mark_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("[student]\nfilters = 8\n", encoding="utf-8-sig")
+
+    assert read_configuration(str(path)).shape.filters == 8
