@@ -16,6 +16,7 @@ from kuaixun.export.whole_tables import print_whole, quoted
 from kuaixun.trainer.commands.options import add_classes, add_columns, add_embeddings, columns_of, embeddings_of
 from kuaixun.trainer.commands.progress import plain_lines
 from kuaixun.trainer.commands.values import whole_number
+from kuaixun.trainer.data.alike_labels import shown_apart
 from kuaixun.trainer.data.analysis import (
     MINIMUM_FREQUENCY,
     VOCABULARY_SIZE,
@@ -117,6 +118,10 @@ def show(analysis: Analysis, console: Console) -> None:
         between = f"{overlap.role} and {overlap.also_in}"
         _show_groups(console, f"{between}: the same text", overlap.examples)
         _show_groups(console, f"{between}: contradictions", overlap.contradicting_examples)
+    for group in analysis.alike_labels:
+        plain_lines(console)(
+            f"note: {shown_apart(group)} look alike and are {len(group)} classes; if one is meant, write it in one way"
+        )
 
 
 def _table(title: str, *columns: str) -> Table:

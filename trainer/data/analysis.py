@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaixun.export.text.vocabulary import count_characters, count_vocabulary
+from kuaixun.trainer.data.alike_labels import alike_labels
 from kuaixun.trainer.data.cleaning import clean
 from kuaixun.trainer.data.labelled_texts import LabelledTexts
 from kuaixun.trainer.data.repeats import ComparedTexts, compared, rows_by_key
@@ -125,12 +126,16 @@ class Overlap(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Analysis(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it: each file, each vocabulary on each file, each pair of files."""
+    """All of it: each file, each vocabulary on each file, each pair of files.
+
+    `alike_labels` are groups of labels that differ in what is hardly seen, such as case.
+    """
 
     labels: tuple[str, ...]
     files: tuple[FileAnalysis, ...]
     coverage: tuple[Coverage, ...]
     overlaps: tuple[Overlap, ...]
+    alike_labels: tuple[tuple[str, ...], ...] = ()
 
 
 def analyse(
@@ -153,9 +158,9 @@ def analyse(
         vocabularies["train"] = counted.characters
     if embedded is not None:
         vocabularies["embeddings"] = set(clean(list(embedded))) - {""}
-    roles = list(parts)
+    roles, labels = list(parts), next(iter(parts.values())).labels
     return Analysis(
-        labels=next(iter(parts.values())).labels,
+        labels=labels,
         files=tuple(_analyse_file(role, parts[role], texts[role], counts[role]) for role in roles),
         coverage=tuple(
             _coverage(role, counts[role], name, characters)
@@ -167,6 +172,7 @@ def analyse(
             for place, role in enumerate(roles)
             for other in roles[:place]
         ),
+        alike_labels=alike_labels(labels),
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from kuaixun.trainer.data.alike_labels import shown_apart
 from kuaixun.trainer.data.analysis import Analysis
 from kuaixun.trainer.evaluation.bootstrap import Interval
 
@@ -20,6 +21,7 @@ RECORDS = {
     "distil": "checkpoint.json",
     "prune": "manifest.json",
 }
+SHOWN_ALIKE = 3  # groups of labels; the analysis holds all
 
 
 class _Figures(msgspec.Struct):
@@ -92,7 +94,9 @@ def figures_of(section: str, folder: Path) -> str:
 def _analysed(folder: Path) -> str:
     analysis = read_analysis(folder / "analysis.json")
     texts = ", ".join(f"{file.role} {file.texts}" for file in analysis.files)
-    return f"{len(analysis.labels)} classes; texts: {texts}"
+    alike = [shown_apart(group) for group in analysis.alike_labels]
+    shown = "; ".join([*alike[:SHOWN_ALIKE], *(["…"] if len(alike) > SHOWN_ALIKE else [])])
+    return f"{len(analysis.labels)} classes; texts: {texts}" + (f"; classes that look alike: {shown}" if alike else "")
 
 
 def _compared(folder: Path) -> str:

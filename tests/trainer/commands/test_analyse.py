@@ -29,7 +29,7 @@ def test_json_is_one_object_of_stable_names(files: list[str], capsys: pytest.Cap
 
     (line,) = capsys.readouterr().out.splitlines()
     analysis = json.loads(line)
-    assert set(analysis) == {"labels", "files", "coverage", "overlaps"}
+    assert set(analysis) == {"labels", "files", "coverage", "overlaps", "alike_labels"}
     train = analysis["files"][0]
     assert (train["role"], train["texts"], train["empty_after_cleaning"]) == ("train", 4, 1)
     assert train["normalised_duplicates"]["examples"] == [
@@ -91,3 +91,37 @@ def test_bad_input_ends_with_code_2_and_one_line(
         told = capsys.readouterr().err
         assert (code, len(told.splitlines())) == ((2, 1) if reason else (0, 0))
         assert reason in told
+
+
+def test_labels_that_look_alike_are_noted_so_that_they_can_be_told_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = (
+        "a",
+        "a\u200b",
+        "caf\u00e9",
+        "cafe\u0301",
+        "Sports",
+        "sports",
+        "SPORTS",
+        "C",
+        "C++",
+        "http://a.b",
+        "http://c.d",
+    )
+    (tmp_path / "all.txt").write_text("".join(f"文{label}\t{label}\n" for label in labels), encoding="utf-8")
+    command = ["analyse", "--data", str(tmp_path / "all.txt")]
+
+    assert main([*command, "--json"]) == 0
+    analysis = json.loads(capsys.readouterr().out)
+    assert main(command) == 0
+    shown = capsys.readouterr().out
+
+    assert sorted(map(sorted, analysis["alike_labels"])) == [
+        ["SPORTS", "Sports", "sports"],
+        ["a", "a\u200b"],
+        ["cafe\u0301", "caf\u00e9"],
+    ]
+    assert r"note: 'a', 'a\u200b' look alike and are 2 classes" in shown
+    assert r"note: 'cafe\u0301', 'caf\xe9' look alike" in shown
+    assert "note: 'SPORTS', 'Sports', 'sports' look alike and are 3 classes" in shown

@@ -382,3 +382,17 @@ def test_no_record_of_a_stage_is_on_the_disk_before_its_files(toy_run: ToyRun, m
     toy_run.make()
 
     assert (toy_run.folder / "work" / "12-distil" / "checkpoint" / "made.txt").stat().st_ino in flushed
+
+
+def test_classes_that_look_alike_are_told_with_the_figures_of_the_analysis(toy_run: ToyRun) -> None:
+    path = toy_run.folder / "my.txt"
+    rows = path.read_text(encoding="utf-8").splitlines()
+    halved = [f"{row}\u200b" if number % 2 else row for number, row in enumerate(rows)]
+    path.write_text("\n".join(halved) + "\n", encoding="utf-8")
+    toy_run.real = ("split", "analyse")
+
+    toy_run.make()
+
+    told = figures_of("analyse", toy_run.folder / "work" / "02-analyse")
+    assert told.startswith("4 classes; texts: train ")
+    assert r"; classes that look alike: 'finance', 'finance\u200b'; 'sports', 'sports\u200b'" in told
