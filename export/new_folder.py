@@ -60,6 +60,20 @@ def new_folder(folder: Path, size_bytes: int = 0) -> Iterator[Path]:
             whole = Path(unfinished) / "whole"
             whole.mkdir()
             yield whole
+            _open_as_others(whole)
             flush_all(whole)
             whole.rename(folder)
             flush(folder.parent)
+
+
+def _open_as_others(folder: Path) -> None:
+    """Give every file the permissions that the umask gives a new one: some libraries write theirs for the owner alone.
+
+    The umask is told by the folder, which was made in the plain way: to ask the process means to change it.
+    """
+    usual = folder.stat().st_mode & 0o666
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            mode = path.stat().st_mode
+            if mode & usual != usual:
+                path.chmod(mode & 0o7777 | usual)
