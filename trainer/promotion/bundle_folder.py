@@ -57,9 +57,13 @@ class BundleFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """The folder for this process alone. Raises SettingError where another has it."""
+        """The folder for this process alone. Raises SettingError where another has it.
+
+        So does one that is no folder of bundles, and nothing is left there.
+        """
         if not self.path.is_dir():
             raise SettingError(f"--bundles: {self.path} is no folder; name the one that holds the bundles")
+        _ = self.champion
         with (self.path / LOCK_FILE).open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

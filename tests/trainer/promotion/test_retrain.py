@@ -498,3 +498,4 @@ def test_a_folder_without_a_champion_says_how_to_name_one(home: Path, capsys: py
     assert retrain(home, f"--challenger={home / 'good'}") == 2
 
     assert "ln -s BUNDLE" in capsys.readouterr().err
+    assert not list((home / "bundles").iterdir())  # no lock either
