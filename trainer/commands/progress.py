@@ -78,7 +78,7 @@ class Bar:
 
 def line_of(figures: DevFigures) -> str:
     """An evaluation in words, the same line everywhere."""
-    remark = ", lowest loss so far" if figures.lowest else ""
+    remark = ", lowest loss so far" if figures.lowest else ", lower by too little to count" * figures.hardly_lower
     return (
         f"step {figures.step}/{figures.steps}: training loss {figures.training_loss:.4f}, dev loss "
         f"{figures.dev_loss:.4f}, dev accuracy {figures.dev_accuracy:.4f}{remark}"

@@ -10,6 +10,8 @@ from typing import Protocol
 class DevFigures:
     """One evaluation on the way. `training_loss` is a running mean; `lowest` says that the weights were kept.
 
+    `hardly_lower` says that they were not, though the loss is lower than that of those kept: by too little to count.
+
     `dev_loss` is a student's or a network's of calibrated probabilities, as they will be served; a teacher's
     cross-entropy as it is; a pre-training's over the hidden places of what was held out.
     """
@@ -20,6 +22,7 @@ class DevFigures:
     dev_loss: float
     dev_accuracy: float
     lowest: bool
+    hardly_lower: bool = False
 
 
 class Watcher(Protocol):

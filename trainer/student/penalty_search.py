@@ -101,7 +101,9 @@ class PenaltySearch:
             logits = weights.logits(self.dev_features, trial, self.loudness).cpu()  # (dev texts, classes)
         accuracy = (logits.argmax(dim=1) == self.dev.label_ids).double().mean().item()
         dev_loss = calibrated_loss(logits, self.dev.label_ids)
-        figures = DevFigures(self.step, self.steps, self.loss, dev_loss, accuracy, lowest=False)
+        kept = self.lowest.kept
+        hardly = kept is not None and at_most <= dev_loss < kept.figures.dev_loss
+        figures = DevFigures(self.step, self.steps, self.loss, dev_loss, accuracy, lowest=False, hardly_lower=hardly)
         if dev_loss < at_most:
             figures = self.lowest.offer(figures, self.module)
         if figures.lowest:

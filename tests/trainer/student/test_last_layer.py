@@ -285,6 +285,10 @@ def test_what_gains_nothing_on_dev_is_left_out(monkeypatch: pytest.MonkeyPatch) 
     architecture, state = without_idle_parts(student.architecture, fit.state)
 
     assert len(following.seen) > len(PENALTIES)
+    kept = fit.best.dev_loss
+    lower = [one.step for one in following.seen if one.dev_loss < kept]
+    assert lower == [one.step for one in following.seen if one.hardly_lower]  # told, so that no reader wonders
+    assert lower
     assert (architecture.filters, architecture.ngrams) == (6, None)
     smaller = TextCNN(architecture, 3)
     smaller.load_state_dict(state)
