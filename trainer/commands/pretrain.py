@@ -169,7 +169,12 @@ def _add_training(group: argparse._ArgumentGroup) -> None:
     number("--warm-up", float, "share of the training in which the learning rate rises")
     number("--hidden-share", float, "share of the characters to guess")
     number("--gradient-norm", float, "longer gradients are cut to this length")
-    number("--held-out", whole_number(0), "pieces of text to measure on, apart from the others", 2000)
+    number(
+        "--held-out",
+        whole_number(0),
+        "pieces of text to measure on, apart from the others, a tenth of each file at most",
+        2000,
+    )
     number("--evaluate-every-steps", whole_number(1), "steps between looks at the held-out pieces")
     number("--save-every-steps", whole_number(1), "steps between states kept for --resume")
     number("--seed", whole_number(0, (1 << 31) - 1), "of every random choice")

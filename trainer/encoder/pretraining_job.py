@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 RECORD_FILE = "pretraining.json"
 SPECIALS_OF_A_PIECE = 2
+ROUNDED = 0.99  # of the pieces asked for: as good as all
 STATE_COPIES = 3  # the weights, and the two moments of AdamW
 
 
@@ -84,7 +85,10 @@ class PretrainingJob:
 
 
 class PretrainingRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What is written beside the encoder: how it was made and what came out. Time is time of training."""
+    """What is written beside the encoder: how it was made and what came out. Time is time of training.
+
+    `held_out_pieces` counts those measured on, which may be fewer than were asked for; older records lack it.
+    """
 
     training: Training
     steps: int
@@ -92,6 +96,7 @@ class PretrainingRecord(msgspec.Struct, frozen=True, kw_only=True):
     elapsed_seconds: float
     held_out_loss: float | None
     held_out_accuracy: float | None
+    held_out_pieces: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,6 +107,11 @@ class Prepared:
     tokenizer: PreTrainedTokenizerFast
     learnt: list[Corpus]
     held_out: list[Corpus]
+
+    @property
+    def held_out_pieces(self) -> int:
+        """How many pieces are measured on."""
+        return sum(len(corpus.tokens) for corpus in self.held_out)
 
 
 def prepare(job: PretrainingJob, seed: int, say: Callable[[str], None]) -> Prepared:
@@ -121,7 +131,19 @@ def prepare(job: PretrainingJob, seed: int, say: Callable[[str], None]) -> Prepa
             "--texts: nothing is left to learn from after cleaning; give texts of four characters or more, of which "
             "the vocabulary knows one, or let it know more: --new-vocabulary after --from, a lower --minimum-frequency"
         )
-    return Prepared(files, tokenizer, learnt, held_out)
+    prepared = Prepared(files, tokenizer, learnt, held_out)
+    say(_told_held_out(prepared.held_out_pieces, job.held_out))
+    return prepared
+
+
+def _told_held_out(pieces: int, wanted: int) -> str:
+    """How many pieces are measured on; shares of files are rounded, so that a few less are as many as were asked for.
+
+    >>> _told_held_out(47, 5000)
+    '47 pieces are held out to measure on, and not 5000: a tenth of each file at most'
+    """
+    told = f"{pieces} pieces are held out to measure on"
+    return f"{told}, and not {wanted}: a tenth of each file at most" if pieces < ROUNDED * wanted else told
 
 
 def train(
@@ -250,6 +272,7 @@ def _write(
         elapsed_seconds=round(done.progress.elapsed_seconds, 1),
         held_out_loss=done.held_out_loss,
         held_out_accuracy=done.held_out_accuracy,
+        held_out_pieces=prepared.held_out_pieces,
     )
     with new_folder(job.output) as folder:
         model.save_pretrained(folder)

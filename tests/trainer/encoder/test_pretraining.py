@@ -9,6 +9,7 @@ import os
 import signal
 from pathlib import Path
 
+import msgspec
 import pytest
 import safetensors.torch
 import torch
@@ -19,6 +20,7 @@ from kuaixun.trainer.cli import main
 from kuaixun.trainer.commands.pretrain import BATCH_TOKENS
 from kuaixun.trainer.encoder.masked_language import FEWEST_POSITIONS
 from kuaixun.trainer.encoder.pretraining import Pretraining
+from kuaixun.trainer.encoder.pretraining_job import PretrainingRecord
 from kuaixun.trainer.encoder.pretraining_state import Progress, load_state, save_state
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.interrupts import interrupts_between_steps
@@ -44,6 +46,28 @@ def interrupt_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     monkeypatch.setattr("kuaixun.trainer.commands.progress.Lines.stepped", stepped)
 
 
+def test_fewer_pieces_held_out_than_asked_for_are_told_and_recorded(
+    echo_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert pretrain(echo_file, tmp_path / "encoder", "--steps", "1", "--held-out", "5000") == 0
+
+    told = capsys.readouterr().err
+    assert "30 pieces are held out to measure on, and not 5000: a tenth of each file at most" in told
+    record = (tmp_path / "encoder" / "pretraining.json").read_bytes()
+    assert msgspec.json.decode(record, type=PretrainingRecord).held_out_pieces == 30
+    older = {name: value for name, value in json.loads(record).items() if name != "held_out_pieces"}
+    assert msgspec.convert(older, PretrainingRecord).held_out_pieces is None
+
+
+def test_all_files_of_an_encoder_are_as_open_as_the_umask_lets_them_be(echo_file: Path, tmp_path: Path) -> None:
+    assert pretrain(echo_file, tmp_path / "encoder", "--steps", "1") == 0
+
+    usual = echo_file.stat().st_mode
+    assert {
+        path.name: path.stat().st_mode for path in (tmp_path / "encoder").iterdir() if path.stat().st_mode != usual
+    } == {}
+
+
 def test_a_model_learns_the_toy_language_and_can_be_opened_by_anyone(
     echo_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -53,6 +77,7 @@ def test_a_model_learns_the_toy_language_and_can_be_opened_by_anyone(
     assert record["steps"] == 150
     assert record["held_out_loss"] < math.log(len(CHARACTERS)) / 2
     assert record["held_out_accuracy"] > 0.6
+    assert record["held_out_pieces"] == 20
     assert record["training"]["command"].startswith("kuaixun-trainer pretrain --texts echo.txt --output encoder ")
     assert record["training"]["data"][0]["rows"] == 300
     assert "step 150/150" in capsys.readouterr().err
