@@ -50,6 +50,40 @@ def test_a_text_is_cut_into_its_words_and_spaces_are_none(tmp_path: Path, monkey
     assert not list(tmp_path.iterdir())  # jieba leaves no dictionary behind
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("bạn có muốn xoá không?", ["bạn", "có", "muốn", "xoá", "không", "?"]),
+        ("привет, мир! ёлка_2", ["привет", ",", "мир", "!", "ёлка_2"]),
+        ("in der straße l’été 12", ["in", "der", "straße", "l", "’", "été", "12"]),
+        ("कशमीरी (भारत) फाइल।", ["कशमीरी", "(", "भारत", ")", "फाइल", "।"]),  # vowels beside letters are marks
+        ("한국어 조선", ["한국어", "조선"]),
+        ("宣布降息straße宣布 don't", ["宣布", "降息", "straße", "宣布", "don", "'", "t"]),
+    ],
+)
+def test_a_word_of_a_script_with_spaces_stays_whole(text: str, words: list[str]) -> None:
+    assert segmenter()(text) == words
+    assert "".join(segmenter(spaces=True)(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "人民银行 宣布降息25%",
+        "iphone 15 pro发布 c++ node.js gpt-4 涨3.5%",
+        "東京々ー株 テスト 〇一 ㄅㄆ",
+        "สวสดครบ",
+        "ខមែរ",
+        "မြနမာ",
+        "1.5万亿元！ ½ ℃",
+    ],
+)
+def test_what_is_written_without_spaces_and_ascii_are_left_to_jieba(text: str) -> None:
+    import jieba
+
+    assert segmenter(spaces=True)(text) == jieba.Tokenizer().lcut(text)
+
+
 def test_jieba_needs_no_temporary_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
