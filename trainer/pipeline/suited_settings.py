@@ -29,9 +29,14 @@ LEAST_MAX_TOKENS = 16
 SMALL_TEXTS, LARGE_TEXTS = 20_000, 100_000
 STEPS_OF_SMALL = 900
 FEWEST_EPOCHS, MOST_EPOCHS = 8, 60
-# Detectors of words: what the last layer tries is 512, and all.
+# Detectors of words: what the last layer tries is 512, and all; of pairs all.
 FILTERS_OF_WORDS, FILTERS_OF_PHRASES = (2048, 1024, 512), (512,)
 WIDTH_OF_WORDS = 10
+# Where more than this of a text are spaces, words are syllables or hardly longer: in pinyin 0.24, in Vietnamese 0.20,
+# in everyday English 0.187. There are few such words, and many pairs of them.
+SPACES_OF_SHORT_WORDS = 0.19
+FILTERS_OF_PAIRS = (4096, *FILTERS_OF_WORDS)
+WIDTH_OF_PAIRS = 12
 ORDERS_OF_LETTERS = (1, 2, 3)
 FEWEST_NGRAM_BITS = 10
 
@@ -106,7 +111,12 @@ def _of_letters(analysis: Analysis, given: Settings) -> Iterator[Suited]:
     """Filters that know words, beside n-grams of letters; where there are no spaces, n-grams say what words would."""
     characters, has_words = _characters(analysis), _has_spaces(_train(analysis))
     size = 64 if characters <= ALPHABET_CHARACTERS else 128
-    filters, bits = _servable(analysis, FILTERS_OF_WORDS if has_words else FILTERS_OF_PHRASES, size)
+    has_pairs = _is_alphabetic(analysis) and _train(analysis).script.spaces >= SPACES_OF_SHORT_WORDS
+    width = WIDTH_OF_PAIRS if has_pairs else WIDTH_OF_WORDS
+    # Of many texts what so many filters say would not fit memory_plan.py's limit.
+    has_most = has_pairs and _train(analysis).texts < LARGE_TEXTS
+    most = FILTERS_OF_PAIRS if has_most else FILTERS_OF_WORDS if has_words else FILTERS_OF_PHRASES
+    filters, bits = _servable(analysis, width, most, size)
     if not _is_given(given, "keyword-filters"):
         why = "filters begin as detectors of words" if has_words else "n-grams of letters say what words would"
         yield Suited("keyword-filters", "", f"{_spelling(analysis)}, so {why}")
@@ -116,8 +126,12 @@ def _of_letters(analysis: Analysis, given: Settings) -> Iterator[Suited]:
     if not _is_given(given, "append-cls"):
         why = "endings tell much, and the last word has no space behind it"
         yield Suited("append-cls", "", why if has_words else "what a text ends with tells much")
-    yield Suited("widths", str(WIDTH_OF_WORDS), "a space and nine letters tell most words apart")
+    why = (
+        "words are short, and two of them have room" if has_pairs else "a space and nine letters tell most words apart"
+    )
+    yield Suited("widths", str(width), why)
     why = "as many words; whether fewer do better is tried on dev"
+    why = "as many words and pairs of them" if has_pairs else why
     yield Suited("filters", str(filters), why if has_words else "as much as stands between spaces, where there are any")
     if not _is_given(given, "embeddings"):
         yield Suited("embedding-size", str(size), f"enough to tell {characters} characters apart")
@@ -131,7 +145,7 @@ def _of_letters(analysis: Analysis, given: Settings) -> Iterator[Suited]:
     yield Suited("label-smoothing", "0.05", why)
 
 
-def _servable(analysis: Analysis, filters: tuple[int, ...], embedding_size: int) -> tuple[int, int]:
+def _servable(analysis: Analysis, width: int, filters: tuple[int, ...], embedding_size: int) -> tuple[int, int]:
     """Filters and bits of n-grams: the most that can be served with so many characters and classes."""
     characters, classes = _characters(analysis), len(analysis.labels)
     most_bits = 16 if characters <= ALPHABET_CHARACTERS else 17
@@ -141,7 +155,7 @@ def _servable(analysis: Analysis, filters: tuple[int, ...], embedding_size: int)
                 Architecture(
                     vocabulary_size=characters + len(SPECIALS),
                     embedding_size=embedding_size,
-                    widths=(WIDTH_OF_WORDS,),
+                    widths=(width,),
                     filters=some,
                     ngrams=NgramBranch(size=classes, bucket_bits=bits, orders=ORDERS_OF_LETTERS),
                 ).expect_servable(classes)

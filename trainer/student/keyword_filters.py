@@ -3,10 +3,11 @@
 A few thousand texts are too few for filters to find whole words by themselves: trained from random weights they lose
 several points to a bag of words. So the words are found by counting, as a bag of words does, and each of the best gets
 a filter that fires where it stands: the vectors of its characters side by side, and a bias that all of them together
-just overcome. A word longer than the filter is known by its beginning, which also stands for its other forms. The token
-that a text may begin with is a space to them, so that they find its first word too. Such filters stay as they are in
-training; what they say of the classes is learnt (last_layer.py where there is nothing else to learn). Where there are
-fewer words than filters, those that are left over are silent.
+just overcome. A word longer than the filter is known by its beginning, which also stands for its other forms. Wide
+filters are there for two neighbours, too, of words and of the ends of a text: where words are syllables, few say much
+by themselves. The token that a text may begin and end with is a space to words, so that they find the first one too.
+Such filters stay as they are in training; what they say of the classes is learnt (last_layer.py where there is nothing
+else to learn). Where there are fewer words than filters, those that are left over are silent.
 
 The measure of a word is the G statistic of its presence against the classes (information.py), halved.
 """
@@ -14,6 +15,7 @@ The measure of a word is the G statistic of its presence against the classes (in
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import cast
 
 import numpy as np
@@ -26,7 +28,11 @@ from kuaixun.trainer.data.labelled_texts import LabelledTexts
 from kuaixun.trainer.student.information import information
 
 SPACE = " "
+# In texts and patterns, the token that a text may begin and end with: no cleaned text holds a line's end.
+END = "\n"
 LEAST_TEXTS = 2
+# What is narrower has room for most single words, and neighbours would take their place.
+LEAST_WIDTH_OF_NEIGHBOURS = 12
 # How loud a filter that fires is: the classifier over it then learns in a tenth of the steps.
 GAIN = 10.0
 # The space after a word counts a quarter: a word at the end of a text, and one with another ending, are three quarters
@@ -38,22 +44,28 @@ def detect_keywords(module: TextCNN, characters: Sequence[str], texts: Sequence[
     """Write detectors into the widest convolution of `module`, in place, and keep embedding and convolutions from
     training; returns how many words there are. Of the filters of that width the others say nothing of any text.
 
-    `texts` are cleaned, row by row those of `labels`; `characters` those of the vocabulary, in order.
+    `texts` are cleaned, row by row those of `labels`, with END where a token begins or ends them; `characters` those of
+    the vocabulary, in order.
     """
     convolution = cast(nn.Conv1d, module.convolutions[-1])
     bias = cast(Tensor, convolution.bias)  # (filters,)
     filters, _, width = convolution.weight.shape
     rows = {character: row for row, character in enumerate(characters, start=len(SPECIALS))}
-    patterns = [one for one in telling_patterns(texts, labels, width) if all(c in rows for c in one)][:filters]
+    own = {**rows, END: CLS}
+    patterns = [one for one in telling_patterns(texts, labels, width) if all(c in own for c in one)][:filters]
     with torch.no_grad():
         # Random ones would say little of words, and that little would ship.
         for parameter in (convolution.weight[len(patterns) :], bias[len(patterns) :]):
             parameter.zero_()
         module.linear.weight[:, module.linear.in_features - filters + len(patterns) :] = 0.0
+        vectors_of = module.embedding.weight.clone()  # (characters, size)
         if SPACE in rows:
-            module.embedding.weight[CLS] = module.embedding.weight[rows[SPACE]]
+            # A space, and what is its own beside that: so words end at it as at a space, and patterns may ask for it.
+            space = vectors_of[rows[SPACE]]
+            vectors_of[CLS] -= (vectors_of[CLS] @ space) / space.square().sum() * space
+            module.embedding.weight[CLS] = space + vectors_of[CLS]
         for number, pattern in enumerate(patterns):
-            vectors = module.embedding.weight[[rows[character] for character in pattern]]  # (characters, size)
+            vectors = vectors_of[[own[character] for character in pattern]]  # (characters, size)
             weights = GAIN * vectors / vectors.square().sum(dim=1, keepdim=True)  # (characters, size)
             certain = len(pattern.rstrip(SPACE))
             weights[certain:] *= ENDING
@@ -86,20 +98,24 @@ def score_classes(ngrams: NgramScores) -> None:
 
 
 def tell_apart(embedding: nn.Embedding) -> None:
-    """Make the characters' vectors orthogonal, in place: as many as their size are, and no letter looks like another.
+    """Make the characters' vectors orthogonal, in place: as many as their size are, and no letter looks like another,
+    nor like what a text may begin with.
 
     An unknown one looks like nothing. Of more characters, the vectors are as nearly so as they can be on average.
     """
     with torch.no_grad():
         embedding.weight[UNK] = 0.0
-        nn.init.orthogonal_(embedding.weight[len(SPECIALS) :])
+        nn.init.orthogonal_(embedding.weight[CLS:])
 
 
 def telling_patterns(texts: Sequence[str], labels: LabelledTexts, width: int) -> list[str]:
-    """Words with the space before them and, where it fits, the one after, cut to `width`; the most telling first.
+    """Words with the space before them and, where it fits, the one after, cut to `width`; from widths of 12 on also two
+    neighbours that fit whole, of words and ends. The most telling first.
 
     >>> sorted(_patterns_of("a red car", 4))
     [' a ', ' car', ' red']
+    >>> sorted(_patterns_of("a red carriage\\n", 12) - _patterns_of("a red carriage", 11))
+    [' a red ', ' carriage\\n']
     """
     numbers: dict[str, int] = {}
     pairs = [
@@ -118,4 +134,11 @@ def telling_patterns(texts: Sequence[str], labels: LabelledTexts, width: int) ->
 
 
 def _patterns_of(text: str, width: int) -> set[str]:
-    return {f" {word} "[:width] for word in text.split(SPACE) if word}
+    words = [word for word in text.strip(END).split(SPACE) if word]
+    patterns = {f" {word} "[:width] for word in words}
+    if width < LEAST_WIDTH_OF_NEIGHBOURS or not words:
+        return patterns
+    neighbours = [f" {word} {following} " for word, following in pairwise(words)]
+    neighbours += [f"{END}{words[0]} "] if text.startswith(END) else []
+    neighbours += [f" {words[-1]}{END}"] if text.endswith(END) else []
+    return patterns | {one for one in neighbours if len(one) <= width}

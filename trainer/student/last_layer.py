@@ -20,7 +20,7 @@ from kuaixun.trainer.fitting.curriculum import TrainingTexts, epochs
 from kuaixun.trainer.fitting.training import Fit, best_of
 from kuaixun.trainer.fitting.watching import Watcher
 from kuaixun.trainer.student.information import loudness_of
-from kuaixun.trainer.student.keyword_filters import detecting_filters
+from kuaixun.trainer.student.keyword_filters import LEAST_WIDTH_OF_NEIGHBOURS, detecting_filters
 from kuaixun.trainer.student.memory_plan import MemoryPlan
 from kuaixun.trainer.student.penalty_search import PenaltySearch
 from kuaixun.trainer.student.text_features import features_of, features_of_epoch, in_order
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 # An n-gram counts as much as this of a word that says as much, each time that it stands in a text.
 NGRAM_SHARES = (1.0, 0.25)
-# Of more filters, all of one width, the first alone are tried before: those of the most telling words.
+# Of more filters, all of one width and of single words, the first alone are tried before: the most telling ones.
 FEW_FILTERS = 512
 WHOLE = MemoryPlan()
 # What has no part in such a fit: the course of a training by steps.
@@ -110,7 +110,11 @@ def _searched(search: PenaltySearch, shares: tuple[float, ...], smoothing: float
 
 def _few_filters(module: TextCNN) -> int:
     filters = _filters(module)
-    return min(filters, FEW_FILTERS) if len(module.convolutions) == 1 else filters
+    widths = module.architecture.widths
+    # Two neighbours say more than one word, and less often: a few of them would do worse than n-grams.
+    if len(widths) > 1 or widths[0] >= LEAST_WIDTH_OF_NEIGHBOURS:
+        return filters
+    return min(filters, FEW_FILTERS)
 
 
 def _filters(module: TextCNN) -> int:

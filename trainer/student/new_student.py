@@ -17,7 +17,7 @@ from kuaixun.trainer.data.text_lines import TextLines
 from kuaixun.trainer.errors import SettingError
 from kuaixun.trainer.fitting.encoded_texts import CHUNK_TEXTS, EncodedTexts, encode
 from kuaixun.trainer.number_ranges import expect_numbers
-from kuaixun.trainer.student.keyword_filters import detect_keywords, score_classes, tell_apart
+from kuaixun.trainer.student.keyword_filters import END, detect_keywords, score_classes, tell_apart
 from kuaixun.trainer.student.new_pipeline import build_pipeline, initial_embedding
 from kuaixun.trainer.student.ngram_owners import ngram_owners
 
@@ -159,8 +159,11 @@ def _architecture(shape: StudentShape, pipeline: TextPipeline, classes: int) -> 
 
 def _detect_keywords(module: TextCNN, pipeline: TextPipeline, training_texts: LabelledTexts) -> int:
     """Make the widest filters detectors, and the n-grams' vectors scores; how many words were found."""
+    parameters = pipeline.parameters
     cleaned = [text for some in in_batches(training_texts.texts, CHUNK_TEXTS) for text in pipeline.clean(some)]
-    words = detect_keywords(module, pipeline.vocabulary.characters, cleaned, training_texts)
+    start, end = (END if there is True else "" for there in (parameters.prepend_cls, parameters.append_cls))
+    marked = [f"{start}{text}{end}" for text in cleaned]
+    words = detect_keywords(module, pipeline.vocabulary.characters, marked, training_texts)
     if module.ngrams is not None:
         score_classes(module.ngrams)
     return words

@@ -74,6 +74,16 @@ def test_where_words_do_not_stand_apart_no_reason_says_that_they_do() -> None:
         assert any("detectors of words" in one.why for one in chosen) == (filters == "2048")
 
 
+def test_short_words_are_told_with_their_neighbours() -> None:
+    pinyin, english = ("heng da yi qiang xia shen", "wan ke tui sai"), ("rates rise again", "a late goal")
+    korean = tuple("".join(chr(0xAC00 + 20 * row + place) + " " for place in range(20)) for row in range(30))
+
+    for texts, widths, filters in ((pinyin, "12", "4096"), (english, "10", "2048"), (korean, "10", "2048")):
+        chosen = student_settings(analysis_of(*texts), {})
+        assert (values(chosen)["widths"], values(chosen)["filters"]) == (widths, filters)
+        assert any("pairs" in one.why for one in chosen) == (widths == "12")
+
+
 def test_a_student_of_many_classes_can_be_served() -> None:
     rows = ("rates rise again", *("".join(chr(0x400 + row + place) for place in range(8)) for row in range(0, 300, 8)))
     labels = tuple(f"class {number}" for number in range(4000))

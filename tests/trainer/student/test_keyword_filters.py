@@ -97,6 +97,42 @@ def test_the_first_word_fires_where_texts_begin_with_a_token(labelled: LabelledT
     assert fired(student_of(labelled), "match day")[place].item() == pytest.approx(0.0, abs=0.01)
 
 
+WIDE = replace(SHAPE, widths=(12,), filters=40, prepend_cls=True, append_cls=True)
+
+
+def test_wide_filters_know_two_neighbours_narrow_ones_words_alone(labelled: LabelledTexts) -> None:
+    """Of words as they stand, and of the first and the last word and the ends of the text."""
+    texts = ("\nxu li zhongguo\n", "\nxu li\n") * 2
+    four = replace(labelled, texts=texts, label_ids=np.array([0, 1, 0, 1]))
+
+    wide, narrow = (set(telling_patterns(texts, four, width)) for width in (12, 11))
+
+    assert narrow == {" xu ", " li ", " zhongguo "}
+    assert wide - narrow == {" xu li ", "\nxu ", " li\n", " zhongguo\n"}  # " li zhongguo " is too long
+
+
+def test_two_neighbours_fire_their_filter_side_by_side_alone(labelled: LabelledTexts) -> None:
+    chance = random.Random(2)
+    label_ids = np.array([chance.randrange(2) for _ in range(100)])
+    texts = tuple(" ".join(["xu li", "li xu"][label] for _ in range(2)) + " end" for label in label_ids.tolist())
+    syllables = LabelledTexts(texts, label_ids, ("a", "b"), Path("made.txt"), "0" * 64)
+    student = student_of(syllables, shape=WIDE)
+    place = telling_patterns([f"\n{text}\n" for text in texts], syllables, 12)
+
+    def told(text: str, pattern: str) -> float:
+        ids = torch.from_numpy(student.pipeline.encode([text]).ids).long()
+        with torch.no_grad():
+            return student.module.pooled(ids)[0, place.index(pattern)].item() / GAIN
+
+    assert told("end xu li", " xu li ") == pytest.approx(1.0, abs=0.01)
+    assert told("xu end li", " xu li ") == pytest.approx(0.0, abs=0.01)
+    assert told("xu li end", "\nxu ") == pytest.approx(1.0, abs=0.01)
+    assert told("end xu li", "\nxu ") == pytest.approx(0.0, abs=0.01)
+    assert told("xu end", " end\n") == pytest.approx(1.0, abs=0.01)
+    assert told("end xu", " end\n") == pytest.approx(0.0, abs=0.01)
+    assert told("end xu", " end ") == pytest.approx(1.0, abs=0.01)  # the end of a text is a space to a word
+
+
 def test_a_word_with_another_letter_fires_nothing(labelled: LabelledTexts) -> None:
     """The vectors of letters are orthogonal, so that none looks a little like another."""
     found = telling_patterns(labelled.texts, labelled, 8)

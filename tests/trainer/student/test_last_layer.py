@@ -298,6 +298,18 @@ def test_what_gains_nothing_on_dev_is_left_out(monkeypatch: pytest.MonkeyPatch) 
         assert torch.allclose(smaller(ids), student.module.eval()(ids), atol=1e-5)
 
 
+def test_filters_that_know_neighbours_count_from_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(last_layer, "FEW_FILTERS", 6)
+    monkeypatch.setattr(penalty_search, "LEAST_GAIN", 1.0)
+    for width, there_are_more in ((11, False), (12, True)):
+        student = new_student(texts_of(1, 300), replace(SHAPE, widths=(width,), filters=20), seed=1, dropout=0.0)
+        dev = encode(student.pipeline, texts_of(2, 200))
+
+        fit = fit_last_layer(student.module, TrainingTexts(student.texts), dev, SETTINGS, Following())
+
+        assert bool(fit.state["linear.weight"][:, 6:].any()) == there_are_more
+
+
 def test_filters_for_which_there_is_no_word_are_left_out_and_never_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nine words: neither a trial of more of them, nor a filter that detects nothing."""
     monkeypatch.setattr(last_layer, "FEW_FILTERS", 30)
