@@ -41,6 +41,14 @@ def broker() -> Iterator[ProxiedBroker]:
         yield broker
 
 
+class SlowClassifier(FakeClassifier):
+    """Still has work when the network goes."""
+
+    def classify(self, texts: Sequence[str]) -> Predictions:
+        time.sleep(0.05)
+        return super().classify(texts)
+
+
 def test_a_call_for_a_coordinator_that_stays_away_is_given_up_and_a_new_producer_goes_on(
     broker: ProxiedBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -63,14 +71,15 @@ def test_a_call_for_a_coordinator_that_stays_away_is_given_up_and_a_new_producer
     with broker.door(0, cut_at_the_third) as door:
         settings = topics.settings(
             bootstrap_servers=f"127.0.0.1:{door.port}",
-            max_batch=60,
+            max_batch=20,
             transaction_interval_ms=1,
             transaction_timeout_seconds=3,
         )
-        with running_worker(settings) as worker:
+        # So slow that a transaction is two batches at most: a fast worker is done with all before the third.
+        with running_worker(settings, classifier=SlowClassifier()) as worker:
             deadline = time.monotonic() + PATIENCE_SECONDS
             while len(renewals) < 2 and worker.running:
-                assert time.monotonic() < deadline, "the worker waits for as long as the network is away"
+                assert time.monotonic() < deadline, f"the worker waits still; commits asked for: {len(commits)}"
                 time.sleep(0.05)
             door.set_network(Network.WHOLE)
             topics.wait_for(topics.output, COUNT)
@@ -113,14 +122,6 @@ def wait_until_dropped(source: KafkaSource) -> None:
             return
         assert time.monotonic() < deadline, "the client does not notice"
         time.sleep(0.05)
-
-
-class SlowClassifier(FakeClassifier):
-    """Still has work when the network goes."""
-
-    def classify(self, texts: Sequence[str]) -> Predictions:
-        time.sleep(0.05)
-        return super().classify(texts)
 
 
 def test_a_worker_whose_group_has_dropped_it_commits_nothing_of_what_another_has_taken_over(
