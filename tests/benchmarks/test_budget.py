@@ -25,7 +25,7 @@ def test_every_step_of_a_turn_is_counted_and_all_of_a_batch_is_written(monkeypat
     monkeypatch.setattr(KafkaSink, "send_all", keep)
     found = measure(payloads(), batch=512, rounds=3)
     assert [step for step in found if found[step] <= 0] == []
-    assert list(found)[:2] == ["from the client's messages to records", "shown ahead, and handed over"]
+    assert list(found)[:2] == ["from the client to records", "shown ahead, and handed over"]
     assert {CLASSIFYING, READING_AND_WRITING, "reports of deliveries", "counted"} < set(found)
     assert len(written) == 3 * 512
     assert {"label", "scores", "origin"} <= set(msgspec.json.decode(written[-1] or b""))

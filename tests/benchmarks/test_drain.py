@@ -13,7 +13,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from kuaixun.worker.delivery.promise import Guarantee
-from tests.benchmarks.real_kafka import real_kafka
+from tests.benchmarks.brokers import real_kafka
 from tests.benchmarks.stream import drain as of_drain
 from tests.benchmarks.stream import progress as of_progress
 from tests.benchmarks.stream import rounds

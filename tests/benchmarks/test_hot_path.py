@@ -26,7 +26,13 @@ from kuaixun.worker.routing import Routes, Target
 from kuaixun.worker.settings import WorkerSettings
 from tests.benchmarks.conftest import Measure
 from tests.benchmarks.stream.null_engine import NullEngine
-from tests.benchmarks.stream.without_broker import CONFIRMATION_SECONDS, TOPIC, embedded_sink, messages_of
+from tests.benchmarks.stream.without_broker import (
+    CONFIRMATION_SECONDS,
+    TOPIC,
+    embedded_backlog,
+    embedded_sink,
+    messages_of,
+)
 from tests.benchmarks.worker.backlog import payloads
 from tests.worker.topics import PARTITIONS
 
@@ -56,6 +62,13 @@ def outcomes(records: Records, classifier: Classifier) -> Outcomes:
     found = label_batch(records, classifier, policy, received_at=NOW, clock=lambda: NOW)
     assert None not in found.values
     return found
+
+
+def test_read_batch(measure: Measure) -> None:
+    with embedded_backlog(payloads()) as backlog:
+        backlog.write(ROWS)
+        assert len(backlog.read(ROWS)) == ROWS
+        measure(lambda: backlog.read(ROWS), ROWS, before=lambda: backlog.write(ROWS))
 
 
 def test_records_of_messages(measure: Measure) -> None:

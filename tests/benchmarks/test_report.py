@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.benchmarks.brokers import NAMED_BY, broker_environment, kafka_version
 from tests.benchmarks.failures import BenchmarkError
 from tests.benchmarks.measurements import ROOT
-from tests.benchmarks.real_kafka import NAMED_BY, broker_environment, kafka_version
 from tests.benchmarks.stream.options import read_options
 from tests.benchmarks.stream.report import environment, environment_settings
 from tests.kafka_broker import HEAP, JARS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from rich.console import Console
 
 from kuaixun.worker.delivery.promise import Guarantee
 from tests.benchmarks.alone import alone
+from tests.benchmarks.brokers import embedded_kafka
 from tests.benchmarks.failures import BenchmarkError, finish_measuring
 from tests.benchmarks.peers.environments import PEERS, PeerUnavailableError
 from tests.benchmarks.peers.settings import SETTINGS
@@ -33,6 +35,8 @@ from tests.benchmarks.stream.start import Start
 from tests.worker.topics import Topics
 
 NARROW = 80
+CHARACTERS = range(0x4E00, 0x9FA6)  # so many that what is drawn of them does not compress
+TOPICS = Topics("", "raw", "labelled", "dead", "group", 6000)
 
 
 def test_what_is_not_said_follows_from_the_form() -> None:
@@ -56,6 +60,11 @@ def test_what_is_not_said_follows_from_the_form() -> None:
         (["--only", "null", "--load", "0.1"], "--load: loads are shares of what one process of native drains"),
         (["--delivery", "exactly-once", "--load", "0.1"], "--load: loads are shares of what one process of native"),
         (["--seconds", "nan"], "--seconds: 'nan' is no number of seconds"),
+        (["--embedded", "--load", "0.5"], "--load: not with --embedded: latency is measured on a real Kafka"),
+        (
+            ["--embedded", "--processes", "1", "2"],
+            "--processes: not with --embedded: it does not tell when all members",
+        ),
     ],
 )
 def test_what_cannot_be_measured_is_refused_in_a_line(
@@ -123,7 +132,7 @@ def drains(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
     @contextmanager
     def nothing(*_: Any) -> Iterator[Any]:
-        yield Backlog(Topics("", "raw", "labelled", "dead", "group", 6000), 1000, None)
+        yield Backlog(TOPICS, 1000, None)
 
     def drained(*_: Any) -> Drained:
         one = found.pop(0)
@@ -199,7 +208,7 @@ def test_starts_are_in_turn_and_one_that_does_not_come_to_an_event_is_left_out_o
         return Start(contender.name, one, 100 * one)
 
     monkeypatch.setattr("tests.benchmarks.stream.start.start", started)
-    backlog = Backlog(Topics("", "raw", "labelled", "dead", "group", 6000), 1000, None)
+    backlog = Backlog(TOPICS, 1000, None)
     found = list(start.measure(["passthrough", "native"], backlog, rounds=4))
     assert [name for _, name, _ in found] == ["passthrough", "native", "native", "passthrough"] * 2
     assert [(number, str(one)) for number, _, one in found if isinstance(one, DrainError)] == [(1, "nothing comes out")]
@@ -220,6 +229,53 @@ def test_a_peer_that_cannot_be_had_is_left_out_before_anything_is_measured(
     drains.extend([1.0, 400_000.0, 300_000.0, 300_000.0, 400_000.0])
     assert run(tmp_path / "bench.json", "--only", "native", "plain-native", "plain-traced") == 0
     assert "left out: plain: the peer plain cannot be installed: no network" in capsys.readouterr().out
+
+
+def test_what_needs_a_gpu_is_left_out_where_torch_can_use_none(
+    drains: list[object], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "gpu_name", lambda: "")
+    drains.extend([1.0, 400_000.0, 300_000.0, 300_000.0, 400_000.0])
+    assert run(tmp_path / "bench.json", "--only", "native", "torchscript-cuda") == 0
+    assert "left out: torchscript-cuda: there is no GPU here that torch can use" in capsys.readouterr().out
+    assert "gpu" not in json.loads((tmp_path / "bench.json").read_text())["environment"]
+
+
+def test_where_there_is_a_gpu_it_is_named_and_its_worker_measured(
+    drains: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (command, report):
+        monkeypatch.setattr(module, "gpu_name", lambda: "a fast one")
+    drains.extend([1.0, 400_000.0, 300_000.0, 200_000.0, 200_000.0, 300_000.0, 400_000.0])
+    assert run(tmp_path / "bench.json", "--only", "native", "torchscript-cuda") == 0
+    kept = json.loads((tmp_path / "bench.json").read_text())
+    assert kept["environment"]["gpu"] == "a fast one"
+    assert [row["contender"] for row in kept["throughput"]] == ["passthrough", "native", "torchscript-cuda"]
+    flags = CONTENDERS["torchscript-cuda"].command(TOPICS)
+    assert flags[flags.index("--engine") :][:4] == ["--engine", "torchscript", "--device", "cuda"]
+
+
+def test_without_java_the_client_s_own_broker_serves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "bench.json"
+    flags = ("--embedded", "--only", "null", "--messages", "200000", "--rounds", "1", "--json", str(path))
+    assert finish_measuring("stream", lambda: command.run(flags)) == 0, capsys.readouterr().err
+    kept = json.loads(path.read_text())
+    assert kept["environment"]["kafka"] == "librdkafka's own broker, in the process that measures"
+    assert [row["contender"] for row in kept["throughput"]] == ["passthrough", "null"]
+    assert [one["contender"] for one in kept["starts"]] == ["passthrough", "null"]
+    assert not kept["left_out"]
+
+
+def test_a_backlog_that_the_broker_does_not_keep_is_not_measured(tmp_path: Path) -> None:
+    texts = tmp_path / "texts"
+    drawn = random.Random(1)
+    texts.write_text("".join("".join(map(chr, drawn.choices(CHARACTERS, k=3_000))) + "\n" for _ in range(100)))
+    with (
+        embedded_kafka() as bootstrap,
+        pytest.raises(DrainError, match=r"the broker keeps only .* of 4,000 headlines: let fewer wait"),
+        Backlog.written(bootstrap, 4_000, texts),
+    ):
+        pass
 
 
 def throughput(name: str, rate: float, share: float, delivery: Guarantee = Guarantee.AT_LEAST_ONCE) -> Throughput:

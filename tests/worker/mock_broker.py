@@ -36,6 +36,10 @@ class MockBroker:
     ) -> None:
         self._librdkafka.rd_kafka_destroy(self._host)
 
+    def let_topic_fail(self, topic: str, code: int) -> None:
+        """Tell of this error whoever asks after the topic, from here on; 0: of none."""
+        self._librdkafka.rd_kafka_mock_topic_set_error(self._cluster, topic.encode(), ctypes.c_int(code))
+
     def fail_next(self, request: int, code: int) -> None:
         """Answer the next request of this API key with this error."""
         self._librdkafka.rd_kafka_mock_push_request_errors(

@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
+from kuaixun.worker.kafka.reading import Event
 from kuaixun.worker.kafka.source import KafkaSource
 from kuaixun.worker.records import Partition, named
 from kuaixun.worker.settings import WorkerSettings
@@ -51,14 +52,14 @@ class KafkaLetterSource(KafkaSource):
     def read(self, starts: Mapping[Partition, int]) -> None:
         """Read these partitions from these offsets on, and no others."""
         self._member.owned = frozenset(starts)
+        self._reading.begin(starts)
         try:
             self._consumer.assign([TopicPartition(p.topic, p.number, offset) for p, offset in starts.items()])
         except KafkaException as exception:
             raise self._connection.error(exception.args[0], f"reading {named(starts)}") from None
 
-    def _on_event(self, message: Message) -> None:
-        error = message.error()
-        if error is not None and error.code() == KafkaError._PARTITION_EOF:
-            self.reached[Partition(str(message.topic()), message.partition() or 0)] = message.offset() or 0
+    def _on_event(self, event: Event) -> None:
+        if event.error.code() == KafkaError._PARTITION_EOF:
+            self.reached[event.partition] = event.offset
         else:
-            super()._on_event(message)
+            super()._on_event(event)

@@ -6,6 +6,7 @@ the protocol of Kafka 4 (KIP-848): partition by partition, so that a member that
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Protocol
 
@@ -48,19 +49,31 @@ class Assigning(Protocol):
         """Where reading stands."""
 
 
+class Expecting(Protocol):
+    """Whoever is to know of what is read; see reading.Reading."""
+
+    def begin(self, partitions: Iterable[Partition], /) -> None:
+        """These are about to be read."""
+
+    def end(self, partitions: Iterable[Partition], /) -> None:
+        """These are about to be read no more."""
+
+
 class Membership:
     """The client's side of a group's protocol; raises KafkaException.
 
     The client itself lets go of what is revoked, in the way of its protocol, once the callback has returned.
     """
 
-    def __init__(self, protocol: GroupProtocol) -> None:
+    def __init__(self, protocol: GroupProtocol, reading: Expecting) -> None:
+        self._reading = reading
         self._eager = protocol is GroupProtocol.EAGER
         self.is_called_back_only_with_a_share = protocol is GroupProtocol.CONSUMER
         self.group_names_its_members = protocol is not GroupProtocol.CONSUMER
 
     def take_over(self, consumer: Assigning, positions: list[TopicPartition]) -> None:
         """Read newly assigned partitions from these positions."""
+        self._reading.begin(map(_place, positions))
         if self._eager:
             consumer.assign(positions)
         else:
@@ -70,9 +83,14 @@ class Membership:
         """Begin anew in a partition whose reading has stopped at an error, for which `seek` is too late."""
         if self._eager:
             others = [p for p in consumer.assignment() if _place(p) != _place(position)]
-            consumer.assign([*(consumer.position(others) if others else []), position])
+            positions = [*(consumer.position(others) if others else []), position]
+            self._reading.end(map(_place, positions))
+            consumer.assign(positions)
+            self._reading.begin(map(_place, positions))
         else:
+            self._reading.end([_place(position)])
             consumer.incremental_unassign([position])
+            self._reading.begin([_place(position)])
             consumer.incremental_assign([position])
 
 

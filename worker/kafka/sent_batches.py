@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
-from confluent_kafka import KafkaError, Producer, cimpl
+from confluent_kafka import KafkaError, Producer
 
+from kuaixun.worker.kafka import plugin
 from kuaixun.worker.messages import OutgoingColumns
 from kuaixun.worker.streams import Receipts
 
-try:
+with suppress(ImportError):
     from kuaixun.worker.kafka import _batches
-except ImportError:
-    PLUGIN = None
-else:
-    PLUGIN = _batches.__file__ if _batches.find_librdkafka(cimpl.__file__) else None
-
-PLUGINS_PROPERTY = "plugin.library.paths"
-
-
-def with_plugin(chosen: str | None) -> dict[str, str]:
-    """The property that lets a producer's batches be handed over so, beside the operator's plugins."""
-    paths = [path for path in (PLUGIN, chosen) if path]
-    return {PLUGINS_PROPERTY: ";".join(paths)} if paths else {}
 
 
 @dataclass(slots=True)
@@ -36,7 +26,7 @@ class _Sent:
 
 
 class SentBatches:
-    """Those of one producer, the last that this thread has made, with the property above.
+    """Those of one producer, the last that this thread has made, with plugin.with_plugin's property.
 
     The client's own `produce` and its callback take as long for each message as all the rest of the worker's loop.
     """
@@ -48,7 +38,7 @@ class SentBatches:
     @classmethod
     def of(cls, producer: Producer) -> Self | None:
         """None where the producer does not let itself be used so: each message is a call of its own then."""
-        if PLUGIN is None:
+        if plugin.PLUGIN is None:
             return None
         try:
             return cls(_batches.BatchProducer(producer))

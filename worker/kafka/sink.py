@@ -14,7 +14,8 @@ from kuaixun.worker.kafka.client_defaults import PRODUCER_DEFAULTS, with_default
 from kuaixun.worker.kafka.client_errors import refusal, undelivered
 from kuaixun.worker.kafka.client_log import CLIENT_LOG
 from kuaixun.worker.kafka.connection import Connection, error_of, seen
-from kuaixun.worker.kafka.sent_batches import PLUGINS_PROPERTY, SentBatches, with_plugin
+from kuaixun.worker.kafka.plugin import PLUGINS_PROPERTY, with_plugin
+from kuaixun.worker.kafka.sent_batches import SentBatches
 from kuaixun.worker.messages import Outgoing, OutgoingColumns
 from kuaixun.worker.settings import WorkerSettings
 from kuaixun.worker.streams import QueueFullError, Receipts, RefusedError, Report, TooLargeError

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from kuaixun.worker.gathering import ENOUGH
 from kuaixun.worker.kafka.client_defaults import CONSUMER_DEFAULTS, with_defaults
@@ -19,8 +19,9 @@ from kuaixun.worker.kafka.commits import Commits
 from kuaixun.worker.kafka.connection import LEAST_SECONDS, Connection
 from kuaixun.worker.kafka.member import Member
 from kuaixun.worker.kafka.membership import PROPERTIES, Membership
+from kuaixun.worker.kafka.plugin import PLUGINS_PROPERTY, with_plugin
 from kuaixun.worker.kafka.read_ahead import ReadAhead
-from kuaixun.worker.kafka.records import records_of
+from kuaixun.worker.kafka.reading import Event, Reading
 from kuaixun.worker.kafka.starts import Starts
 from kuaixun.worker.records import Partition, Records, named
 from kuaixun.worker.settings import WorkerSettings
@@ -47,7 +48,7 @@ class KafkaSource:
         self._connection = Connection(settings, properties, monotonic, look)
         self._monotonic = monotonic
         self._topics = list(topics) or [settings.input_topic]
-        self._topic = self._topics[0] if len(self._topics) == 1 and not self._topics[0].startswith("^") else None
+        topic = self._topics[0] if len(self._topics) == 1 and not self._topics[0].startswith("^") else None
         self._stay_at = 0.0
         self._ahead = ReadAhead()
         self._commits = Commits(self._connection)
@@ -63,13 +64,15 @@ class KafkaSource:
             **self._connection.callbacks(),
             "on_commit": self._commits.answered,
             **PROPERTIES[settings.group_protocol],
+            **with_plugin(properties.get(PLUGINS_PROPERTY)),
             **self._of_the_reading(),
         }
         try:
             self._consumer = Consumer(config, logger=CLIENT_LOG)
         except KafkaException as exception:
             raise self._connection.error(exception.args[0], "configuring the consumer") from None
-        self._membership = Membership(settings.group_protocol)
+        self._reading = Reading(self._consumer, topic, self._connection.on_error)
+        self._membership = Membership(settings.group_protocol, self._reading)
         self._starts = Starts(self._connection, self._consumer, self._membership)
         self._member = Member(
             self._connection,
@@ -128,7 +131,7 @@ class KafkaSource:
         self._begin_turn()
         ahead = self._ahead
         if not ahead.is_shown:
-            # `consume(n, timeout)` waits for all n or the whole timeout, so the first record is waited for alone.
+            # Message by message all are waited for, or the whole timeout; so the first record is waited for alone.
             self._consume(1, 0.0 if len(ahead) else idle_seconds)
             if 0 < len(ahead) < 2 * max_records:
                 self._consume(2 * max_records - len(ahead), 0.0)
@@ -202,6 +205,7 @@ class KafkaSource:
         with suppress(KafkaException, SystemError):
             self._commits.await_last(self._consumer, deadline)
         self._member.leave(deadline)
+        self._reading.close()
         self._consumer.close()
 
     def _begin_turn(self) -> None:
@@ -212,18 +216,14 @@ class KafkaSource:
     def _consume(self, limit: int, timeout_seconds: float) -> None:
         owned, away_seconds = self._member.owned, self._connection.outage.seconds
         try:
-            messages = self._consumer.consume(limit, timeout_seconds)
+            records, events = self._reading.consume(limit, timeout_seconds)
         except (KafkaException, SystemError) as exception:
             raise self._connection.raised(exception, f"reading {', '.join(self._topics)}") from None
-        # Not by comparing: the client's error leaves an exception set where it is compared with None.
-        if any(map(Message.error, messages)):
-            for message in messages:
-                if message.error() is not None:
-                    self._on_event(message)
-            messages = [message for message in messages if message.error() is None]
-        if messages and away_seconds > FETCHED_BEFORE_SECONDS:
+        for event in events:
+            self._on_event(event)
+        if records and away_seconds > FETCHED_BEFORE_SECONDS:
             self._connection.outage.over()
-        self._ahead.add(records_of(messages, self._topic))
+        self._ahead.add(records)
         if self._member.owned is not owned:
             # What was fetched before a rebalance within this very call may belong to the next owner now.
             self._ahead.keep(self._member.owned)
@@ -237,18 +237,18 @@ class KafkaSource:
             for partition, offset in rewinds.items():
                 position = TopicPartition(partition.topic, partition.number, offset)
                 if self._ahead.gone.pop(partition, None) is None:
+                    self._reading.begin([partition])
                     self._consumer.seek(position)
                 else:
                     self._membership.read_on_from(self._consumer, position)
         except KafkaException as exception:
             raise self._connection.error(exception.args[0], f"reading {named(rewinds)} again") from None
 
-    def _on_event(self, message: Message) -> None:
+    def _on_event(self, event: Event) -> None:
         """An error that comes in place of a record."""
-        error = message.error()
-        assert error is not None  # noqa: S101 - the caller looked
+        error = event.error
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
-            self._ahead.gone[Partition(str(message.topic()), message.partition() or 0)] = error
+            self._ahead.gone[event.partition] = error
         elif error.code() == KafkaError._MAX_POLL_EXCEEDED:
             LOG.warning("the group dropped this worker, which was silent for too long; it joins again")
         elif error.code() in TRANSIENT | REBALANCING:
@@ -266,4 +266,5 @@ class KafkaSource:
         """Told of partitions that leave this member."""
         # With nothing to commit no answer comes either, for however long that is.
         self._commits.outage.forget()
+        self._reading.end(leaving)
         self._ahead.forget(leaving)

@@ -1,6 +1,7 @@
 """From topic to topic, beside a loop that only moves bytes: `python -m tests.benchmarks.stream [--only NAME …] …`.
 
-On a real Kafka: the one that KUAIXUN_TEST_BOOTSTRAP names, else one started for this run. Prints one table at the end,
+On a real Kafka: the one that KUAIXUN_TEST_BOOTSTRAP names, else one started for this run; `--embedded`, on librdkafka's
+own. Prints one table at the end,
 or when it is interrupted, of what was measured by then.
 """
 
@@ -12,9 +13,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tests.benchmarks.alone import alone
+from tests.benchmarks.brokers import embedded_kafka, real_kafka
 from tests.benchmarks.failures import BenchmarkError, finish_measuring
+from tests.benchmarks.gpu import gpu_name
 from tests.benchmarks.peers.environments import PeerUnavailableError, python_of
-from tests.benchmarks.real_kafka import real_kafka
 from tests.benchmarks.stream import latency, start
 from tests.benchmarks.stream.contenders import CONTENDERS, PASSTHROUGH
 from tests.benchmarks.stream.drain import Backlog, Drained
@@ -28,13 +30,15 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the table, write the figures; what was measured before a failure too. Raises BenchmarkError."""
     options = read_options(arguments)
     with alone():
-        options, left_out = with_peers_that_are_there(options)
+        options, left_out = without_those_that_cannot_run(options)
         report = Report(
-            environment(options.messages, options.texts, options.only), left_out=left_out, rounds=options.rounds
+            environment(options.messages, options.texts, options.only, embedded=options.embedded),
+            left_out=left_out,
+            rounds=options.rounds,
         )
         try:
             with (
-                real_kafka() as bootstrap,
+                embedded_kafka() if options.embedded else real_kafka() as bootstrap,
                 Backlog.written(bootstrap, options.messages, options.texts) as backlog,
             ):
                 measure_throughput(options, backlog, report)
@@ -50,17 +54,21 @@ def run(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def with_peers_that_are_there(options: Options) -> tuple[Options, list[str]]:
-    """Without the contenders that need a peer's environment which cannot be made here, and why each is left out."""
-    left_out, gone = list(options.notes), set()
-    for peer in dict.fromkeys(CONTENDERS[name].peer for name in options.only if CONTENDERS[name].peer):
+def without_those_that_cannot_run(options: Options) -> tuple[Options, list[str]]:
+    """Without the contenders that need a GPU or a peer's environment that cannot be had, and why each is left out."""
+    left_out, gone = list(options.notes), {}
+    wanted = [CONTENDERS[name] for name in options.only]
+    for peer in dict.fromkeys(one.peer for one in wanted if one.peer):
         try:
             python_of(peer)
         except PeerUnavailableError as error:
-            gone.add(peer)
-            left_out.append(f"{peer}: {error}")
-            say(left_out[-1])
-    return replace(options, only=[name for name in options.only if CONTENDERS[name].peer not in gone]), left_out
+            gone.update(dict.fromkeys((one.name for one in wanted if one.peer == peer), f"{peer}: {error}"))
+    if any(one.on_gpu for one in wanted) and not gpu_name():
+        gone.update({one.name: f"{one.name}: there is no GPU here that torch can use" for one in wanted if one.on_gpu})
+    for why in dict.fromkeys(gone.values()):
+        left_out.append(why)
+        say(why)
+    return replace(options, only=[name for name in options.only if name not in gone]), left_out
 
 
 def measure_throughput(options: Options, backlog: Backlog, report: Report) -> None:

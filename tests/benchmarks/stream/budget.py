@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import numpy as np
-from confluent_kafka import Message
 from rich.console import Console
 
 from kuaixun.export import Classifier, open_classifier
@@ -28,10 +27,10 @@ from kuaixun.worker.cli import OBJECTS_PER_COLLECTION
 from kuaixun.worker.delivery.flights import Flight
 from kuaixun.worker.delivery.promise import Counts
 from kuaixun.worker.kafka.read_ahead import ReadAhead
-from kuaixun.worker.kafka.records import records_of
 from kuaixun.worker.kafka.sink import KafkaSink
 from kuaixun.worker.labelling import BatchLabelling
 from kuaixun.worker.labels import Policy
+from kuaixun.worker.records import Records
 from kuaixun.worker.routing import Routes, Target
 from kuaixun.worker.settings import WorkerSettings
 from tests.benchmarks.alone import alone
@@ -39,7 +38,7 @@ from tests.benchmarks.failures import finish_measuring
 from tests.benchmarks.stream.null_engine import NullEngine
 from tests.benchmarks.stream.options import expect_writable
 from tests.benchmarks.stream.report import plain_table, show_whole
-from tests.benchmarks.stream.without_broker import TOPIC, confirm, embedded_sink, messages_of
+from tests.benchmarks.stream.without_broker import confirm, embedded_backlog, embedded_sink
 from tests.benchmarks.worker.backlog import payloads
 from tests.worker.topics import PARTITIONS
 
@@ -79,23 +78,25 @@ def measure(values: Sequence[bytes], batch: int, rounds: int) -> dict[str, float
     null = Classifier(bundle, NullEngine(len(bundle.manifest.labels)))
     native = open_classifier(engine="native", threads=1)
     budget = Budget(batch)
-    with embedded_sink() as sink:
-        for number in range(rounds):
-            _turn(budget, messages_of(values, batch, number), null, native, sink)
+    with embedded_backlog(values) as backlog, embedded_sink() as sink:
+        for _ in range(rounds):
+            backlog.write(batch)
+            with budget.of("from the client to records"):
+                records = backlog.read(batch)
+            _turn(budget, records, null, native, sink)
     found = budget.nanoseconds()
     found[CLASSIFYING] = round(found[CLASSIFYING] - found[READING_AND_WRITING], 1)
     return found
 
 
-def _turn(budget: Budget, messages: list[Message], null: Classifier, native: Classifier, sink: KafkaSink) -> None:
-    """A turn as the worker's Loop takes it, one step after the other."""
+def _turn(budget: Budget, read: Records, null: Classifier, native: Classifier, sink: KafkaSink) -> None:
+    """The rest of a turn as the worker's Loop takes it, one step after the other."""
     policy, ahead = Policy(0.0, 3, "budget"), ReadAhead()
     routes = Routes(Target("labelled", PARTITIONS), Target("dead", 1))
-    with budget.of("from the client's messages to records"):
-        ahead.add(records_of(messages, TOPIC))
     with budget.of("shown ahead, and handed over"):
-        shown = ahead.show(len(messages))
-        records = ahead.take(len(messages))
+        ahead.add(read)
+        shown = ahead.show(len(read))
+        records = ahead.take(len(read))
     with budget.of("to C++"):
         labelling = BatchLabelling(shown, null, policy, received_at=_now(), clock=_now)
     with budget.of(READING_AND_WRITING):
@@ -109,7 +110,7 @@ def _turn(budget: Budget, messages: list[Message], null: Classifier, native: Cla
         flight = Flight(records, outcomes)
         sink.send_all(routes.address_all(flight.records, flight.outcomes), flight)
     if flight.boarding:
-        raise AssertionError(f"{flight.queued} of {len(messages)} headlines are queued")
+        raise AssertionError(f"{flight.queued} of {len(records)} headlines are queued")
     budget.add("reports of deliveries", confirm(sink, flight))
     with budget.of("counted"):
         Counts().add(flight.outcomes)

@@ -20,7 +20,7 @@ class Contender:
     """`command` starts one process on given topics, in their group, ended by SIGTERM.
 
     `beside` names the contender that this one is but for one thing, whose cost is the ratio of the two. One that is
-    `visited` has its page open and is scraped. `peer` names the environment that it needs.
+    `visited` has its page open and is scraped. `peer` names the environment that it needs; one `on_gpu` needs a GPU.
     """
 
     name: str
@@ -30,6 +30,7 @@ class Contender:
     beside: str = PASSTHROUGH
     visited: bool = False
     peer: str = ""
+    on_gpu: bool = False
 
 
 def _passthrough(topics: Topics) -> list[str]:
@@ -43,11 +44,11 @@ def _null(topics: Topics) -> list[str]:
     return [sys.executable, "-m", "tests.benchmarks.stream.null_engine", *topics.flags(), *THREADS]
 
 
-def _worker(engine: str, *flags: str) -> Callable[[Topics], list[str]]:
+def _worker(engine: str, *flags: str, device: str = "cpu") -> Callable[[Topics], list[str]]:
     def command(topics: Topics) -> list[str]:
         return [
             *(sys.executable, "-m", "kuaixun.worker.cli", "run", *topics.flags(), *THREADS),
-            *("--engine", engine, "--device", "cpu", *flags),
+            *("--engine", engine, "--device", device, *flags),
         ]
 
     return command
@@ -81,6 +82,13 @@ CONTENDERS = {
             visited=True,
         ),
         Contender("torchscript", _worker("torchscript")),
+        Contender(
+            "torchscript-cuda",
+            _worker("torchscript", device="cuda"),
+            exactly_once=False,
+            shares=False,
+            on_gpu=True,
+        ),
         *(_peer(name, engine) for engine in ENGINES for name in PEERS),
     )
 }

@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient
 from kuaixun.worker.delivery.promise import Guarantee
 from kuaixun.worker.kafka.client_errors import COORDINATOR_ON_ITS_WAY
 from tests.benchmarks.stream.contenders import Contender
-from tests.benchmarks.stream.progress import LOOK_EVERY_SECONDS, SOON_SECONDS, DrainError, Progress
+from tests.benchmarks.stream.progress import LOOK_EVERY_SECONDS, SOON_SECONDS, DrainError, Progress, first_offsets
 from tests.benchmarks.stream.visitor import Visitor
 from tests.benchmarks.worker.backlog import write_backlog
 from tests.benchmarks.worker.own_topics import own_topics
@@ -46,9 +46,14 @@ class Backlog:
     @classmethod
     @contextmanager
     def written(cls, bootstrap: str, messages: int, texts: Path | None) -> Iterator[Backlog]:
-        """On topics of its own, which are gone afterwards. Blocks until the broker has all."""
+        """On topics of its own, which are gone afterwards. Blocks until the broker has all.
+
+        Raises DrainError where it keeps fewer.
+        """
         with own_topics(bootstrap) as topics:
             write_backlog(topics, messages, texts)
+            if gone := first_offsets(topics):
+                raise DrainError(f"the broker keeps only {messages - gone:,} of {messages:,} headlines: let fewer wait")
             yield cls(topics, messages, texts)
 
 

@@ -30,7 +30,7 @@ LOADED_BY = "native"
 class Options:
     """One run. `loads` are shares of what one process of `LOADED_BY` drains at least once; none: no latency.
 
-    `notes` say what is not measured of what is measured otherwise, and why.
+    `notes` say what is not measured of what is measured otherwise, and why. `embedded`: on librdkafka's own broker.
     """
 
     only: list[str]
@@ -44,6 +44,7 @@ class Options:
     seconds: float
     broker_warm_seconds: float
     parts: Path | None
+    embedded: bool = False
     notes: list[str] = field(default_factory=list)
 
 
@@ -54,12 +55,20 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
     """
     parser = _parser()
     given = parser.parse_args(arguments)
-    short: bool = given.short
+    embedded: bool = given.embedded
+    short: bool = given.short or embedded
     delivery = given.delivery or ([Guarantee.AT_LEAST_ONCE] if short else list(Guarantee))
     processes = given.processes or ([1] if short else [1, 2])
     loads, notes = given.load, []
     if loads is None:
         loads = [] if short else list(LOADS)
+    if embedded:
+        for flag, refused, why in (
+            ("--load", loads, "latency is measured on a real Kafka"),
+            ("--processes", processes != [1], "it does not tell when all members of a group are there"),
+        ):
+            if refused:
+                parser.error(f"{flag}: not with --embedded: {why}")
     if loads and not (LOADED_BY in given.only and Guarantee.AT_LEAST_ONCE in delivery and 1 in processes):
         why = f"loads are shares of what one process of {LOADED_BY} drains at least once, which is not measured"
         if given.load:
@@ -77,6 +86,7 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
         seconds=given.seconds,
         broker_warm_seconds=given.broker_warm_seconds,
         parts=given.parts,
+        embedded=embedded,
         notes=notes,
     )
     if options.texts is not None:
@@ -172,6 +182,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--parts", type=path_of, metavar="FILE", help="pytest-benchmark's figures, to be kept with these"
+    )
+    parser.add_argument(
+        "--embedded",
+        action="store_true",
+        help="on librdkafka's own broker in this process, where there is no Java, as beside many a GPU; with --short's "
+        "defaults, one process and no latency",
     )
     parser.add_argument(
         "--short",

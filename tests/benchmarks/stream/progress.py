@@ -47,6 +47,17 @@ def pause_seconds(first: Look, last: Look, least: int, every_seconds: float) -> 
     return every_seconds if left_seconds > NEAR_SECONDS else min(every_seconds, SOON_SECONDS)
 
 
+def first_offsets(topics: Topics) -> int:
+    """How many headlines of the input the broker has let go, over all partitions."""
+    earliest = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+    admin = AdminClient({"bootstrap.servers": topics.bootstrap, "log_level": NOTICES})
+    found = admin.list_offsets(
+        {TopicPartition(topics.input, number): earliest for number in range(PARTITIONS)},
+        request_timeout=PATIENCE_SECONDS,
+    )
+    return sum(one.result().offset for one in found.values())
+
+
 class Progress:
     """How many outcomes count by now: written ones, or committed ones where transactions are promised.
 

@@ -23,11 +23,12 @@ from kuaixun.worker.delivery.promise import Guarantee
 from kuaixun.worker.errors import SettingError
 from kuaixun.worker.kafka.client_defaults import CONSUMER_DEFAULTS, PRODUCER_DEFAULTS
 from kuaixun.worker.settings import PREFIX, PROPERTY_FIELDS, read_settings
+from tests.benchmarks.brokers import broker_environment
 from tests.benchmarks.failures import BenchmarkError
+from tests.benchmarks.gpu import gpu_name
 from tests.benchmarks.measurements import machine
 from tests.benchmarks.peers.environments import peer_versions
 from tests.benchmarks.peers.settings import SETTINGS
-from tests.benchmarks.real_kafka import broker_environment
 from tests.benchmarks.stream import passthrough
 from tests.benchmarks.stream.aims import significant, times_peers, verdicts
 from tests.benchmarks.stream.contenders import CONTENDERS, PASSTHROUGH
@@ -153,18 +154,22 @@ def spread(values: Sequence[float]) -> str:
     return f"{least:.2f}…{most:.2f}" if least >= 0.01 else f"{least:.3f}…{most:.3f}"
 
 
-def environment(messages: int, texts: Path | None, contenders: Sequence[str]) -> dict[str, Any]:
+def environment(
+    messages: int, texts: Path | None, contenders: Sequence[str], *, embedded: bool = False
+) -> dict[str, Any]:
     """Versions and settings that the figures depend on; of the peers, those of the contenders.
 
     Raises BenchmarkError: see `environment_settings`.
     """
     versions = peer_versions()
     peers = dict.fromkeys(CONTENDERS[name].peer for name in contenders if CONTENDERS[name].peer)
+    on_gpu = any(CONTENDERS[name].on_gpu for name in contenders)
     return {
         **machine(default_bundle_path()),
+        **({"gpu": gpu_name()} if on_gpu else {}),
         "confluent-kafka": version("confluent-kafka"),
         "librdkafka": confluent_kafka.libversion()[0],
-        **broker_environment(),
+        **broker_environment(embedded=embedded),
         "messages": messages,
         "texts": texts.name if texts else "various ones, made of the demo's",
         "worker's consumer": dict(CONSUMER_DEFAULTS),

@@ -25,8 +25,8 @@ from kuaixun.worker.observability import server
 from kuaixun.worker.observability.observatory import Observatory
 from kuaixun.worker.observability.watched import ModelFigures
 from tests.benchmarks.alone import alone
+from tests.benchmarks.brokers import real_kafka
 from tests.benchmarks.failures import finish_measuring
-from tests.benchmarks.real_kafka import real_kafka
 from tests.benchmarks.stream.contenders import THREADS, Contender
 from tests.benchmarks.stream.drain import Backlog, started
 from tests.benchmarks.stream.progress import Progress

@@ -1,4 +1,4 @@
-"""The client's two ends of a turn, without Kafka: messages as it hands them over, and a broker in this process."""
+"""The client's two ends of a turn, without Kafka: a broker in this process."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from confluent_kafka import Message
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
 from kuaixun.worker.delivery.flights import Flight
+from kuaixun.worker.kafka.plugin import with_plugin
+from kuaixun.worker.kafka.reading import Reading
 from kuaixun.worker.kafka.sink import KafkaSink
+from kuaixun.worker.records import Partition, Records
 from kuaixun.worker.settings import WorkerSettings
 from tests.worker.mock_broker import MockBroker
-from tests.worker.topics import PARTITIONS
+from tests.worker.topics import PARTITIONS, PATIENCE_SECONDS
 
 TOPIC = "news.raw"
 CONFIRMATION_SECONDS = 0.02  # is about what the broker takes for a batch's, in threads of its own
@@ -25,6 +28,60 @@ def embedded_sink() -> Iterator[KafkaSink]:
         sink = KafkaSink(WorkerSettings.model_validate({"bootstrap_servers": broker.bootstrap}))
         yield sink
         sink.close(1.0)
+
+
+def unexpected(error: KafkaError) -> None:
+    """An error of the client's own. Raises AssertionError."""
+    raise AssertionError(error)
+
+
+class EmbeddedBacklog:
+    """Headlines on librdkafka's own broker, and the worker's own way to read them."""
+
+    def __init__(self, bootstrap: str, values: Sequence[bytes]) -> None:
+        self._producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 0})
+        self._consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": TOPIC, **with_plugin(None)})
+        self._reading = Reading(self._consumer, TOPIC, unexpected)
+        partitions = [Partition(TOPIC, number) for number in range(PARTITIONS)]
+        self._reading.begin(partitions)
+        self._consumer.assign([TopicPartition(*partition, 0) for partition in partitions])
+        self._values, self._written = values, 0
+
+    def write(self, batch: int) -> None:
+        """Write as many, and wait until the consumer is likely to have them."""
+        for number in range(self._written, self._written + batch):
+            value = self._values[number % len(self._values)]
+            self._producer.produce(TOPIC, value, b"%d" % number, number % PARTITIONS)
+        self._written += batch
+        self._producer.flush(PATIENCE_SECONDS)
+        time.sleep(CONFIRMATION_SECONDS)
+
+    def read(self, batch: int) -> Records:
+        """Read as many."""
+        records = Records()
+        while len(records) < batch:
+            more, events = self._reading.consume(batch - len(records), PATIENCE_SECONDS)
+            if events:
+                raise AssertionError(events)
+            if records:
+                records.extend(more)
+            else:
+                records = more
+        return records
+
+    def close(self) -> None:
+        """Read nothing more."""
+        self._reading.close()
+        self._consumer.close()
+
+
+@contextmanager
+def embedded_backlog(values: Sequence[bytes]) -> Iterator[EmbeddedBacklog]:
+    """Nothing is written yet. `values` are raw events, which are repeated."""
+    with MockBroker() as broker:
+        backlog = EmbeddedBacklog(broker.bootstrap, values)
+        yield backlog
+        backlog.close()
 
 
 def confirm(sink: KafkaSink, flight: Flight) -> int:

@@ -18,8 +18,8 @@ from rich.table import Table
 from kuaixun.export.command_line import OneLineParser, path_of
 from kuaixun.trainer.commands.values import whole_number
 from tests.benchmarks.alone import alone
+from tests.benchmarks.brokers import real_kafka
 from tests.benchmarks.failures import finish_measuring
-from tests.benchmarks.real_kafka import real_kafka
 from tests.benchmarks.stream.options import expect_writable
 from tests.benchmarks.worker import guarantees, memory, rebalance
 

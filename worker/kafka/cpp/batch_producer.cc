@@ -85,8 +85,9 @@ bool hand_over(const Librdkafka& library, Client* client, Row& row, void* opaque
 
 }  // namespace
 
-BatchProducer::BatchProducer(nb::object producer) : producer_(std::move(producer)), adopted_(adopt_newest()) {
-  if (adopted_.client == nullptr) throw std::invalid_argument("this thread has made no client with this plugin");
+BatchProducer::BatchProducer(nb::object producer)
+    : producer_(std::move(producer)), adopted_(adopt_newest(ClientKind::producer)) {
+  if (adopted_.client == nullptr) throw std::invalid_argument("this thread has made no producer with this plugin");
 }
 
 BatchProducer::~BatchProducer() {

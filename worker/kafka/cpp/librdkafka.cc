@@ -42,7 +42,25 @@ bool find_librdkafka(const char* binding) {
          find(handle, "rd_kafka_headers_new", found.new_headers) &&
          find(handle, "rd_kafka_headers_destroy", found.destroy_headers) &&
          find(handle, "rd_kafka_header_add", found.add_header) &&
+         find(handle, "rd_kafka_type", found.kind_of) && find(handle, "rd_kafka_queue_new", found.new_queue) &&
+         find(handle, "rd_kafka_queue_get_consumer", found.consumer_queue) &&
+         find(handle, "rd_kafka_queue_get_partition", found.partition_queue) &&
+         find(handle, "rd_kafka_queue_destroy", found.destroy_queue) &&
+         find(handle, "rd_kafka_queue_forward", found.forward) &&
+         find(handle, "rd_kafka_queue_cb_event_enable", found.enable_event) &&
+         find(handle, "rd_kafka_queue_poll", found.poll) && find(handle, "rd_kafka_event_type", found.type_of) &&
+         find(handle, "rd_kafka_event_message_next", found.message_of) &&
+         find(handle, "rd_kafka_event_error", found.error_of) &&
+         find(handle, "rd_kafka_event_error_string", found.words_of_error) &&
+         find(handle, "rd_kafka_event_topic_partition", found.place_of) &&
+         find(handle, "rd_kafka_topic_partition_destroy", found.destroy_place) &&
+         find(handle, "rd_kafka_event_destroy", found.destroy_event) &&
+         find(handle, "rd_kafka_topic_name", found.name_of) &&
+         find(handle, "rd_kafka_message_timestamp", found.timestamp_of) &&
+         find(handle, "rd_kafka_message_headers", found.headers_of) &&
+         find(handle, "rd_kafka_header_get_all", found.header_at) &&
          find(handle, "rd_kafka_conf_interceptor_add_on_new", found.add_on_new) &&
+         find(handle, "rd_kafka_interceptor_add_on_destroy", found.add_on_destroy) &&
          find(handle, "rd_kafka_interceptor_add_on_acknowledgement", found.add_on_acknowledgement);
 }
 

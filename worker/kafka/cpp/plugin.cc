@@ -1,6 +1,8 @@
 #include "plugin.h"
 
+#include <mutex>
 #include <string>
+#include <unordered_set>
 
 namespace kuaixun::kafka {
 namespace {
@@ -9,6 +11,11 @@ constexpr char kName[] = "kuaixun";
 constexpr unsigned kRowBits = 20;
 static_assert(sizeof(void*) == 8, "a batch and a row have no room in a pointer");
 static_assert(kMostRows == std::size_t{1} << kRowBits);
+
+// Those with this plugin: one that nobody has adopted may be gone, and its place another's.
+// Never freed, for a client may go in a thread that outlives main.
+std::mutex& alive_mutex = *new std::mutex;
+std::unordered_set<const Client*>& alive = *new std::unordered_set<const Client*>;
 
 thread_local Adopted newest;
 thread_local bool is_handing_over = false;
@@ -30,15 +37,30 @@ ErrorCode on_acknowledgement(Client*, Message* message, void* ledger) {
   return kNoError;
 }
 
+ErrorCode on_destroy(Client* client, void*) {
+  const std::lock_guard lock(alive_mutex);
+  alive.erase(client);
+  return kNoError;
+}
+
 ErrorCode on_new(Client* client, const Conf*, void*, char*, std::size_t) {
+  {
+    const std::lock_guard lock(alive_mutex);
+    alive.insert(client);
+  }
   auto* const ledger = new Ledger;
   newest = {client, ledger};
-  return librdkafka().add_on_acknowledgement(client, kName, on_acknowledgement, ledger);
+  const ErrorCode error = librdkafka().add_on_destroy(client, kName, on_destroy, nullptr);
+  return error != kNoError ? error : librdkafka().add_on_acknowledgement(client, kName, on_acknowledgement, ledger);
 }
 
 }  // namespace
 
-Adopted adopt_newest() { return std::exchange(newest, {}); }
+Adopted adopt_newest(ClientKind kind) {
+  const Adopted adopted = std::exchange(newest, {});
+  const std::lock_guard lock(alive_mutex);
+  return alive.count(adopted.client) != 0 && librdkafka().kind_of(adopted.client) == kind ? adopted : Adopted{};
+}
 
 void* opaque_of(std::uint64_t batch, std::size_t row) {
   return reinterpret_cast<void*>(static_cast<std::uintptr_t>((batch << (kRowBits + 1)) | (row << 1) | 1));

@@ -18,8 +18,8 @@ struct Adopted {
   Ledger* ledger = nullptr;  // never freed: nothing says when the client's last thread has ended
 };
 
-// The client that was made last in this thread with this plugin, once.
-Adopted adopt_newest();
+// The client that was made last in this thread with this plugin, once, and only where it is of this kind.
+Adopted adopt_newest(ClientKind kind);
 
 // A message's opaque: its batch and its row in it. An application's own opaques are pointers to what is aligned, and
 // so even; these are odd.

@@ -20,8 +20,8 @@ from kuaixun.export.command_line import OneLineParser, path_of
 from kuaixun.export.figures_file import write_figures
 from kuaixun.trainer.commands.values import whole_number
 from tests.benchmarks.alone import alone
+from tests.benchmarks.brokers import real_kafka
 from tests.benchmarks.failures import BenchmarkError, finish_measuring
-from tests.benchmarks.real_kafka import real_kafka
 from tests.benchmarks.stream.contenders import CONTENDERS, PASSTHROUGH
 from tests.benchmarks.stream.options import expect_writable, one_of
 from tests.benchmarks.stream.report import TABLE_COLUMNS, environment, plain_table, show_whole, spread

@@ -1,4 +1,4 @@
-"""The Kafka that is measured on."""
+"""The Kafka that is measured on: a real one, or where there is none the client's own."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from confluent_kafka.admin import AdminClient
 from tests.benchmarks.failures import BenchmarkError
 from tests.benchmarks.worker.own_topics import forget_groups
 from tests.kafka_broker import HEAP, POM, BrokerFailedError, BrokerUnavailableError, KafkaBroker, kafka_jars
+from tests.worker.mock_broker import MockBroker
 
 ANSWER_SECONDS = 15
 NAMED_BY = "KUAIXUN_TEST_BOOTSTRAP"
@@ -44,8 +45,17 @@ def real_kafka(properties: Mapping[str, str] | None = None) -> Iterator[str]:
         yield broker.bootstrap
 
 
-def broker_environment() -> dict[str, str]:
+@contextmanager
+def embedded_kafka() -> Iterator[str]:
+    """The address of librdkafka's own broker in this process, which needs no Java and keeps a few MB of a partition."""
+    with MockBroker() as broker:
+        yield broker.bootstrap
+
+
+def broker_environment(*, embedded: bool = False) -> dict[str, str]:
     """What figures on that broker depend on, as far as it is known before there is one."""
+    if embedded:
+        return {"kafka": "librdkafka's own broker, in the process that measures"}
     if os.environ.get(NAMED_BY):
         return {"kafka": f"the one that {NAMED_BY} names, whose version and memory are not asked"}
     return {"kafka": kafka_version(), "java": java_version(), "broker's heap": HEAP.removeprefix("-Xmx")}
