@@ -42,8 +42,8 @@ class BatchConsumer {
   BatchConsumer(const BatchConsumer&) = delete;
   BatchConsumer& operator=(const BatchConsumer&) = delete;
 
-  // From here on messages of this partition come here, from wherever the client is told to read it: each once, from the
-  // first that comes. Before it is assigned, for what is fetched sooner does not; and before the client goes back in it.
+  // From here on messages of this partition come here, from wherever the client is told to read it, and each once.
+  // Before it is assigned, for what is fetched sooner does not; and before the client goes back in it.
   void divert(const std::string& topic, std::int32_t partition);
 
   // The partition is not ours any more; what waits of it is dropped by the client, as what it has revoked. Before it is
