@@ -152,8 +152,8 @@ void BatchConsumer::let_go(const std::string& topic, std::int32_t partition) {
   diverted_.erase(found);
 }
 
-// Whether it has not been taken before: where the client pauses all partitions for a rebalance, as another thread of its
-// own takes a message, it reads on from what it knew to have been taken.
+// Whether it has not been taken before: where the client pauses all partitions for a rebalance in the moment in which a
+// message is taken, it reads on from that one.
 bool BatchConsumer::is_new(const Message* message) {
   if (last_ == nullptr || message->topic != last_topic_ || message->partition != last_partition_) {
     const auto found = diverted_.find({librdkafka().name_of(message->topic), message->partition});
