@@ -80,6 +80,13 @@ class Reader:
             self.events += self.reading.consume(1, 0.1)[1]
         raise AssertionError(self.events)
 
+    def wait_for_error(self, code: int) -> None:
+        """Until the callback has been told of this one."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not any(error.code() == code for error in self.errors) and time.monotonic() < deadline:
+            self.events += self.reading.consume(1000, 0.1)[1]
+        assert any(error.code() == code for error in self.errors)
+
     def close(self) -> None:
         self.reading.close()
         self.consumer.close()
@@ -267,10 +274,7 @@ def test_the_client_s_news_of_a_topic_are_for_its_error_callback_and_others_are_
     membership.take_over(reader.consumer, [TopicPartition(*FIRST, 0), TopicPartition(*other, 0)])
     reader.records(COUNT)
     broker.let_topic_fail(TOPIC, code)
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not any(error.code() == code for error in reader.errors) and time.monotonic() < deadline:
-        reader.events += reader.reading.consume(1000, 0.1)[1]
-    assert any(error.code() == code for error in reader.errors)
+    reader.wait_for_error(code)
     # Where the topic is not known the client makes the partition anew, and must not take the other's records along.
     producer = Producer({"bootstrap.servers": broker.bootstrap})
     for number in range(COUNT):
@@ -296,9 +300,7 @@ def test_a_partition_that_is_not_there_is_told_of(
     reader = Reader(broker.bootstrap, monkeypatch, together=together)
     reader.assign((FIRST, 0), (Partition(TOPIC, 50), 0))
     reader.records(COUNT)
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not reader.errors and time.monotonic() < deadline:
-        reader.events += reader.reading.consume(1000, 0.1)[1]
+    reader.wait_for_error(KafkaError._UNKNOWN_PARTITION)
     assert {error.code() for error in reader.errors} == {KafkaError._UNKNOWN_PARTITION}
     reader.close()
 

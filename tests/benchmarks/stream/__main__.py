@@ -1,8 +1,7 @@
 """From topic to topic, beside a loop that only moves bytes: `python -m tests.benchmarks.stream [--only NAME …] …`.
 
-On a real Kafka: the one that KUAIXUN_TEST_BOOTSTRAP names, else one started for this run; `--embedded`, on librdkafka's
-own. Prints one table at the end,
-or when it is interrupted, of what was measured by then.
+On a real Kafka: the one that KUAIXUN_TEST_BOOTSTRAP names, else one started for this run; with `--embedded` on
+librdkafka's own. Prints one table at the end, or when it is interrupted, of what was measured by then.
 """
 
 from __future__ import annotations

@@ -51,10 +51,12 @@ def first_offsets(topics: Topics) -> int:
     """How many headlines of the input the broker has let go, over all partitions."""
     earliest = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
     admin = AdminClient({"bootstrap.servers": topics.bootstrap, "log_level": NOTICES})
-    found = admin.list_offsets(
-        {TopicPartition(topics.input, number): earliest for number in range(PARTITIONS)},
-        request_timeout=PATIENCE_SECONDS,
-    )
+    return _sum_of_offsets(admin, {TopicPartition(topics.input, number): earliest for number in range(PARTITIONS)})
+
+
+def _sum_of_offsets(admin: AdminClient, wanted: dict[TopicPartition, OffsetSpec]) -> int:
+    """One request, however many partitions there are."""
+    found = admin.list_offsets(wanted, request_timeout=PATIENCE_SECONDS)
     return sum(one.result().offset for one in found.values())
 
 
@@ -83,8 +85,7 @@ class Progress:
         """Ask the broker."""
         if self._by_offsets:
             return sum(max(0, one.offset) for one in self._looker.committed(self._inputs, timeout=PATIENCE_SECONDS))
-        found = self._admin.list_offsets(self._outputs, request_timeout=PATIENCE_SECONDS)
-        return sum(one.result().offset for one in found.values())
+        return _sum_of_offsets(self._admin, self._outputs)
 
     def wait_for(
         self,

@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartit
 
 from kuaixun.worker.delivery.flights import Flight
 from kuaixun.worker.kafka.plugin import with_plugin
+from kuaixun.worker.kafka.read_ahead import ReadAhead
 from kuaixun.worker.kafka.reading import Reading
 from kuaixun.worker.kafka.sink import KafkaSink
 from kuaixun.worker.records import Partition, Records
@@ -58,16 +59,13 @@ class EmbeddedBacklog:
 
     def read(self, batch: int) -> Records:
         """Read as many."""
-        records = Records()
-        while len(records) < batch:
-            more, events = self._reading.consume(batch - len(records), PATIENCE_SECONDS)
+        ahead = ReadAhead()
+        while len(ahead) < batch:
+            records, events = self._reading.consume(batch - len(ahead), PATIENCE_SECONDS)
             if events:
                 raise AssertionError(events)
-            if records:
-                records.extend(more)
-            else:
-                records = more
-        return records
+            ahead.add(records)
+        return ahead.take(batch)
 
     def close(self) -> None:
         """Read nothing more."""
@@ -95,16 +93,15 @@ def confirm(sink: KafkaSink, flight: Flight) -> int:
     return spent
 
 
-def messages_of(values: Sequence[bytes], batch: int, number: int = 0) -> list[Message]:
+def messages_of(values: Sequence[bytes], batch: int) -> list[Message]:
     """A batch as the client hands it over, of raw events that are repeated or cut to its size."""
-    first = number * batch
     return [
         Message(
             topic=TOPIC,
             partition=row % PARTITIONS,
-            offset=first + row,
-            key=b"%d" % (first + row),
-            value=bytes(bytearray(values[(first + row) % len(values)])),  # of its own, as the client's are
+            offset=row,
+            key=b"%d" % row,
+            value=bytes(bytearray(values[row % len(values)])),  # of its own, as the client's are
             headers=None,
             timestamp=(1, 1_700_000_000_000 + row),
         )
