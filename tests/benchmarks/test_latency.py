@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+import uuid
 from typing import cast
 
 import numpy as np
 import pytest
-from confluent_kafka import Producer
 from rich.console import Console
 
+from kuaixun.worker.kafka.sent_batches import SentBatches
+from kuaixun.worker.messages import OutgoingColumns
+from kuaixun.worker.streams import Receipts
 from tests.benchmarks.stream import latency, traffic
 from tests.benchmarks.stream.contenders import CONTENDERS
 from tests.benchmarks.stream.latency import MAX_DELAY_MS, Run, measure, summed_up, waited_ms
 from tests.benchmarks.stream.report import latency_table
+from tests.kafka_broker import create_topic
 from tests.worker.topics import PARTITIONS
 
 
@@ -93,60 +96,67 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def test_traffic_that_stood_still_sends_what_was_due_meanwhile_and_no_more(clock: Clock) -> None:
     sent = [(end, clock.now) for _, end in traffic.ticks(began=0, rate=1e4, total=1000)]
     for end, now in sent[:-1]:
-        assert traffic.due_at(0, 1e4, end - 1) <= now < traffic.due_at(0, 1e4, end)
+        assert traffic.due_after(1e4, end - 1) <= now < traffic.due_after(1e4, end)
     assert sent[-1][0] == 1000
     assert max(later - earlier for (_, earlier), (_, later) in itertools.pairwise(sent)) >= 50_000_000
     assert clock.now < 110_000_000, "the stall does not make it longer"
 
 
-class StallingProducer:
-    """A client that takes its time over one of the headlines, and may refuse one."""
+class StallingClient:
+    """What takes a tick's headlines in one call; takes its time over one of them, and may refuse one."""
 
     def __init__(self, clock: Clock, stall_at: int = -1, stall: int = 0, refused: int = -1) -> None:
         self._clock, self._stall_at, self._stall, self._refused = clock, stall_at, stall, refused
-        self.taken: dict[int, list[int]] = {}
+        self.taken: dict[int | None, list[int]] = {}
 
-    def produce_batch(self, _topic: str, messages: Sequence[Mapping[str, bytes]], partition: int) -> int:
-        due = [int(message["key"]) for message in messages]
-        if any(one // 100_000 == self._stall_at for one in due):
-            self._clock.now += self._stall
-        self.taken.setdefault(partition, []).extend(due)
-        return sum(one // 100_000 != self._refused for one in due)
+    def send(self, messages: OutgoingColumns, receipts: Receipts) -> None:
+        for message in messages:
+            due = int(message.key or 0)
+            if due // 100_000 == self._refused:
+                return
+            if due // 100_000 == self._stall_at:
+                self._clock.now += self._stall
+            self.taken.setdefault(message.partition, []).append(due)
+            receipts.queued += 1
 
-    def poll(self, seconds: float) -> None:
+    def report(self, _failure: object) -> None:
         """There are no reports."""
 
-    def flush(self) -> None:
-        """Nothing is on its way."""
 
-
-def late_p99_ms(producer: object, rate: float, total: int) -> float:
-    _, late = traffic.write(cast(Producer, producer), "topic", [b"{}"], rate, total)
+def late_p99_ms(client: StallingClient, rate: float, total: int) -> float:
+    _, _, late = traffic.write(cast(SentBatches, client), traffic.columns("topic", [b"{}"], rate, total), rate)
     assert late.shape == (total,)
     return float(np.quantile(late, 0.99))
 
 
 def test_how_late_the_traffic_is_counts_headlines_and_not_ticks(clock: Clock) -> None:
     # 50 ms make a twentieth of a second's headlines late, by up to 50 ms, and are one tick in 950.
-    assert late_p99_ms(StallingProducer(clock), 1e4, 10_000) == pytest.approx(40, abs=1)
+    assert late_p99_ms(StallingClient(clock), 1e4, 10_000) == pytest.approx(40, abs=1)
 
 
 def test_a_headline_that_the_client_takes_late_is_late(clock: Clock) -> None:
     clock.stall = 0
     # In the last tick, whose headlines came to it in time.
-    assert late_p99_ms(StallingProducer(clock, 95, 50_000_000), 1e4, 100) > 50
+    assert late_p99_ms(StallingClient(clock, 95, 50_000_000), 1e4, 100) > 50
 
 
 def test_every_headline_goes_to_the_partition_of_its_number_in_the_order_that_they_are_due(clock: Clock) -> None:
-    producer = StallingProducer(clock)
-    traffic.write(cast(Producer, producer), "topic", [b"{}"], 1e4, 1_001)
-    due = [traffic.due_at(0, 1e4, number) for number in range(1_001)]
-    assert producer.taken == {partition: due[partition::PARTITIONS] for partition in range(PARTITIONS)}
+    client = StallingClient(clock)
+    late_p99_ms(client, 1e4, 1_001)
+    due = [traffic.due_after(1e4, number) for number in range(1_001)]
+    assert client.taken == {partition: due[partition::PARTITIONS] for partition in range(PARTITIONS)}
 
 
 def test_traffic_of_which_the_client_refuses_a_headline_ends(clock: Clock) -> None:
-    with pytest.raises(RuntimeError, match="partition 3: the client did not take all"):
-        traffic.write(cast(Producer, StallingProducer(clock, refused=7)), "topic", [b"{}"], 1e4, 100)
+    with pytest.raises(RuntimeError, match="headline 7: the client did not take it"):
+        late_p99_ms(StallingClient(clock, refused=7), 1e4, 100)
+
+
+def test_traffic_that_the_broker_refuses_ends(kafka_bootstrap: str) -> None:
+    name = f"small-{uuid.uuid4().hex}"
+    create_topic(kafka_bootstrap, name, PARTITIONS, max_message_bytes="1")
+    with pytest.raises(RuntimeError, match=f"did not come to {name}: .*too large"):
+        traffic.main(kafka_bootstrap, name, "100", "0.1")
 
 
 def test_a_run_of_the_passthrough_tells_how_long_all_of_its_headlines_took(kafka_bootstrap: str) -> None:

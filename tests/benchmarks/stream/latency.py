@@ -33,7 +33,7 @@ from kuaixun.worker.settings import WorkerSettings
 from tests.benchmarks.stream.contenders import CONTENDERS, PASSTHROUGH, Contender
 from tests.benchmarks.stream.drain import started
 from tests.benchmarks.stream.progress import Progress
-from tests.benchmarks.stream.traffic import due_at
+from tests.benchmarks.stream.traffic import due_after
 from tests.benchmarks.worker.backlog import write_backlog
 from tests.benchmarks.worker.own_topics import own_topics
 from tests.kafka_broker import NOTICES
@@ -128,7 +128,7 @@ def run(
                 [*command, str(rate), str(warm_seconds + seconds)], stdout=subprocess.PIPE, text=True
             )
             try:
-                due, seen, ended_at = _watched(topics, traffic, total)
+                keys, seen, ended_at = _watched(topics, traffic, total)
                 printed = traffic.communicate()[0]
             finally:
                 traffic.kill()
@@ -137,23 +137,28 @@ def run(
         raise RuntimeError("the traffic ended before its time; what it says stands above")
     said = json.loads(printed)
     began = said["began_nanoseconds"]
-    expected = np.array([due_at(began, rate, number) for number in range(0, total, PARTITIONS)])
+    expected = np.array([due_after(rate, number) for number in range(0, total, PARTITIONS)])
     return _quantiles(
-        waited_ms(expected, due, seen, ended_at, began + int(warm_seconds * 1e9)),
+        waited_ms(expected, keys, np.asarray(seen, np.int64) - began, ended_at - began, int(warm_seconds * 1e9)),
         contender=contender.name,
         share_of_maximum=share,
         messages_per_second=round(rate),
-        arrived=round(len(due) / len(expected), 4),
+        arrived=round(len(keys) / len(expected), 4),
         late_p99_ms=round(said["late_p99_ms"], 2),
     )
 
 
 def waited_ms(
-    expected: np.ndarray[Any, Any], due: Sequence[int], seen: Sequence[int], ended_at: int, from_: int
+    expected: np.ndarray[Any, Any],
+    due: Sequence[int],
+    seen: Sequence[int] | np.ndarray[Any, Any],
+    ended_at: int,
+    from_: int,
 ) -> np.ndarray[Any, Any]:
-    """How long each headline that was due from a moment on waited, in milliseconds; every argument is in nanoseconds.
+    """How long each headline that was due from a moment on waited, in milliseconds.
 
-    `due` and `seen` are of those that arrived. Those of `expected` that did not have waited until `ended_at`.
+    Every argument is in nanoseconds since the first was due. `due` and `seen` are of those that arrived. Those of
+    `expected` that did not have waited until `ended_at`.
     """
     arrived, seen_at = np.asarray(due, np.int64), np.asarray(seen, np.int64)
     missing = np.setdiff1d(expected, arrived)
@@ -196,15 +201,15 @@ def _latency(rounds: Sequence[Run], passthrough: Sequence[Run] | None) -> Latenc
 
 
 def _watched(topics: Topics, traffic: subprocess.Popen[str], total: int) -> tuple[array[int], array[int], int]:
-    """When what arrives was due and when it was seen, and when the looking ended; all in nanoseconds."""
+    """The keys of what arrives and when it was seen, and when the looking ended; all in nanoseconds."""
     reader = Consumer(
         {"bootstrap.servers": topics.bootstrap, "group.id": f"{topics.group}-reader", "log_level": NOTICES}
     )
     reader.assign([TopicPartition(topics.output, 0, 1)])  # behind the one of the start
-    due, seen = array("q"), array("q")
+    keys, seen = array("q"), array("q")
     expected = len(range(0, total, PARTITIONS))
     deadline = float("inf")
-    while len(due) < expected and time.monotonic() < deadline:
+    while len(keys) < expected and time.monotonic() < deadline:
         if deadline == float("inf") and traffic.poll() is not None:
             deadline = time.monotonic() + STRAGGLER_SECONDS
         messages = reader.consume(1, 0.1)
@@ -213,11 +218,11 @@ def _watched(topics: Topics, traffic: subprocess.Popen[str], total: int) -> tupl
         for message in messages:
             if (error := message.error()) is not None:
                 raise KafkaException(error)
-            due.append(int(message.key() or 0))
+            keys.append(int(message.key() or 0))
             seen.append(now)
     ended_at = time.monotonic_ns()
     reader.close()
-    return due, seen, ended_at
+    return keys, seen, ended_at
 
 
 def _quantiles(milliseconds: np.ndarray[Any, Any], **of: Any) -> Run:
