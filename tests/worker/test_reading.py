@@ -47,6 +47,7 @@ class Reader:
                 "group.id": "g",
                 "auto.offset.reset": "error",
                 "enable.partition.eof": True,
+                "fetch.wait.max.ms": 10,
                 **with_plugin(None),
                 **properties,
             }
@@ -59,12 +60,12 @@ class Reader:
         self.reading.begin([partition for partition, _ in starts])
         self.consumer.assign([TopicPartition(*partition, offset) for partition, offset in starts])
 
-    def records(self, count: int, limit: int = 1000) -> list[Record]:
-        """So many of them."""
+    def records(self, count: int, limit: int | None = None) -> list[Record]:
+        """So many of them. Without a limit no more may be there; with one no more are asked for, so many in a call."""
         found: list[Record] = []
         deadline = time.monotonic() + PATIENCE_SECONDS
         while len(found) < count and time.monotonic() < deadline:
-            records, events = self.reading.consume(limit, 0.1)
+            records, events = self.reading.consume(min(limit, count - len(found)) if limit else 1000, 0.1)
             found += records
             self.events += events
         assert len(found) == count, self.events
@@ -346,16 +347,33 @@ def test_once_closed_nothing_is_read_and_the_client_closes(broker: MockBroker, m
     reader.consumer.close()
 
 
-@pytest.mark.parametrize("is_there", [True, False])
+def test_each_consumer_is_read_with_its_own_client_whichever_was_made_last(broker: MockBroker) -> None:
+    write(broker.bootstrap, 1)
+    consumers = [
+        Consumer({"bootstrap.servers": broker.bootstrap, "group.id": group, **with_plugin(None)}) for group in "ab"
+    ]
+    first, second = (Reading(consumer, TOPIC, unexpected) for consumer in consumers)
+    assert first._batches is not None
+    assert second._batches is not None
+    assert Reading(consumers[0], TOPIC, unexpected)._batches is None, "shared already"
+    first.begin([FIRST])
+    consumers[0].assign([TopicPartition(*FIRST, 0)])
+    records, _ = first.consume(1, PATIENCE_SECONDS)
+    assert records.values == [b"0"]
+    assert not any(second.consume(1, 0.0))
+    for reading, consumer in zip((first, second), consumers, strict=True):
+        reading.close()
+        consumer.close()
+
+
+@pytest.mark.parametrize("other", [Consumer, Producer, None])
 def test_a_consumer_that_was_made_without_the_plugin_is_read_by_its_own_calls(
-    broker: MockBroker, *, is_there: bool
+    broker: MockBroker, other: type[Consumer | Producer] | None
 ) -> None:
     write(broker.bootstrap, 1)
-    if is_there:
-        last = Producer(with_plugin(None))  # the last client that this thread has made with it is no consumer,
-    else:
-        last = None
-        Consumer({"group.id": "g", **with_plugin(None)})  # or is gone, and its memory perhaps the next one's
+    # Another client that has the plugin and nobody reads with, or one that is gone, its memory perhaps the next one's.
+    (other or Consumer)({"group.id": "g", **with_plugin(None)})
+    beside = other({"group.id": "g", **with_plugin(None)}) if other is not None else None
     consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "g"})
     reading = Reading(consumer, TOPIC, unexpected)
     assert reading._batches is None
@@ -364,7 +382,7 @@ def test_a_consumer_that_was_made_without_the_plugin_is_read_by_its_own_calls(
     records, events = reading.consume(1, PATIENCE_SECONDS)
     assert [(one.offset, one.value) for one in records] == [(0, b"0")]
     assert not events
-    assert (last is not None) is is_there
+    assert (beside is not None) is (other is not None)
     reading.end([FIRST])
     reading.close()
     consumer.close()

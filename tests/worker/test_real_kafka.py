@@ -13,6 +13,7 @@ from kuaixun.schemas.dead_letter import DeadLetterReason
 from kuaixun.worker import cli
 from kuaixun.worker.delivery.promise import Guarantee
 from kuaixun.worker.errors import OffsetsMissingError, TopicMissingError
+from kuaixun.worker.kafka import plugin
 from tests.worker.foreign_producer import write_with_header
 from tests.worker.running import RunningWorker, running_worker
 from tests.worker.test_contract import assert_each_once, event_of, letters, many, news, record
@@ -69,7 +70,20 @@ def test_check_says_ready_where_all_is_well(kafka_topics: Create, capsys: pytest
     said = capsys.readouterr()
     assert said.out.splitlines()[-1] == "ready"
     assert topics.dead_letter in said.out
+    assert re.search(
+        r"^client +librdkafka [\d.]+, which hands over and takes a batch in one call$", said.out, re.MULTILINE
+    )
     assert "hunter2" not in said.out + said.err
+
+
+def test_check_tells_where_the_client_moves_message_by_message(
+    kafka_topics: Create, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plugin, "PLUGIN", None)
+    assert cli.main(["check", *kafka_topics().flags()]) == 0
+    assert re.search(
+        r"^client +librdkafka [\d.]+, message by message, .*built without C\+\+$", capsys.readouterr().out, re.MULTILINE
+    )
 
 
 @pytest.mark.parametrize("delivery", Guarantee)

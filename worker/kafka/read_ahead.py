@@ -88,7 +88,10 @@ class ReadAhead:
                 yield where, error
 
     def _part(self, max_records: int) -> Records:
-        part, self._rest = self._rest[:max_records], self._rest[max_records:]
+        if len(self._rest) <= max_records:
+            part, self._rest = self._rest, Records()
+        else:
+            part, self._rest = self._rest[:max_records], self._rest[max_records:]
         return part
 
     def _places(self) -> Iterator[Partition]:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, Message
 
-from kuaixun.worker.kafka import plugin
+from kuaixun.worker.kafka.plugin import batch_consumer
 from kuaixun.worker.kafka.records import records_of
 from kuaixun.worker.records import Partition, Records
 
-with suppress(ImportError):
+if TYPE_CHECKING:
     from kuaixun.worker.kafka import _batches
 
 
@@ -26,7 +25,7 @@ class Event(NamedTuple):
 
 
 class Reading:
-    """Reads with a consumer, the last that this thread has made; with plugin.with_plugin's property, by batches.
+    """Reads with a consumer; with plugin.with_plugin's property, by batches.
 
     The client makes an object of each message, and of each answer that these are asked for, which takes as long as half
     of the worker's loop. `topic` is that of all records where there is only one, `on_error` the consumer's `error_cb`.
@@ -35,12 +34,12 @@ class Reading:
 
     def __init__(self, consumer: Consumer, topic: str | None, on_error: Callable[[KafkaError], None]) -> None:
         self._consumer, self._topic, self._on_error = consumer, topic, on_error
-        self._batches: _batches.BatchConsumer | None = None
-        if plugin.PLUGIN is not None:
-            try:
-                self._batches = _batches.BatchConsumer(consumer)
-            except ValueError:  # it does not let itself be read so
-                return
+        self._batches = batch_consumer(consumer)
+
+    @property
+    def by_batch(self) -> bool:
+        """Whether a batch is read in one call."""
+        return self._batches is not None
 
     def begin(self, partitions: Iterable[Partition]) -> None:
         """These are about to be read, from wherever the client is told to: assigned, or gone back in."""

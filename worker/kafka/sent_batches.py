@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from confluent_kafka import KafkaError, Producer
 
-from kuaixun.worker.kafka import plugin
+from kuaixun.worker.kafka.plugin import batch_producer
 from kuaixun.worker.messages import OutgoingColumns
 from kuaixun.worker.streams import Receipts
 
-with suppress(ImportError):
+if TYPE_CHECKING:
     from kuaixun.worker.kafka import _batches
 
 
@@ -26,7 +25,7 @@ class _Sent:
 
 
 class SentBatches:
-    """Those of one producer, the last that this thread has made, with plugin.with_plugin's property.
+    """Those of one producer, made with plugin.with_plugin's property.
 
     The client's own `produce` and its callback take as long for each message as all the rest of the worker's loop.
     """
@@ -38,12 +37,8 @@ class SentBatches:
     @classmethod
     def of(cls, producer: Producer) -> Self | None:
         """None where the producer does not let itself be used so: each message is a call of its own then."""
-        if plugin.PLUGIN is None:
-            return None
-        try:
-            return cls(_batches.BatchProducer(producer))
-        except ValueError:
-            return None
+        batches = batch_producer(producer)
+        return cls(batches) if batches is not None else None
 
     def send(self, messages: OutgoingColumns, receipts: Receipts) -> None:
         """See streams.Sink.send_all."""

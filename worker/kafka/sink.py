@@ -64,6 +64,11 @@ class KafkaSink:
         return self._connection.partition_count(self._producer, topic)
 
     @property
+    def by_batch(self) -> bool:
+        """Whether the client takes a batch in one call."""
+        return self._batches is not None
+
+    @property
     def outage_seconds(self) -> float:
         """How long the brokers have not answered the producer by now, 0 while they do. For any thread."""
         return self._connection.outage.seconds

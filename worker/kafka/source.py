@@ -97,6 +97,11 @@ class KafkaSource:
         self._member.join(self._topics, listener)
 
     @property
+    def by_batch(self) -> bool:
+        """Whether the client hands over a batch in one call."""
+        return self._reading.by_batch
+
+    @property
     def joined(self) -> bool:
         """See streams.Source."""
         return self._member.joined

@@ -119,8 +119,8 @@ void Stir::wait(double seconds) {
 }
 
 BatchConsumer::BatchConsumer(nb::object consumer)
-    : consumer_(std::move(consumer)), client_(adopt_newest(ClientKind::consumer).client) {
-  if (client_ == nullptr) throw std::invalid_argument("this thread has made no consumer with this plugin");
+    : consumer_(std::move(consumer)), client_(adopt(consumer_.ptr(), ClientKind::consumer).client) {
+  if (client_ == nullptr) throw std::invalid_argument("no consumer that was made with this plugin, and not shared yet");
   const Librdkafka& library = librdkafka();
   own_ = library.new_queue(client_);
   callbacks_ = library.consumer_queue(client_);

@@ -29,14 +29,13 @@ class Stir {
   bool is_due_ = false;
 };
 
-// Shares the client of the Python consumer that this thread has made last. What it diverts comes here and not there, by
-// a queue of its own (librdkafka keeps one for each partition, which an application may forward as it likes); all else,
-// callbacks and rebalances above all, stays the Python consumer's to serve. What comes here is polled as events: an
-// error that served the application's callback would call the Python client outside of its own calls, which that does
-// not survive. For one thread at a time.
+// Shares the client of a Python consumer. What it diverts comes here and not there, by a queue of its own (librdkafka
+// keeps one for each partition, which an application may forward as it likes); all else, callbacks and rebalances above
+// all, stays the Python consumer's to serve. What comes here is polled as events: an error that served the application's
+// callback would call the Python client outside of its own calls, which that does not survive. For one thread at a time.
 class BatchConsumer {
  public:
-  // Throws std::invalid_argument where that has been made without this plugin.
+  // Throws std::invalid_argument where that was made without this plugin, or is shared already.
   explicit BatchConsumer(nanobind::object consumer);
   ~BatchConsumer();
   BatchConsumer(const BatchConsumer&) = delete;

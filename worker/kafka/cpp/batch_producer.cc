@@ -86,8 +86,10 @@ bool hand_over(const Librdkafka& library, Client* client, Row& row, void* opaque
 }  // namespace
 
 BatchProducer::BatchProducer(nb::object producer)
-    : producer_(std::move(producer)), adopted_(adopt_newest(ClientKind::producer)) {
-  if (adopted_.client == nullptr) throw std::invalid_argument("this thread has made no producer with this plugin");
+    : producer_(std::move(producer)), adopted_(adopt(producer_.ptr(), ClientKind::producer)) {
+  if (adopted_.client == nullptr) {
+    throw std::invalid_argument("no producer that was made with this plugin, and not shared yet");
+  }
 }
 
 BatchProducer::~BatchProducer() {

@@ -13,10 +13,10 @@
 
 namespace kuaixun::kafka {
 
-// Shares the client of the Python producer that this thread has made last.
+// Shares the client of a Python producer.
 class BatchProducer {
  public:
-  // Throws std::invalid_argument where that has been made without this plugin.
+  // Throws std::invalid_argument where that was made without this plugin, or is shared already.
   explicit BatchProducer(nanobind::object producer);
   ~BatchProducer();
   BatchProducer(const BatchProducer&) = delete;

@@ -42,7 +42,8 @@ bool find_librdkafka(const char* binding) {
          find(handle, "rd_kafka_headers_new", found.new_headers) &&
          find(handle, "rd_kafka_headers_destroy", found.destroy_headers) &&
          find(handle, "rd_kafka_header_add", found.add_header) &&
-         find(handle, "rd_kafka_type", found.kind_of) && find(handle, "rd_kafka_queue_new", found.new_queue) &&
+         find(handle, "rd_kafka_type", found.kind_of) && find(handle, "rd_kafka_opaque", found.application_of) &&
+         find(handle, "rd_kafka_queue_new", found.new_queue) &&
          find(handle, "rd_kafka_queue_get_consumer", found.consumer_queue) &&
          find(handle, "rd_kafka_queue_get_partition", found.partition_queue) &&
          find(handle, "rd_kafka_queue_destroy", found.destroy_queue) &&

@@ -64,6 +64,7 @@ struct Librdkafka {
   ErrorCode (*add_header)(Headers*, const char* name, std::ptrdiff_t name_size, const void* value,
                           std::ptrdiff_t value_size);
   ClientKind (*kind_of)(const Client*);
+  void* (*application_of)(const Client*);  // what its application gave it as its opaque
   Queue* (*new_queue)(Client*);
   Queue* (*consumer_queue)(Client*);
   Queue* (*partition_queue)(Client*, const char* topic, std::int32_t partition);

@@ -35,8 +35,8 @@ NB_MODULE(_batches, module) {
              "Find the one that this loaded shared object is linked with, before all else; whether it is there and "
              "can take this module as a plugin.");
   nb::class_<BatchConsumer>(module, "BatchConsumer", nb::type_slots(collected),
-                            "Shares the client of a consumer, the last that this thread has made with this module as "
-                            "a plugin. For one thread at a time; the consumer's own calls serve its callbacks.")
+                            "Shares the client of a consumer that was made with this module as a plugin. For one "
+                            "thread at a time; the consumer's own calls serve its callbacks.")
       .def(nb::init<nb::object>(), nb::arg("consumer"))
       .def("divert", &BatchConsumer::divert, nb::arg("topic"), nb::arg("partition"),
            "Have messages of a partition come here, and not to the consumer. Before it is assigned.")
@@ -48,8 +48,7 @@ NB_MODULE(_batches, module) {
            "topic, partition, offset, the error's code and its words.")
       .def("close", &BatchConsumer::close, "Read nothing from here on. Before the consumer's own `close`.");
   nb::class_<BatchProducer>(module, "BatchProducer",
-                            "Shares the client of a producer, the last that this thread has made with this module as "
-                            "a plugin.")
+                            "Shares the client of a producer that was made with this module as a plugin.")
       .def(nb::init<nb::object>(), nb::arg("producer"))
       .def("produce", &BatchProducer::produce, nb::arg("topics"), nb::arg("partitions"), nb::arg("keys"),
            nb::arg("values"), nb::arg("headers"), nb::arg("timestamps_ms"),

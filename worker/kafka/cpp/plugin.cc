@@ -2,7 +2,7 @@
 
 #include <mutex>
 #include <string>
-#include <unordered_set>
+#include <unordered_map>
 
 namespace kuaixun::kafka {
 namespace {
@@ -12,12 +12,10 @@ constexpr unsigned kRowBits = 20;
 static_assert(sizeof(void*) == 8, "a batch and a row have no room in a pointer");
 static_assert(kMostRows == std::size_t{1} << kRowBits);
 
-// Those with this plugin: one that nobody has adopted may be gone, and its place another's.
-// Never freed, for a client may go in a thread that outlives main.
-std::mutex& alive_mutex = *new std::mutex;
-std::unordered_set<const Client*>& alive = *new std::unordered_set<const Client*>;
+// Those with this plugin that nobody has adopted. Never freed, for a client may go in a thread that outlives main.
+std::mutex& waiting_mutex = *new std::mutex;
+std::unordered_map<const void*, Adopted>& waiting = *new std::unordered_map<const void*, Adopted>;
 
-thread_local Adopted newest;
 thread_local bool is_handing_over = false;
 
 // In any of the client's threads, before the report goes to the application, which is not to see our opaque.
@@ -38,28 +36,33 @@ ErrorCode on_acknowledgement(Client*, Message* message, void* ledger) {
 }
 
 ErrorCode on_destroy(Client* client, void*) {
-  const std::lock_guard lock(alive_mutex);
-  alive.erase(client);
+  const std::lock_guard lock(waiting_mutex);
+  const auto found = waiting.find(librdkafka().application_of(client));
+  if (found != waiting.end() && found->second.client == client) waiting.erase(found);
   return kNoError;
 }
 
 ErrorCode on_new(Client* client, const Conf*, void*, char*, std::size_t) {
+  const Librdkafka& library = librdkafka();
+  Ledger* const ledger = library.kind_of(client) == ClientKind::producer ? new Ledger : nullptr;
   {
-    const std::lock_guard lock(alive_mutex);
-    alive.insert(client);
+    const std::lock_guard lock(waiting_mutex);
+    waiting[library.application_of(client)] = {client, ledger};
   }
-  auto* const ledger = new Ledger;
-  newest = {client, ledger};
-  const ErrorCode error = librdkafka().add_on_destroy(client, kName, on_destroy, nullptr);
-  return error != kNoError ? error : librdkafka().add_on_acknowledgement(client, kName, on_acknowledgement, ledger);
+  const ErrorCode error = library.add_on_destroy(client, kName, on_destroy, nullptr);
+  if (error != kNoError || ledger == nullptr) return error;
+  return library.add_on_acknowledgement(client, kName, on_acknowledgement, ledger);
 }
 
 }  // namespace
 
-Adopted adopt_newest(ClientKind kind) {
-  const Adopted adopted = std::exchange(newest, {});
-  const std::lock_guard lock(alive_mutex);
-  return alive.count(adopted.client) != 0 && librdkafka().kind_of(adopted.client) == kind ? adopted : Adopted{};
+Adopted adopt(const void* application, ClientKind kind) {
+  const std::lock_guard lock(waiting_mutex);
+  const auto found = waiting.find(application);
+  if (found == waiting.end() || librdkafka().kind_of(found->second.client) != kind) return {};
+  const Adopted adopted = found->second;
+  waiting.erase(found);
+  return adopted;
 }
 
 void* opaque_of(std::uint64_t batch, std::size_t row) {

@@ -15,11 +15,12 @@ constexpr std::size_t kMostRows = std::size_t{1} << 20;
 
 struct Adopted {
   Client* client = nullptr;
-  Ledger* ledger = nullptr;  // never freed: nothing says when the client's last thread has ended
+  Ledger* ledger = nullptr;  // a producer's; never freed: nothing says when the client's last thread has ended
 };
 
-// The client that was made last in this thread with this plugin, once, and only where it is of this kind.
-Adopted adopt_newest(ClientKind kind);
+// The client of a living consumer or producer of Python's, which gives it itself as its opaque: once, and only where it
+// is of this kind and has this plugin.
+Adopted adopt(const void* application, ClientKind kind);
 
 // A message's opaque: its batch and its row in it. An application's own opaques are pointers to what is aligned, and
 // so even; these are odd.
