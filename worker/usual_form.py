@@ -27,7 +27,7 @@ _json = msgspec.json.Encoder().encode
 
 
 class UsualForm:
-    """A batch on the fast way. Whoever has the records makes it and asks for `values`; any thread may `label`."""
+    """A batch on the fast way. Whoever has the records makes it; any one thread may `label` it and ask for `values`."""
 
     def __init__(self, records: Records) -> None:
         self._topic = records.topic

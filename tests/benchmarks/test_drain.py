@@ -100,13 +100,19 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
     ("seen", "said"),
     [
         (1000, "passthrough was through before it could be looked at"),
-        (400, "passthrough stood still for 15 s after its first 400 outcomes"),
+        (400, "nothing follows the first 400 outcomes in 8 s"),
     ],
 )
 def test_one_that_stands_still_is_told_from_one_that_is_through(counted: Counted, seen: int, said: str) -> None:
     counted(lambda _: seen)
     with pytest.raises(DrainError, match=said):
         drain(CONTENDERS["passthrough"], BACKLOG, Guarantee.AT_LEAST_ONCE, 1)
+
+
+def test_one_that_never_comes_to_the_last_has_no_figure(counted: Counted) -> None:
+    counted(lambda seconds: min(999, int(400 * seconds)))
+    with pytest.raises(DrainError, match="nothing follows the first 999 outcomes in 8 s"):
+        drain(CONTENDERS["native"], BACKLOG, Guarantee.AT_LEAST_ONCE, 1)
 
 
 def test_what_comes_after_the_first_is_counted(counted: Counted) -> None:

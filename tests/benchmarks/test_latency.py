@@ -14,11 +14,14 @@ from kuaixun.worker.kafka.sent_batches import SentBatches
 from kuaixun.worker.messages import OutgoingColumns
 from kuaixun.worker.streams import Receipts
 from tests.benchmarks.stream import latency, traffic
-from tests.benchmarks.stream.contenders import CONTENDERS
-from tests.benchmarks.stream.latency import MAX_DELAY_MS, Run, measure, summed_up, waited_ms
+from tests.benchmarks.stream.contenders import CONTENDERS, Contender
+from tests.benchmarks.stream.latency import Run, measure, summed_up, waited_ms
+from tests.benchmarks.stream.progress import DrainError
 from tests.benchmarks.stream.report import latency_table
 from tests.kafka_broker import create_topic
 from tests.worker.topics import PARTITIONS
+
+MAX_DELAY_MS = 5.0
 
 
 def of(contender: str, p99_ms: float, p999_ms: float = 0.0, share: float = 0.5) -> Run:
@@ -28,7 +31,7 @@ def of(contender: str, p99_ms: float, p999_ms: float = 0.0, share: float = 0.5) 
 def test_the_limit_is_of_the_medians_and_of_the_same_load() -> None:
     runs = [of("passthrough", 10.0), of("native", 30.0), of("native", 12.0), of("passthrough", 20.0)]
     runs += [of("passthrough", 300.0), of("native", 11.0, 80.0), of("passthrough", 1.0, share=0.1)]
-    passthrough, native, other_load = summed_up(runs)
+    passthrough, native, other_load = summed_up(runs, MAX_DELAY_MS)
     assert (native.p99_ms, native.p99_by_round) == (12.0, [30.0, 12.0, 11.0])
     assert native.p99_limit_ms == pytest.approx((20.0 + MAX_DELAY_MS) * 1.2)
     assert native.p999_limit_ms == pytest.approx(5 * 12.0)
@@ -39,7 +42,7 @@ def test_the_limit_is_of_the_medians_and_of_the_same_load() -> None:
 def test_the_table_says_which_limit_is_kept() -> None:
     runs = [of("passthrough", 10.0, 51.0), of("native", 18.5, 40.0)]
     console = Console(width=200, record=True)
-    console.print(latency_table(summed_up(runs)))
+    console.print(latency_table(summed_up(runs, MAX_DELAY_MS)))
     load, passthrough, native = console.export_text().splitlines()[-3:]
     assert load.strip() == "at 50%"
     assert "50.0 missed" in passthrough
@@ -48,7 +51,7 @@ def test_the_table_says_which_limit_is_kept() -> None:
 
 
 def test_there_is_no_limit_without_the_passthrough() -> None:
-    (native,) = summed_up([of("native", 5.0)])
+    (native,) = summed_up([of("native", 5.0)], MAX_DELAY_MS)
     assert native.p99_limit_ms is None
 
 
@@ -64,11 +67,23 @@ def test_every_other_round_goes_backwards(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(latency, "run", measured)
     runs = list(measure(["passthrough", "native"], "", [(0.1, 10.0), (0.5, 50.0)], 1.0, 2))
-    order = [(one.contender, one.share_of_maximum) for one in runs]
+    assert all(isinstance(one, Run) and (one.contender, one.share_of_maximum) == (name, s) for name, s, one in runs)
+    order = [(name, share) for name, share, _ in runs]
     assert order[:4] == list(itertools.product(["passthrough", "native"], [0.1])) + list(
         itertools.product(["passthrough", "native"], [0.5])
     )
     assert order[4:] == order[3::-1]
+
+
+def test_one_that_comes_to_nothing_is_left_out_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def measured(contender: Contender, *_: object) -> Run:
+        if contender.name == "passthrough":
+            raise DrainError("nothing comes out")
+        return of(contender.name, 5.0)
+
+    monkeypatch.setattr(latency, "run", measured)
+    found = list(measure(["passthrough", "native"], "", [(0.5, 50.0)], 1.0, 1))
+    assert [(name, type(one)) for name, _, one in found] == [("passthrough", DrainError), ("native", Run)]
 
 
 class Clock:

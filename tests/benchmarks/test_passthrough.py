@@ -197,12 +197,15 @@ def test_the_passthrough_reads_on_while_a_transaction_ends_and_commits_what_is_i
     assert transactions.open is None
 
 
-@pytest.mark.parametrize("delivery", list(Guarantee))
-def test_the_passthrough_moves_each_headline_once(kafka_bootstrap: str, delivery: Guarantee) -> None:
+@pytest.mark.parametrize(
+    ("name", "delivery"),
+    [*(("passthrough", delivery) for delivery in Guarantee), ("passthrough-by-batch", Guarantee.AT_LEAST_ONCE)],
+)
+def test_the_passthrough_moves_each_headline_once(kafka_bootstrap: str, name: str, delivery: Guarantee) -> None:
     messages = 5_000
     with own_topics(kafka_bootstrap, delivery=delivery) as topics:
         write_backlog(topics, messages)
-        with started(CONTENDERS["passthrough"], topics, 1) as (member,):
+        with started(CONTENDERS[name], topics, 1) as (member,):
             progress = Progress(topics)
             assert progress.wait_for(messages, [member]).count == messages
             progress.close()

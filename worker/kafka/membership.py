@@ -85,6 +85,8 @@ class Membership:
             others = [p for p in consumer.assignment() if _place(p) != _place(position)]
             positions = [*(consumer.position(others) if others else []), position]
             self._reading.end(map(_place, positions))
+            # All are stopped and assigned in one call, so none begins before: a queue that goes with what is stopped
+            # must not be forwarded. What is fetched until then waits in the partition's own, and comes with it.
             consumer.assign(positions)
             self._reading.begin(map(_place, positions))
         else:

@@ -6,14 +6,15 @@ librdkafka's own. Prints one table at the end, or when it is interrupted, of wha
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
+from confluent_kafka import KafkaException
+
 from tests.benchmarks.alone import alone
 from tests.benchmarks.brokers import embedded_kafka, real_kafka
-from tests.benchmarks.failures import BenchmarkError, finish_measuring
+from tests.benchmarks.failures import FAILED_EXIT_CODE, BenchmarkError, finish_measuring
 from tests.benchmarks.gpu import gpu_name
 from tests.benchmarks.peers.environments import PeerUnavailableError, python_of
 from tests.benchmarks.stream import latency, start
@@ -21,12 +22,15 @@ from tests.benchmarks.stream.contenders import CONTENDERS, PASSTHROUGH
 from tests.benchmarks.stream.drain import Backlog, Drained
 from tests.benchmarks.stream.options import LOADED_BY, Options, read_options
 from tests.benchmarks.stream.progress import DrainError
-from tests.benchmarks.stream.report import Report, environment
+from tests.benchmarks.stream.report import Report, environment, worker_settings
 from tests.benchmarks.stream.rounds import Case, alone_at_least_once, cases, measure, summed_up
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print the table, write the figures; what was measured before a failure too. Raises BenchmarkError."""
+    """Measure, print the table, write the figures; what was measured before a failure too. Raises BenchmarkError.
+
+    Fails where a contender that can be measured here came to no figure at all.
+    """
     options = read_options(arguments)
     with alone():
         options, left_out = without_those_that_cannot_run(options)
@@ -47,10 +51,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
         except (BenchmarkError, KeyboardInterrupt) as error:
             report.left_out.append(f"all that follows: {str(error) or 'interrupted'}")
             raise
+        except (KafkaException, TimeoutError) as error:
+            why = f"the broker does not answer: {str(error) or 'it took too long'}"
+            report.left_out.append(f"all that follows: {why}")
+            raise BenchmarkError(why) from None
         finally:
             if report.throughput:
                 told(options, report)
-    return 0
+    return 0 if {row.contender for row in report.throughput}.issuperset(options.only) else FAILED_EXIT_CODE
 
 
 def without_those_that_cannot_run(options: Options) -> tuple[Options, list[str]]:
@@ -116,19 +124,22 @@ def measure_latencies(options: Options, bootstrap: str, report: Report) -> None:
     rates = [(share, share * loaded.messages_per_second) for share in options.loads]
     say(f"latency: {options.broker_warm_seconds:g} s of passthrough's traffic that do not count")
     latency.warm_up(bootstrap, rates[0][1], options.broker_warm_seconds)
-    runs = []
-    for one in latency.measure(names, bootstrap, rates, options.seconds, options.rounds):
+    whole, runs, max_delay_ms = options.rounds * len(names) * len(rates), [], worker_settings().max_delay_ms
+    measured = latency.measure(names, bootstrap, rates, options.seconds, options.rounds)
+    for place, (name, load, one) in enumerate(measured, start=1):
+        where = f"{place} of {whole}: {name} at {load:.0%}"
+        if isinstance(one, DrainError):
+            report.left_out.append(f"latency of {name} at {load:.0%}: {one}")
+            say(f"{where}: {one}")
+            continue
         runs.append(one)
-        report.latencies = latency.summed_up(runs)
-        where = f"{len(runs)} of {options.rounds * len(names) * len(rates)}"
-        say(f"{where}: {one.contender} at {one.share_of_maximum:.0%}: {one.p50_ms} / {one.p99_ms} / {one.p999_ms} ms")
+        report.latencies = latency.summed_up(runs, max_delay_ms)
+        say(f"{where}: {one.p50_ms} / {one.p99_ms} / {one.p999_ms} ms")
 
 
 def told(options: Options, report: Report) -> None:
     """Print first: what cannot be written is read at least."""
-    if options.parts is not None and options.parts.exists():
-        parts = json.loads(options.parts.read_text(encoding="utf-8"))
-        report.parts = {name: parts[name] for name in ("rows_per_second", "ratios")}
+    report.parts = options.parts
     report.show()
     if options.json is not None:
         report.write(options.json)

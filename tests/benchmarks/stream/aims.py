@@ -52,9 +52,9 @@ def significant(figure: float) -> str:
 def verdicts(
     throughput: Sequence[Throughput], starts: Sequence[Start], latencies: Sequence[Latency] = ()
 ) -> tuple[Verdict, ...]:
-    """What can be said of this run; of one process, at least once."""
+    """What can be said of this run; of peers and starts, which are of one process, at least once, of such a worker."""
     return (
-        *_shares(alone_at_least_once(throughput)),
+        *_shares(throughput),
         *_peers(times_peers(throughput)),
         *_latencies(latencies),
         *_starts(starts),
@@ -69,10 +69,11 @@ def times_peers(throughput: Sequence[Throughput]) -> dict[str, float]:
     return {name: alone[WORKER] / rate for name, rate in alone.items() if name.rpartition("-")[0] in PEERS}
 
 
-def _shares(alone: dict[str, Throughput]) -> Iterator[Verdict]:
-    for name, least in LEAST_SHARES.items():
-        if name in alone:
-            yield Verdict(f"{name}, of passthrough's throughput", alone[name].share_of_passthrough, least)
+def _shares(throughput: Sequence[Throughput]) -> Iterator[Verdict]:
+    for row in throughput:
+        if (least := LEAST_SHARES.get(row.contender)) is not None:
+            what = f"{row.contender}, {row.delivery} × {row.processes}, of passthrough's throughput"
+            yield Verdict(what, row.share_of_passthrough, least)
 
 
 def _peers(times: dict[str, float]) -> Iterator[Verdict]:

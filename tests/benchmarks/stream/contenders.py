@@ -40,6 +40,13 @@ def _passthrough(topics: Topics) -> list[str]:
     ]
 
 
+def _passthrough_by_batch(topics: Topics) -> list[str]:
+    return [
+        *(sys.executable, "-m", "tests.benchmarks.stream.passthrough_by_batch", "--bootstrap", topics.bootstrap),
+        *("--input", topics.input, "--output", topics.output, "--group", topics.group),
+    ]
+
+
 def _null(topics: Topics) -> list[str]:
     return [sys.executable, "-m", "tests.benchmarks.stream.null_engine", *topics.flags(), *THREADS]
 
@@ -70,6 +77,7 @@ CONTENDERS = {
     one.name: one
     for one in (
         Contender(PASSTHROUGH, _passthrough),
+        Contender("passthrough-by-batch", _passthrough_by_batch, exactly_once=False, shares=False),
         Contender("null", _null),
         Contender("native", _worker("native")),
         # What metrics, probes and the page cost.

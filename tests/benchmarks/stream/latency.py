@@ -27,12 +27,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
-from kuaixun.worker.settings import WorkerSettings
 from tests.benchmarks.stream.contenders import CONTENDERS, PASSTHROUGH, Contender
 from tests.benchmarks.stream.drain import started
-from tests.benchmarks.stream.progress import Progress
+from tests.benchmarks.stream.progress import DrainError, Progress
 from tests.benchmarks.stream.traffic import due_after
 from tests.benchmarks.worker.backlog import write_backlog
 from tests.benchmarks.worker.own_topics import own_topics
@@ -44,7 +43,6 @@ BROKER_WARM_SECONDS = 60.0
 WARM_SECONDS = 3.0
 STRAGGLER_SECONDS = 10.0  # how long after the last headline was sent the missing ones are waited for
 QUANTILES = (0.5, 0.99, 0.999)
-MAX_DELAY_MS = float(WorkerSettings.model_fields["max_delay_ms"].default)
 # What the worker's p99 may be: passthrough's and the delay that batches are given, and a fifth more.
 P99_TOLERANCE = 0.2
 P999_OF_P99 = 5.0
@@ -93,12 +91,18 @@ class Latency:
 
 def measure(
     names: Sequence[str], bootstrap: str, rates: Sequence[tuple[float, float]], seconds: float, rounds: int
-) -> Iterator[Run]:
-    """Rounds over all rates, each a share of the maximum and messages per second; every other round backwards."""
+) -> Iterator[tuple[str, float, Run | DrainError]]:
+    """Rounds over all rates, each a share of the maximum and messages per second; every other round backwards.
+
+    Each with its contender's name and its share. Who comes to nothing is told of and left out of that round.
+    """
     in_turn = [(CONTENDERS[name], share, rate) for share, rate in rates for name in names]
     for number in range(rounds):
         for contender, share, rate in in_turn if number % 2 == 0 else reversed(in_turn):
-            yield run(contender, bootstrap, share, rate, seconds)
+            try:
+                yield contender.name, share, run(contender, bootstrap, share, rate, seconds)
+            except DrainError as error:
+                yield contender.name, share, error
 
 
 def warm_up(bootstrap: str, rate: float, seconds: float = BROKER_WARM_SECONDS) -> None:
@@ -134,7 +138,7 @@ def run(
                 traffic.kill()
                 traffic.wait()
     if traffic.returncode:
-        raise RuntimeError("the traffic ended before its time; what it says stands above")
+        raise DrainError("the traffic ended before its time; what it says stands above")
     said = json.loads(printed)
     began = said["began_nanoseconds"]
     expected = np.array([due_after(rate, number) for number in range(0, total, PARTITIONS)])
@@ -168,21 +172,21 @@ def waited_ms(
     return waited
 
 
-def summed_up(runs: Sequence[Run]) -> list[Latency]:
-    """One row a contender and share, in the order of the first round."""
+def summed_up(runs: Sequence[Run], max_delay_ms: float) -> list[Latency]:
+    """One row a contender and share, in the order of the first round; the delay is the one that workers are given."""
     of: dict[tuple[str, float], list[Run]] = defaultdict(list)
     for one in runs:
         of[one.contender, one.share_of_maximum].append(one)
-    return [_latency(rounds, of.get((PASSTHROUGH, share))) for (_, share), rounds in of.items()]
+    return [_latency(rounds, of.get((PASSTHROUGH, share)), max_delay_ms) for (_, share), rounds in of.items()]
 
 
-def _latency(rounds: Sequence[Run], passthrough: Sequence[Run] | None) -> Latency:
+def _latency(rounds: Sequence[Run], passthrough: Sequence[Run] | None, max_delay_ms: float) -> Latency:
     first = rounds[0]
     p99_ms = statistics.median(one.p99_ms for one in rounds)
     limit = None
     if passthrough and first.contender != PASSTHROUGH:
         beside = statistics.median(one.p99_ms for one in passthrough)
-        limit = round((beside + MAX_DELAY_MS) * (1 + P99_TOLERANCE), 2)
+        limit = round((beside + max_delay_ms) * (1 + P99_TOLERANCE), 2)
     return Latency(
         contender=first.contender,
         share_of_maximum=first.share_of_maximum,
@@ -217,7 +221,7 @@ def _watched(topics: Topics, traffic: subprocess.Popen[str], total: int) -> tupl
         now = time.monotonic_ns()
         for message in messages:
             if (error := message.error()) is not None:
-                raise KafkaException(error)
+                raise DrainError(f"what is labelled cannot be read: {error.str()}")
             keys.append(int(message.key() or 0))
             seen.append(now)
     ended_at = time.monotonic_ns()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from tests.worker.topics import PARTITIONS
 
 # A backlog of fewer is drained before it can be looked at.
 FEWEST_MESSAGES = 1_000
+PARTS = ("rows_per_second", "ratios")
 MESSAGES, SHORT_MESSAGES = 1_000_000, 400_000
 ROUNDS, SHORT_ROUNDS = 5, 3
 LOADS = (0.1, 0.5, 0.8)
@@ -43,7 +45,7 @@ class Options:
     loads: list[float]
     seconds: float
     broker_warm_seconds: float
-    parts: Path | None
+    parts: Mapping[str, Mapping[str, float]]  # see read_parts
     embedded: bool = False
     notes: list[str] = field(default_factory=list)
 
@@ -85,7 +87,7 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
         loads=loads,
         seconds=given.seconds,
         broker_warm_seconds=given.broker_warm_seconds,
-        parts=given.parts,
+        parts=read_parts(given.parts),
         embedded=embedded,
         notes=notes,
     )
@@ -107,6 +109,20 @@ def expect_writable(path: Path | None) -> None:
         expect_writable_figures(path)
     except OSError as error:
         raise BenchmarkError(f"--json {path}: cannot be written: {error.strerror}; name another file") from None
+
+
+def read_parts(path: Path | None) -> dict[str, dict[str, float]]:
+    """What pytest-benchmark measured, as `conftest.py` keeps it. Raises BenchmarkError for any other file."""
+    if path is None:
+        return {}
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        return {part: {str(name): float(value) for name, value in kept[part].items()} for part in PARTS}
+    except OSError as error:
+        why = error.strerror
+    except (ValueError, LookupError, TypeError, AttributeError):
+        why = f"it has no {' and '.join(PARTS)}"
+    raise BenchmarkError(f"--parts {path}: cannot be read: {why}; make it with `make bench`")
 
 
 def guarantee(text: str) -> Guarantee:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
@@ -15,9 +15,11 @@ from tests.benchmarks.worker.processes import Process
 from tests.kafka_broker import NOTICES
 from tests.worker.topics import PARTITIONS, PATIENCE_SECONDS, Topics
 
+ANSWER_SECONDS = 15.0
 LOOK_EVERY_SECONDS = 0.1  # each look is a request, which the broker serves on the same processors
 # An end that is seen late is divided into all messages, and takes the more of a figure the faster a contender is.
 # Where the last outcome is due within three looks, for transactions come by the tenth of a second, the next is soon.
+STILL_SECONDS = 8.0  # without a further outcome there will be none: what is missing is lost
 NEAR_SECONDS = 0.3
 SOON_SECONDS = 0.01
 
@@ -56,8 +58,11 @@ def first_offsets(topics: Topics) -> int:
 
 def _sum_of_offsets(admin: AdminClient, wanted: dict[TopicPartition, OffsetSpec]) -> int:
     """One request, however many partitions there are."""
-    found = admin.list_offsets(wanted, request_timeout=PATIENCE_SECONDS)
-    return sum(one.result().offset for one in found.values())
+    try:
+        found = admin.list_offsets(wanted, request_timeout=ANSWER_SECONDS)
+        return sum(one.result().offset for one in found.values())
+    except KafkaException as exception:
+        raise BenchmarkError(f"the broker does not tell what it has: {exception.args[0].str()}") from None
 
 
 class Progress:
@@ -77,7 +82,9 @@ class Progress:
         self._inputs = [TopicPartition(topics.input, number) for number in range(partitions)]
         # Of all that is written: to know which of it is committed would trouble the broker with each transaction's end.
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        self._outputs = {TopicPartition(topics.output, number): latest for number in range(partitions)}
+        # A dead letter is an outcome, too.
+        names = (topics.output, topics.dead_letter)
+        self._outputs = {TopicPartition(name, number): latest for name in names for number in range(partitions)}
         self._by_offsets = topics.delivery is Guarantee.EXACTLY_ONCE
         self.count()
 
@@ -96,9 +103,9 @@ class Progress:
     ) -> Look:
         """The first look that counts so many, or the last one where that time is over.
 
-        Raises DrainError where a member ends, or there is none at all by then.
+        Raises DrainError where a member ends, or there is none at all by then, or no further one for STILL_SECONDS.
         """
-        first = last = self._look()
+        first = last = moved = self._look()
         deadline = first.at_seconds + most_seconds
         while last.count < least and last.at_seconds < deadline:
             for one in members:
@@ -106,6 +113,10 @@ class Progress:
                     raise DrainError(f"the contender ended: {''.join(one.said)}")
             time.sleep(pause_seconds(first, last, least, every_seconds))
             last = self._look()
+            if last.count > moved.count:
+                moved = last
+            if last.count and last.at_seconds - moved.at_seconds > STILL_SECONDS:
+                raise DrainError(f"nothing follows the first {last.count:,} outcomes in {STILL_SECONDS:g} s")
         if not last.count:
             said = "".join(members[0].said) or "the contender says nothing"
             raise DrainError(f"nothing comes out in {most_seconds:g} s: {said}")

@@ -22,7 +22,7 @@ from kuaixun.export.figures_file import write_figures
 from kuaixun.worker.delivery.promise import Guarantee
 from kuaixun.worker.errors import SettingError
 from kuaixun.worker.kafka.client_defaults import CONSUMER_DEFAULTS, PRODUCER_DEFAULTS
-from kuaixun.worker.settings import PREFIX, PROPERTY_FIELDS, read_settings
+from kuaixun.worker.settings import PREFIX, PROPERTY_FIELDS, WorkerSettings, read_settings
 from tests.benchmarks.brokers import broker_environment
 from tests.benchmarks.failures import BenchmarkError
 from tests.benchmarks.gpu import gpu_name
@@ -182,15 +182,20 @@ def environment(
     }
 
 
-def environment_settings() -> dict[str, str]:
-    """What the workers' environment sets of them, `.env` included, secrets hidden.
+def worker_settings() -> WorkerSettings:
+    """Those that the measured workers have by their environment, `.env` included.
 
     Raises BenchmarkError for what no worker would start with.
     """
     try:
-        settings = read_settings({})
+        return read_settings({})
     except SettingError as error:
         raise BenchmarkError(str(error)) from None
+
+
+def environment_settings() -> dict[str, str]:
+    """What that environment sets of them, secrets hidden. Raises BenchmarkError: see `worker_settings`."""
+    settings = worker_settings()
     chosen = sorted(settings.model_fields_set.difference(PROPERTY_FIELDS))
     said = {f"{PREFIX}{name}".upper(): str(getattr(settings, name)) for name in chosen}
     return {**said, "properties": settings.shown_properties()}

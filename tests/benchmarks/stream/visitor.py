@@ -9,6 +9,7 @@ from http.client import HTTPException
 from types import TracebackType
 from typing import Self
 
+from tests.benchmarks.stream.progress import DrainError
 from tests.benchmarks.worker.processes import PATIENCE_SECONDS, Process
 
 PAGE_EVERY_SECONDS = 1.0  # as the page's script does
@@ -41,9 +42,9 @@ class Visitor:
         self._thread.join()
 
     def raise_any(self) -> None:
-        """Raises RuntimeError where nobody answered, be it once."""
+        """Raises DrainError where nobody answered, be it once."""
         if self._error is not None or not self.visits:
-            raise RuntimeError(f"the watched worker did not answer: {self._error}") from self._error
+            raise DrainError(f"the watched worker did not answer: {self._error}") from self._error
 
     def _visit(self) -> None:
         try:

@@ -103,8 +103,9 @@ def _round(backlog: Backlog) -> dict[str, float]:
     with own_topics(backlog.topics.bootstrap) as own:
         topics = replace(own, input=backlog.topics.input)
         progress = Progress(topics)
-        with started(Contender("watched", command), topics, 1) as (member,), Visitor(member) as visitor:
-            progress.wait_for(backlog.messages, [member])
+        with started(Contender("watched", command), topics, 1) as (member,):
+            with Visitor(member) as visitor:
+                progress.wait_for(backlog.messages, [member])
             member.process.terminate()
             member.process.wait()
         visitor.raise_any()

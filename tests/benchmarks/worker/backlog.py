@@ -80,7 +80,7 @@ def _write(producer: Producer, topic: str, values: Sequence[bytes], count: int, 
         if number % 10_000 == 0:
             producer.poll(0)
     if producer.flush(FLUSH_SECONDS):
-        raise RuntimeError("the broker does not take the backlog")
+        raise BenchmarkError("the broker does not take the backlog")
 
 
 def payloads(texts: Path | None = None) -> list[bytes]:
@@ -104,19 +104,19 @@ def various_titles() -> list[str]:
 
 
 def titles_of(texts: Path) -> list[str]:
-    """The first column of each line. Raises BenchmarkError for a file of none, or of one that no broker takes."""
+    """The first column of each line, but blank ones. Raises BenchmarkError for none, or one that no broker takes."""
     try:
         titles = [line.partition("\t")[0] for line in texts.read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise BenchmarkError(f"--texts {texts}: cannot be read: {reason}; name a file of a headline a line") from None
-    if not titles:
+    if not any(map(str.strip, titles)):
         raise BenchmarkError(f"--texts {texts}: holds no headlines; write one a line")
     longest = max(titles, key=len)
     if len(longest) > MOST_CHARACTERS:
         line = titles.index(longest) + 1
         raise BenchmarkError(f"--texts {texts}, line {line}: {len(longest):,} characters; {MOST_CHARACTERS:,} at most")
-    return titles
+    return list(filter(str.strip, titles))
 
 
 def events(titles: Sequence[str]) -> list[bytes]:

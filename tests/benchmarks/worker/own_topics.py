@@ -7,6 +7,7 @@ after them, and they go when it does.
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,13 +22,17 @@ from tests.worker.topics import PARTITIONS, PATIENCE_SECONDS, Topics
 PREFIX = f"measured-{os.getpid()}-"
 SESSION_MS = 6000  # the least that a broker allows
 LOOK_EVERY_SECONDS = 0.5
+ANSWER_SECONDS = 15.0  # what a broker that is there needs at most to clean up
 
 
 @contextmanager
 def own_topics(
     bootstrap: str, partitions: int = PARTITIONS, delivery: Guarantee = Guarantee.AT_LEAST_ONCE
 ) -> Iterator[Topics]:
-    """Three topics and a group's name; blocks until they are there, and at the end until the broker lets them go."""
+    """Three topics and a group's name; blocks until they are there, and at the end until the broker lets them go.
+
+    A broker that does not answer by then keeps them, which is told.
+    """
     if is_embedded(bootstrap):
         if partitions != PARTITIONS:
             raise ValueError(f"topics of librdkafka's own broker have {PARTITIONS} partitions, not {partitions}")
@@ -41,14 +46,19 @@ def own_topics(
             create_topic(bootstrap, one, partitions)
         yield topics
     finally:
-        admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": NOTICES})
-        for deleted in admin.delete_topics(names).values():
-            try:
-                deleted.result(PATIENCE_SECONDS)
-            except KafkaException as exception:
-                # Interrupted before all of them were made.
-                if exception.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
-                    raise
+        _delete(bootstrap, names)
+
+
+def _delete(bootstrap: str, names: list[str]) -> None:
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": NOTICES})
+    for name, deleted in admin.delete_topics(names, request_timeout=ANSWER_SECONDS).items():
+        try:
+            deleted.result(2 * ANSWER_SECONDS)
+        except (KafkaException, TimeoutError) as error:
+            # Interrupted before all of them were made.
+            missing = KafkaError.UNKNOWN_TOPIC_OR_PART
+            if not (isinstance(error, KafkaException) and error.args[0].code() == missing):
+                print(f"{bootstrap} does not answer, and keeps the topic {name}", file=sys.stderr)
 
 
 def is_embedded(bootstrap: str) -> bool:
@@ -63,7 +73,7 @@ def forget_groups(bootstrap: str) -> None:
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": NOTICES})
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
-        found = admin.list_consumer_groups(request_timeout=PATIENCE_SECONDS).result(PATIENCE_SECONDS).valid
+        found = admin.list_consumer_groups(request_timeout=ANSWER_SECONDS).result(2 * ANSWER_SECONDS).valid
         names = [one.group_id for one in found if one.group_id.startswith(PREFIX)]
         if not names:
             return

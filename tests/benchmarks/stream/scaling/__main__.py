@@ -27,10 +27,11 @@ from tests.benchmarks.stream.options import expect_writable, one_of
 from tests.benchmarks.stream.report import TABLE_COLUMNS, environment, plain_table, show_whole, spread
 from tests.benchmarks.stream.scaling.cases import MESSAGES, POINTS, SCALED, Case, cases
 from tests.benchmarks.stream.scaling.costs import LEAST_MESSAGES, WARM_MESSAGES, Cost, cost
-from tests.benchmarks.stream.scaling.figures import Flatness, Line, Row, flatness, lines, rows
+from tests.benchmarks.stream.scaling.figures import STRAIGHT, Flatness, Line, Row, flatness, lines, rows
 from tests.benchmarks.stream.scaling.plots import write_plots
 
 PROGRAM = "python -m tests.benchmarks.stream.scaling"
+ROUNDS = 5
 SHORT_MESSAGES = 50_000
 
 
@@ -42,6 +43,7 @@ class Scaling:
     rows: list[Row]
     flat: list[Flatness]
     lines: list[Line]
+    read_characters: int  # of a title, by the student
 
 
 def measure(
@@ -64,7 +66,7 @@ def summed_up(found: Sequence[Cost], of: dict[str, Any]) -> Scaling:
     """All that is said of the costs."""
     own = rows(found)
     read_characters = read_manifest(default_bundle_path()).text.max_tokens
-    return Scaling(of, own, flatness(own), lines(own, read_characters))
+    return Scaling(of, own, flatness(own), lines(own, read_characters), read_characters)
 
 
 def show(said: Scaling) -> None:
@@ -85,8 +87,15 @@ def show(said: Scaling) -> None:
         console.print(
             f"{line.contender}, titles of up to {line.up_to} characters: {line.microseconds_per_message:.2f} µs a "
             f"message and {line.microseconds_per_character:.4f} µs a character, "
-            f"off the line by {line.off_the_line:.1%} at most"
+            f"off the line by {line.off_the_line:.1%} at most{told_of(line, said.read_characters)}"
         )
+
+
+def told_of(line: Line, read_characters: int) -> str:
+    """Whether it is as straight as is aimed at, which is asked of what the student reads whole."""
+    if line.up_to > read_characters:
+        return ""
+    return f", {'straight' if line.off_the_line <= STRAIGHT else 'not straight'} at ± {STRAIGHT:.0%}"
 
 
 def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -108,15 +117,20 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="NAME",
         help=f"of {', '.join(POINTS)} (default: all)",
     )
-    parser.add_argument("--rounds", type=whole_number(1), default=5, metavar="N", help="(default: %(default)s)")
-    parser.add_argument(
-        "--messages", type=whole_number(1), default=MESSAGES, metavar="N", help="of a backlog (default: %(default)s)"
-    )
+    parser.add_argument("--rounds", type=whole_number(1), metavar="N", help=f"(default: {ROUNDS})")
+    parser.add_argument("--messages", type=whole_number(1), metavar="N", help=f"of a backlog (default: {MESSAGES:,})")
     parser.add_argument("--most-messages", type=whole_number(1), metavar="N", help="leave out larger backlogs")
     parser.add_argument("--json", type=path_of, metavar="FILE", help="write the figures there")
     parser.add_argument("--plots", type=path_of, metavar="FOLDER", help="draw them there, as SVG")
-    parser.add_argument("--short", action="store_true", help="one round of small backlogs: says whether it works")
+    parser.add_argument(
+        "--short",
+        action="store_true",
+        help="what is not given is one round of small backlogs, which says whether it works",
+    )
     options = parser.parse_args(arguments)
+    options.rounds = options.rounds or (1 if options.short else ROUNDS)
+    options.messages = options.messages or (SHORT_MESSAGES if options.short else MESSAGES)
+    options.most_messages = options.most_messages or (2 * SHORT_MESSAGES if options.short else None)
     expect_writable(options.json)
     if options.plots is not None:
         try:
@@ -133,7 +147,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
     options = read_options(arguments)
     effort = (WARM_MESSAGES, LEAST_MESSAGES)
     if options.short:
-        options.rounds, options.messages, options.most_messages = 1, SHORT_MESSAGES, 2 * SHORT_MESSAGES
         effort = (SHORT_MESSAGES, SHORT_MESSAGES)
     wanted = cases(options.series, options.messages, options.most_messages)
     names = list(dict.fromkeys((PASSTHROUGH, *options.only)))

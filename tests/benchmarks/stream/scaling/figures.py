@@ -13,6 +13,7 @@ from tests.benchmarks.stream.scaling.cases import Case, Series
 from tests.benchmarks.stream.scaling.costs import Cost
 
 FLAT = 0.15  # either way
+STRAIGHT = 0.1  # off the line, either way
 FLAT_SERIES: tuple[Series, ...] = ("partitions", "messages")
 
 
