@@ -10,6 +10,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from kuaixun.worker.delivery.promise import Guarantee
+from kuaixun.worker.kafka.client_errors import AWAY, TRANSIENT
 from tests.benchmarks.failures import BenchmarkError
 from tests.benchmarks.worker.processes import Process
 from tests.kafka_broker import NOTICES
@@ -57,12 +58,17 @@ def first_offsets(topics: Topics) -> int:
 
 
 def _sum_of_offsets(admin: AdminClient, wanted: dict[TopicPartition, OffsetSpec]) -> int:
-    """One request, however many partitions there are."""
-    try:
-        found = admin.list_offsets(wanted, request_timeout=ANSWER_SECONDS)
-        return sum(one.result().offset for one in found.values())
-    except KafkaException as exception:
-        raise BenchmarkError(f"the broker does not tell what it has: {exception.args[0].str()}") from None
+    """One request, however many partitions there are; of topics just made the broker may not know yet."""
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while True:
+        try:
+            found = admin.list_offsets(wanted, request_timeout=ANSWER_SECONDS)
+            return sum(one.result().offset for one in found.values())
+        except KafkaException as exception:
+            error = exception.args[0]
+            if error.code() not in TRANSIENT - AWAY or time.monotonic() > deadline:
+                raise BenchmarkError(f"the broker does not tell what it has: {error.str()}") from None
+        time.sleep(LOOK_EVERY_SECONDS)
 
 
 class Progress:
