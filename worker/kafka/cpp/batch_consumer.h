@@ -31,8 +31,9 @@ class Stir {
 
 // Shares the client of a Python consumer. What it diverts comes here and not there, by a queue of its own (librdkafka
 // keeps one for each partition, which an application may forward as it likes); all else, callbacks and rebalances above
-// all, stays the Python consumer's to serve. What comes here is polled as events: an error that served the application's
-// callback would call the Python client outside of its own calls, which that does not survive. For one thread at a time.
+// all, stays the Python consumer's to serve. What comes here is polled as events: an error that served the
+// application's callback would call the Python client outside of its own calls, which that does not survive.
+// For one thread at a time.
 class BatchConsumer {
  public:
   // Throws std::invalid_argument where that was made without this plugin, or is shared already.
