@@ -17,8 +17,8 @@ from tests.benchmarks.brokers import real_kafka
 from tests.benchmarks.stream import drain as of_drain
 from tests.benchmarks.stream import progress as of_progress
 from tests.benchmarks.stream import rounds
-from tests.benchmarks.stream.contenders import CONTENDERS, Contender
-from tests.benchmarks.stream.drain import Backlog, Drained, drain
+from tests.benchmarks.stream.contenders import CONTENDERS, PASSTHROUGH, Contender
+from tests.benchmarks.stream.drain import Backlog, Drained, drain, warm_up
 from tests.benchmarks.stream.progress import (
     LOOK_EVERY_SECONDS,
     NEAR_SECONDS,
@@ -152,7 +152,8 @@ def test_one_that_stands_still_is_left_out_and_the_others_go_on(
             raise DrainError(f"{contender.name} stood still")
         return Drained(100.0, 2.0, 10.0, 1.0)
 
-    monkeypatch.setattr(rounds, "drain", drained)
+    for module in (rounds, of_drain):
+        monkeypatch.setattr(module, "drain", drained)
     wanted = cases(["torchscript", "native"], [Guarantee.AT_LEAST_ONCE], [1])
     found = list(measure(BACKLOG, wanted, rounds=2))
     kept = [(number, case, one) for number, case, one in found if isinstance(one, Drained)]
@@ -163,6 +164,25 @@ def test_one_that_stands_still_is_left_out_and_the_others_go_on(
     slow.add("passthrough")
     with pytest.raises(DrainError):
         list(measure(BACKLOG, wanted, rounds=1))
+
+
+def test_the_broker_is_warmed_with_each_guarantee_in_turn_until_the_time_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[Guarantee] = []
+
+    def drained(_contender: Contender, _backlog: Backlog, delivery: Guarantee, _processes: int) -> Drained:
+        seen.append(delivery)
+        clock.now += 10.0
+        return Drained(100.0, 2.0, 10.0, 1.0)
+
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(of_drain, "drain", drained)
+    monkeypatch.setattr(of_drain, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    warm_up(CONTENDERS[PASSTHROUGH], BACKLOG, list(Guarantee), 0.0)
+    assert seen == [Guarantee.AT_LEAST_ONCE]
+    warm_up(CONTENDERS[PASSTHROUGH], BACKLOG, list(Guarantee), 25.0)
+    assert seen[1:] == [Guarantee.AT_LEAST_ONCE, Guarantee.EXACTLY_ONCE, Guarantee.AT_LEAST_ONCE]
 
 
 def test_an_interruption_while_topics_are_made_leaves_none(

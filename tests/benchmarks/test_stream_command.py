@@ -45,6 +45,8 @@ def test_what_is_not_said_follows_from_the_form() -> None:
     assert whole.delivery == list(Guarantee)
     assert whole.only == list(CONTENDERS)
     assert (short.messages, short.rounds, short.processes, short.loads) == (400_000, 3, [1, 2], [0.5])
+    assert (whole.broker_warm_seconds, short.broker_warm_seconds) == (60, 0)
+    assert read_options(["--short", "--broker-warm-seconds", "5"]).broker_warm_seconds == 5
     assert short.delivery == [Guarantee.AT_LEAST_ONCE]
 
 
@@ -158,7 +160,8 @@ def drains(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     monkeypatch.setattr(command, "real_kafka", nothing)
     monkeypatch.setattr(command, "alone", nothing)
     monkeypatch.setattr(Backlog, "written", nothing)
-    monkeypatch.setattr("tests.benchmarks.stream.rounds.drain", drained)
+    for module in ("rounds", "drain"):
+        monkeypatch.setattr(f"tests.benchmarks.stream.{module}.drain", drained)
     monkeypatch.setattr("tests.benchmarks.stream.start.start", started)
     return found
 

@@ -6,6 +6,7 @@ librdkafka's own. Prints one table at the end, or when it is interrupted, of wha
 
 from __future__ import annotations
 
+import statistics
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -82,8 +83,9 @@ def measure_throughput(options: Options, backlog: Backlog, report: Report) -> No
     """In rounds, into the report."""
     wanted = cases(options.only, options.delivery, options.processes)
     found: list[tuple[int, Case, Drained]] = []
-    say(f"{len(wanted)} cases, {options.rounds} rounds")
-    for place, (number, case, drained) in enumerate(measure(backlog, wanted, options.rounds)):
+    warm_seconds = options.broker_warm_seconds
+    say(f"{len(wanted)} cases, {options.rounds} rounds, after {warm_seconds:g} s that do not count and warm the broker")
+    for place, (number, case, drained) in enumerate(measure(backlog, wanted, options.rounds, warm_seconds)):
         where = f"round {number + 1} of {options.rounds}, {place % len(wanted) + 1} of {len(wanted)}"
         what = f"{case.contender.name}, {case.delivery}, {case.processes} at once"
         if isinstance(drained, DrainError):
@@ -122,8 +124,9 @@ def measure_latencies(options: Options, bootstrap: str, report: Report) -> None:
         return
     names = [name for name in dict.fromkeys((PASSTHROUGH, *options.only)) if name in latency.LATENCY_OF]
     rates = [(share, share * loaded.messages_per_second) for share in options.loads]
-    say(f"latency: {options.broker_warm_seconds:g} s of passthrough's traffic that do not count")
-    latency.warm_up(bootstrap, rates[0][1], options.broker_warm_seconds)
+    if options.broker_warm_seconds:
+        say(f"latency: {options.broker_warm_seconds:g} s of {PASSTHROUGH} under traffic that do not count")
+        latency.warm_up(bootstrap, statistics.median(rate for _, rate in rates), options.broker_warm_seconds)
     whole, runs, max_delay_ms = options.rounds * len(names) * len(rates), [], worker_settings().max_delay_ms
     measured = latency.measure(names, bootstrap, rates, options.seconds, options.rounds)
     for place, (name, load, one) in enumerate(measured, start=1):

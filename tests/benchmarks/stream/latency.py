@@ -3,8 +3,8 @@
 What made earlier figures worthless, and what is done about it:
 
 - A broker that has moved only backlogs is slow with small requests, of which it handles hundreds a second here: until
-  Java has compiled that path, ten to twenty seconds of two idle cores, headlines wait up to seconds whatever the
-  load. Whoever was measured first had that time, so now the passthrough has it, uncounted (`warm_up`).
+  Java has compiled that path, a minute where the cores are busy, headlines wait up to seconds whatever the load.
+  Whoever was measured first had that time, so now the passthrough has it, uncounted (`warm_up`).
 - A contender's own first second, on topics that were made a moment ago, is slow as well. Each run has a warm-up, too.
 - The clock ran from when the client had the headline. It runs from when it was due (see `traffic`), and one that has
   not arrived when the looking ends counts with the time that it has waited by then.
@@ -39,7 +39,6 @@ from tests.kafka_broker import NOTICES
 from tests.worker.topics import PARTITIONS, Topics
 
 LATENCY_OF = (PASSTHROUGH, "null", "native")  # the others cannot keep up with the worker's rates
-BROKER_WARM_SECONDS = 60.0
 WARM_SECONDS = 3.0
 STRAGGLER_SECONDS = 10.0  # how long after the last headline was sent the missing ones are waited for
 QUANTILES = (0.5, 0.99, 0.999)
@@ -105,10 +104,9 @@ def measure(
                 yield contender.name, share, error
 
 
-def warm_up(bootstrap: str, rate: float, seconds: float = BROKER_WARM_SECONDS) -> None:
+def warm_up(bootstrap: str, rate: float, seconds: float) -> None:
     """Let the broker learn to handle small requests: see the module's words."""
-    if seconds:
-        run(CONTENDERS[PASSTHROUGH], bootstrap, 0.0, rate, seconds, warm_seconds=0.0)
+    run(CONTENDERS[PASSTHROUGH], bootstrap, 0.0, rate, seconds, warm_seconds=0.0)
 
 
 def run(

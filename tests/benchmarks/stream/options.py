@@ -24,6 +24,7 @@ PARTS = ("rows_per_second", "ratios")
 MESSAGES, SHORT_MESSAGES = 1_000_000, 400_000
 ROUNDS, SHORT_ROUNDS = 5, 3
 LOADS = (0.1, 0.5, 0.8)
+BROKER_WARM_SECONDS = 60.0
 # What loads are shares of: what the worker itself drains, so that all contenders see the same rates.
 LOADED_BY = "native"
 
@@ -61,7 +62,7 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
     short: bool = given.short or embedded
     delivery = given.delivery or ([Guarantee.AT_LEAST_ONCE] if short else list(Guarantee))
     processes = given.processes or ([1] if short else [1, 2])
-    loads, notes = given.load, []
+    loads, notes, warm = given.load, [], given.broker_warm_seconds
     if loads is None:
         loads = [] if short else list(LOADS)
     if embedded:
@@ -86,7 +87,7 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
         json=given.json,
         loads=loads,
         seconds=given.seconds,
-        broker_warm_seconds=given.broker_warm_seconds,
+        broker_warm_seconds=BROKER_WARM_SECONDS * (not short) if warm is None else warm,
         parts=read_parts(given.parts),
         embedded=embedded,
         notes=notes,
@@ -192,9 +193,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--broker-warm-seconds",
         type=real_number(0, 3600, "number of seconds from 0 to 3600"),
-        default=latency.BROKER_WARM_SECONDS,
         metavar="N",
-        help="of passthrough's traffic before any latency is measured (default: %(default)s)",
+        help="of passthrough, uncounted, before throughput and before latency is measured, each "
+        f"(default: {BROKER_WARM_SECONDS:g})",
     )
     parser.add_argument(
         "--parts", type=path_of, metavar="FILE", help="pytest-benchmark's figures, to be kept with these"
@@ -209,6 +210,7 @@ def _parser() -> argparse.ArgumentParser:
         "--short",
         action="store_true",
         help=f"what is not given is less: {SHORT_MESSAGES:,} messages, {SHORT_ROUNDS} rounds, one process, at least "
-        "once, no latency; with --only null native a minute and a half, and half a minute for each further contender",
+        "once, no latency, on a broker that is not warm; with --only null native a minute and a half, and half a "
+        "minute for each further contender",
     )
     return parser

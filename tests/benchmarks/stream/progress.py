@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -54,16 +55,22 @@ def first_offsets(topics: Topics) -> int:
     """How many headlines of the input the broker has let go, over all partitions."""
     earliest = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
     admin = AdminClient({"bootstrap.servers": topics.bootstrap, "log_level": NOTICES})
-    return _sum_of_offsets(admin, {TopicPartition(topics.input, number): earliest for number in range(PARTITIONS)})
+    wanted = {TopicPartition(topics.input, number): earliest for number in range(PARTITIONS)}
+    return _answer(lambda: _sum_of_offsets(admin, wanted))
 
 
 def _sum_of_offsets(admin: AdminClient, wanted: dict[TopicPartition, OffsetSpec]) -> int:
-    """One request, however many partitions there are; of topics just made the broker may not know yet."""
+    """One request, however many partitions there are."""
+    found = admin.list_offsets(wanted, request_timeout=ANSWER_SECONDS)
+    return sum(one.result().offset for one in found.values())
+
+
+def _answer(count: Callable[[], int]) -> int:
+    """Asked again while the broker does not know yet of topics just made, or of a group that is new."""
     deadline = time.monotonic() + ANSWER_SECONDS
     while True:
         try:
-            found = admin.list_offsets(wanted, request_timeout=ANSWER_SECONDS)
-            return sum(one.result().offset for one in found.values())
+            return count()
         except KafkaException as exception:
             error = exception.args[0]
             if error.code() not in TRANSIENT - AWAY or time.monotonic() > deadline:
@@ -96,9 +103,7 @@ class Progress:
 
     def count(self) -> int:
         """Ask the broker."""
-        if self._by_offsets:
-            return sum(max(0, one.offset) for one in self._looker.committed(self._inputs, timeout=PATIENCE_SECONDS))
-        return _sum_of_offsets(self._admin, self._outputs)
+        return _answer(self._committed if self._by_offsets else self._written)
 
     def wait_for(
         self,
@@ -131,6 +136,12 @@ class Progress:
     def close(self) -> None:
         """Close the client."""
         self._looker.close()
+
+    def _committed(self) -> int:
+        return sum(max(0, one.offset) for one in self._looker.committed(self._inputs, timeout=ANSWER_SECONDS))
+
+    def _written(self) -> int:
+        return _sum_of_offsets(self._admin, self._outputs)
 
     def _look(self) -> Look:
         return Look(self.count(), time.monotonic())

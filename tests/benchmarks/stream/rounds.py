@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from kuaixun.worker.delivery.promise import Guarantee
 from tests.benchmarks.stream.contenders import CONTENDERS, PASSTHROUGH, Contender
-from tests.benchmarks.stream.drain import Backlog, Drained, drain
+from tests.benchmarks.stream.drain import Backlog, Drained, drain, warm_up
 from tests.benchmarks.stream.progress import DrainError
 
 
@@ -64,12 +64,14 @@ def cases(contenders: Sequence[str], deliveries: Sequence[Guarantee], processes:
     ]
 
 
-def measure(backlog: Backlog, wanted: Sequence[Case], rounds: int) -> Iterator[tuple[int, Case, Drained | DrainError]]:
-    """Rounds over all cases, every other one backwards, after one drain that does not count and warms the broker.
+def measure(
+    backlog: Backlog, wanted: Sequence[Case], rounds: int, warm_seconds: float = 0.0
+) -> Iterator[tuple[int, Case, Drained | DrainError]]:
+    """Rounds over all cases, every other one backwards, after `warm_up` for so long with the first contender.
 
     Who has no figure is told of and left out of that round, but for the yardstick: without it there is no share.
     """
-    drain(wanted[0].contender, backlog, wanted[0].delivery, wanted[0].processes)
+    warm_up(wanted[0].contender, backlog, list(dict.fromkeys(case.delivery for case in wanted)), warm_seconds)
     for number in range(rounds):
         for case in wanted if number % 2 == 0 else reversed(wanted):
             try:
