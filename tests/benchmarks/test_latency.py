@@ -61,18 +61,25 @@ def test_what_did_not_arrive_has_waited_until_the_end_and_what_was_due_in_the_wa
     assert sorted(waited) == [3.0, 10.0, 12.0]
 
 
-def test_every_other_round_goes_backwards(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_other_round_goes_backwards_at_shares_of_a_maximum_that_was_measured_just_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def measured(contender: object, _bootstrap: str, share: float, rate: float, _seconds: float) -> Run:
         return Run(getattr(contender, "name"), share, rate, 1, 1, 1, 1, 1)  # noqa: B009 - of any type here
 
     monkeypatch.setattr(latency, "run", measured)
-    runs = list(measure(["passthrough", "native"], "", [(0.1, 10.0), (0.5, 50.0)], 1.0, 2))
+    maxima = iter([100.0, 200.0, 300.0, 400.0])
+    runs = list(measure(["passthrough", "native"], "", lambda: next(maxima), [0.1, 0.5], 1.0, 2))
     assert all(isinstance(one, Run) and (one.contender, one.share_of_maximum) == (name, s) for name, s, one in runs)
     order = [(name, share) for name, share, _ in runs]
     assert order[:4] == list(itertools.product(["passthrough", "native"], [0.1])) + list(
         itertools.product(["passthrough", "native"], [0.5])
     )
     assert order[4:] == order[3::-1]
+    done = [one for _, _, one in runs if isinstance(one, Run)]
+    assert [one.messages_per_second for one in done] == [10.0, 10.0, 100.0, 100.0, 150.0, 150.0, 40.0, 40.0]
+    summed = {(one.contender, one.share_of_maximum): one for one in summed_up(done, 5.0)}
+    assert summed["native", 0.5].messages_per_second == 125.0
 
 
 def test_one_that_comes_to_nothing_is_left_out_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,7 +89,7 @@ def test_one_that_comes_to_nothing_is_left_out_and_the_others_go_on(monkeypatch:
         return of(contender.name, 5.0)
 
     monkeypatch.setattr(latency, "run", measured)
-    found = list(measure(["passthrough", "native"], "", [(0.5, 50.0)], 1.0, 1))
+    found = list(measure(["passthrough", "native"], "", lambda: 100.0, [0.5], 1.0, 1))
     assert [(name, type(one)) for name, _, one in found] == [("passthrough", DrainError), ("native", Run)]
 
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from confluent_kafka import KafkaException
 
+from kuaixun.worker.delivery.promise import Guarantee
 from tests.benchmarks.alone import alone
 from tests.benchmarks.brokers import embedded_kafka, real_kafka
 from tests.benchmarks.failures import FAILED_EXIT_CODE, BenchmarkError, finish_measuring
@@ -20,7 +21,7 @@ from tests.benchmarks.gpu import gpu_name
 from tests.benchmarks.peers.environments import PeerUnavailableError, python_of
 from tests.benchmarks.stream import latency, start
 from tests.benchmarks.stream.contenders import CONTENDERS, PASSTHROUGH
-from tests.benchmarks.stream.drain import Backlog, Drained
+from tests.benchmarks.stream.drain import Backlog, Drained, drain
 from tests.benchmarks.stream.options import LOADED_BY, Options, read_options
 from tests.benchmarks.stream.progress import DrainError
 from tests.benchmarks.stream.report import Report, environment, worker_settings
@@ -48,7 +49,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
                 measure_throughput(options, backlog, report)
                 measure_starts(options, backlog, report)
                 if options.loads:
-                    measure_latencies(options, bootstrap, report)
+                    measure_latencies(options, bootstrap, backlog, report)
         except (BenchmarkError, KeyboardInterrupt) as error:
             report.left_out.append(f"all that follows: {str(error) or 'interrupted'}")
             raise
@@ -113,8 +114,8 @@ def measure_starts(options: Options, backlog: Backlog, report: Report) -> None:
         say(f"{where}: {one.seconds:.2f} s")
 
 
-def measure_latencies(options: Options, bootstrap: str, report: Report) -> None:
-    """All at the same rates, of what one native worker drains at least once.
+def measure_latencies(options: Options, bootstrap: str, backlog: Backlog, report: Report) -> None:
+    """All at the same rates, shares of what one native worker drained at least once just before.
 
     There it shares the processors with the broker, here with whoever writes and reads as well.
     """
@@ -122,13 +123,20 @@ def measure_latencies(options: Options, bootstrap: str, report: Report) -> None:
     if loaded is None:
         report.left_out.append(f"latency: {LOADED_BY} has no throughput, of which the loads are shares")
         return
+
+    def maximum() -> float:
+        rate = drain(CONTENDERS[LOADED_BY], backlog, Guarantee.AT_LEAST_ONCE, 1).messages_per_second
+        say(f"{LOADED_BY} drains {rate:,.0f} /s, of which the next load is a share")
+        return rate
+
     names = [name for name in dict.fromkeys((PASSTHROUGH, *options.only)) if name in latency.LATENCY_OF]
-    rates = [(share, share * loaded.messages_per_second) for share in options.loads]
     if options.broker_warm_seconds:
         say(f"latency: {options.broker_warm_seconds:g} s of {PASSTHROUGH} under traffic that do not count")
-        latency.warm_up(bootstrap, statistics.median(rate for _, rate in rates), options.broker_warm_seconds)
-    whole, runs, max_delay_ms = options.rounds * len(names) * len(rates), [], worker_settings().max_delay_ms
-    measured = latency.measure(names, bootstrap, rates, options.seconds, options.rounds)
+        rate = statistics.median(options.loads) * loaded.messages_per_second
+        latency.warm_up(bootstrap, rate, options.broker_warm_seconds)
+    whole = options.rounds * len(names) * len(options.loads)
+    runs, max_delay_ms = [], worker_settings().max_delay_ms
+    measured = latency.measure(names, bootstrap, maximum, options.loads, options.seconds, options.rounds)
     for place, (name, load, one) in enumerate(measured, start=1):
         where = f"{place} of {whole}: {name} at {load:.0%}"
         if isinstance(one, DrainError):

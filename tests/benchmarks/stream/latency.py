@@ -9,6 +9,8 @@ What made earlier figures worthless, and what is done about it:
 - The clock ran from when the client had the headline. It runs from when it was due (see `traffic`), and one that has
   not arrived when the looking ends counts with the time that it has waited by then.
 - One run of each says little: runs are in turn, in rounds, and each figure is the median of the rounds'.
+- A maximum of some minutes ago was another machine's, where others use the same processors: a half of it was in one
+  minute a third of what the worker could do, and in another all. It is measured anew before each load of each round.
 
 The reader looks at one partition of the output, for on two cores a reader of all would be a fourth of the load.
 """
@@ -22,7 +24,7 @@ import sys
 import time
 from array import array
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,19 +91,27 @@ class Latency:
 
 
 def measure(
-    names: Sequence[str], bootstrap: str, rates: Sequence[tuple[float, float]], seconds: float, rounds: int
+    names: Sequence[str],
+    bootstrap: str,
+    maximum: Callable[[], float],
+    shares: Sequence[float],
+    seconds: float,
+    rounds: int,
 ) -> Iterator[tuple[str, float, Run | DrainError]]:
-    """Rounds over all rates, each a share of the maximum and messages per second; every other round backwards.
+    """Rounds over all loads, shares of a maximum in messages per second; every other round backwards.
 
-    Each with its contender's name and its share. Who comes to nothing is told of and left out of that round.
+    Each with its contender's name and its share. Who comes to nothing is told of and left out of that round. Raises
+    what `maximum` raises.
     """
-    in_turn = [(CONTENDERS[name], share, rate) for share, rate in rates for name in names]
     for number in range(rounds):
-        for contender, share, rate in in_turn if number % 2 == 0 else reversed(in_turn):
-            try:
-                yield contender.name, share, run(contender, bootstrap, share, rate, seconds)
-            except DrainError as error:
-                yield contender.name, share, error
+        forwards = number % 2 == 0
+        for share in shares if forwards else reversed(shares):
+            rate = share * maximum()
+            for name in names if forwards else reversed(names):
+                try:
+                    yield name, share, run(CONTENDERS[name], bootstrap, share, rate, seconds)
+                except DrainError as error:
+                    yield name, share, error
 
 
 def warm_up(bootstrap: str, rate: float, seconds: float) -> None:
@@ -188,7 +198,7 @@ def _latency(rounds: Sequence[Run], passthrough: Sequence[Run] | None, max_delay
     return Latency(
         contender=first.contender,
         share_of_maximum=first.share_of_maximum,
-        messages_per_second=first.messages_per_second,
+        messages_per_second=statistics.median(one.messages_per_second for one in rounds),
         p50_ms=statistics.median(one.p50_ms for one in rounds),
         p99_ms=p99_ms,
         p99_limit_ms=limit,
