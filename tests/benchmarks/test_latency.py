@@ -93,6 +93,27 @@ def test_one_that_comes_to_nothing_is_left_out_and_the_others_go_on(monkeypatch:
     assert [(name, type(one)) for name, _, one in found] == [("passthrough", DrainError), ("native", Run)]
 
 
+def test_the_maximum_is_the_most_that_came_out_of_what_was_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    offered: list[float] = []
+
+    def came_out(_contender: object, _bootstrap: str, rate: float, _seconds: float) -> float:
+        offered.append(rate)
+        return min(rate, 100.0 + (300.0 - rate) / 10)  # what is too much costs a tenth of itself
+
+    monkeypatch.setattr(latency, "sustained", came_out)
+    assert latency.maximum(CONTENDERS["native"], "", 300.0, 5.0) == pytest.approx(110.0)
+    assert offered == [300.0, 200.0]
+    offered.clear()
+    assert latency.maximum(CONTENDERS["native"], "", 80.0, 5.0) == pytest.approx(80.0)
+    assert offered == [80.0], "it kept up with what it drains"
+
+
+def test_there_is_no_maximum_of_one_of_which_nothing_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(latency, "sustained", lambda *_: 0.0)
+    with pytest.raises(DrainError, match="native: nothing comes out in 5 s of 300 headlines a second"):
+        latency.maximum(CONTENDERS["native"], "", 300.0, 5.0)
+
+
 class Clock:
     """Time that passes only in sleep, and that stands still for the process once."""
 
@@ -186,3 +207,9 @@ def test_a_run_of_the_passthrough_tells_how_long_all_of_its_headlines_took(kafka
     assert (one.contender, one.share_of_maximum, one.messages_per_second) == ("passthrough", 0.5, 400)
     assert one.arrived == 1.0
     assert 0 < one.p50_ms <= one.p99_ms <= one.p999_ms
+
+
+def test_what_comes_out_of_one_that_keeps_up_is_what_it_is_offered(kafka_bootstrap: str) -> None:
+    # A headline of the partition looked at more or less at either end of the time.
+    rate = latency.sustained(CONTENDERS["passthrough"], kafka_bootstrap, 800.0, 2.0, warm_seconds=1.0)
+    assert rate == pytest.approx(800.0, abs=0.25 * 800)

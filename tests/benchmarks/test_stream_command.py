@@ -59,7 +59,7 @@ def test_what_is_not_said_follows_from_the_form() -> None:
         (["--load", "2"], "--load: '2' is no share above 0 and no greater than 1"),
         (["--delivery", "never"], "'never' is none of at-least-once, exactly-once"),
         (["--only", "natve"], "--only: 'natve' is none of passthrough, passthrough-by-batch, null, native"),
-        (["--only", "null", "--load", "0.1"], "--load: loads are shares of what one process of native drains"),
+        (["--only", "null", "--load", "0.1"], "--load: loads are shares of what one process of native can take"),
         (["--delivery", "exactly-once", "--load", "0.1"], "--load: loads are shares of what one process of native"),
         (["--seconds", "nan"], "--seconds: 'nan' is no number of seconds"),
         (["--embedded", "--load", "0.5"], "--load: not with --embedded: latency is measured on a real Kafka"),
@@ -82,7 +82,7 @@ def test_what_cannot_be_measured_is_refused_in_a_line(
 
 def test_latency_that_was_not_asked_for_is_not_left_out_in_silence() -> None:
     (note,) = read_options(["--only", "null"]).notes
-    assert note.startswith("latency: loads are shares of what one process of native drains")
+    assert note.startswith("latency: loads are shares of what one process of native can take")
     assert read_options(["--only", "null", "--load"]).notes == []
 
 

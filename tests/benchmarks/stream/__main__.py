@@ -115,18 +115,17 @@ def measure_starts(options: Options, backlog: Backlog, report: Report) -> None:
 
 
 def measure_latencies(options: Options, bootstrap: str, backlog: Backlog, report: Report) -> None:
-    """All at the same rates, shares of what one native worker drained at least once just before.
-
-    There it shares the processors with the broker, here with whoever writes and reads as well.
-    """
+    """All at the same rates, shares of what one native worker keeps up with, at least once, just before."""
     loaded = alone_at_least_once(report.throughput).get(LOADED_BY)
     if loaded is None:
         report.left_out.append(f"latency: {LOADED_BY} has no throughput, of which the loads are shares")
         return
 
     def maximum() -> float:
-        rate = drain(CONTENDERS[LOADED_BY], backlog, Guarantee.AT_LEAST_ONCE, 1).messages_per_second
-        say(f"{LOADED_BY} drains {rate:,.0f} /s, of which the next load is a share")
+        worker = CONTENDERS[LOADED_BY]
+        drained = drain(worker, backlog, Guarantee.AT_LEAST_ONCE, 1).messages_per_second
+        rate = latency.maximum(worker, bootstrap, drained, options.seconds)
+        say(f"{LOADED_BY} drains {drained:,.0f} /s and keeps up with {rate:,.0f}, of which the next load is a share")
         return rate
 
     names = [name for name in dict.fromkeys((PASSTHROUGH, *options.only)) if name in latency.LATENCY_OF]

@@ -25,13 +25,13 @@ MESSAGES, SHORT_MESSAGES = 1_000_000, 400_000
 ROUNDS, SHORT_ROUNDS = 5, 3
 LOADS = (0.1, 0.5, 0.8)
 BROKER_WARM_SECONDS = 60.0
-# What loads are shares of: what the worker itself drains, so that all contenders see the same rates.
+# What loads are shares of: what the worker itself keeps up with, so that all contenders see the same rates.
 LOADED_BY = "native"
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """One run. `loads` are shares of what one process of `LOADED_BY` drains at least once; none: no latency.
+    """One run. `loads` are shares of what one process of `LOADED_BY` keeps up with at least once; none: no latency.
 
     `notes` say what is not measured of what is measured otherwise, and why. `embedded`: on librdkafka's own broker.
     """
@@ -73,7 +73,7 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
             if refused:
                 parser.error(f"{flag}: not with --embedded: {why}")
     if loads and not (LOADED_BY in given.only and Guarantee.AT_LEAST_ONCE in delivery and 1 in processes):
-        why = f"loads are shares of what one process of {LOADED_BY} drains at least once, which is not measured"
+        why = f"loads are shares of what one process of {LOADED_BY} can take at least once, which is not measured"
         if given.load:
             parser.error(f"--load: {why}; measure it too, or write --load alone for no latency")
         loads, notes = [], [f"latency: {why}"]
@@ -184,7 +184,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="*",
         type=share,
         metavar="SHARE",
-        help=f"of what {LOADED_BY} drains, at which latency of {', '.join(latency.LATENCY_OF)} is measured "
+        help=f"of what {LOADED_BY} keeps up with, at which latency of {', '.join(latency.LATENCY_OF)} is measured "
         f"(default: {' '.join(map(str, LOADS))}; without a number: none)",
     )
     parser.add_argument(
