@@ -49,6 +49,7 @@ _HARMLESS = {
     *("ssl.ca.location", "ssl.certificate.location", "ssl.key.location", "ssl.keystore.location", "ssl.crl.location"),
     *("ssl.endpoint.identification.algorithm", "client.id", "client.rack", "client.dns.lookup"),
     *("group.instance.id", "compression.type", "compression.codec", "broker.address.family", "debug", "log_level"),
+    "plugin.library.paths",
 }
 _COUNTED = re.compile(r"\.(ms|bytes|kbytes|messages|level|max|enable|verification)$|^enable\.")
 _NUMBER_OR_SWITCH = re.compile(r"-?\d+(\.\d+)?|true|false")
