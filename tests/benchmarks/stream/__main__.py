@@ -25,7 +25,7 @@ from tests.benchmarks.stream.drain import Backlog, Drained, drain
 from tests.benchmarks.stream.options import LOADED_BY, Options, read_options
 from tests.benchmarks.stream.progress import DrainError
 from tests.benchmarks.stream.report import Report, environment, worker_settings
-from tests.benchmarks.stream.rounds import Case, alone_at_least_once, cases, measure, summed_up
+from tests.benchmarks.stream.rounds import Case, cases, measure, summed_up
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -65,7 +65,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def without_those_that_cannot_run(options: Options) -> tuple[Options, list[str]]:
     """Without the contenders that need a GPU or a peer's environment that cannot be had, and why each is left out."""
-    left_out, gone = list(options.notes), {}
+    left_out: list[str] = []
+    gone: dict[str, str] = {}
     wanted = [CONTENDERS[name] for name in options.only]
     for peer in dict.fromkeys(one.peer for one in wanted if one.peer):
         try:
@@ -115,11 +116,7 @@ def measure_starts(options: Options, backlog: Backlog, report: Report) -> None:
 
 
 def measure_latencies(options: Options, bootstrap: str, backlog: Backlog, report: Report) -> None:
-    """All at the same rates, shares of what one native worker keeps up with, at least once, just before."""
-    loaded = alone_at_least_once(report.throughput).get(LOADED_BY)
-    if loaded is None:
-        report.left_out.append(f"latency: {LOADED_BY} has no throughput, of which the loads are shares")
-        return
+    """All of a load and round at one rate, a share of what a native worker kept up with just before, at least once."""
 
     def maximum() -> float:
         worker = CONTENDERS[LOADED_BY]
@@ -131,8 +128,7 @@ def measure_latencies(options: Options, bootstrap: str, backlog: Backlog, report
     names = [name for name in dict.fromkeys((PASSTHROUGH, *options.only)) if name in latency.LATENCY_OF]
     if options.broker_warm_seconds:
         say(f"latency: {options.broker_warm_seconds:g} s of {PASSTHROUGH} under traffic that do not count")
-        rate = statistics.median(options.loads) * loaded.messages_per_second
-        latency.warm_up(bootstrap, rate, options.broker_warm_seconds)
+        latency.warm_up(bootstrap, statistics.median(options.loads) * maximum(), options.broker_warm_seconds)
     whole = options.rounds * len(names) * len(options.loads)
     runs, max_delay_ms = [], worker_settings().max_delay_ms
     measured = latency.measure(names, bootstrap, maximum, options.loads, options.seconds, options.rounds)

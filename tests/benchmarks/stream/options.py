@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from kuaixun.export.command_line import OneLineParser, path_of
@@ -33,7 +33,7 @@ LOADED_BY = "native"
 class Options:
     """One run. `loads` are shares of what one process of `LOADED_BY` keeps up with at least once; none: no latency.
 
-    `notes` say what is not measured of what is measured otherwise, and why. `embedded`: on librdkafka's own broker.
+    `embedded`: on librdkafka's own broker.
     """
 
     only: list[str]
@@ -48,7 +48,6 @@ class Options:
     broker_warm_seconds: float
     parts: Mapping[str, Mapping[str, float]]  # see read_parts
     embedded: bool = False
-    notes: list[str] = field(default_factory=list)
 
 
 def read_options(arguments: Sequence[str] | None = None) -> Options:
@@ -62,7 +61,7 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
     short: bool = given.short or embedded
     delivery = given.delivery or ([Guarantee.AT_LEAST_ONCE] if short else list(Guarantee))
     processes = given.processes or ([1] if short else [1, 2])
-    loads, notes, warm = given.load, [], given.broker_warm_seconds
+    loads, warm = given.load, given.broker_warm_seconds
     if loads is None:
         loads = [] if short else list(LOADS)
     if embedded:
@@ -72,11 +71,6 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
         ):
             if refused:
                 parser.error(f"{flag}: not with --embedded: {why}")
-    if loads and not (LOADED_BY in given.only and Guarantee.AT_LEAST_ONCE in delivery and 1 in processes):
-        why = f"loads are shares of what one process of {LOADED_BY} can take at least once, which is not measured"
-        if given.load:
-            parser.error(f"--load: {why}; measure it too, or write --load alone for no latency")
-        loads, notes = [], [f"latency: {why}"]
     options = Options(
         only=list(dict.fromkeys(given.only)),
         messages=given.messages or (SHORT_MESSAGES if short else MESSAGES),
@@ -90,7 +84,6 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
         broker_warm_seconds=BROKER_WARM_SECONDS * (not short) if warm is None else warm,
         parts=read_parts(given.parts),
         embedded=embedded,
-        notes=notes,
     )
     if options.texts is not None:
         titles_of(options.texts)
@@ -184,11 +177,16 @@ def _parser() -> argparse.ArgumentParser:
         nargs="*",
         type=share,
         metavar="SHARE",
-        help=f"of what {LOADED_BY} keeps up with, at which latency of {', '.join(latency.LATENCY_OF)} is measured "
-        f"(default: {' '.join(map(str, LOADS))}; without a number: none)",
+        help=f"of what {LOADED_BY} keeps up with, at which latency of {', '.join(latency.LATENCY_OF)} is measured; "
+        f"found anew before each load of each round (default: {' '.join(map(str, LOADS))}; without a number: none)",
     )
     parser.add_argument(
-        "--seconds", type=seconds, default=10, metavar="N", help="of each latency that count (default: %(default)s)"
+        "--seconds",
+        type=seconds,
+        default=10,
+        metavar="N",
+        help=f"that count, of each latency and of each offer in search of what {LOADED_BY} keeps up with "
+        "(default: %(default)s)",
     )
     parser.add_argument(
         "--broker-warm-seconds",
