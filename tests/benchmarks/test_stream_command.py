@@ -262,6 +262,7 @@ def test_where_there_is_a_gpu_it_is_named_and_its_worker_measured(
     assert run(tmp_path / "bench.json", "--only", "native", "torchscript-cuda") == 0
     kept = json.loads((tmp_path / "bench.json").read_text())
     assert kept["environment"]["gpu"] == "a fast one"
+    assert kept["aims"][0].startswith("native, at-least-once × 1, of passthrough's throughput: ")
     assert [row["contender"] for row in kept["throughput"]] == ["passthrough", "native", "torchscript-cuda"]
     flags = CONTENDERS["torchscript-cuda"].command(TOPICS)
     assert flags[flags.index("--engine") :][:4] == ["--engine", "torchscript", "--device", "cuda"]
@@ -275,6 +276,8 @@ def test_without_java_the_client_s_own_broker_serves(tmp_path: Path, capsys: pyt
     assert kept["environment"]["kafka"] == "librdkafka's own broker, in the process that measures"
     assert [row["contender"] for row in kept["throughput"]] == ["passthrough", "null"]
     assert [one["contender"] for one in kept["starts"]] == ["passthrough", "null"]
+    assert kept["embedded"]
+    assert not kept["aims"], "they are of a real Kafka"
     assert not kept["left_out"]
 
 

@@ -69,7 +69,7 @@ def fuzz(build: Path, target: str, folder: Path) -> subprocess.CompletedProcess[
 def test_the_seeds_of_the_fuzzers_are_sound() -> None:
     """Or half of a reader lies idle: whatever is mutated from a seed that is refused early is refused early too."""
     seeds = {path.name: path.read_bytes()[1:] for path in (FUZZ / "corpus" / "bundle_files").iterdir()}
-    for name in ("manifest", "manifest_of_defaults"):
+    for name in ("manifest", "manifest_of_defaults", "manifest_of_marks"):
         manifest = msgspec.json.decode(seeds[name], type=Manifest)
         assert manifest.model_id == manifest.content_id(), name
     architecture = msgspec.json.decode(seeds["manifest"], type=Manifest).architecture

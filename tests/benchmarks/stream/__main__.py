@@ -40,6 +40,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
             environment(options.messages, options.texts, options.only, embedded=options.embedded),
             left_out=left_out,
             rounds=options.rounds,
+            embedded=options.embedded,
         )
         try:
             with (
